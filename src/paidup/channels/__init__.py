@@ -1,0 +1,1 @@
+"""Foreign dialects: one folder per payment channel."""

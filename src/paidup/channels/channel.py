@@ -1,0 +1,217 @@
+"""A channel is a translator: bytes, keys and `now` in; evidence, or a request to send, out. It never waits.
+
+The Protocol has no defaults: a missing method fails the type check, a careless one fails tests/conformance.
+Adding a channel: docs/how-to/add-a-channel.md.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from paidup.errors import CallbackRefused
+from paidup.evidence import Evidence
+from paidup.money import Money
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """One merchant account at a channel, with its keys. Each channel derives its own.
+
+    payee: whom the channel must name as the receiver, in the channel's own form. base_url: where to send requests.
+    notify_url: where the channel sends callbacks to.
+    """
+
+    channel: str
+    name: str
+    shop: str
+    payee: str
+    base_url: str
+    notify_url: str
+
+
+AccountT = TypeVar("AccountT", bound=Account)
+
+
+class KeyInfo(msgspec.Struct, frozen=True):
+    """A key as people may see it: never the key itself."""
+
+    use: str  # "verify callbacks", "sign requests", "decrypt callbacks" …
+    name: str  # serial number or id
+    fingerprint: str  # first 16 hex digits of SHA-256 over the public part, or over the secret
+    expires_at: datetime | None = None
+
+
+class CallbackRequest(msgspec.Struct, frozen=True):
+    """A callback as it came in, untouched. Header names are lower case, values as sent (latin-1)."""
+
+    method: str
+    target: str  # path and query as on the request line
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    def header(self, name: str) -> str | None:
+        """The value of a header (name in lower case); None when it is absent or given twice."""
+        values = [value for key, value in self.headers if key == name]
+        return values[0] if len(values) == 1 else None
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """A verified callback. `evidence` is empty for kinds of notice that say nothing about money we follow."""
+
+    key: str
+    kind: str  # the channel's own word for the kind of notice
+    evidence: tuple[Evidence, ...]
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What the channel wants to hear."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A signed request, ready to send. `target` is path and query; `body` must be sent byte for byte."""
+
+    method: str
+    base_url: str
+    target: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+class Response(msgspec.Struct, frozen=True):
+    """The channel's whole answer; header names are lower case."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    def header(self, name: str) -> str | None:
+        """The value of a header (name in lower case); None when it is absent or given twice."""
+        values = [value for key, value in self.headers if key == name]
+        return values[0] if len(values) == 1 else None
+
+
+class Success(msgspec.Struct, frozen=True):
+    """The channel did or told what was asked. `pay_with` is what the customer's device needs (code_url, html …)."""
+
+    evidence: tuple[Evidence, ...] = ()
+    pay_with: Mapping[str, str] = {}
+    channel_txn_id: str | None = None
+
+
+class Declined(msgspec.Struct, frozen=True):
+    """The channel understood and says no; asking again will not help."""
+
+    code: str
+    why: str
+
+
+class Retryable(msgspec.Struct, frozen=True):
+    """Certainly nothing happened at the channel; the same request may be sent again."""
+
+    why: str
+
+
+class Unknown(msgspec.Struct, frozen=True):
+    """It may or may not have happened. Never sent again as a new payment: ask the channel first."""
+
+    why: str
+
+
+Outcome = Success | Declined | Retryable | Unknown
+
+
+class Exchange(msgspec.Struct, frozen=True):
+    """One request together with the function that reads its answer.
+
+    `read(response, now)` verifies the answer where the channel signs it; it never raises on hostile bytes: an answer
+    that cannot be trusted or read is Unknown.
+    """
+
+    request: Request
+    read: Callable[[Response, datetime], Outcome]
+
+
+class ToOpen(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment to offer to the customer."""
+
+    merchant_ref: str
+    money: Money
+    method: str  # one of the channel's `methods`
+    description: str
+    expires_at: datetime
+    extra: Mapping[str, str] = {}  # for example openid for WeChat JSAPI, return_url for pages
+
+
+class PaymentName(msgspec.Struct, frozen=True, kw_only=True):
+    """How to name a payment to the channel. `reopen` is what it was opened with, for channels that can only be asked
+    for an unknown id by repeating the opening under its idempotency key (Stripe)."""
+
+    merchant_ref: str
+    channel_txn_id: str | None
+    money: Money
+    method: str
+    created_at: datetime
+    reopen: ToOpen
+
+
+class RefundName(msgspec.Struct, frozen=True, kw_only=True):
+    """A refund to send or to ask about; sending it twice under the same merchant_refund_ref pays once."""
+
+    payment: PaymentName
+    merchant_refund_ref: str
+    channel_refund_id: str | None
+    money: Money
+    reason: str
+
+
+class Channel(Protocol[AccountT]):
+    """One payment channel. `methods` are the ways to open a payment, the first being the default."""
+
+    name: str
+    methods: tuple[str, ...]
+
+    def parse_account(self, name: str, table: Mapping[str, object], files: Mapping[str, bytes]) -> AccountT:
+        """Build an account from its account.toml and the files beside it. Raises ConfigError naming what is wrong."""
+        ...
+
+    def keys(self, account: AccountT) -> tuple[KeyInfo, ...]:
+        """The account's keys as people may see them, old and new."""
+        ...
+
+    def read_callback(self, request: CallbackRequest, account: AccountT, now: datetime) -> Reading:
+        """Verify on the raw bytes, then read. Raises CallbackRefused and nothing else, whatever the bytes are."""
+        ...
+
+    def accepted(self) -> Reply:
+        """Tells the channel that the callback is stored. Sent only after it is durable."""
+        ...
+
+    def refused(self, refusal: CallbackRefused) -> Reply:
+        """Tells the channel that the callback was not accepted, in its own form; never 2xx."""
+        ...
+
+    def open(self, payment: ToOpen, account: AccountT, now: datetime) -> Exchange:
+        """Offer a payment to the customer. Raises InvalidRequest when a field the method needs is missing."""
+        ...
+
+    def query(self, payment: PaymentName, account: AccountT, now: datetime) -> Exchange:
+        """Ask what became of a payment (主动查单)."""
+        ...
+
+    def close(self, payment: PaymentName, account: AccountT, now: datetime) -> Exchange:
+        """Make a payment unpayable. Success carries CLOSED evidence; a paid one answers with WAITING or PAID evidence
+        or Declined, and is queried."""
+        ...
+
+    def refund(self, refund: RefundName, account: AccountT, now: datetime) -> Exchange:
+        """Send a refund, idempotent under merchant_refund_ref."""
+        ...
+
+    def query_refund(self, refund: RefundName, account: AccountT, now: datetime) -> Exchange:
+        """Ask what became of a refund."""
+        ...

@@ -1,0 +1,110 @@
+"""Evidence: what somebody says about money. Four roads bring it, one door (apply.py) weighs it.
+
+A callback may be late, repeated or contradicted, so nothing here is called a fact. Roads differ in speed, never in
+authority.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from paidup.money import Money
+
+
+class Road(StrEnum):
+    """How evidence reached us."""
+
+    CALLBACK = "callback"  # the channel told us
+    QUERY = "query"  # we asked the channel
+    BILL = "bill"  # the channel's bill of the day says so
+    OPERATOR = "operator"  # a person says so, with a reason
+
+
+class PaymentSays(StrEnum):
+    """What the channel says of a payment, in one vocabulary for all channels (CHANNELS' status map)."""
+
+    NOT_FOUND = "not_found"  # the channel does not know it; while it is young this means nothing
+    WAITING = "waiting"  # known, not paid yet
+    PAID = "paid"  # the money is ours
+    FAILED = "failed"  # this attempt failed; the customer may try again
+    CLOSED = "closed"  # nobody can pay it any more
+
+
+class RefundSays(StrEnum):
+    """What the channel says of a refund."""
+
+    NOT_FOUND = "not_found"
+    PENDING = "pending"  # accepted; the money has not arrived yet
+    SUCCEEDED = "succeeded"  # the customer has the money
+    FAILED = "failed"  # the money is (again) ours
+
+
+class DisputeSays(StrEnum):
+    """What the channel says of a dispute (a chargeback): the customer's bank asks for the money back."""
+
+    OPENED = "opened"
+    WON = "won"
+    LOST = "lost"
+
+
+class _Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What all evidence carries.
+
+    key names the happening as the channel does (event id, notify_id); two pieces with one key are repeats. It only
+    saves work: weighing the same evidence twice changes nothing.
+    """
+
+    road: Road
+    channel: str
+    account: str
+    key: str
+    received_at: datetime
+    occurred_at: datetime | None = None
+    merchant_ref: str | None = None
+    """The number under which the merchant named the payment (out_trade_no; for Stripe our metadata)."""
+    channel_txn_id: str | None = None
+    """The channel's own number of the payment (transaction_id, trade_no, PaymentIntent id)."""
+    amount: Money | None = None
+    payee: str | None = None
+    """Who got the money, as the message says (mchid and appid, app_id and seller_id, live or test mode)."""
+    note: str = ""
+    """The channel's own words for the state, for people: ``TRADE_SUCCESS``, ``USERPAYING``."""
+
+
+class PaymentEvidence(_Evidence, frozen=True, kw_only=True, tag="payment"):
+    """Somebody says that a payment is in some state. `amount` is what the customer was asked for."""
+
+    says: PaymentSays
+
+
+class RefundEvidence(_Evidence, frozen=True, kw_only=True, tag="refund"):
+    """Somebody says that a refund is in some state. `amount` is the refund's own amount, if stated."""
+
+    says: RefundSays
+    merchant_refund_ref: str | None = None
+    """The number under which the merchant named the refund (out_refund_no, out_request_no, our metadata)."""
+    channel_refund_id: str | None = None
+
+
+class DisputeEvidence(_Evidence, frozen=True, kw_only=True, tag="dispute"):
+    """Somebody says that the payment is disputed. `amount` is the disputed amount."""
+
+    says: DisputeSays
+    dispute_id: str
+
+
+Evidence = PaymentEvidence | RefundEvidence | DisputeEvidence
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Evidence] = msgspec.json.Decoder(Evidence)
+
+
+def encode(evidence: Evidence) -> bytes:
+    """Evidence as JSON, as it is kept in the inbox and in the journal."""
+    return _encoder.encode(evidence)
+
+
+def decode(data: bytes | str) -> Evidence:
+    """The inverse of `encode`. Raises msgspec.ValidationError on anything else."""
+    return _decoder.decode(data)

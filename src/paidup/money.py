@@ -1,0 +1,59 @@
+"""Money is an integer of minor units with an ISO 4217 currency. There is no float anywhere."""
+
+import re
+from decimal import Decimal, InvalidOperation
+
+import msgspec
+
+from paidup.errors import InvalidRequest
+
+# ISO 4217: how many decimals the major unit has. Everything not named here has two.
+_ZERO = frozenset("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split())
+_THREE = frozenset("BHD IQD JOD KWD LYD OMR TND".split())
+_CURRENCY = re.compile(r"[A-Z]{3}")
+
+MAX_AMOUNT_MINOR = 10**15
+"""Larger amounts are refused as a mistake; a bigint column would still hold them."""
+
+
+class Money(msgspec.Struct, frozen=True, order=False):
+    """An amount in minor units (fen, cent; yen has none) and its currency."""
+
+    amount_minor: int
+    currency: str
+
+    def __post_init__(self) -> None:
+        if not _CURRENCY.fullmatch(self.currency):
+            raise InvalidRequest(f"currency {self.currency!r} is not an ISO 4217 code such as CNY or USD")
+        if not 0 <= self.amount_minor <= MAX_AMOUNT_MINOR:
+            raise InvalidRequest(f"amount_minor {self.amount_minor} is outside 0 … {MAX_AMOUNT_MINOR}")
+
+    def __str__(self) -> str:
+        return f"{major(self)} {self.currency}"
+
+
+def decimals(currency: str) -> int:
+    """How many decimals the currency's major unit has: 2 for CNY, 0 for JPY, 3 for KWD."""
+    if currency in _ZERO:
+        return 0
+    return 3 if currency in _THREE else 2
+
+
+def major(money: Money) -> str:
+    """The amount in major units as text: ``Money(1250, "CNY")`` is ``"12.50"``."""
+    places = decimals(money.currency)
+    return f"{Decimal(money.amount_minor).scaleb(-places):.{places}f}"
+
+
+def from_major(text: str, currency: str) -> Money:
+    """Read an amount in major units (``"12.50"``).
+
+    Raises InvalidRequest when the text is no plain decimal or has more decimals than the currency.
+    """
+    try:
+        scaled = Decimal(text.strip()).scaleb(decimals(currency))
+    except InvalidOperation:
+        raise InvalidRequest(f"amount {text!r} is not a decimal number such as 12.50") from None
+    if not scaled.is_finite() or scaled != scaled.to_integral_value():
+        raise InvalidRequest(f"amount {text!r} has more decimals than {currency} allows")
+    return Money(int(scaled), currency)
