@@ -1,0 +1,38 @@
+"""What the shop is told. An event is written in the transaction of the change it announces."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import msgspec
+
+
+class EventType(StrEnum):
+    """`noun.past`, the same words in the log, the timeline and the documents."""
+
+    ORDER_PAID = "order.paid"  # ship it: the order's money is ours
+    ORDER_CLOSED = "order.closed"  # the channel confirmed that nobody can pay it any more
+    ORDER_REOPENED = "order.reopened"  # money came for a closed order, and the shop's policy welcomes it
+    ORDER_REFUNDED = "order.refunded"  # the whole amount went back to the customer
+    PAYMENT_PAID = "payment.paid"  # the channel says this payment's money is ours
+    PAYMENT_CLOSED = "payment.closed"  # this payment can no longer be paid
+    PAYMENT_HELD = "payment.held"  # money moved, but not as agreed: a person decides
+    PAYMENT_DISPUTED = "payment.disputed"  # the customer's bank asks for the money back
+    PAYMENT_DISPUTE_WON = "payment.dispute_won"
+    PAYMENT_CHARGED_BACK = "payment.charged_back"  # the bank took the money back
+    REFUND_REQUESTED = "refund.requested"
+    REFUND_SUCCEEDED = "refund.succeeded"  # the customer has the money
+    REFUND_FAILED = "refund.failed"  # the money stayed with, or came back to, the shop
+    CASE_OPENED = "case.opened"  # a person must decide something
+
+
+Scalar = str | int | bool | None
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that happened to an order. `seq` is given by the door: 1, 2, 3 … per order."""
+
+    type: EventType
+    shop: str
+    order_id: str
+    subject_id: str
+    data: Mapping[str, Scalar]
