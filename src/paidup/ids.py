@@ -10,6 +10,7 @@ letters and digits only, at most 32 characters (WeChat Pay's out_trade_no; Union
     └ what it names
 """
 
+import hashlib
 import secrets
 from datetime import datetime
 
@@ -25,6 +26,12 @@ ORDER, PAYMENT, REFUND, EVENT, CALLBACK, CASE, ENDPOINT, CALL = (
 def new_id(kind: str, now: datetime, shard: int = 0) -> str:
     """A fresh 30-character id of this kind, for example ``pay00...``; later ids sort after earlier ones."""
     return f"{kind}{_base32(shard, 2)}{_base32(int(now.timestamp() * 1000), 9)}{_chance()}"
+
+
+def derived_id(kind: str, payment_id: str, cause: str) -> str:
+    """An id that follows from a payment and a cause, so that doing the same thing twice names the same thing."""
+    digest = hashlib.sha256(f"{payment_id}/{cause}".encode()).digest()
+    return f"{kind}{payment_id[3:14]}{_base32(int.from_bytes(digest[:10]), _RANDOM_CHARS)}"
 
 
 def shard_of(identifier: str) -> int:

@@ -1,0 +1,77 @@
+"""The table `cases`: what a person must decide. One open case per kind and subject."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from paidup.db.transaction import Tx
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `cases`. subject_id is what it is about: a payment, a refund, a callback, an account."""
+
+    id: str
+    shop: str
+    kind: str
+    subject_id: str
+    order_id: str | None
+    why: str
+    opened_at: datetime
+    resolved_at: datetime | None = None
+    resolution: str | None = None
+
+
+COLUMNS = "id, shop, kind, subject_id, order_id, why, opened_at, resolved_at, resolution"
+
+OPEN = """
+INSERT INTO cases (id, shop, kind, subject_id, order_id, why, opened_at)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
+ON CONFLICT (kind, subject_id) WHERE resolved_at IS NULL DO NOTHING
+RETURNING id"""
+
+LIST = f"""
+SELECT {COLUMNS} FROM cases WHERE ($1::text IS NULL OR shop = $1) AND (resolved_at IS NULL OR $2)
+ORDER BY id DESC LIMIT $3"""
+
+OF_ORDER = f"SELECT {COLUMNS} FROM cases WHERE order_id = $1 ORDER BY opened_at"
+
+RESOLVE = f"""
+UPDATE cases SET resolved_at = $2, resolution = $3 WHERE id = $1 AND resolved_at IS NULL RETURNING {COLUMNS}"""
+
+RESOLVE_KIND = """
+UPDATE cases SET resolved_at = $3, resolution = $4 WHERE kind = $1 AND subject_id = $2 AND resolved_at IS NULL"""
+
+
+def _case(row: Any) -> Case:
+    return msgspec.convert(dict(row), Case)
+
+
+async def open_many(tx: Tx, cases: Sequence[Case]) -> set[str]:
+    """Open these cases; returns the ids of those that were not open already."""
+    if not cases:
+        return set()
+    rows = [(c.id, c.shop, c.kind, c.subject_id, c.order_id, c.why, c.opened_at) for c in cases]
+    return {row["id"] for row in await tx.fetch(OPEN, *map(list, zip(*rows, strict=True)))}
+
+
+async def page(tx: Tx, shop: str | None, limit: int, *, with_resolved: bool) -> list[Case]:
+    """Cases of a shop (of all shops when None), newest first."""
+    return [_case(row) for row in await tx.fetch(LIST, shop, with_resolved, limit)]
+
+
+async def of_order(tx: Tx, order_id: str) -> list[Case]:
+    """All cases of one order, oldest first."""
+    return [_case(row) for row in await tx.fetch(OF_ORDER, order_id)]
+
+
+async def resolve(tx: Tx, case_id: str, resolution: str, now: datetime) -> Case | None:
+    """Close a case with what was decided; None when there is no such open case."""
+    row = await tx.fetchrow(RESOLVE, case_id, now, resolution)
+    return _case(row) if row else None
+
+
+async def resolve_kind(tx: Tx, kind: str, subject_id: str, resolution: str, now: datetime) -> None:
+    """Close the open case of this kind, if there is one: its cause is gone."""
+    await tx.execute(RESOLVE_KIND, kind, subject_id, now, resolution)

@@ -1,0 +1,1 @@
+"""Intake: verify, make durable, acknowledge; then hand over to the door."""

@@ -1,0 +1,1 @@
+"""The journal: every weighing of evidence and every call to a channel."""

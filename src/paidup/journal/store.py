@@ -1,0 +1,100 @@
+"""The tables `decisions` and `channel_calls`: every weighing of evidence, every call to a channel."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from paidup.db.transaction import Tx
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One weighing. before and after tell what moved (``payment open → paid``); evidence is JSON, word for word."""
+
+    id: str
+    decided_at: datetime
+    road: str
+    outcome: str
+    why: str
+    shop: str
+    callback_id: str | None = None
+    order_id: str | None = None
+    payment_id: str | None = None
+    refund_id: str | None = None
+    before: str | None = None
+    after: str | None = None
+    evidence: str
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """One call to a channel: why it was made, how it ended, and the bounded beginning of the answer."""
+
+    id: str
+    called_at: datetime
+    shop: str
+    channel: str
+    account: str
+    subject_id: str
+    purpose: str
+    outcome: str
+    why: str
+    status: int | None
+    elapsed_ms: int
+    answer: str
+
+
+WRITE = """
+INSERT INTO decisions (id, decided_at, road, outcome, why, shop, callback_id, order_id, payment_id, refund_id, before,
+  after, evidence)
+SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+  $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[])"""
+
+WRITE_CALLS = """
+INSERT INTO channel_calls (id, called_at, shop, channel, account, subject_id, purpose, outcome, why, status, elapsed_ms,
+  answer)
+SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+  $8::text[], $9::text[], $10::int[], $11::int[], $12::text[])"""
+
+OF_ORDER = """
+SELECT id, decided_at, road, outcome, why, shop, callback_id, order_id, payment_id, refund_id, before, after, evidence
+FROM decisions WHERE order_id = $1 ORDER BY decided_at, id"""
+
+OF_CALLBACK = """
+SELECT id, decided_at, road, outcome, why, shop, callback_id, order_id, payment_id, refund_id, before, after, evidence
+FROM decisions WHERE callback_id = $1 ORDER BY decided_at, id"""
+
+CALLS_OF = """
+SELECT id, called_at, shop, channel, account, subject_id, purpose, outcome, why, status, elapsed_ms, answer
+FROM channel_calls WHERE subject_id = ANY($1::text[]) ORDER BY called_at, id"""
+
+
+def _columns(rows: Sequence[msgspec.Struct]) -> list[list[Any]]:
+    return [list(column) for column in zip(*map(msgspec.structs.astuple, rows), strict=True)]
+
+
+async def write(tx: Tx, entries: Sequence[Entry]) -> None:
+    """Append decisions."""
+    if entries:
+        await tx.execute(WRITE, *_columns(entries))
+
+
+async def write_calls(tx: Tx, calls: Sequence[Call]) -> None:
+    """Append calls to channels."""
+    if calls:
+        await tx.execute(WRITE_CALLS, *_columns(calls))
+
+
+async def of_order(tx: Tx, order_id: str) -> list[Entry]:
+    """All decisions about an order, oldest first."""
+    return [msgspec.convert(dict(row), Entry) for row in await tx.fetch(OF_ORDER, order_id)]
+
+
+async def of_callback(tx: Tx, callback_id: str) -> list[Entry]:
+    """All decisions that a callback led to, oldest first."""
+    return [msgspec.convert(dict(row), Entry) for row in await tx.fetch(OF_CALLBACK, callback_id)]
+
+
+async def calls_of(tx: Tx, subject_ids: Sequence[str]) -> list[Call]:
+    """All calls about these payments and refunds, oldest first."""
+    return [msgspec.convert(dict(row), Call) for row in await tx.fetch(CALLS_OF, subject_ids)]

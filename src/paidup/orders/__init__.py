@@ -1,0 +1,1 @@
+"""Orders: what the shop wants paid once."""

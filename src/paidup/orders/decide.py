@@ -1,0 +1,30 @@
+"""What a change of a payment means for its order. Pure."""
+
+import msgspec
+
+from paidup.orders.order import LatePayment, Order
+from paidup.orders.states import TABLE, GiveBack, Happening, Move
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """The order as it is afterwards, and the move that led there."""
+
+    order: Order
+    move: Move
+
+
+def payment_paid(order: Order, payment_id: str) -> Decision:
+    """A payment of this order was paid: the first one pays it, any other is given back."""
+    if order.paid_by not in (None, payment_id):
+        return happen(order, Happening.SECOND_PAYMENT_PAID)
+    welcome = order.late_payment is LatePayment.REOPEN
+    decision = happen(order, Happening.PAYMENT_PAID if welcome else Happening.PAYMENT_PAID_UNWELCOME)
+    if decision.move.give_back is not GiveBack.NO:
+        return decision
+    return Decision(msgspec.structs.replace(decision.order, paid_by=payment_id), decision.move)
+
+
+def happen(order: Order, happening: Happening) -> Decision:
+    """Look the happening up in the table."""
+    move = TABLE[order.state, happening]
+    return Decision(msgspec.structs.replace(order, state=move.to), move)

@@ -1,0 +1,39 @@
+"""An order: what the shop wants paid once."""
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from paidup.money import Money
+from paidup.orders.states import State
+
+
+class LatePayment(StrEnum):
+    """What a shop does with money that arrives for a closed order."""
+
+    REOPEN = "reopen"
+    REFUND = "refund"
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `orders`. paid_by is the payment that paid it, once one did; event_seq counts its events."""
+
+    id: str
+    shop: str
+    shop_order_no: str
+    amount_minor: int
+    currency: str
+    description: str = ""
+    state: State
+    late_payment: LatePayment
+    paid_by: str | None = None
+    event_seq: int = 0
+    created_at: datetime
+    expires_at: datetime
+    updated_at: datetime
+
+    @property
+    def money(self) -> Money:
+        """What the customer owes."""
+        return Money(self.amount_minor, self.currency)

@@ -1,0 +1,83 @@
+"""The table `orders`: its only reader and writer of SQL."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from paidup.db.transaction import Tx
+from paidup.errors import BrokenPromise
+from paidup.orders.order import Order
+
+COLUMNS = """id, shop, shop_order_no, amount_minor, currency, description, state, late_payment, paid_by, event_seq,
+created_at, expires_at, updated_at"""
+
+# Taken in id order by everybody, so that two batches never wait for each other in a circle.
+LOCK = f"SELECT {COLUMNS} FROM orders WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE"
+
+GET = f"SELECT {COLUMNS} FROM orders WHERE id = $1"
+
+BY_NUMBER = f"SELECT {COLUMNS} FROM orders WHERE shop = $1 AND shop_order_no = $2"
+
+LIST = f"SELECT {COLUMNS} FROM orders WHERE shop = $1 AND id < $2 ORDER BY id DESC LIMIT $3"
+
+INSERT = f"""
+INSERT INTO orders ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+ON CONFLICT DO NOTHING RETURNING id"""
+
+UPDATE = """
+UPDATE orders o SET state = c.state, paid_by = c.paid_by, event_seq = c.event_seq, updated_at = c.updated_at
+FROM unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::int[], $7::timestamptz[])
+  AS c (id, old_state, old_seq, state, paid_by, event_seq, updated_at)
+WHERE o.id = c.id AND o.state = c.old_state AND o.event_seq = c.old_seq
+RETURNING o.id"""
+
+EXPIRED = """
+SELECT id FROM orders WHERE state = 'unpaid' AND expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED"""
+
+
+def _order(row: Any) -> Order:
+    return msgspec.convert(dict(row), Order)
+
+
+async def lock(tx: Tx, order_ids: Sequence[str]) -> list[Order]:
+    """Lock these orders until the transaction ends; whoever holds an order's lock may change all that belongs to it."""
+    return [_order(row) for row in await tx.fetch(LOCK, sorted(set(order_ids)))]
+
+
+async def get(tx: Tx, order_id: str) -> Order | None:
+    """One order by its id."""
+    row = await tx.fetchrow(GET, order_id)
+    return _order(row) if row else None
+
+
+async def by_number(tx: Tx, shop: str, shop_order_no: str) -> Order | None:
+    """One order by the shop's own number."""
+    row = await tx.fetchrow(BY_NUMBER, shop, shop_order_no)
+    return _order(row) if row else None
+
+
+async def page(tx: Tx, shop: str, before: str, limit: int) -> list[Order]:
+    """Orders of a shop, newest first, with ids smaller than `before` (ids sort by time)."""
+    return [_order(row) for row in await tx.fetch(LIST, shop, before, limit)]
+
+
+async def insert(tx: Tx, order: Order) -> bool:
+    """Write a new order; False when the shop's number (or the id) is already taken."""
+    return await tx.fetchval(INSERT, *msgspec.structs.astuple(order)) is not None
+
+
+async def update(tx: Tx, changes: Sequence[tuple[Order, Order]]) -> None:
+    """Write (before, after) pairs. Raises BrokenPromise when a row is not as it was locked."""
+    if not changes:
+        return
+    rows = [(b.id, b.state, b.event_seq, a.state, a.paid_by, a.event_seq, a.updated_at) for b, a in changes]
+    written = await tx.fetch(UPDATE, *map(list, zip(*rows, strict=True)))
+    if len(written) != len(rows):
+        raise BrokenPromise(f"{len(rows) - len(written)} of {len(rows)} orders changed under their lock")
+
+
+async def expired(tx: Tx, now: datetime, limit: int) -> list[str]:
+    """Ids of unpaid orders whose time is over, locked for this transaction."""
+    return [row["id"] for row in await tx.fetch(EXPIRED, now, limit)]

@@ -1,0 +1,1 @@
+"""The outbox: an event row is written with the change it announces."""

@@ -1,0 +1,99 @@
+"""The tables `events` and `outbox_queue`: an event is written in the transaction of the change it announces."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from paidup.db.transaction import Tx
+from paidup.events import EventType, Scalar
+
+
+class Written(msgspec.Struct, frozen=True, kw_only=True):
+    """An event with its number in its order: 1, 2, 3 … without gaps."""
+
+    id: str
+    created_at: datetime
+    shop: str
+    type: EventType
+    order_id: str
+    seq: int
+    subject_id: str
+    data: dict[str, Scalar]
+
+
+class Queued(msgspec.Struct, frozen=True):
+    """An event that has not been given to the endpoints yet."""
+
+    event_id: str
+    shop: str
+    order_id: str
+    seq: int
+    type: str
+    created_at: datetime
+
+
+COLUMNS = "id, created_at, shop, type, order_id, seq, subject_id, data"
+
+WRITE = f"""
+INSERT INTO events ({COLUMNS})
+SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[],
+  $8::text[])"""
+
+QUEUE = """
+INSERT INTO outbox_queue (event_id, created_at, shop, type, order_id, seq)
+SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::int[])"""
+
+# Oldest first; an order's events are written in order, and a row skipped because another worker holds it is that
+# worker's to give out. Claim first, act on arrays afterwards: one statement that did both would be planned badly.
+TAKE = """
+DELETE FROM outbox_queue WHERE event_id IN (
+  SELECT event_id FROM outbox_queue ORDER BY created_at, event_id LIMIT $1 FOR UPDATE SKIP LOCKED)
+RETURNING event_id, shop, order_id, seq, type, created_at"""
+
+OF_ORDER = f"SELECT {COLUMNS} FROM events WHERE order_id = $1 ORDER BY seq"
+
+OF_SHOP = (
+    f"SELECT {COLUMNS} FROM events WHERE shop = $1 AND (created_at, id) > ($2, $3) ORDER BY created_at, id LIMIT $4"
+)
+
+WAITING = "SELECT count(*) FROM outbox_queue"
+
+
+def _written(row: Any) -> Written:
+    return msgspec.convert(dict(row) | {"data": msgspec.json.decode(row["data"])}, Written)
+
+
+async def write(tx: Tx, events: Sequence[Written]) -> None:
+    """Append events, and queue them for the shop's endpoints."""
+    if not events:
+        return
+    rows = [
+        (e.id, e.created_at, e.shop, e.type, e.order_id, e.seq, e.subject_id, msgspec.json.encode(e.data).decode())
+        for e in events
+    ]
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    await tx.execute(WRITE, *columns)
+    await tx.execute(QUEUE, *columns[:6])
+
+
+async def take(tx: Tx, limit: int) -> list[Queued]:
+    """Take up to `limit` events off the queue, in the order they were written; gone when the transaction commits."""
+    rows = [Queued(*row) for row in await tx.fetch(TAKE, limit)]
+    return sorted(rows, key=lambda q: (q.created_at, q.order_id, q.seq))
+
+
+async def of_order(tx: Tx, order_id: str) -> list[Written]:
+    """All events of an order, in order."""
+    return [_written(row) for row in await tx.fetch(OF_ORDER, order_id)]
+
+
+async def of_shop(tx: Tx, shop: str, after: tuple[datetime, str], limit: int) -> list[Written]:
+    """Events of a shop after (created_at, id), oldest first."""
+    return [_written(row) for row in await tx.fetch(OF_SHOP, shop, *after, limit)]
+
+
+async def waiting(tx: Tx) -> int:
+    """How many events have not been given to the endpoints yet."""
+    return int(await tx.fetchval(WAITING))

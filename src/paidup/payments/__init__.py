@@ -1,0 +1,1 @@
+"""Payments: offers to a customer through one channel account."""

@@ -1,0 +1,91 @@
+"""What a piece of evidence means for one payment. Pure: deciding twice on the same evidence changes nothing."""
+
+import msgspec
+
+from paidup.evidence import DisputeEvidence, DisputeSays, PaymentEvidence, PaymentSays
+from paidup.payments.payment import Payment
+from paidup.payments.states import TABLE, Happening, Move, State
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """The payment as it is afterwards, the move that led there, and why, word for word for people."""
+
+    payment: Payment
+    move: Move
+    why: str
+
+
+_SAYS: dict[PaymentSays, Happening] = {
+    PaymentSays.NOT_FOUND: Happening.NOT_FOUND,
+    PaymentSays.WAITING: Happening.WAITING,
+    PaymentSays.PAID: Happening.PAID,
+    PaymentSays.FAILED: Happening.ATTEMPT_FAILED,
+    PaymentSays.CLOSED: Happening.CHANNEL_CLOSED,
+}
+_DISPUTE: dict[DisputeSays, Happening] = {
+    DisputeSays.OPENED: Happening.DISPUTE_OPENED,
+    DisputeSays.WON: Happening.DISPUTE_WON,
+    DisputeSays.LOST: Happening.DISPUTE_LOST,
+}
+
+
+def decide(payment: Payment, evidence: PaymentEvidence) -> Decision:
+    """Weigh what somebody says about this payment."""
+    happening = _SAYS[evidence.says]
+    if happening is not Happening.PAID:
+        return happen(payment, happening)
+    differs = mismatch(payment, evidence)
+    if differs:
+        return happen(payment, Happening.MISMATCH, differs)
+    decision = happen(payment, Happening.PAID)
+    return _with_proof(decision, evidence)
+
+
+def decide_dispute(payment: Payment, evidence: DisputeEvidence) -> Decision:
+    """Weigh news of a dispute. The news that a dispute was opened never undoes how that same dispute ended."""
+    known = payment.dispute_says if payment.dispute_id == evidence.dispute_id else None
+    if known == evidence.says or (known is not None and evidence.says is DisputeSays.OPENED):
+        move = Move(payment.state, f"dispute {evidence.dispute_id} is already {known}")
+        return Decision(payment, move, move.why)
+    decision = happen(payment, _DISPUTE[evidence.says], f"dispute {evidence.dispute_id}")
+    if decision.move.park:
+        return decision
+    noted = msgspec.structs.replace(decision.payment, dispute_id=evidence.dispute_id, dispute_says=evidence.says.value)
+    return Decision(noted, decision.move, decision.why)
+
+
+def happen(payment: Payment, happening: Happening, detail: str = "") -> Decision:
+    """Look the happening up in the table; `detail` is added to the sentence."""
+    move = TABLE[payment.state, happening]
+    why = f"{move.why} ({detail})" if detail else move.why
+    return Decision(msgspec.structs.replace(payment, state=move.to), move, why)
+
+
+def mismatch(payment: Payment, evidence: PaymentEvidence) -> str:
+    """In which way the evidence differs from what was agreed, in words; empty when it does not.
+
+    A field that the message does not state is not compared: Alipay's query answer names no seller, and is
+    authentic by the account it was asked with.
+    """
+    if evidence.amount is not None and evidence.amount != payment.money:
+        return f"agreed {payment.money}, the channel says {evidence.amount}"
+    if evidence.payee is not None and evidence.payee != payment.payee:
+        return f"agreed receiver {payment.payee}, the channel says {evidence.payee}"
+    if (
+        payment.state is State.PAID
+        and None not in (payment.channel_txn_id, evidence.channel_txn_id)
+        and payment.channel_txn_id != evidence.channel_txn_id
+    ):
+        return f"known as {payment.channel_txn_id}, the channel now says {evidence.channel_txn_id}"
+    return ""
+
+
+def _with_proof(decision: Decision, evidence: PaymentEvidence) -> Decision:
+    """Keep the channel's own number and the moment the money moved; the first proof stays."""
+    payment = decision.payment
+    proven = msgspec.structs.replace(
+        payment,
+        channel_txn_id=payment.channel_txn_id if payment.paid_at else evidence.channel_txn_id or payment.channel_txn_id,
+        paid_at=payment.paid_at or evidence.occurred_at or evidence.received_at,
+    )
+    return Decision(proven, decision.move, decision.why)

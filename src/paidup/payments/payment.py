@@ -1,0 +1,45 @@
+"""A payment: one offer to one customer through one channel account."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+
+from paidup.money import Money
+from paidup.payments.states import State
+
+
+class Payment(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `payments`. Amounts are minor units of `currency`; times are aware.
+
+    merchant_ref: the number we (or the shop, when registered) gave it at the channel.
+    channel_txn_id: the channel's own number, once known. refunded_minor: what succeeded refunds gave back.
+    """
+
+    id: str
+    shop: str
+    order_id: str
+    channel: str
+    account: str
+    method: str
+    merchant_ref: str
+    channel_txn_id: str | None = None
+    payee: str
+    amount_minor: int
+    currency: str
+    state: State
+    refunded_minor: int = 0
+    dispute_id: str | None = None
+    dispute_says: str | None = None
+    registered: bool = False
+    extra: Mapping[str, str] = {}
+    pay_with: Mapping[str, str] = {}
+    created_at: datetime
+    expires_at: datetime
+    paid_at: datetime | None = None
+    updated_at: datetime
+
+    @property
+    def money(self) -> Money:
+        """What the customer was asked for."""
+        return Money(self.amount_minor, self.currency)

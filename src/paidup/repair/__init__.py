@@ -1,0 +1,1 @@
+"""Repair: active query 主动查单/补单."""

@@ -1,0 +1,1 @@
+"""The schedule: what must be asked or sent next."""

@@ -1,0 +1,97 @@
+"""The table `due`: one row per payment or refund that is not settled, with the time it is asked about next.
+
+The row is the job: a payment that may still change always has one, written in the transaction that made it so.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from paidup.db.transaction import Tx
+
+
+class Due(msgspec.Struct, frozen=True):
+    """A claimed row. While due_at lies in the future nobody else touches it; `lease` proves that it is still ours."""
+
+    subject_id: str
+    kind: str  # "payment" or "refund"
+    channel: str
+    account: str
+    due_at: datetime
+    asked: int
+    lease: int
+
+
+COLUMNS = "subject_id, kind, channel, account, due_at, asked, lease"
+
+PUT = """
+INSERT INTO due (subject_id, kind, channel, account, due_at)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])
+ON CONFLICT (subject_id) DO UPDATE SET due_at = LEAST(due.due_at, excluded.due_at), lease = due.lease + 1"""
+
+CLAIM = f"""
+UPDATE due SET due_at = $2, lease = lease + 1
+WHERE subject_id IN (SELECT subject_id FROM due WHERE due_at <= $1 ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED)
+RETURNING {COLUMNS}"""
+
+CLAIM_ONE = f"""
+UPDATE due SET due_at = $3, lease = lease + 1
+WHERE subject_id = (SELECT subject_id FROM due WHERE subject_id = $1 AND due_at > $2 FOR UPDATE SKIP LOCKED)
+RETURNING {COLUMNS}"""
+
+POSTPONE = """
+UPDATE due d SET due_at = c.due_at, asked = c.asked
+FROM unnest($1::text[], $2::bigint[], $3::timestamptz[], $4::int[]) AS c (subject_id, lease, due_at, asked)
+WHERE d.subject_id = c.subject_id AND d.lease = c.lease"""
+
+DROP = "DELETE FROM due WHERE subject_id = ANY($1::text[])"
+
+GET = f"SELECT {COLUMNS} FROM due WHERE subject_id = ANY($1::text[])"
+
+SUMMARY = """
+SELECT channel, account, kind, count(*) AS waiting, count(*) FILTER (WHERE due_at <= $1) AS overdue, min(due_at) AS next
+FROM due GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"""
+
+
+async def put(tx: Tx, rows: Sequence[tuple[str, str, str, str, datetime]]) -> None:
+    """Make (subject_id, kind, channel, account, due_at) due; a row that is due earlier stays so.
+
+    A worker that holds the row loses its lease: what it brings is weighed, but it does not postpone the row.
+    """
+    if rows:
+        await tx.execute(PUT, *map(list, zip(*sorted(rows), strict=True)))
+
+
+async def claim(tx: Tx, now: datetime, until: datetime, limit: int) -> list[Due]:
+    """Take up to `limit` rows that are due, oldest first; they are ours until `until`."""
+    return [Due(*row) for row in await tx.fetch(CLAIM, now, until, limit)]
+
+
+async def claim_one(tx: Tx, subject_id: str, now: datetime, until: datetime) -> Due | None:
+    """Take the row of one payment before it is due (somebody is looking at it); None if a worker holds it."""
+    row = await tx.fetchrow(CLAIM_ONE, subject_id, now, until)
+    return Due(*row) if row else None
+
+
+async def postpone(tx: Tx, rows: Sequence[tuple[Due, datetime, int]]) -> None:
+    """Give rows back with (row, next time, how often asked); rows whose lease was lost are left alone."""
+    if rows:
+        columns = zip(*sorted((d.subject_id, d.lease, at, asked) for d, at, asked in rows), strict=True)
+        await tx.execute(POSTPONE, *map(list, columns))
+
+
+async def drop(tx: Tx, subject_ids: Sequence[str]) -> None:
+    """Nothing is left to ask or to send about these."""
+    if subject_ids:
+        await tx.execute(DROP, sorted(subject_ids))
+
+
+async def get(tx: Tx, subject_ids: Sequence[str]) -> dict[str, Due]:
+    """The rows of these payments and refunds, for people who want to see when the next question is asked."""
+    return {row["subject_id"]: Due(*row) for row in await tx.fetch(GET, subject_ids)}
+
+
+async def summary(tx: Tx, now: datetime) -> list[dict[str, object]]:
+    """How much is waiting and overdue, per account."""
+    return [dict(row) for row in await tx.fetch(SUMMARY, now)]

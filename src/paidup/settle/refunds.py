@@ -1,0 +1,135 @@
+"""What follows for the payment and the order when one of its refunds is weighed. Pure."""
+
+from datetime import datetime
+
+import msgspec
+
+from paidup import ids
+from paidup.events import EventType
+from paidup.evidence import RefundEvidence
+from paidup.orders import decide as order_rules
+from paidup.orders.states import Happening as OrderHappening
+from paidup.orders.states import State as OrderState
+from paidup.payments.payment import Payment
+from paidup.payments.states import MONEY_ARRIVED
+from paidup.payments.states import State as PaymentState
+from paidup.refunds import decide as refund_rules
+from paidup.refunds.refund import Cause, Refund
+from paidup.refunds.states import Happening as RefundHappening
+from paidup.refunds.states import State as RefundState
+from paidup.settle.announce import event, refund_event, refund_events
+from paidup.settle.book import (
+    AskRefund,
+    Book,
+    NewCase,
+    RefundDeclined,
+    Settled,
+    Weighed,
+    find_payment,
+    refunds_minor,
+    weighed,
+)
+from paidup.settle.payments import new_refund
+
+
+def ask_refund(book: Book, item: AskRefund, now: datetime) -> Settled:
+    refund = item.refund
+    if refund.id in book.refunds:
+        return Settled(book, Weighed.REPEATED, "this refund was already asked for", refund_id=refund.id)
+    payment = book.payments[refund.payment_id]
+    rest = payment.amount_minor - refunds_minor(book, payment.id)
+    if payment.state is not PaymentState.PAID:
+        why = f"the payment is {payment.state}, and only a paid one can be refunded"
+        return Settled(book, Weighed.REJECTED, why, payment_id=payment.id)
+    if refund.amount_minor > rest or refund.currency != payment.currency:
+        why = f"{refund.money} is more than the {rest} minor units of {payment.currency} that are left to refund"
+        return Settled(book, Weighed.REJECTED, why, payment_id=payment.id)
+    asked = refund_event(EventType.REFUND_REQUESTED, book.order, refund)
+    why = f"a refund of {refund.money} was asked for"
+    refund = msgspec.structs.replace(refund, created_at=now, updated_at=now)
+    return Settled(book.put(refund), Weighed.APPLIED, why, (asked,), payment_id=payment.id, refund_id=refund.id)
+
+
+def refund_evidence(book: Book, evidence: RefundEvidence, now: datetime) -> Settled:
+    refund = _find_refund(book, evidence)
+    payment = book.payments.get(refund.payment_id) if refund else find_payment(book, evidence)
+    if payment is None:
+        return Settled(book, Weighed.PARKED, "no payment of this number is known yet; it waits")
+    if payment.state not in MONEY_ARRIVED:
+        why = f"a refund came while the payment is {payment.state}; it waits until the payment is known to be paid"
+        return Settled(book, Weighed.PARKED, why, payment_id=payment.id)
+    if refund is None:
+        return _unknown_refund(book, payment, evidence, now)
+    return _after_refund(book, refund_rules.decide(refund, evidence), now)
+
+
+def _find_refund(book: Book, evidence: RefundEvidence) -> Refund | None:
+    mine = [r for r in book.refunds.values() if (r.channel, r.account) == (evidence.channel, evidence.account)]
+    by_ref = [r for r in mine if evidence.merchant_refund_ref in (r.merchant_ref, r.id)]
+    by_id = [r for r in mine if evidence.channel_refund_id and r.channel_refund_id == evidence.channel_refund_id]
+    return next(iter(by_ref + by_id), None)
+
+
+def _unknown_refund(book: Book, payment: Payment, evidence: RefundEvidence, now: datetime) -> Settled:
+    """A refund that we did not ask for: made in the channel's own console, or after a restore of a backup."""
+    number = evidence.merchant_refund_ref or evidence.channel_refund_id
+    rest = payment.amount_minor - refunds_minor(book, payment.id)
+    if number is None or evidence.amount is None or not 0 < evidence.amount.amount_minor <= rest:
+        why = f"the channel tells of a refund {number} that we did not ask for and cannot book ({evidence.note})"
+        case = NewCase("unknown_refund", payment.id, why)
+        return Settled(book, Weighed.REJECTED, why, cases=(case,), payment_id=payment.id)
+    refund_id = ids.derived_id(ids.REFUND, payment.id, number)
+    refund = new_refund(payment, refund_id, evidence.amount.amount_minor, Cause.AT_CHANNEL, evidence.note, now)
+    refund = msgspec.structs.replace(refund, merchant_ref=number, state=RefundState.PENDING)
+    return _after_refund(book.put(refund), refund_rules.decide(refund, evidence), now, is_new=True)
+
+
+def _after_refund(book: Book, decision: refund_rules.Decision, now: datetime, *, is_new: bool = False) -> Settled:
+    """What follows for the payment and the order once a refund has been weighed."""
+    before, refund, case = book.refunds[decision.refund.id], decision.refund, decision.move.case
+    changed = refund != before
+    if changed:
+        refund = msgspec.structs.replace(refund, updated_at=now)
+    settled = Settled(
+        book.put(refund),
+        weighed(changed or is_new, case is not None, before.state is not refund.state),
+        decision.why,
+        refund_events(book.order, before, refund),
+        (NewCase(case, refund.id, decision.why),) if case else (),
+        payment_id=refund.payment_id,
+        refund_id=refund.id,
+    )
+    return _sum_up(settled, refund.payment_id, now) if before.state is not refund.state else settled
+
+
+def refund_declined(book: Book, item: RefundDeclined, now: datetime) -> Settled:
+    """The channel refuses to take the refund."""
+    decision = refund_rules.happen(book.refunds[item.refund_id], RefundHappening.DECLINED, item.why)
+    return _after_refund(book, decision, now)
+
+
+def _sum_up(settled: Settled, payment_id: str, now: datetime) -> Settled:
+    """What was refunded of a payment is the sum of its succeeded refunds; the order follows it."""
+    book = settled.book
+    payment = book.payments[payment_id]
+    refunded = refunds_minor(book, payment_id, states=(RefundState.SUCCEEDED,))
+    payment = msgspec.structs.replace(payment, refunded_minor=refunded, updated_at=now)
+    book = book.put(payment)
+    if refunded > payment.amount_minor:
+        why = f"{refunded} of {payment.amount_minor} minor units were refunded: more than was paid"
+        settled = msgspec.structs.replace(
+            settled, cases=(*settled.cases, NewCase("over_refunded", payment_id, why)), why=f"{settled.why}; {why}"
+        )
+    if book.order.paid_by != payment_id:
+        return msgspec.structs.replace(settled, book=book)
+    whole = refunded >= payment.amount_minor
+    decision = order_rules.happen(book.order, OrderHappening.FULLY_REFUNDED if whole else OrderHappening.REFUND_UNDONE)
+    if decision.order.state is book.order.state:
+        return msgspec.structs.replace(settled, book=book)
+    order = msgspec.structs.replace(decision.order, updated_at=now)
+    events = settled.events
+    if order.state is OrderState.REFUNDED:
+        events = (*events, event(EventType.ORDER_REFUNDED, order, payment))
+    return msgspec.structs.replace(
+        settled, book=book.put(order), events=events, why=f"{settled.why}; {decision.move.why}"
+    )
