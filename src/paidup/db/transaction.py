@@ -1,0 +1,162 @@
+"""The pool, and the one transaction that a batch of work lives in.
+
+Connections go straight to PostgreSQL, or through a pooler in session mode: a pooler in transaction mode loses prepared
+statements and session settings.
+"""
+
+# ruff: noqa: ASYNC109 - the timeouts are asyncpg's
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Protocol, Self
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import asyncpg
+
+from paidup.errors import ConfigError
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+    from asyncpg.pool import Pool
+
+OLDEST_SERVER_MAJOR = 15
+COMMAND_TIMEOUT_S = 30.0
+_CONNECT_TIMEOUT_S = 15.0
+_CLOSE_TIMEOUT_S = 10.0
+_STATEMENT_CACHE_SIZE = 256
+
+_SESSION = {
+    "application_name": "paidup",
+    "jit": "off",  # compiling costs more than our short statements take
+    "timezone": "UTC",
+    # A worker that hangs inside a transaction must not hold its row locks for ever.
+    "idle_in_transaction_session_timeout": "60s",
+}
+
+
+class Tx(Protocol):
+    """What code that is handed a transaction may do with it. asyncpg's connections satisfy it; jsonb is `str`."""
+
+    async def fetch(self, query: str, *args: object, timeout: float | None = None) -> "list[Record]":
+        """All rows."""
+        ...
+
+    async def fetchrow(self, query: str, *args: object, timeout: float | None = None) -> "Record | None":
+        """The first row, or None."""
+        ...
+
+    # Any: the type is that of the column, which only the query knows.
+    async def fetchval(self, query: str, *args: object, column: int = 0, timeout: float | None = None) -> Any:
+        """One column of the first row, or None."""
+        ...
+
+    async def execute(self, query: str, *args: object, timeout: float | None = None) -> str:
+        """The command tag, such as ``UPDATE 3``. Without arguments the query may hold several statements."""
+        ...
+
+    async def executemany(
+        self, command: str, args: Iterable[Sequence[object]], *, timeout: float | None = None
+    ) -> None:
+        """Run one statement for each of several rows of arguments."""
+        ...
+
+    async def copy_records_to_table(
+        self,
+        table_name: str,
+        *,
+        records: Iterable[Sequence[object]] | AsyncIterable[Sequence[object]],
+        columns: Iterable[str] | None = None,
+        schema_name: str | None = None,
+        timeout: float | None = None,
+    ) -> str:
+        """Stream rows into a table with COPY; returns the command tag."""
+        ...
+
+
+class Database:
+    """A pool of connections to one database."""
+
+    def __init__(self, dsn: str, pool: "Pool[Record]") -> None:
+        self.dsn = dsn
+        self._pool = pool
+
+    def __repr__(self) -> str:
+        return f"Database({without_password(self.dsn)})"
+
+    @classmethod
+    async def connect(cls, dsn: str, *, max_size: int = 10) -> Self:
+        """Open a pool of at most `max_size` connections, the first of them at once.
+
+        Raises ConfigError when the database cannot be reached, refuses us, or is too old.
+        """
+        try:
+            pool = await asyncpg.create_pool(
+                dsn,
+                min_size=1,
+                max_size=max_size,
+                timeout=_CONNECT_TIMEOUT_S,
+                command_timeout=COMMAND_TIMEOUT_S,
+                statement_cache_size=_STATEMENT_CACHE_SIZE,
+                server_settings=_SESSION,
+            )
+        except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as failure:
+            raise ConfigError(_cannot_connect(dsn, failure)) from None
+        db = cls(dsn, pool)
+        try:
+            async with pool.acquire() as connection:
+                require_version(connection.get_server_version().major)
+        except ConfigError:
+            await db.close()
+            raise
+        return db
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Tx]:
+        """One READ COMMITTED transaction: committed when the block ends, rolled back when it raises."""
+        async with self._pool.acquire() as connection, connection.transaction(isolation="read_committed"):
+            yield connection
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Tx]:
+        """A connection without a transaction, for reads."""
+        async with self._pool.acquire() as connection:
+            yield connection
+
+    async def close(self) -> None:
+        """Close the connections, waiting a few seconds for work that still holds one; then it loses it."""
+        try:
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()
+
+
+def require_version(major: int) -> None:
+    """Raises ConfigError when this major version of PostgreSQL is too old."""
+    if major < OLDEST_SERVER_MAJOR:
+        raise ConfigError(
+            f"the server is PostgreSQL {major}; Paidup needs {OLDEST_SERVER_MAJOR} or newer. Upgrade it (pg_upgrade), "
+            "or leave the database URL unset to use the embedded one"
+        )
+
+
+def without_password(dsn: str) -> str:
+    """The DSN as it may be shown to people: the password, wherever it stands, is ``***``."""
+    try:
+        parts = urlsplit(dsn)
+        hidden = [(key, "***" if key == "password" else value) for key, value in parse_qsl(parts.query)]
+    except ValueError:
+        return "<a DSN that cannot be read>"
+    user, at, host = parts.netloc.rpartition("@")
+    name, colon, _ = user.partition(":")
+    netloc = f"{name}{':***' if colon else ''}{at}{host}"
+    return urlunsplit((parts.scheme, netloc, parts.path, urlencode(hidden, safe="/*"), ""))
+
+
+def _cannot_connect(dsn: str, failure: Exception) -> str:
+    # A DSN that cannot be read may be quoted, password and all, by the library's own message.
+    why = type(failure).__name__ if isinstance(failure, ValueError) else f"{failure}" or type(failure).__name__
+    return (
+        f"cannot connect to {without_password(dsn)}: {why}. "
+        "Check that the server runs, and the host, user, password and database name in the URL"
+    )
