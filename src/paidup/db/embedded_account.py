@@ -105,7 +105,8 @@ def _make(name: str) -> Account:
             return account
     raise ConfigError(
         f"PostgreSQL does not run as root, and the account {name!r} could not be made "
-        f"({'; '.join(said) or 'neither useradd nor adduser is here'}). Make it (useradd --system {name}), or start Paidup as an ordinary user"
+        f"({'; '.join(said) or 'neither useradd nor adduser is here'}). "
+        f"Make it (useradd --system {name}), or start Paidup as an ordinary user"
     )
 
 

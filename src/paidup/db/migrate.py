@@ -1,0 +1,176 @@
+"""Schema changes: plain SQL files, applied in order, each in one transaction with the row that says so.
+
+A file that was applied is never edited: the next file mends it. Code and database always move forwards together, so
+a database that is newer than the code is refused, too.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+from paidup.db.transaction import Database, Tx
+from paidup.errors import ConfigError
+
+MIGRATIONS = files("paidup.db") / "migrations"
+MAX_MIGRATION_BYTES = 1_000_000
+_FILE_NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
+_TIMEOUT_S = 3600.0  # rewriting a big table takes longer than the pool's usual patience
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One file. `sha256` is that of its text with LF line ends, so that a Windows checkout has the same."""
+
+    version: int
+    name: str
+    sha256: str
+    sql: str
+
+    def __str__(self) -> str:
+        return f"{self.version:04}_{self.name}"
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A row of schema_migrations."""
+
+    version: int
+    name: str
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"{self.version:04}_{self.name}"
+
+
+@dataclass(frozen=True)
+class History:
+    """What the database knows of its own schema."""
+
+    applied: tuple[Applied, ...]
+    unknown_tables: tuple[str, ...] = ()  # tables that stand there although no migration was ever applied
+
+
+async def migrate(db: Database, folder: Traversable = MIGRATIONS) -> list[str]:
+    """Apply what is missing, and return the names of what was applied.
+
+    Any number of processes may call it at the same time. Raises ConfigError when the database does not fit the
+    files; a migration that fails raises asyncpg's error and leaves the database as it was before that file.
+    """
+    migrations = read_migrations(folder)
+    names: list[str] = []
+    while True:
+        async with db.transaction() as tx:
+            name = await _apply_next(tx, migrations)
+        if name is None:
+            return names
+        names.append(name)
+
+
+async def pending(db: Database, folder: Traversable = MIGRATIONS) -> list[str]:
+    """The names of what `migrate` would apply. Raises ConfigError when the database does not fit the files."""
+    async with db.session() as tx:
+        history = await _history(tx)
+    return [str(migration) for migration in missing(history, read_migrations(folder))]
+
+
+def read_migrations(folder: Traversable) -> list[Migration]:
+    """The files of a folder in order. Raises ConfigError when their numbers have gaps or repeat."""
+    migrations = sorted(
+        (_read(file) for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda found: found.version
+    )
+    for expected, migration in enumerate(migrations, start=1):
+        if migration.version != expected:
+            raise ConfigError(f"migration {migration} stands where number {expected:04} should; renumber the files")
+    return migrations
+
+
+def missing(history: History, migrations: Sequence[Migration]) -> list[Migration]:
+    """The migrations that the database lacks.
+
+    Raises ConfigError when what it has is not a beginning of the list, unchanged.
+    """
+    if history.unknown_tables:
+        raise ConfigError(
+            f"this database has tables ({', '.join(history.unknown_tables[:5])}) but no record of migrations: "
+            "give Paidup a database of its own, or restore this one whole, with schema_migrations"
+        )
+    if len(history.applied) > len(migrations):
+        raise ConfigError(
+            f"the database is at {history.applied[-1]} and this version of Paidup only knows "
+            f"{migrations[-1] if migrations else 'nothing'}: install the version that made it, or a newer one"
+        )
+    for applied, migration in zip(history.applied, migrations, strict=False):
+        _compare(applied, migration)
+    return list(migrations[len(history.applied) :])
+
+
+def _compare(applied: Applied, migration: Migration) -> None:
+    if applied.version != migration.version:
+        raise ConfigError(
+            f"migration {migration} was never applied, although {applied} after it was: "
+            "the database is half a copy; restore it from a backup"
+        )
+    if (applied.name, applied.sha256) != (migration.name, migration.sha256):
+        raise ConfigError(
+            f"migration {migration} was changed after it had been applied as {applied}: "
+            "put the file back as it was, and write the change as a new migration"
+        )
+
+
+async def _apply_next(tx: Tx, migrations: Sequence[Migration]) -> str | None:
+    await tx.execute(_LOCK, timeout=_TIMEOUT_S)
+    # Read under the lock: another process may just have applied it.
+    todo = missing(await _history(tx), migrations)
+    if not todo:
+        return None
+    migration = todo[0]
+    await tx.execute(_CREATE)
+    await tx.execute(migration.sql, timeout=_TIMEOUT_S)
+    await tx.execute(_RECORD, migration.version, migration.name, migration.sha256)
+    return str(migration)
+
+
+async def _history(tx: Tx) -> History:
+    if await tx.fetchval(_IS_RECORDED):
+        rows = await tx.fetch(_APPLIED)
+        return History(tuple(Applied(row["version"], row["name"], row["sha256"]) for row in rows))
+    return History((), tuple(row["relname"] for row in await tx.fetch(_TABLES)))
+
+
+def _read(file: Traversable) -> Migration:
+    match = _FILE_NAME.fullmatch(file.name)
+    if not match:
+        raise ConfigError(f"{file.name} is no name for a migration: write it as 0007_what_it_does.sql")
+    data = file.read_bytes().replace(b"\r\n", b"\n")
+    if len(data) > MAX_MIGRATION_BYTES:
+        raise ConfigError(f"migration {file.name} is larger than {MAX_MIGRATION_BYTES} bytes; split it")
+    return Migration(int(match[1]), match[2], hashlib.sha256(data).hexdigest(), data.decode())
+
+
+# One migration at a time in this database. The number names the lock and means nothing else.
+_LOCK = "select pg_advisory_xact_lock(7243917)"
+
+_CREATE = """
+create table if not exists schema_migrations (
+    version     integer primary key,
+    name        text not null,
+    sha256      text not null,
+    applied_at  timestamptz not null default now()
+);
+comment on table schema_migrations is 'retention: for ever'
+"""
+
+_IS_RECORDED = "select to_regclass('schema_migrations') is not null"
+
+_APPLIED = "select version, name, sha256 from schema_migrations order by version"
+
+_TABLES = """
+select relname from pg_class
+where relkind in ('r', 'p') and relnamespace = current_schema()::regnamespace
+order by relname
+"""
+
+_RECORD = "insert into schema_migrations (version, name, sha256) values ($1, $2, $3)"

@@ -1,0 +1,108 @@
+"""Real PostgreSQL for every test that wants one: one server per run, one fresh database per test.
+
+`db` is a migrated database, `empty_db` one without any table. PAIDUP_TEST_DATABASE_URL names a server to use instead
+of the embedded one; its user must be allowed to create databases.
+"""
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+
+from paidup.db.embedded import start_embedded
+from paidup.db.migrate import migrate
+from paidup.db.transaction import Database
+
+_numbers = itertools.count(1)
+
+# What a throw-away server may give up: it is never asked to survive a power cut. Killed processes do no harm to it.
+_QUICK = {
+    "fsync": "off",
+    "shared_buffers": "64MB",
+    "max_connections": "200",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+}
+
+
+@pytest.fixture(scope="session")
+def server_dir() -> Iterator[Path]:
+    """A folder that the account which runs PostgreSQL can reach; pytest's own are private to the caller."""
+    folder = Path(tempfile.mkdtemp(prefix="paidup-test-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+async def server_dsn(server_dir: Path) -> AsyncIterator[str]:
+    """A database on the run's server, from which others are created and dropped."""
+    given = os.environ.get("PAIDUP_TEST_DATABASE_URL")
+    if given:
+        yield given
+        return
+    async with await start_embedded(server_dir / "server", options=_QUICK) as server:
+        yield server.dsn
+
+
+@pytest.fixture(scope="session")
+async def template(server_dsn: str) -> AsyncIterator[str]:
+    """The name of a database that every migration was applied to; nobody stays connected to it."""
+    async with _fresh_database(server_dsn, "template1") as dsn:
+        db = await Database.connect(dsn, max_size=1)
+        await migrate(db)
+        await db.close()
+        yield _name_of(dsn)
+
+
+@pytest.fixture
+async def db_dsn(server_dsn: str, template: str) -> AsyncIterator[str]:
+    """Where a migrated database of this test's own is, for processes that the test starts."""
+    async with _fresh_database(server_dsn, template) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+async def db(db_dsn: str) -> AsyncIterator[Database]:
+    """A migrated database of this test's own."""
+    database = await Database.connect(db_dsn)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def empty_db(server_dsn: str) -> AsyncIterator[Database]:
+    """A database of this test's own without any table."""
+    async with _fresh_database(server_dsn, "template1") as dsn:
+        database = await Database.connect(dsn)
+        yield database
+        await database.close()
+
+
+@asynccontextmanager
+async def _fresh_database(server_dsn: str, template: str) -> AsyncIterator[str]:
+    name = f"paidup_test_{os.getpid()}_{next(_numbers)}"
+    await _say(server_dsn, f"create database {name} template {template}")
+    try:
+        yield urlunsplit(urlsplit(server_dsn)._replace(path=f"/{name}"))
+    finally:
+        await _say(server_dsn, f"drop database {name} with (force)")
+
+
+async def _say(dsn: str, statement: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def _name_of(dsn: str) -> str:
+    return urlsplit(dsn).path.removeprefix("/")
