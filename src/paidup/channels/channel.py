@@ -195,8 +195,12 @@ class Channel(Protocol[AccountT]):
         """Tells the channel that the callback was not accepted, in its own form; never 2xx."""
         ...
 
-    def open(self, payment: ToOpen, account: AccountT, now: datetime) -> Exchange:
-        """Offer a payment to the customer. Raises InvalidRequest when a field the method needs is missing."""
+    def open(self, payment: ToOpen, account: AccountT, now: datetime) -> Exchange | Success:
+        """Offer a payment to the customer. Raises InvalidRequest when a field the method needs is missing.
+
+        A Success means that there is nothing to send: what the customer's device needs is already signed (Alipay's
+        page pay is a URL which the browser follows).
+        """
         ...
 
     def query(self, payment: PaymentName, account: AccountT, now: datetime) -> Exchange:
