@@ -1,0 +1,161 @@
+"""Structured log lines: one per change of state, named ``noun.past`` like the events, with key=value fields.
+
+::
+
+    from paidup import log
+    log.info("payment.paid", payment_id=payment.id, why=decision.why)
+
+    08:00:02.118 info  payment.paid payment_id=pay00… why="the channel says it is paid"      on a terminal
+    {"at":"2026-11-23T08:00:02.118Z","level":"info","event":"payment.paid","payment_id":…}   everywhere else
+
+Lines go to stderr. What is secret is masked by the name of its field, and again where a value looks like a key.
+"""
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TextIO
+from urllib.parse import unquote
+
+MAX_VALUE_CHARS = 2000
+MASK = "***"
+
+_LOGGER = logging.getLogger("paidup")
+_SECRET_WORDS = frozenset(
+    "secret secrets password passwd passphrase token tokens authorization cookie credential credentials signature sign"
+    " apikey whsec dsn".split()
+)
+_SECRET_ENDINGS = ("api_key", "apiv3_key", "private_key", "access_key", "secret_key", "signing_key", "key_pem")
+_LOOKS_SECRET = re.compile(
+    r"(?<![A-Za-z0-9])(?:sk|rk)_(?:live|test)_\w+|whs(?:ec|k)_[\w+/=-]+"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
+    r"|(?<=://)[^\s/@]{1,200}@",
+    re.DOTALL,
+)
+_JSON_FIELD = re.compile(rb'"([\w.-]{1,64})"(\s{0,8}:\s{0,8})"(?:[^"\\]|\\.)*(?:"|\\?\Z)')
+_PLAIN_VALUE = re.compile(r"[^\s\"=\\\x00-\x1f\x7f]+")
+
+
+def info(event: str, /, **fields: object) -> None:
+    """A change of state that belongs to ordinary life."""
+    _LOGGER.info(event, extra={"fields": fields})
+
+
+def warning(event: str, /, **fields: object) -> None:
+    """Something that mends itself, and that somebody should know of when it goes on."""
+    _LOGGER.warning(event, extra={"fields": fields})
+
+
+def error(event: str, /, **fields: object) -> None:
+    """Something that somebody must look at."""
+    _LOGGER.error(event, extra={"fields": fields})
+
+
+def set_up(stream: TextIO | None = None) -> None:
+    """Send the lines to `stream` (stderr unless given): for people on a terminal, JSON otherwise. Replaces an earlier
+    set-up; the logging of other libraries is left alone."""
+    target = stream or sys.stderr
+    handler = logging.StreamHandler(target)
+    handler.setFormatter(_ForPeople() if target.isatty() else _ForMachines())
+    _LOGGER.handlers = [handler]
+    _LOGGER.setLevel(logging.INFO)
+    _LOGGER.propagate = False
+
+
+def is_secret(name: str) -> bool:
+    """Whether a field of this name is masked: ``client_secret`` is, ``dedup_key`` is not."""
+    words = re.split(r"[^a-z0-9]+", name.lower())
+    return not _SECRET_WORDS.isdisjoint(words) or "_".join(words).endswith(_SECRET_ENDINGS)
+
+
+def masked(name: str, value: object) -> object:
+    """The value as it may be shown under this field name; mappings and sequences are masked inside as well."""
+    if value is None or isinstance(value, bool | int | float):
+        return MASK if value is not None and is_secret(name) else value
+    if is_secret(name):
+        return MASK
+    if isinstance(value, Mapping):
+        return {str(key): masked(str(key), inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [masked(name, inner) for inner in value]
+    return masked_text(_text(value))
+
+
+def masked_text(text: str) -> str:
+    """Free text with what looks like a key masked, cut at MAX_VALUE_CHARS."""
+    shown = _LOOKS_SECRET.sub(_mask_match, text)
+    return shown if len(shown) <= MAX_VALUE_CHARS else f"{shown[:MAX_VALUE_CHARS]}…"
+
+
+def masked_json(body: bytes) -> bytes:
+    """A JSON text, whole or cut off anywhere, with the string values of secret fields masked. Other bytes stay."""
+    return _JSON_FIELD.sub(_mask_json_field, body)
+
+
+def masked_query(target: str) -> str:
+    """A request target whose secret query parameters are masked."""
+    path, mark, query = target.partition("?")
+    pairs = (pair.partition("=") for pair in query.split("&"))
+    shown = "&".join(f"{name}={MASK}" if is_secret(unquote(name)) else name + eq + value for name, eq, value in pairs)
+    return path + mark + shown
+
+
+def _mask_match(found: re.Match[str]) -> str:
+    return f"{MASK}@" if found.group().endswith("@") else MASK
+
+
+def _mask_json_field(found: re.Match[bytes]) -> bytes:
+    name, colon = found.group(1), found.group(2)
+    return b'"%b"%b"***"' % (name, colon) if is_secret(name.decode("latin-1")) else found.group()
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    if isinstance(value, BaseException):
+        return f"{type(value).__name__}: {value}"
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _shown_fields(record: logging.LogRecord) -> dict[str, object]:
+    fields: Mapping[str, object] = getattr(record, "fields", {})
+    shown = {name: masked(name, value) for name, value in fields.items()}
+    if record.exc_info and record.exc_info[1]:
+        shown["error"] = masked_text(_text(record.exc_info[1]))
+    return shown
+
+
+def _moment(record: logging.LogRecord) -> datetime:
+    return datetime.fromtimestamp(record.created, UTC)
+
+
+class _ForMachines(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = _moment(record).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        head = {"at": at, "level": record.levelname.lower(), "event": record.getMessage()}
+        # What names the line stands first and cannot be replaced by a field of the same name.
+        return json.dumps({**head, **_renamed(_shown_fields(record), head)}, ensure_ascii=False, default=str)
+
+
+class _ForPeople(logging.Formatter):
+    """One line that a person reads from left to right."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = _moment(record).astimezone().strftime("%H:%M:%S.%f")[:-3]
+        fields = (f"{name}={_quoted(value)}" for name, value in _shown_fields(record).items())
+        return " ".join([at, f"{record.levelname.lower():7}", record.getMessage(), *fields])
+
+
+def _renamed(fields: dict[str, object], taken: Mapping[str, str]) -> dict[str, object]:
+    return {f"{name}_" if name in taken else name: value for name, value in fields.items()}
+
+
+def _quoted(value: object) -> str:
+    """The value in quotes where a blank or a control character would break the line apart."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if _PLAIN_VALUE.fullmatch(text) else json.dumps(text, ensure_ascii=False)
