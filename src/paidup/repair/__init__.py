@@ -1,1 +1,1 @@
-"""Repair: active query 主动查单/补单."""
+"""主动查单/补单: ask the channel about what should have been told to us."""

@@ -1,0 +1,262 @@
+"""Settings: one frozen value, read once from the environment and, when PAIDUP_CONFIG names one, a TOML file.
+
+The file uses the same names in lower case without the prefix (``port = 8400``); the environment wins. A name that
+Paidup does not know is an error that names the nearest one, because a misspelt limit is no limit.
+"""
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+
+from paidup.clock import parse_clock
+from paidup.errors import ConfigError
+from paidup.ids import MAX_SHARD
+
+PREFIX = "PAIDUP_"
+ROLES = ("web", "intake", "repair", "reconcile", "checkout", "delivery")
+MAX_CONFIG_BYTES = 256 << 10
+_IGNORED = frozenset({"PAIDUP_TEST_DATABASE_URL"})  # read by the tests only
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the environment may decide. Names and meanings: `describe`."""
+
+    database_url: str
+    data: Path
+    accounts: Path
+    host: str
+    port: int
+    public_url: str
+    shard: int
+    clock: str
+    callback_max_bytes: int
+    inbox_queue: int
+    quarantine_per_source: int
+    query_budget_per_s: float
+    call_deadline_s: float
+    payment_ttl_s: int
+    allow_loopback_endpoints: bool
+    roles: tuple[str, ...]
+    silent_channel_minutes: int
+
+    def __repr__(self) -> str:
+        shown = ((name, "***" if name in _SECRET and value else value) for name, value in self._pairs())
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown)})"
+
+    __str__ = __repr__
+
+    def _pairs(self) -> list[tuple[str, object]]:
+        return [(name, getattr(self, name)) for name in self.__struct_fields__]
+
+
+class Described(msgspec.Struct, frozen=True):
+    """One setting as the reference shows it. `default` is the text one would write."""
+
+    name: str
+    kind: str
+    default: str
+    meaning: str
+    secret: bool
+
+
+class _Setting(NamedTuple):
+    name: str  # of the field
+    kind: str
+    default: str
+    read: Callable[[str], object]  # raises ValueError with what to write instead
+    meaning: str
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from the environment (os.environ unless given). Raises ConfigError naming what to write."""
+    given = os.environ if environ is None else environ
+    ours = {name: value for name, value in given.items() if name.startswith(PREFIX) and name not in _IGNORED}
+    config = ours.pop(f"{PREFIX}CONFIG", "")
+    texts = {**(_from_file(Path(config)) if config else {}), **ours}
+    for name in texts:
+        _must_be_known(name)
+    values = {setting.name: _value(setting, texts) for setting in _SETTINGS}
+    values["accounts"] = values["accounts"] or Path(str(values["data"])) / "accounts"
+    values["public_url"] = values["public_url"] or _own_url(str(values["host"]), str(values["port"]))
+    return msgspec.convert(values, Settings)
+
+
+def describe() -> tuple[Described, ...]:
+    """Every setting, in the order in which the reference shows them."""
+    file = Described(f"{PREFIX}CONFIG", "path", "", "a TOML file with settings; the environment wins over it", False)
+    rows = (Described(_env_name(s.name), s.kind, s.default, s.meaning, s.name in _SECRET) for s in _SETTINGS)
+    return (*rows, file)
+
+
+def _env_name(field: str) -> str:
+    return PREFIX + field.upper()
+
+
+def _must_be_known(name: str) -> None:
+    known = [row.name for row in describe()]
+    if name in known:
+        return
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]}?" if near else "; docs/reference/settings.md lists all names"
+    raise ConfigError(f"unknown setting {name}{hint}")
+
+
+def _value(setting: _Setting, texts: Mapping[str, str]) -> object:
+    name = _env_name(setting.name)
+    text = texts.get(name, setting.default).strip()
+    try:
+        return setting.read(text)
+    except (ValueError, ConfigError) as wrong:
+        shown = "***" if setting.name in _SECRET else repr(text[:100])
+        raise ConfigError(f"{name}={shown}: {wrong}") from None
+
+
+def _from_file(path: Path) -> dict[str, str]:
+    """The file's settings under their environment names. Raises ConfigError when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_CONFIG_BYTES + 1)
+        table = tomllib.loads(data.decode()) if len(data) <= MAX_CONFIG_BYTES else None
+    except OSError as error:
+        raise ConfigError(f"{PREFIX}CONFIG={str(path)!r}: {error.strerror}; name a readable TOML file") from None
+    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
+        raise ConfigError(f"{path}: not TOML: {error}") from None
+    if table is None:
+        raise ConfigError(f"{path}: larger than {MAX_CONFIG_BYTES} bytes; that is no settings file")
+    return {_env_name(name): _toml_text(path, name, value) for name, value in table.items()}
+
+
+def _toml_text(path: Path, name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str | int | float):
+        return str(value)
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return ",".join(value)
+    raise ConfigError(f"{path}: {name}: write a text, a number, true, false, or a list of texts")
+
+
+def _own_url(host: str, port: str) -> str:
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104  compared, not listened on
+    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,12}", text) or not low <= int(text) <= high:
+            raise ValueError(f"write a whole number from {low} to {high}")
+        return int(text)
+
+    return read
+
+
+def _number(low: float, high: float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,6})?", text) or not low <= float(text) <= high:
+            raise ValueError(f"write a number from {low:g} to {high:g}")
+        return float(text)
+
+    return read
+
+
+def _yes_no(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError("write true or false")
+    return text == "true"
+
+
+def _host(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9.:_-]{1,253}", text):
+        raise ValueError("write a host name or address such as 127.0.0.1")
+    return text
+
+
+def _folder(text: str) -> Path:
+    if not text or "\0" in text:
+        raise ValueError("write the path of a folder")
+    return Path(text).expanduser()
+
+
+def _folder_or_none(text: str) -> Path | None:
+    return _folder(text) if text else None
+
+
+def _database_url(text: str) -> str:
+    if text and not re.match(r"postgres(ql)?://", text):
+        raise ValueError("write postgresql://user:password@host:5432/name, or leave it empty for the embedded one")
+    return text
+
+
+def _public_url(text: str) -> str:
+    parts = urlsplit(text)
+    usable = parts.scheme in ("http", "https") and parts.hostname and not (parts.query or parts.fragment)
+    if text and not usable:
+        raise ValueError("write the address the channels call, such as https://pay.example.com")
+    return text.rstrip("/")
+
+
+def _clock(text: str) -> str:
+    parse_clock(text)
+    return text
+
+
+def _roles(text: str) -> tuple[str, ...]:
+    named = [role.strip() for role in text.split(",")]
+    if named == ["all"]:
+        return ROLES
+    if not set(named) <= set(ROLES):
+        raise ValueError(f"write all, or some of {', '.join(ROLES)} with commas between them")
+    return tuple(role for role in ROLES if role in named)
+
+
+_SECRET = frozenset({"database_url"})
+_SETTINGS = (
+    _Setting("database_url", "URL", "", _database_url, "the PostgreSQL database; empty starts an embedded one"),
+    _Setting("data", "path", "./.paidup", _folder, "the folder of the embedded database and of generated secrets"),
+    _Setting("accounts", "path", "", _folder_or_none, "the folder of channel accounts; empty means <data>/accounts"),
+    _Setting("host", "host", "127.0.0.1", _host, "the address to listen on"),
+    _Setting("port", "integer", "8400", _whole(0, 65535), "the port to listen on; 0 takes a free one"),
+    _Setting("public_url", "URL", "", _public_url, "where channels reach us; empty means http://<host>:<port>"),
+    _Setting("shard", "integer", "0", _whole(0, MAX_SHARD), "the shard that new ids carry"),
+    _Setting("clock", "clock", "system", _clock, "system, or <ISO time>*<rate> for demonstrations"),
+    _Setting("callback_max_bytes", "integer", "65536", _whole(1024, 1 << 24), "longer callbacks are refused with 413"),
+    _Setting(
+        "inbox_queue",
+        "integer",
+        "4096",
+        _whole(1, 1_000_000),
+        "callbacks that may wait for their commit; more are answered 503",
+    ),
+    _Setting(
+        "quarantine_per_source",
+        "integer",
+        "100",
+        _whole(0, 1_000_000),
+        "refused callbacks kept per source address and hour",
+    ),
+    _Setting("query_budget_per_s", "number", "20", _number(0.01, 10_000), "queries to channels per second and account"),
+    _Setting("call_deadline_s", "seconds", "8", _number(0.1, 120), "how long one call to a channel may take in all"),
+    _Setting("payment_ttl_s", "seconds", "7200", _whole(60, 30 * 86400), "how long a payment may be paid"),
+    _Setting(
+        "allow_loopback_endpoints",
+        "true/false",
+        "false",
+        _yes_no,
+        "whether events may be delivered to private addresses; for demonstrations",
+    ),
+    _Setting("roles", "list", "all", _roles, f"what this process does: all, or some of {', '.join(ROLES)}"),
+    _Setting(
+        "silent_channel_minutes",
+        "minutes",
+        "10",
+        _whole(1, 1440),
+        "how long a channel may send no callback while queries find paid payments, before it is reported",
+    ),
+)
