@@ -48,6 +48,7 @@ class Verdict(StrEnum):
 
     VALID = "valid"
     INVALID_SIGNATURE = "invalid_signature"
+    UNKNOWN_ACCOUNT = "unknown_account"  # no such channel or account here: perhaps we forgot to add it
     UNKNOWN_KEY = "unknown_key"
     EXPIRED = "expired"
     MALFORMED = "malformed"

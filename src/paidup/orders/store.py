@@ -18,6 +18,8 @@ LOCK = f"SELECT {COLUMNS} FROM orders WHERE id = ANY($1::text[]) ORDER BY id FOR
 
 GET = f"SELECT {COLUMNS} FROM orders WHERE id = $1"
 
+MANY = f"SELECT {COLUMNS} FROM orders WHERE id = ANY($1::text[])"
+
 BY_NUMBER = f"SELECT {COLUMNS} FROM orders WHERE shop = $1 AND shop_order_no = $2"
 
 LIST = f"SELECT {COLUMNS} FROM orders WHERE shop = $1 AND id < $2 ORDER BY id DESC LIMIT $3"
@@ -50,6 +52,11 @@ async def get(tx: Tx, order_id: str) -> Order | None:
     """One order by its id."""
     row = await tx.fetchrow(GET, order_id)
     return _order(row) if row else None
+
+
+async def get_many(tx: Tx, order_ids: Sequence[str]) -> list[Order]:
+    """Orders by their ids, in no particular order; unknown ids are left out."""
+    return [_order(row) for row in await tx.fetch(MANY, order_ids)]
 
 
 async def by_number(tx: Tx, shop: str, shop_order_no: str) -> Order | None:

@@ -1,6 +1,7 @@
-"""The table `due`: one row per payment or refund that is not settled, with the time it is asked about next.
+"""The tables `due` and `query_budgets`.
 
-The row is the job: a payment that may still change always has one, written in the transaction that made it so.
+`due` has one row per payment or refund that is not settled, with the time it is asked about next. The row is the job: a
+payment that may still change always has one, written in the transaction that made it so.
 """
 
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from datetime import datetime
 import msgspec
 
 from paidup.db.transaction import Tx
+from paidup.resilience.budget import Budget
 
 
 class Due(msgspec.Struct, frozen=True):
@@ -31,19 +33,27 @@ SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timesta
 ON CONFLICT (subject_id) DO UPDATE SET due_at = LEAST(due.due_at, excluded.due_at), lease = due.lease + 1"""
 
 CLAIM = f"""
-UPDATE due SET due_at = $2, lease = lease + 1
+UPDATE due SET due_at = $2, asked_at = $1, lease = lease + 1
 WHERE subject_id IN (SELECT subject_id FROM due WHERE due_at <= $1 ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED)
 RETURNING {COLUMNS}"""
 
 CLAIM_ONE = f"""
-UPDATE due SET due_at = $3, lease = lease + 1
-WHERE subject_id = (SELECT subject_id FROM due WHERE subject_id = $1 AND due_at > $2 FOR UPDATE SKIP LOCKED)
+UPDATE due SET due_at = $3, asked_at = $2, lease = lease + 1
+WHERE subject_id = (
+  SELECT subject_id FROM due WHERE subject_id = $1 AND (asked_at IS NULL OR asked_at < $4) FOR UPDATE SKIP LOCKED)
 RETURNING {COLUMNS}"""
 
 POSTPONE = """
 UPDATE due d SET due_at = c.due_at, asked = c.asked
 FROM unnest($1::text[], $2::bigint[], $3::timestamptz[], $4::int[]) AS c (subject_id, lease, due_at, asked)
 WHERE d.subject_id = c.subject_id AND d.lease = c.lease"""
+
+OPEN_BUDGET = """
+INSERT INTO query_budgets (channel, account, tokens, at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"""
+
+LOCK_BUDGET = "SELECT tokens, at FROM query_budgets WHERE channel = $1 AND account = $2 FOR UPDATE"
+
+SPEND = "UPDATE query_budgets SET tokens = $3, at = $4 WHERE channel = $1 AND account = $2"
 
 DROP = "DELETE FROM due WHERE subject_id = ANY($1::text[])"
 
@@ -68,9 +78,10 @@ async def claim(tx: Tx, now: datetime, until: datetime, limit: int) -> list[Due]
     return [Due(*row) for row in await tx.fetch(CLAIM, now, until, limit)]
 
 
-async def claim_one(tx: Tx, subject_id: str, now: datetime, until: datetime) -> Due | None:
-    """Take the row of one payment before it is due (somebody is looking at it); None if a worker holds it."""
-    row = await tx.fetchrow(CLAIM_ONE, subject_id, now, until)
+async def claim_one(tx: Tx, subject_id: str, now: datetime, until: datetime, not_since: datetime) -> Due | None:
+    """Take the row of one payment before it is due, because somebody is looking at it; None if it was asked about
+    after `not_since`, or if nothing is left to ask."""
+    row = await tx.fetchrow(CLAIM_ONE, subject_id, now, until, not_since)
     return Due(*row) if row else None
 
 
@@ -79,6 +90,23 @@ async def postpone(tx: Tx, rows: Sequence[tuple[Due, datetime, int]]) -> None:
     if rows:
         columns = zip(*sorted((d.subject_id, d.lease, at, asked) for d, at, asked in rows), strict=True)
         await tx.execute(POSTPONE, *map(list, columns))
+
+
+async def spend(
+    tx: Tx, channel: str, account: str, wanted: int, *, rate_per_s: float, now: datetime
+) -> tuple[int, float]:
+    """Take up to `wanted` questions off the account's budget, which all workers share.
+
+    Returns how many were granted, and in how many seconds the next one will be. Callers with several accounts go
+    through them in sorted order.
+    """
+    burst = max(1, int(rate_per_s))
+    await tx.execute(OPEN_BUDGET, channel, account, float(burst), now)
+    row = await tx.fetchrow(LOCK_BUDGET, channel, account)
+    tokens, at = (row["tokens"], row["at"]) if row else (float(burst), now)
+    granted, left = Budget(rate_per_s=rate_per_s, burst=burst, tokens=tokens, at=at).take(now, wanted)
+    await tx.execute(SPEND, channel, account, left.tokens, left.at)
+    return granted, left.wait_s(now)
 
 
 async def drop(tx: Tx, subject_ids: Sequence[str]) -> None:

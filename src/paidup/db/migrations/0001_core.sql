@@ -55,7 +55,7 @@ create table payments (
     amount_minor    bigint not null check (amount_minor > 0),
     currency        char(3) not null,
     state           text not null,
-    refunded_minor  bigint not null default 0 check (refunded_minor between 0 and amount_minor),
+    refunded_minor  bigint not null default 0 check (refunded_minor >= 0),
     dispute_id      text,
     dispute_says    text,
     registered      boolean not null,
@@ -103,10 +103,21 @@ create table due (
     account     text not null,
     due_at      timestamptz not null,
     asked       integer not null default 0,
+    asked_at    timestamptz,
     lease       bigint not null default 0
 ) with (fillfactor = 70);
 comment on table due is 'retention: until the payment or refund is settled';
 create index due_by_time on due (due_at);
+
+-- How many questions an account may still be asked now: a token bucket shared by all workers.
+create table query_budgets (
+    channel  text not null,
+    account  text not null,
+    tokens   double precision not null,
+    at       timestamptz not null,
+    primary key (channel, account)
+) with (fillfactor = 50);
+comment on table query_budgets is 'retention: for ever (one row per account)';
 
 create table cases (
     id           text primary key,
@@ -140,6 +151,8 @@ create table inbox (
 ) partition by range (received_at);
 create table inbox_rest partition of inbox default;
 comment on table inbox is 'raw bytes of every callback that was acknowledged';
+
+create index inbox_by_account on inbox (channel, account, received_at);
 
 create table inbox_queue (
     seq           bigint generated always as identity primary key,
@@ -198,6 +211,7 @@ create table decisions (
 create table decisions_rest partition of decisions default;
 comment on table decisions is 'every weighing of evidence, with its reason word for word';
 create index decisions_by_order on decisions (order_id);
+create index decisions_of_queries on decisions (decided_at) where road = 'query';
 create index decisions_by_callback on decisions (callback_id);
 
 create table channel_calls (

@@ -1,0 +1,331 @@
+"""THE DOOR: evidence from every road, and every command, changes money state here and nowhere else.
+
+One call is one batch in one transaction of the caller: find the orders, lock them in id order, let the pure `settle`
+run per item in arrival order, write everything that changed with a few set-based statements. An order's lock covers its
+payments and refunds, too: nobody changes those without holding it.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+import asyncpg
+import msgspec
+
+from paidup import ids
+from paidup.cases import store as cases
+from paidup.db.transaction import Tx
+from paidup.errors import PaidupError
+from paidup.events import EventType
+from paidup.evidence import DisputeEvidence, Evidence, PaymentEvidence, RefundEvidence
+from paidup.handlers import Handlers
+from paidup.journal import store as journal
+from paidup.orders import store as orders
+from paidup.outbox import store as outbox
+from paidup.payments import store as payments
+from paidup.payments.payment import Payment
+from paidup.payments.states import FINAL as PAYMENT_FINAL
+from paidup.payments.states import State as PaymentState
+from paidup.refunds import store as refunds
+from paidup.refunds.refund import Refund
+from paidup.refunds.states import FINAL as REFUND_FINAL
+from paidup.schedule import store as schedule
+from paidup.settle import settle
+from paidup.settle.book import Book, Command, NewCase, Settled, Weighed
+
+
+class Nothing(msgspec.Struct, frozen=True, tag="nothing"):
+    """A verified callback of a kind that says nothing about money; it is counted, and that is all."""
+
+    kind: str
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing to weigh. road is where it came from: an evidence's road, or "shop", "clock", "operator"."""
+
+    what: Evidence | Command | Nothing
+    shop: str
+    road: str
+    callback_id: str | None = None
+    parked_before: bool = False
+    """It waited already: finding it still too early is not worth another line in the journal."""
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """How one item fared. `book` is the order afterwards; None when no order is known for it."""
+
+    item: Item
+    outcome: Weighed
+    why: str
+    book: Book | None = None
+    payment_id: str | None = None
+    refund_id: str | None = None
+    before: str = ""
+    after: str = ""
+
+
+_UNKNOWN = "no payment of this number is known yet; it waits"
+
+
+async def apply(tx: Tx, items: Sequence[Item], now: datetime, handlers: Handlers) -> list[Result]:
+    """Weigh a batch and write all that follows from it, in the caller's transaction."""
+    homes = await _locate(tx, items)
+    originals = await _load(tx, set(homes.values()))
+    working, settled = dict(originals), []
+    results = []
+    for n, item in enumerate(items):
+        order_id = homes.get(n)
+        result, step = _weigh(item, working.get(order_id) if order_id else None, now)
+        results.append(result)
+        if step and order_id:
+            working[order_id] = step.book
+            settled.append((order_id, step))
+    events = await _write(tx, originals, working, settled, now)
+    await journal.write(tx, [_entry(result, now) for result in results if _is_news(result)])
+    await handlers.call(tx, events)
+    return results
+
+
+def _weigh(item: Item, book: Book | None, now: datetime) -> tuple[Result, Settled | None]:
+    if isinstance(item.what, Nothing):
+        why = f"a notice of kind {item.what.kind} says nothing about money we follow"
+        return Result(item=item, outcome=Weighed.IGNORED, why=why), None
+    if book is None:
+        return Result(item=item, outcome=Weighed.PARKED, why=_UNKNOWN), None
+    step = settle(book, item.what, now)
+    result = Result(
+        item=item,
+        outcome=step.outcome,
+        why=step.why,
+        book=step.book,
+        payment_id=step.payment_id,
+        refund_id=step.refund_id,
+        before=_standing(book, step),
+        after=_standing(step.book, step),
+    )
+    return result, step
+
+
+def _standing(book: Book, step: Settled) -> str:
+    """Where the order, the payment and the refund stand, in one line for the timeline."""
+    parts = [f"order {book.order.state}"]
+    if step.payment_id is not None and step.payment_id in book.payments:
+        parts.append(f"payment {book.payments[step.payment_id].state}")
+    if step.refund_id is not None and step.refund_id in book.refunds:
+        parts.append(f"refund {book.refunds[step.refund_id].state}")
+    return ", ".join(parts)
+
+
+# Reading ----------------------------------------------------------------------------------------------------------
+
+
+async def _locate(tx: Tx, items: Sequence[Item]) -> dict[int, str]:
+    """The order that each item belongs to; items of unknown payments are left out."""
+    homes: dict[int, str] = {}
+    by_payment, by_refund = [], []
+    for n, item in enumerate(items):
+        what = item.what
+        if isinstance(what, PaymentEvidence | RefundEvidence | DisputeEvidence):
+            by_payment.append((n, what.channel, what.account, what.merchant_ref, what.channel_txn_id))
+            if isinstance(what, RefundEvidence):
+                by_refund.append((n, what.channel, what.account, what.merchant_refund_ref, what.channel_refund_id))
+        elif not isinstance(what, Nothing):
+            homes[n] = what.order_id
+    homes |= await payments.locate(tx, by_payment)
+    return homes | await refunds.locate(tx, by_refund)
+
+
+async def _load(tx: Tx, order_ids: set[str]) -> dict[str, Book]:
+    """Lock these orders and read all that belongs to them."""
+    if not order_ids:
+        return {}
+    locked = await orders.lock(tx, sorted(order_ids))
+    known = [order.id for order in locked]
+    their_payments: dict[str, dict[str, Payment]] = {order_id: {} for order_id in known}
+    for payment in await payments.of_orders(tx, known):
+        their_payments[payment.order_id][payment.id] = payment
+    their_refunds: dict[str, dict[str, Refund]] = {order_id: {} for order_id in known}
+    for refund in await refunds.of_orders(tx, known):
+        their_refunds[refund.order_id][refund.id] = refund
+    return {order.id: Book(order, their_payments[order.id], their_refunds[order.id]) for order in locked}
+
+
+# Writing ----------------------------------------------------------------------------------------------------------
+
+
+async def _write(
+    tx: Tx,
+    originals: Mapping[str, Book],
+    working: Mapping[str, Book],
+    settled: Sequence[tuple[str, Settled]],
+    now: datetime,
+) -> list[outbox.Written]:
+    """Write what changed; rows of an order that nothing happened to are not touched."""
+    opened = await _open_cases(tx, working, settled, now)
+    events = _number(originals, settled, opened, now)
+    changes = [(originals[order_id], working[order_id]) for order_id in dict.fromkeys(o for o, _ in settled)]
+    await _write_orders(tx, changes, events)
+    old_payments = {p.id: p for before, _ in changes for p in before.payments.values()}
+    await payments.update(
+        tx,
+        [(old_payments[p.id], p) for _, after in changes for p in after.payments.values() if p != old_payments[p.id]],
+    )
+    old_refunds = {r.id: r for before, _ in changes for r in before.refunds.values()}
+    new_refunds = [r for _, after in changes for r in after.refunds.values() if r.id not in old_refunds]
+    await refunds.insert(tx, new_refunds)
+    await refunds.update(
+        tx,
+        [
+            (old_refunds[r.id], r)
+            for _, after in changes
+            for r in after.refunds.values()
+            if r.id in old_refunds and r != old_refunds[r.id]
+        ],
+    )
+    await outbox.write(tx, events)
+    await _write_due(tx, changes, now)
+    return events
+
+
+async def _write_orders(tx: Tx, changes: Sequence[tuple[Book, Book]], events: Sequence[outbox.Written]) -> None:
+    last_seq = {event.order_id: event.seq for event in events}
+    pairs = []
+    for before, after in changes:
+        order = msgspec.structs.replace(after.order, event_seq=last_seq.get(after.order.id, after.order.event_seq))
+        if order != before.order:
+            pairs.append((before.order, order))
+    await orders.update(tx, pairs)
+
+
+async def _write_due(tx: Tx, changes: Sequence[tuple[Book, Book]], now: datetime) -> None:
+    """The schedule follows the state: what is final is dropped, what must be closed or sent is due at once."""
+    put, drop = [], []
+    for before, after in changes:
+        for p in after.payments.values():
+            was = before.payments[p.id].state
+            if p.state in PAYMENT_FINAL and was not in PAYMENT_FINAL:
+                drop.append(p.id)
+            elif p.state is PaymentState.CLOSING and was is not PaymentState.CLOSING:
+                put.append((p.id, "payment", p.channel, p.account, now))
+        for r in after.refunds.values():
+            if r.state in REFUND_FINAL:
+                drop.append(r.id)
+            elif r.id not in before.refunds:
+                put.append((r.id, "refund", r.channel, r.account, now))
+    await schedule.drop(tx, drop)
+    await schedule.put(tx, put)
+
+
+async def _open_cases(
+    tx: Tx, working: Mapping[str, Book], settled: Sequence[tuple[str, Settled]], now: datetime
+) -> list[tuple[str, NewCase, str]]:
+    """Open the cases that are not open yet; returns (order id, case, case id) of those."""
+    wanted = [
+        (order_id, case, ids.new_id(ids.CASE, now, ids.shard_of(order_id)))
+        for order_id, step in settled
+        for case in step.cases
+    ]
+    rows = [
+        cases.Case(
+            id=case_id,
+            shop=working[order_id].order.shop,
+            kind=case.kind,
+            subject_id=case.subject_id,
+            order_id=order_id,
+            why=case.why,
+            opened_at=now,
+        )
+        for order_id, case, case_id in wanted
+    ]
+    opened = await cases.open_many(tx, rows)
+    return [entry for entry in wanted if entry[2] in opened]
+
+
+def _number(
+    originals: Mapping[str, Book],
+    settled: Sequence[tuple[str, Settled]],
+    opened: Sequence[tuple[str, NewCase, str]],
+    now: datetime,
+) -> list[outbox.Written]:
+    """Give each event its number in its order: 1, 2, 3 … without gaps, because the order is locked."""
+    announced = [(order_id, e.type, e.subject_id, dict(e.data)) for order_id, step in settled for e in step.events]
+    announced += [
+        (order_id, EventType.CASE_OPENED, case.subject_id, {"case_id": case_id, "kind": case.kind, "why": case.why})
+        for order_id, case, case_id in opened
+    ]
+    last: dict[str, int] = {}
+    written = []
+    for order_id, kind, subject_id, data in announced:
+        order = originals[order_id].order
+        seq = last[order_id] = last.get(order_id, order.event_seq) + 1
+        written.append(
+            outbox.Written(
+                id=ids.new_id(ids.EVENT, now, ids.shard_of(order_id)),
+                created_at=now,
+                shop=order.shop,
+                type=kind,
+                order_id=order_id,
+                seq=seq,
+                subject_id=subject_id,
+                data=data,
+            )
+        )
+    return written
+
+
+def _is_news(result: Result) -> bool:
+    return not (result.item.parked_before and result.outcome is Weighed.PARKED)
+
+
+def _entry(result: Result, now: datetime) -> journal.Entry:
+    return journal.Entry(
+        id=ids.new_id("dec", now),
+        decided_at=now,
+        road=result.item.road,
+        outcome=result.outcome,
+        why=result.why,
+        shop=result.item.shop,
+        callback_id=result.item.callback_id,
+        order_id=result.book.order.id if result.book else None,
+        payment_id=result.payment_id,
+        refund_id=result.refund_id,
+        before=result.before,
+        after=result.after,
+        evidence=msgspec.json.encode(result.item.what).decode(),
+    )
+
+
+# Poison -----------------------------------------------------------------------------------------------------------
+
+POISON = (
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.DataError,
+    PaidupError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,  # msgspec's errors are ValueErrors
+)
+"""What one bad item may raise. A lost connection or a deadlock is nobody's fault: it passes through, all is retried."""
+
+T = TypeVar("T")
+
+
+async def in_halves(
+    items: Sequence[T], attempt: Callable[[Sequence[T]], Awaitable[None]]
+) -> list[tuple[T, BaseException]]:
+    """Run `attempt` (one transaction) on all; a failing batch is halved until the poisoned items stand alone.
+
+    Returns those with what they raised; everything else was committed.
+    """
+    if not items:
+        return []
+    try:
+        await attempt(items)
+    except POISON as error:
+        if len(items) == 1:
+            return [(items[0], error)]
+        middle = len(items) // 2
+        return await in_halves(items[:middle], attempt) + await in_halves(items[middle:], attempt)
+    return []

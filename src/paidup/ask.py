@@ -1,0 +1,178 @@
+"""Calls to channels about our own payments and refunds, and what their answers bring to the door. 主动查单/补单
+
+Whoever calls a channel (the repair worker, the opening of a payment) does it here, so that every call ends in one of
+four certain ways and stands in the journal.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from paidup import ids
+from paidup.apply import Item
+from paidup.channels.accounts import AccountsFolder
+from paidup.channels.channel import Account, Channel, Declined, Exchange, PaymentName, RefundName, Success, ToOpen
+from paidup.channels.http import ChannelHttp, Sent
+from paidup.channels.registry import CHANNELS
+from paidup.evidence import Evidence, PaymentEvidence, PaymentSays, RefundEvidence, RefundSays
+from paidup.journal.store import Call
+from paidup.orders.order import Order
+from paidup.payments.payment import Payment
+from paidup.payments.states import State as PaymentState
+from paidup.refunds.refund import Refund
+from paidup.refunds.states import State as RefundState
+from paidup.settle.book import RefundDeclined
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What asking brought: items for the door, and the calls for the journal."""
+
+    items: tuple[Item, ...] = ()
+    calls: tuple[Call, ...] = ()
+
+
+class Asker:
+    """Asks channels. It holds the connections; everything else is an argument."""
+
+    def __init__(
+        self, http: ChannelHttp, accounts: AccountsFolder, *, now_of: Callable[[], datetime], deadline_s: float
+    ) -> None:
+        self._http = http
+        self._accounts = accounts
+        self._now_of = now_of
+        self._deadline_s = deadline_s
+
+    async def about_payment(self, payment: Payment, order: Order, now: datetime) -> Answer:
+        """Ask what became of a payment; one that is closing and not paid is then closed at the channel."""
+        channel, account = self._party(payment.channel, payment.account)
+        name = payment_name(payment, order)
+        sent, call = await self.send(account, channel.query(name, account, now), payment.shop, payment.id, "query")
+        found = _evidence(sent)
+        if payment.state is not PaymentState.CLOSING or not _may_close(found):
+            return Answer(_items(payment.shop, found), (call,))
+        sent, close_call = await self.send(
+            account, channel.close(name, account, now), payment.shop, payment.id, "close"
+        )
+        return Answer(_items(payment.shop, (*found, *_evidence(sent))), (call, close_call))
+
+    async def about_refund(self, refund: Refund, payment: Payment, order: Order, asked: int, now: datetime) -> Answer:
+        """Send a refund, or ask what became of it.
+
+        A refund that may have been sent already is asked about first, and sent again only when the channel does not
+        have it; it goes out under the same number each time, so that it can pay only once.
+        """
+        channel, account = self._party(refund.channel, refund.account)
+        name = refund_name(refund, payment, order)
+        calls: list[Call] = []
+        found: tuple[Evidence, ...] = ()
+        if refund.state is not RefundState.REQUESTED or asked > 0:
+            query = channel.query_refund(name, account, now)
+            sent, call = await self.send(account, query, refund.shop, refund.id, "query_refund")
+            found = _evidence(sent)
+            calls.append(call)
+            if refund.state is not RefundState.REQUESTED or not _is_unknown(found):
+                return Answer(_items(refund.shop, found), tuple(calls))
+        sent, call = await self.send(account, channel.refund(name, account, now), refund.shop, refund.id, "refund")
+        calls.append(call)
+        items = _items(refund.shop, (*found, *_evidence(sent)))
+        if isinstance(sent.outcome, Declined):
+            why = f"{sent.outcome.code}: {sent.outcome.why}"
+            declined = RefundDeclined(order_id=order.id, refund_id=refund.id, why=why)
+            items += (Item(what=declined, shop=refund.shop, road="query"),)
+        return Answer(items, tuple(calls))
+
+    async def send(
+        self, account: Account, exchange: Exchange, shop: str, subject_id: str, purpose: str
+    ) -> tuple[Sent, Call]:
+        """Send one exchange; returns what is certain afterwards, and its line for the journal."""
+        called_at = self._now_of()
+        sent = await self._http.send(account, exchange, now_of=self._now_of, deadline_s=self._deadline_s)
+        outcome = sent.outcome
+        call = Call(
+            id=ids.new_id(ids.CALL, called_at),
+            called_at=called_at,
+            shop=shop,
+            channel=account.channel,
+            account=account.name,
+            subject_id=subject_id,
+            purpose=purpose,
+            outcome=type(outcome).__name__.lower(),
+            why=_why(sent),
+            status=sent.status,
+            elapsed_ms=sent.elapsed_ms,
+            answer=sent.answer.decode("utf-8", "replace").replace("\x00", "\ufffd"),
+        )
+        return sent, call
+
+    def account(self, channel: str, name: str) -> Account:
+        """The channel account of this name. Raises NotFound."""
+        return self._accounts.current.get(channel, name)
+
+    def _party(self, channel: str, account: str) -> tuple[Channel[Any], Account]:
+        return CHANNELS[channel], self.account(channel, account)
+
+
+def payment_name(payment: Payment, order: Order) -> PaymentName:
+    """How a payment is named to its channel."""
+    return PaymentName(
+        merchant_ref=payment.merchant_ref,
+        channel_txn_id=payment.channel_txn_id,
+        money=payment.money,
+        method=payment.method,
+        created_at=payment.created_at,
+        reopen=to_open(payment, order),
+    )
+
+
+def to_open(payment: Payment, order: Order) -> ToOpen:
+    """What the channel is asked to offer to the customer."""
+    return ToOpen(
+        merchant_ref=payment.merchant_ref,
+        money=payment.money,
+        method=payment.method,
+        description=order.description or order.shop_order_no,
+        expires_at=payment.expires_at,
+        extra=payment.extra,
+    )
+
+
+def refund_name(refund: Refund, payment: Payment, order: Order) -> RefundName:
+    """How a refund is named to its channel."""
+    return RefundName(
+        payment=payment_name(payment, order),
+        merchant_refund_ref=refund.merchant_ref,
+        channel_refund_id=refund.channel_refund_id,
+        money=refund.money,
+        reason=refund.reason,
+    )
+
+
+def _evidence(sent: Sent) -> tuple[Evidence, ...]:
+    return sent.outcome.evidence if isinstance(sent.outcome, Success) else ()
+
+
+def _items(shop: str, found: Iterable[Evidence]) -> tuple[Item, ...]:
+    return tuple(Item(what=evidence, shop=shop, road=evidence.road) for evidence in found)
+
+
+def _may_close(found: tuple[Evidence, ...]) -> bool:
+    """The channel answered, and nothing in the answer says that it is paid or closed already."""
+    ended = (PaymentSays.PAID, PaymentSays.CLOSED)
+    return bool(found) and not any(isinstance(e, PaymentEvidence) and e.says in ended for e in found)
+
+
+def _is_unknown(found: tuple[Evidence, ...]) -> bool:
+    """The channel answered that it does not have the refund."""
+    return any(isinstance(e, RefundEvidence) and e.says is RefundSays.NOT_FOUND for e in found)
+
+
+def _why(sent: Sent) -> str:
+    match sent.outcome:
+        case Success(evidence=evidence):
+            return ", ".join(f"{e.says}{f' ({e.note})' if e.note else ''}" for e in evidence) or "accepted"
+        case Declined(code=code, why=why):
+            return f"{code}: {why}"
+        case other:
+            return other.why

@@ -1,0 +1,1 @@
+"""Checkout: from an order to an offer that the customer can pay."""

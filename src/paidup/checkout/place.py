@@ -1,0 +1,50 @@
+"""Place an order. The shop's own number names it: placing it twice gives the same order."""
+
+from datetime import datetime, timedelta
+
+from paidup import ids
+from paidup.db.transaction import Tx
+from paidup.errors import Conflict, InvalidRequest
+from paidup.money import Money
+from paidup.orders import store as orders
+from paidup.orders.order import Order
+from paidup.orders.states import State
+from paidup.shops import store as shops
+
+MAX_NUMBER_CHARS = 64
+MAX_DESCRIPTION_CHARS = 127
+"""WeChat Pay takes no longer description; the other channels take more."""
+
+
+async def place_order(
+    tx: Tx, *, shop: str, shop_order_no: str, money: Money, description: str, ttl_s: int, now: datetime, shard: int
+) -> Order:
+    """Write a new order, or return the one that has this number already.
+
+    ttl_s: seconds until it expires unpaid. Raises Conflict when the number was used for another amount.
+    """
+    if not 1 <= len(shop_order_no) <= MAX_NUMBER_CHARS or not shop_order_no.isprintable():
+        raise InvalidRequest(f"shop_order_no must have 1 to {MAX_NUMBER_CHARS} printable characters")
+    if money.amount_minor <= 0:
+        raise InvalidRequest("amount_minor must be at least 1")
+    if not 60 <= ttl_s <= 30 * 86400:
+        raise InvalidRequest("expires_in_s must lie between 60 (a minute) and 2592000 (30 days)")
+    order = Order(
+        id=ids.new_id(ids.ORDER, now, shard),
+        shop=shop,
+        shop_order_no=shop_order_no,
+        amount_minor=money.amount_minor,
+        currency=money.currency,
+        description=description[:MAX_DESCRIPTION_CHARS],
+        state=State.UNPAID,
+        late_payment=await shops.late_payment_of(tx, shop),
+        created_at=now,
+        expires_at=now + timedelta(seconds=ttl_s),
+        updated_at=now,
+    )
+    if await orders.insert(tx, order):
+        return order
+    existing = await orders.by_number(tx, shop, shop_order_no)
+    if existing is None or existing.money != money:
+        raise Conflict(f"order {shop_order_no} already exists with {existing.money if existing else 'another id'}")
+    return existing

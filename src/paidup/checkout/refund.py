@@ -1,0 +1,39 @@
+"""Ask for a refund. The row and its job are durable at once; the repair worker sends it and asks until it is settled."""
+
+from datetime import datetime
+
+from paidup import ids
+from paidup.apply import Item, apply
+from paidup.db.transaction import Tx
+from paidup.errors import Conflict, InvalidRequest, NotFound
+from paidup.handlers import Handlers
+from paidup.money import Money
+from paidup.payments import store as payments
+from paidup.refunds import store as refunds
+from paidup.refunds.refund import Cause, Refund
+from paidup.settle.book import AskRefund, Weighed
+from paidup.settle.payments import new_refund
+
+
+async def request_refund(
+    tx: Tx, handlers: Handlers, *, shop: str, payment_id: str, money: Money, reason: str, key: str, now: datetime
+) -> Refund:
+    """Give money of a paid payment back. The same key asks for the same refund: never two.
+
+    Raises NotFound, InvalidRequest, or Conflict when the payment is not paid or too little of it is left.
+    """
+    payment = await payments.get(tx, payment_id)
+    if payment is None or payment.shop != shop:
+        raise NotFound(f"there is no payment {payment_id}")
+    if money.amount_minor <= 0:
+        raise InvalidRequest("amount_minor must be at least 1")
+    refund_id = ids.derived_id(ids.REFUND, payment.id, f"requested/{key}")
+    refund = new_refund(payment, refund_id, money.amount_minor, Cause.REQUESTED, reason[:80], now)
+    ask = AskRefund(payment.order_id, refund)
+    results = await apply(tx, [Item(what=ask, shop=shop, road="shop")], now, handlers)
+    if results[0].outcome is Weighed.REJECTED:
+        raise Conflict(results[0].why)
+    written = await refunds.get(tx, refund_id)
+    if written is None or written.money != money:
+        raise Conflict(f"the same key was used for a refund of {written.money if written else 'nothing'}")
+    return written

@@ -1,0 +1,160 @@
+"""The tables `inbox` (raw bytes, for ever readable) and `inbox_queue` (what still waits for the door)."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from paidup.db.transaction import Tx
+
+
+class Received(msgspec.Struct, frozen=True, kw_only=True):
+    """A verified callback on its way into the inbox. headers and evidence are JSON; body is as it came."""
+
+    id: str
+    received_at: datetime
+    shop: str
+    channel: str
+    account: str
+    dedup_key: str
+    kind: str
+    target: str
+    headers: str
+    body: bytes
+    merchant_ref: str | None
+    evidence: str
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """A row of the queue, locked by whoever read it."""
+
+    seq: int
+    callback_id: str
+    received_at: datetime
+    shop: str
+    evidence: str
+    state: str
+    attempts: int
+
+
+STORE = """
+INSERT INTO inbox (id, received_at, shop, channel, account, dedup_key, kind, target, headers, body)
+SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+  $8::text[], $9::text[], $10::bytea[])"""
+
+QUEUE = """
+INSERT INTO inbox_queue (callback_id, received_at, shop, channel, account, merchant_ref, evidence, available_at)
+SELECT id, received_at, shop, channel, account, merchant_ref, evidence, received_at
+FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+  AS r (id, received_at, shop, channel, account, merchant_ref, evidence)"""
+
+CLAIM = """
+SELECT seq, callback_id, received_at, shop, evidence, state, attempts FROM inbox_queue
+WHERE available_at <= $1 AND state <> 'poisoned' ORDER BY available_at, seq LIMIT $2 FOR UPDATE SKIP LOCKED"""
+
+CLAIM_THESE = """
+SELECT seq, callback_id, received_at, shop, evidence, state, attempts FROM inbox_queue
+WHERE seq = ANY($1::bigint[]) AND state <> 'poisoned' ORDER BY available_at, seq FOR UPDATE SKIP LOCKED"""
+
+DONE = "DELETE FROM inbox_queue WHERE seq = ANY($1::bigint[])"
+
+PARK = """
+UPDATE inbox_queue q SET state = 'parked', evidence = c.evidence, available_at = c.available_at, why = c.why,
+  attempts = q.attempts + 1
+FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::text[]) AS c (seq, evidence, available_at, why)
+WHERE q.seq = c.seq"""
+
+FAILED = """
+UPDATE inbox_queue SET attempts = attempts + 1, available_at = $2, why = $3, state = $4 WHERE seq = $1"""
+
+UNPARK = """
+UPDATE inbox_queue SET available_at = LEAST(available_at, $4)
+WHERE state = 'parked' AND channel = $1 AND account = $2 AND (merchant_ref = $3 OR merchant_ref IS NULL)"""
+
+GET = """
+SELECT id, received_at, shop, channel, account, dedup_key, kind, target, headers, body FROM inbox WHERE id = $1"""
+
+MANY = """
+SELECT id, received_at, shop, channel, account, dedup_key, kind, target, headers, body FROM inbox
+WHERE id = ANY($1::text[]) ORDER BY received_at, id"""
+
+LIST = """
+SELECT i.id, i.received_at, i.shop, i.channel, i.account, i.kind, i.dedup_key, coalesce(q.state, 'settled') AS state,
+  coalesce(q.why, '') AS why
+FROM inbox i LEFT JOIN inbox_queue q ON q.callback_id = i.id
+WHERE ($1::text IS NULL OR i.channel = $1) AND ($2::text IS NULL OR coalesce(q.state, 'settled') = $2)
+ORDER BY i.received_at DESC LIMIT $3"""
+
+REPLAY = """
+UPDATE inbox_queue SET state = 'waiting', attempts = 0, available_at = $2, why = ''
+WHERE callback_id = $1 AND state IN ('poisoned', 'parked') RETURNING seq"""
+
+OLDEST = "SELECT min(received_at) FROM inbox_queue WHERE state = 'waiting'"
+
+_QUEUED = ("id", "received_at", "shop", "channel", "account", "merchant_ref", "evidence")
+_STORED = ("id", "received_at", "shop", "channel", "account", "dedup_key", "kind", "target", "headers", "body")
+
+
+async def store(tx: Tx, rows: Sequence[Received]) -> None:
+    """Make these callbacks durable, and queue them for the door, when the caller's transaction commits."""
+    await tx.execute(STORE, *([getattr(row, name) for row in rows] for name in _STORED))
+    await tx.execute(QUEUE, *([getattr(row, name) for row in rows] for name in _QUEUED))
+
+
+async def claim(tx: Tx, now: datetime, limit: int) -> list[Waiting]:
+    """Up to `limit` rows in the order they arrived, locked until the transaction ends."""
+    return [Waiting(*row) for row in await tx.fetch(CLAIM, now, limit)]
+
+
+async def claim_these(tx: Tx, seqs: Sequence[int]) -> list[Waiting]:
+    """These rows, as far as nobody else holds them."""
+    return [Waiting(*row) for row in await tx.fetch(CLAIM_THESE, seqs)]
+
+
+async def done(tx: Tx, seqs: Sequence[int]) -> None:
+    """These need the door no more."""
+    if seqs:
+        await tx.execute(DONE, seqs)
+
+
+async def park(tx: Tx, rows: Sequence[tuple[int, str, datetime, str]]) -> None:
+    """Let (seq, evidence still unsettled, when to look again, why) wait for what they speak of."""
+    if rows:
+        await tx.execute(PARK, *map(list, zip(*rows, strict=True)))
+
+
+async def failed(tx: Tx, seq: int, again_at: datetime, why: str, *, state: str) -> None:
+    """One row could not be applied: try again later (`waiting`), or leave it to a person (`poisoned`)."""
+    await tx.execute(FAILED, seq, again_at, why, state)
+
+
+async def unpark(tx: Tx, channel: str, account: str, merchant_ref: str, now: datetime) -> None:
+    """A payment of this number exists now: what waited for it is tried at once."""
+    await tx.execute(UNPARK, channel, account, merchant_ref, now)
+
+
+async def get(tx: Tx, callback_id: str) -> dict[str, Any] | None:
+    """One callback, raw bytes included."""
+    row = await tx.fetchrow(GET, callback_id)
+    return dict(row) if row else None
+
+
+async def get_many(tx: Tx, callback_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """Callbacks by id, oldest first."""
+    return [dict(row) for row in await tx.fetch(MANY, callback_ids)]
+
+
+async def page(tx: Tx, channel: str | None, state: str | None, limit: int) -> list[dict[str, Any]]:
+    """Newest callbacks; state is waiting, parked, poisoned or settled (None: any)."""
+    return [dict(row) for row in await tx.fetch(LIST, channel, state, limit)]
+
+
+async def replay(tx: Tx, callback_id: str, now: datetime) -> bool:
+    """Send a parked or poisoned callback to the door again; False when it does not wait."""
+    return await tx.fetchval(REPLAY, callback_id, now) is not None
+
+
+async def oldest_waiting(tx: Tx) -> datetime | None:
+    """Since when the oldest callback waits for the door."""
+    return await tx.fetchval(OLDEST)  # type: ignore[no-any-return]  # the column is timestamptz

@@ -1,0 +1,125 @@
+"""From the inbox to the door, in batches. Dying at any moment gives the work back by doing nothing."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from paidup import ids, log
+from paidup.apply import POISON, Item, Nothing, Result, apply, in_halves
+from paidup.cases import store as cases
+from paidup.db.transaction import Database, Tx
+from paidup.evidence import Evidence
+from paidup.handlers import Handlers
+from paidup.intake import inbox
+from paidup.settle.book import Weighed
+
+MAX_ATTEMPTS = 5
+"""A callback that failed so often is poisoned: something is wrong with it or with us, and a person must look."""
+
+_PARKED_AGAIN_S = (2, 5, 15, 60, 300, 900, 3600)
+"""When to look again whether what a callback speaks of exists now; creating the payment wakes it at once anyway."""
+
+_CASE_AFTER = timedelta(minutes=15)
+"""So long may an order's row come later than its callback before a person is told that money came for nothing."""
+
+_evidence = msgspec.json.Decoder(tuple[Evidence | Nothing, ...])
+
+
+async def run_once(db: Database, *, now: datetime, limit: int, handlers: Handlers) -> int:
+    """Apply up to `limit` callbacks; returns how many were taken."""
+    claimed: list[inbox.Waiting] = []
+    results: list[Result] = []
+    try:
+        async with db.transaction() as tx:
+            claimed = await inbox.claim(tx, now, limit)
+            results = await _settle(tx, claimed, now, handlers)
+    except POISON:
+        await _one_by_one(db, claimed, now, handlers)
+    _tell(results)
+    return len(claimed)
+
+
+async def _one_by_one(db: Database, claimed: Sequence[inbox.Waiting], now: datetime, handlers: Handlers) -> None:
+    """Halve the failed batch until the poisoned callbacks stand alone; the others are committed."""
+
+    async def attempt(rows: Sequence[inbox.Waiting]) -> None:
+        async with db.transaction() as tx:
+            mine = await inbox.claim_these(tx, [row.seq for row in rows])
+            results = await _settle(tx, mine, now, handlers)
+        _tell(results)
+
+    for row, error in await in_halves(claimed, attempt):
+        async with db.transaction() as tx:
+            await _put_aside(tx, row, error, now)
+
+
+async def _put_aside(tx: Tx, row: inbox.Waiting, error: BaseException, now: datetime) -> None:
+    """Try a failed callback again later; after its last attempt it waits for a person, with one alarm."""
+    why = f"{type(error).__name__}: {error}"[:500]
+    if row.attempts + 1 < MAX_ATTEMPTS:
+        again_at = now + timedelta(seconds=2 ** (row.attempts + 1))
+        await inbox.failed(tx, row.seq, again_at, why, state="waiting")
+        log.warning("callback.failed", callback=row.callback_id, attempt=row.attempts + 1, why=why)
+        return
+    await inbox.failed(tx, row.seq, now, why, state="poisoned")
+    await _open_case(tx, "poisoned_callback", row, why, now)
+    log.error("callback.poisoned", callback=row.callback_id, why=why)
+
+
+async def _settle(tx: Tx, rows: Sequence[inbox.Waiting], now: datetime, handlers: Handlers) -> list[Result]:
+    items, owners = [], []
+    for row in rows:
+        for what in _evidence.decode(row.evidence):
+            parked = row.state == "parked"
+            items.append(
+                Item(what=what, shop=row.shop, road="callback", callback_id=row.callback_id, parked_before=parked)
+            )
+            owners.append(row)
+    results = await apply(tx, items, now, handlers)
+    early: dict[int, list[Result]] = {}
+    for row, result in zip(owners, results, strict=True):
+        if result.outcome is Weighed.PARKED:
+            early.setdefault(row.seq, []).append(result)
+    await inbox.done(tx, [row.seq for row in rows if row.seq not in early])
+    await _park(tx, [(row, early[row.seq]) for row in rows if row.seq in early], now)
+    return results
+
+
+async def _park(tx: Tx, waiting: Sequence[tuple[inbox.Waiting, list[Result]]], now: datetime) -> None:
+    """Keep the evidence that came too early; after a while a person is told that money came for nothing we know."""
+    parked = []
+    for row, results in waiting:
+        pause_s = _PARKED_AGAIN_S[min(row.attempts, len(_PARKED_AGAIN_S) - 1)]
+        evidence = msgspec.json.encode([result.item.what for result in results]).decode()
+        parked.append((row.seq, evidence, now + timedelta(seconds=pause_s), results[0].why))
+        if now - row.received_at >= _CASE_AFTER:
+            await _open_case(tx, "unknown_payment", row, results[0].why, now)
+    await inbox.park(tx, parked)
+
+
+async def _open_case(tx: Tx, kind: str, row: inbox.Waiting, why: str, now: datetime) -> None:
+    case = cases.Case(
+        id=ids.new_id(ids.CASE, now),
+        shop=row.shop,
+        kind=kind,
+        subject_id=row.callback_id,
+        order_id=None,
+        why=why,
+        opened_at=now,
+    )
+    await cases.open_many(tx, [case])
+
+
+def _tell(results: Sequence[Result]) -> None:
+    """One log line per change of state, after the commit that made it so."""
+    for result in results:
+        if result.outcome in (Weighed.APPLIED, Weighed.REJECTED) and result.book:
+            log.info(
+                f"evidence.{result.outcome}",
+                order=result.book.order.id,
+                payment=result.payment_id,
+                road=result.item.road,
+                why=result.why,
+                after=result.after,
+            )

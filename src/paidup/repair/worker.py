@@ -1,0 +1,233 @@
+"""主动查单/补单: ask the channel about what is due, and bring the answers to the door.
+
+A round claims due rows by lease (one short transaction), asks without holding any, and settles all answers with the
+schedule in one transaction. A worker that dies while asking gives its rows back when the lease ends; asking twice
+harms nobody.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from paidup import ids, log
+from paidup.apply import Item, apply, in_halves
+from paidup.ask import Answer, Asker
+from paidup.db.transaction import Database, Tx
+from paidup.errors import NotFound
+from paidup.handlers import Handlers
+from paidup.journal import store as journal
+from paidup.orders import store as orders
+from paidup.orders.order import Order
+from paidup.payments import store as payments
+from paidup.payments.payment import Payment
+from paidup.payments.states import FINAL as PAYMENT_FINAL
+from paidup.payments.states import State as PaymentState
+from paidup.refunds import store as refunds
+from paidup.refunds.refund import Refund
+from paidup.refunds.states import FINAL as REFUND_FINAL
+from paidup.repair.due import next_query_s, next_refund_ask_s, should_close
+from paidup.schedule import store as schedule
+from paidup.settle.book import CloseOrder, ClosePayment, NeedPerson
+
+LEASE = timedelta(seconds=120)
+"""Longer than two calls with their deadlines; after it, another worker asks again."""
+
+ASK_AT_MOST_EVERY = timedelta(seconds=3)
+"""A buyer's waiting page asks about one payment at most this often; Alipay wants 3 s between calls on one trade."""
+
+_AT_ONCE = 16
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """What a due row is about, with all that asking needs."""
+
+    due: schedule.Due
+    order: Order
+    payment: Payment
+    refund: Refund | None
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A subject and what asking about it brought."""
+
+    subject: Subject
+    answer: Answer
+
+
+async def run_once(
+    db: Database, *, now: datetime, limit: int, asker: Asker, handlers: Handlers, budget_per_s: float
+) -> int:
+    """Ask about up to `limit` payments and refunds that are due; returns how many were asked about."""
+    async with db.transaction() as tx:
+        dues = await schedule.claim(tx, now, now + LEASE, limit)
+        dues = await _within_budget(tx, dues, budget_per_s, now)
+        subjects = await _load(tx, dues)
+    return await _ask_and_settle(db, subjects, asker, handlers, now)
+
+
+async def ask_now(
+    db: Database, payment_id: str, *, now: datetime, asker: Asker, handlers: Handlers, budget_per_s: float
+) -> bool:
+    """Query-on-read: somebody is looking at this payment, so ask at once, within the budget; False if not asked."""
+    async with db.transaction() as tx:
+        due = await schedule.claim_one(tx, payment_id, now, now + LEASE, now - ASK_AT_MOST_EVERY)
+        dues = await _within_budget(tx, [due] if due else [], budget_per_s, now)
+        subjects = await _load(tx, dues)
+    return await _ask_and_settle(db, subjects, asker, handlers, now) > 0
+
+
+async def expire_orders(db: Database, *, now: datetime, limit: int, handlers: Handlers) -> int:
+    """Give up unpaid orders whose time is over; their payments are then closed at the channel."""
+    async with db.transaction() as tx:
+        expired = await orders.expired(tx, now, limit)
+        items = [Item(what=CloseOrder(order_id, "its time is over"), shop="", road="clock") for order_id in expired]
+        await apply(tx, items, now, handlers)
+    return len(expired)
+
+
+async def _within_budget(
+    tx: Tx, dues: Sequence[schedule.Due], budget_per_s: float, now: datetime
+) -> list[schedule.Due]:
+    """Those that may be asked about now; the others wait until the account's budget allows it."""
+    granted: Counter[tuple[str, str]] = Counter()
+    wait_s: dict[tuple[str, str], float] = {}
+    for (channel, account), wanted in sorted(Counter((d.channel, d.account) for d in dues).items()):
+        granted[channel, account], wait_s[channel, account] = await schedule.spend(
+            tx, channel, account, wanted, rate_per_s=budget_per_s, now=now
+        )
+    allowed, later = [], []
+    for n, due in enumerate(dues):
+        key = (due.channel, due.account)
+        if granted[key] > 0:
+            granted[key] -= 1
+            allowed.append(due)
+        else:
+            later.append((due, now + timedelta(seconds=wait_s[key] + n / budget_per_s), due.asked))
+    await schedule.postpone(tx, later)
+    return allowed
+
+
+async def _load(tx: Tx, dues: Sequence[schedule.Due]) -> list[Subject]:
+    """Read what the rows are about; rows of what is settled already are dropped."""
+    found_refunds = {r.id: r for r in await refunds.get_many(tx, [d.subject_id for d in dues if d.kind == "refund"])}
+    wanted = [d.subject_id for d in dues if d.kind == "payment"] + [r.payment_id for r in found_refunds.values()]
+    found_payments = {p.id: p for p in await payments.get_many(tx, wanted)}
+    found_orders = {o.id: o for o in await orders.get_many(tx, list({p.order_id for p in found_payments.values()}))}
+    subjects, settled = [], []
+    for due in dues:
+        refund = found_refunds.get(due.subject_id)
+        payment = found_payments.get(refund.payment_id if refund else due.subject_id)
+        if payment is None or _is_settled(payment, refund):
+            settled.append(due.subject_id)
+        else:
+            subjects.append(Subject(due, found_orders[payment.order_id], payment, refund))
+    await schedule.drop(tx, settled)
+    return subjects
+
+
+def _is_settled(payment: Payment, refund: Refund | None) -> bool:
+    return refund.state in REFUND_FINAL if refund else payment.state in PAYMENT_FINAL
+
+
+async def _ask_and_settle(
+    db: Database, subjects: Sequence[Subject], asker: Asker, handlers: Handlers, now: datetime
+) -> int:
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def ask(subject: Subject) -> Asked:
+        async with gate:
+            return Asked(subject, await _ask(asker, subject, now))
+
+    asked = await asyncio.gather(*map(ask, subjects))
+
+    async def settle(some: Sequence[Asked]) -> None:
+        async with db.transaction() as tx:
+            await _settle(tx, some, handlers, now)
+
+    for one, error in await in_halves(asked, settle):
+        async with db.transaction() as tx:
+            await _put_aside(tx, one, error, handlers, now)
+    return len(asked)
+
+
+async def _ask(asker: Asker, subject: Subject, now: datetime) -> Answer:
+    try:
+        if subject.refund:
+            return await asker.about_refund(subject.refund, subject.payment, subject.order, subject.due.asked, now)
+        if _should_close(subject.payment, now):
+            close = ClosePayment(subject.order.id, subject.payment.id, "its time is over")
+            return Answer((Item(what=close, shop=subject.order.shop, road="clock"),))
+        return await asker.about_payment(subject.payment, subject.order, now)
+    except NotFound as error:  # the account was taken out of the accounts folder
+        log.error("account.missing", subject=subject.due.subject_id, why=str(error))
+        return Answer()
+
+
+def _should_close(payment: Payment, now: datetime) -> bool:
+    """Closing is two-phase: this round only stops offering; the next one asks, then closes at the channel."""
+    return payment.state is not PaymentState.CLOSING and should_close(now, payment.expires_at)
+
+
+async def _settle(tx: Tx, asked: Sequence[Asked], handlers: Handlers, now: datetime) -> None:
+    """Bring the answers to the door, and say when each subject is asked about next."""
+    items = [item for one in asked for item in one.answer.items]
+    results = await apply(tx, items, now, handlers)
+    await journal.write_calls(tx, [call for one in asked for call in one.answer.calls])
+    later, exhausted = [], []
+    for one in asked:
+        subject = one.subject
+        pause_s = _pause_s(subject, now)
+        if pause_s is None:
+            exhausted.append(subject)
+        else:
+            later.append((subject.due, now + timedelta(seconds=pause_s), subject.due.asked + 1))
+    await schedule.postpone(tx, later)
+    await _give_up(tx, exhausted, handlers, now)
+    for result in results:
+        if result.before != result.after:
+            log.info("payment.asked", payment=result.payment_id, why=result.why, after=result.after)
+
+
+def _pause_s(subject: Subject, now: datetime) -> float | None:
+    if subject.refund:
+        return next_refund_ask_s((now - subject.refund.created_at).total_seconds(), factor=ids.spread())
+    payment = subject.payment
+    return next_query_s(
+        payment.channel,
+        (now - payment.created_at).total_seconds(),
+        ttl_s=(payment.expires_at - payment.created_at).total_seconds(),
+        factor=ids.spread(),
+    )
+
+
+async def _give_up(tx: Tx, exhausted: Sequence[Subject], handlers: Handlers, now: datetime) -> None:
+    """Silence never means failed: a person is told, and the bill of the day will show the truth."""
+    items = [
+        Item(
+            what=NeedPerson(
+                order_id=subject.order.id,
+                subject_id=subject.due.subject_id,
+                kind="unanswered",
+                why="the channel gave no final answer within the whole schedule; the bill will tell",
+            ),
+            shop=subject.order.shop,
+            road="clock",
+        )
+        for subject in exhausted
+    ]
+    await apply(tx, items, now, handlers)
+    await schedule.drop(tx, [subject.due.subject_id for subject in exhausted])
+
+
+async def _put_aside(tx: Tx, one: Asked, error: BaseException, handlers: Handlers, now: datetime) -> None:
+    """An answer that cannot be applied: a person is told once, and the question is asked again in an hour."""
+    subject = one.subject
+    why = f"an answer of the channel could not be applied: {type(error).__name__}: {error}"[:500]
+    log.error("answer.poisoned", subject=subject.due.subject_id, why=why)
+    need = NeedPerson(order_id=subject.order.id, subject_id=subject.due.subject_id, kind="poisoned_answer", why=why)
+    await apply(tx, [Item(what=need, shop=subject.order.shop, road="clock")], now, handlers)
+    await journal.write_calls(tx, list(one.answer.calls))
+    await schedule.postpone(tx, [(subject.due, now + timedelta(hours=1), subject.due.asked + 1)])
