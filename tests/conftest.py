@@ -23,49 +23,61 @@ from paidup.db.transaction import Database
 _numbers = itertools.count(1)
 
 # What a throw-away server may give up: it is never asked to survive a power cut. Killed processes do no harm to it.
-_QUICK = {
-    "fsync": "off",
-    "shared_buffers": "64MB",
-    "max_connections": "200",
-    "wal_level": "minimal",
-    "max_wal_senders": "0",
-}
+_QUICK = {"fsync": "off", "max_connections": "200"}
 
 
 @pytest.fixture(scope="session")
-def server_dir() -> Iterator[Path]:
-    """A folder that the account which runs PostgreSQL can reach; pytest's own are private to the caller."""
+def run_dir() -> Iterator[Path]:
+    """A folder that the account which runs PostgreSQL can enter; those of pytest are private to the caller."""
     folder = Path(tempfile.mkdtemp(prefix="paidup-test-"))
     folder.chmod(0o711)
     yield folder
     shutil.rmtree(folder)
 
 
+@pytest.fixture
+def reachable_dir(run_dir: Path) -> Iterator[Path]:
+    """A fresh folder for a test that starts servers of its own."""
+    folder = run_dir / f"test-{next(_numbers)}"
+    folder.mkdir()
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder)
+
+
 @pytest.fixture(scope="session")
-async def server_dsn(server_dir: Path) -> AsyncIterator[str]:
+async def server_dsn(run_dir: Path) -> AsyncIterator[str]:
     """A database on the run's server, from which others are created and dropped."""
     given = os.environ.get("PAIDUP_TEST_DATABASE_URL")
     if given:
         yield given
         return
-    async with await start_embedded(server_dir / "server", options=_QUICK) as server:
+    async with await start_embedded(run_dir / "server", options=_QUICK) as server:
         yield server.dsn
 
 
 @pytest.fixture(scope="session")
-async def template(server_dsn: str) -> AsyncIterator[str]:
+async def admin(server_dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection that creates and drops databases."""
+    connection = await asyncpg.connect(server_dsn)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture(scope="session")
+async def template(server_dsn: str, admin: asyncpg.Connection) -> AsyncIterator[str]:
     """The name of a database that every migration was applied to; nobody stays connected to it."""
-    async with _fresh_database(server_dsn, "template1") as dsn:
+    async with _fresh_database(server_dsn, admin, "template1") as dsn:
         db = await Database.connect(dsn, max_size=1)
         await migrate(db)
         await db.close()
-        yield _name_of(dsn)
+        yield urlsplit(dsn).path.removeprefix("/")
 
 
 @pytest.fixture
-async def db_dsn(server_dsn: str, template: str) -> AsyncIterator[str]:
+async def db_dsn(server_dsn: str, admin: asyncpg.Connection, template: str) -> AsyncIterator[str]:
     """Where a migrated database of this test's own is, for processes that the test starts."""
-    async with _fresh_database(server_dsn, template) as dsn:
+    async with _fresh_database(server_dsn, admin, template) as dsn:
         yield dsn
 
 
@@ -78,31 +90,19 @@ async def db(db_dsn: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-async def empty_db(server_dsn: str) -> AsyncIterator[Database]:
+async def empty_db(server_dsn: str, admin: asyncpg.Connection) -> AsyncIterator[Database]:
     """A database of this test's own without any table."""
-    async with _fresh_database(server_dsn, "template1") as dsn:
+    async with _fresh_database(server_dsn, admin, "template1") as dsn:
         database = await Database.connect(dsn)
         yield database
         await database.close()
 
 
 @asynccontextmanager
-async def _fresh_database(server_dsn: str, template: str) -> AsyncIterator[str]:
+async def _fresh_database(server_dsn: str, admin: asyncpg.Connection, template: str) -> AsyncIterator[str]:
     name = f"paidup_test_{os.getpid()}_{next(_numbers)}"
-    await _say(server_dsn, f"create database {name} template {template}")
+    await admin.execute(f"create database {name} template {template}")
     try:
         yield urlunsplit(urlsplit(server_dsn)._replace(path=f"/{name}"))
     finally:
-        await _say(server_dsn, f"drop database {name} with (force)")
-
-
-async def _say(dsn: str, statement: str) -> None:
-    connection = await asyncpg.connect(dsn)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
-
-
-def _name_of(dsn: str) -> str:
-    return urlsplit(dsn).path.removeprefix("/")
+        await admin.execute(f"drop database {name} with (force)")

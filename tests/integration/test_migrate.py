@@ -1,0 +1,120 @@
+"""Migrations: applied once, in order, and refused when the database and the files do not fit."""
+
+import asyncio
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from paidup.db.migrate import migrate, pending, read_migrations
+from paidup.db.transaction import Database
+from paidup.errors import ConfigError
+
+ORDERS = "create table orders (id text primary key);"
+PAYMENTS = "create table payments (id text primary key);\ncreate index on payments (id);"
+
+
+async def test_the_packaged_migrations_are_applied(db: Database) -> None:
+    """A migrated database has nothing pending."""
+    assert [] == await pending(db)
+
+
+async def test_files_are_applied_in_order_and_once(empty_db: Database, tmp_path: Path) -> None:
+    """Each file runs once, however often it is asked for."""
+    folder = _folder(tmp_path, {"0002_payments.sql": PAYMENTS, "0001_orders.sql": ORDERS})
+    assert ["0001_orders", "0002_payments"] == await pending(empty_db, folder)
+    assert ["0001_orders", "0002_payments"] == await migrate(empty_db, folder)
+    assert [] == await migrate(empty_db, folder)
+    assert [1, 2] == await _versions(empty_db)
+
+
+async def test_a_new_file_is_applied_later(empty_db: Database, tmp_path: Path) -> None:
+    """An upgrade applies only what is new."""
+    await migrate(empty_db, _folder(tmp_path, {"0001_orders.sql": ORDERS}))
+    assert ["0002_payments"] == await migrate(empty_db, _folder(tmp_path, {"0002_payments.sql": PAYMENTS}))
+
+
+async def test_processes_may_start_together(empty_db: Database, tmp_path: Path) -> None:
+    """Of many that migrate at the same moment, each file is applied by one."""
+    folder = _folder(tmp_path, {"0001_orders.sql": ORDERS, "0002_payments.sql": PAYMENTS})
+    applied = await asyncio.gather(*(migrate(empty_db, folder) for _ in range(5)))
+    assert ["0001_orders", "0002_payments"] == sorted(name for names in applied for name in names)
+
+
+async def test_a_file_that_fails_leaves_nothing(empty_db: Database, tmp_path: Path) -> None:
+    """The file's changes and its row go together; the files before it stay applied."""
+    folder = _folder(tmp_path, {"0001_orders.sql": ORDERS, "0002_payments.sql": PAYMENTS + "\nselect 1/0;"})
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await migrate(empty_db, folder)
+    assert [1] == await _versions(empty_db)
+    async with empty_db.session() as tx:
+        assert await tx.fetchval("select to_regclass('payments')") is None
+
+
+async def test_an_edited_file_is_refused(empty_db: Database, tmp_path: Path) -> None:
+    """What was applied and what the file says now would be two different schemas."""
+    await migrate(empty_db, _folder(tmp_path, {"0001_orders.sql": ORDERS}))
+    _folder(tmp_path, {"0001_orders.sql": ORDERS + "-- harmless"})
+    await _assert_refused(empty_db, tmp_path, "0001_orders was changed after it had been applied")
+
+
+async def test_line_ends_are_no_edit(empty_db: Database, tmp_path: Path) -> None:
+    """A checkout with CRLF line ends holds the same migrations."""
+    await migrate(empty_db, _folder(tmp_path, {"0001_orders.sql": "select 1;\nselect 2;\n"}))
+    (tmp_path / "0001_orders.sql").write_bytes(b"select 1;\r\nselect 2;\r\n")
+    assert [] == await pending(empty_db, tmp_path)
+
+
+async def test_a_newer_database_is_refused(empty_db: Database, tmp_path: Path) -> None:
+    """Old code does not touch a schema that it does not know."""
+    await migrate(empty_db, _folder(tmp_path, {"0001_orders.sql": ORDERS, "0002_payments.sql": PAYMENTS}))
+    (tmp_path / "0002_payments.sql").unlink()
+    await _assert_refused(empty_db, tmp_path, "the database is at 0002_payments")
+
+
+async def test_a_gap_in_the_history_is_refused(empty_db: Database, tmp_path: Path) -> None:
+    """A later migration without an earlier one is half a copy of a database."""
+    await migrate(empty_db, _folder(tmp_path, {"0001_orders.sql": ORDERS, "0002_payments.sql": PAYMENTS}))
+    async with empty_db.session() as tx:
+        await tx.execute("delete from schema_migrations where version = 1")
+    await _assert_refused(empty_db, tmp_path, "0001_orders was never applied, although 0002_payments")
+
+
+async def test_tables_without_a_history_are_refused(empty_db: Database, tmp_path: Path) -> None:
+    """Somebody else's database, or a half restored one, is not built upon."""
+    async with empty_db.session() as tx:
+        await tx.execute("create table wordpress_posts ()")
+    await _assert_refused(empty_db, _folder(tmp_path, {"0001_orders.sql": ORDERS}), "wordpress_posts")
+
+
+@pytest.mark.parametrize(
+    ("names", "complaint"),
+    [
+        (["0001_a.sql", "0003_c.sql"], "0003_c stands where number 0002"),
+        (["0001_a.sql", "0001_b.sql"], "stands where number 0002"),
+        (["1_a.sql"], "is no name for a migration"),
+    ],
+)
+def test_misnamed_files_are_refused(tmp_path: Path, names: list[str], complaint: str) -> None:
+    """Numbers run from 1 without gaps or repeats, so that two branches cannot both add the next one."""
+    folder = _folder(tmp_path, dict.fromkeys(names, ""))
+    with pytest.raises(ConfigError, match=complaint):
+        read_migrations(folder)
+
+
+async def _assert_refused(db: Database, folder: Path, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        await pending(db, folder)
+    with pytest.raises(ConfigError, match=complaint):
+        await migrate(db, folder)
+
+
+async def _versions(db: Database) -> list[int]:
+    async with db.session() as tx:
+        return [row["version"] for row in await tx.fetch("select version from schema_migrations order by version")]
+
+
+def _folder(folder: Path, files: dict[str, str]) -> Path:
+    for name, sql in files.items():
+        (folder / name).write_text(sql, newline="")
+    return folder

@@ -1,0 +1,121 @@
+"""The pool: what a transaction promises, and what is said when there is no database."""
+
+import json
+
+import asyncpg
+import pytest
+
+from paidup.db.transaction import Database, require_version, without_password
+from paidup.errors import ConfigError
+
+
+async def test_a_transaction_that_ends_is_kept(empty_db: Database) -> None:
+    """What was written is seen by the next transaction."""
+    async with empty_db.transaction() as tx:
+        await tx.execute("create table paid as select 1250 as amount_minor")
+    async with empty_db.session() as tx:
+        assert 1250 == await tx.fetchval("select amount_minor from paid")
+
+
+async def test_a_transaction_that_raises_leaves_nothing(empty_db: Database) -> None:
+    """An error in the middle undoes everything before it."""
+
+    async def fail_in_the_middle() -> None:
+        async with empty_db.transaction() as tx:
+            await tx.execute("create table paid ()")
+            await tx.execute("insert into nowhere default values")
+
+    with pytest.raises(asyncpg.UndefinedTableError):
+        await fail_in_the_middle()
+    async with empty_db.session() as tx:
+        assert await tx.fetchval("select to_regclass('paid')") is None
+
+
+async def test_transactions_read_what_others_committed(empty_db: Database) -> None:
+    """The isolation is READ COMMITTED even where the server's default is stricter."""
+    async with empty_db.session() as tx:
+        name = await tx.fetchval("select current_database()")
+        await tx.execute(f"alter database {name} set default_transaction_isolation = 'serializable'")
+    again = await Database.connect(empty_db.dsn)
+    async with again.session() as outside, again.transaction() as inside:
+        assert "serializable" == await outside.fetchval("show default_transaction_isolation")
+        assert "read committed" == await inside.fetchval("show transaction_isolation")
+    await again.close()
+
+
+async def test_sessions_are_set_up(empty_db: Database) -> None:
+    """Connections say who they are, do not compile queries, and count days in UTC."""
+    query = "select current_setting('application_name'), current_setting('jit'), current_setting('TimeZone')"
+    async with empty_db.session() as tx:
+        row = await tx.fetchrow(query)
+    assert row is not None
+    assert ("paidup", "off", "UTC") == tuple(row)
+
+
+async def test_jsonb_is_text(empty_db: Database) -> None:
+    """jsonb goes in and comes out as str; whoever owns the column decodes it."""
+    async with empty_db.session() as tx:
+        came_out = await tx.fetchval("select $1::jsonb", '{"openid": "o1"}')
+    assert isinstance(came_out, str)
+    assert {"openid": "o1"} == json.loads(came_out)
+
+
+async def test_rows_are_streamed_in(empty_db: Database) -> None:
+    """COPY works inside a transaction."""
+    async with empty_db.transaction() as tx:
+        await tx.execute("create table paid (id text, amount_minor bigint)")
+        await tx.copy_records_to_table("paid", records=[("a", 1), ("b", 2)], columns=["id", "amount_minor"])
+        await tx.executemany("insert into paid values ($1, $2)", [("c", 3), ("d", 4)])
+        assert 10 == await tx.fetchval("select sum(amount_minor)::bigint from paid")
+
+
+async def test_the_password_is_not_shown(db_dsn: str) -> None:
+    """Printing a database shows where it is and not how to get in."""
+    password = db_dsn.split(":")[2].partition("@")[0]
+    db = await Database.connect(db_dsn)
+    await db.close()
+    assert password not in repr(db)
+    assert "***" in repr(db)
+
+
+@pytest.mark.parametrize(
+    ("dsn", "shown"),
+    [
+        ("postgresql://u:secret@db.example:5432/paidup", "postgresql://u:***@db.example:5432/paidup"),
+        ("postgresql://u@/paidup?host=/run/pg&password=secret", "postgresql://u@/paidup?host=/run/pg&password=***"),
+        ("postgresql://u:se@cret@db.example/paidup", "postgresql://u:***@db.example/paidup"),
+        ("postgresql://[::1/secret", "<a DSN that cannot be read>"),
+    ],
+)
+def test_a_dsn_without_its_password(dsn: str, shown: str) -> None:
+    """Wherever the password stands in the DSN, it is hidden, and the rest can be read."""
+    assert shown == without_password(dsn)
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql://somebody:hush@127.0.0.1:1/paidup",
+        "postgresql://somebody:hush@127.0.0.1:port/paidup",
+        "mysql://somebody:hush@127.0.0.1/paidup",
+    ],
+)
+async def test_no_database_is_a_setting_to_mend(dsn: str) -> None:
+    """Nobody listening, or a URL that makes no sense: the error says what to check, and not the password."""
+    with pytest.raises(ConfigError, match="Check that the server runs") as caught:
+        await Database.connect(dsn)
+    assert "hush" not in str(caught.value)
+
+
+async def test_a_wrong_password_is_a_setting_to_mend(server_dsn: str) -> None:
+    """The error quotes the server and says what to check."""
+    user, _, rest = server_dsn.partition("@")
+    with pytest.raises(ConfigError, match="password authentication failed"):
+        await Database.connect(f"{user}x@{rest}")
+
+
+def test_old_servers_are_refused() -> None:
+    """PostgreSQL 14 lacks what the schema uses; the error says what to do."""
+    with pytest.raises(ConfigError, match="Upgrade it"):
+        require_version(14)
+    require_version(15)
