@@ -1,0 +1,31 @@
+"""Making a payment unpayable: cancel the PaymentIntent, or expire the Checkout page while it has none."""
+
+from datetime import datetime
+
+from paidup.channels.channel import Exchange, Outcome, PaymentName
+from paidup.channels.stripe.api import ApiError, no_to_a_deed, no_to_a_question, post, segment
+from paidup.channels.stripe.keys import StripeAccount
+from paidup.channels.stripe.objects import PaymentIntent, Session
+from paidup.channels.stripe.open import open_payment
+from paidup.channels.stripe.query import SESSION_PREFIX, intent_told, session_told, unknown_there
+
+
+def close_payment(payment: PaymentName, account: StripeAccount) -> Exchange:
+    """Success carries CLOSED; a paid intent's refusal carries the intent, and so PAID. A completed page is Declined,
+    and queried: the query learns its PaymentIntent. A payment whose id was lost is first asked for (WAITING and its
+    id), then closed in the next round.
+    """
+    txn_id = payment.channel_txn_id
+    if txn_id is None:
+        return open_payment(payment.reopen, account, no_to_a_question)
+
+    def on_error(error: ApiError, now: datetime) -> Outcome:
+        if error.payment_intent is not None and error.payment_intent.id == txn_id:
+            return intent_told(error.payment_intent, payment, account, now)
+        return unknown_there(payment, account, now) if error.is_missing else no_to_a_deed(error, now)
+
+    if txn_id.startswith(SESSION_PREFIX):
+        path = f"/v1/checkout/sessions/{segment(txn_id)}/expire"
+        return post(path, {}, account, Session, lambda page, at: session_told(page, payment, account, at), on_error)
+    path = f"/v1/payment_intents/{segment(txn_id)}/cancel"
+    return post(path, {}, account, PaymentIntent, lambda it, at: intent_told(it, payment, account, at), on_error)

@@ -1,0 +1,103 @@
+"""The parts of Stripe's objects that say something about money; everything else in them is skipped."""
+
+from typing import Annotated
+
+import msgspec
+
+Seconds = Annotated[int, msgspec.Meta(ge=0, lt=1 << 34)]
+Amount = Annotated[int, msgspec.Meta(ge=0, le=10**15)]
+Metadata = dict[str, str]
+
+PAYMENT_REF = "paidup_payment"
+REFUND_REF = "paidup_refund"
+"""The metadata names under which our numbers travel."""
+
+
+class _Object(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    metadata: Metadata | None = None
+
+    def ref(self, name: str) -> str | None:
+        """Our own number, if the object carries it."""
+        return (self.metadata or {}).get(name)
+
+
+class PaymentIntent(_Object, frozen=True, kw_only=True):
+    """One payment, whatever number of attempts it takes."""
+
+    status: str
+    amount: Amount
+    currency: str
+    livemode: bool
+    amount_received: Amount | None = None
+    client_secret: str | None = None
+
+
+class Session(_Object, frozen=True, kw_only=True):
+    """A hosted Checkout page. It has a PaymentIntent only once the customer has submitted it."""
+
+    status: str | None
+    payment_status: str
+    livemode: bool
+    mode: str = "payment"
+    amount_total: Amount | None = None
+    currency: str | None = None
+    payment_intent: str | None = None
+    client_reference_id: str | None = None
+    url: str | None = None
+
+
+class Refund(_Object, frozen=True, kw_only=True):
+    """One refund; the object does not say whether it is live."""
+
+    status: str | None
+    amount: Amount
+    currency: str
+    payment_intent: str | None = None
+    charge: str | None = None
+
+
+class RefundList(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of refunds."""
+
+    data: list[Refund]
+    has_more: bool
+
+
+class Charge(_Object, frozen=True, kw_only=True):
+    """One successful attempt. Its refunds are listed only in old API versions."""
+
+    amount: Amount
+    currency: str
+    captured: bool
+    amount_captured: Amount | None = None
+    amount_refunded: Amount = 0
+    payment_intent: str | None = None
+    refunds: RefundList | None = None
+
+
+class Dispute(_Object, frozen=True, kw_only=True):
+    """A customer's bank asks for the money back (or, with a status ``warning_…``, asks a question)."""
+
+    status: str
+    amount: Amount
+    currency: str
+    charge: str | None = None
+    payment_intent: str | None = None
+
+
+class EventData(msgspec.Struct, frozen=True):
+    """The object as it was when the event happened; it may be older than what we know."""
+
+    object: msgspec.Raw
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """A webhook event. Thin events (``v2.core.event``) have no data and a textual `created`."""
+
+    id: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    type: str
+    livemode: bool
+    created: Seconds | str
+    account: str | None = None
+    data: EventData | None = None

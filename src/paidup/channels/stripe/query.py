@@ -1,0 +1,61 @@
+"""Asking Stripe what became of a payment: by its id, or, when its id was lost, by repeating the opening."""
+
+from datetime import datetime
+
+from paidup.channels.channel import Exchange, Outcome, PaymentName, Success
+from paidup.channels.stripe.api import ApiError, get, no_to_a_question, segment
+from paidup.channels.stripe.keys import StripeAccount
+from paidup.channels.stripe.objects import PAYMENT_REF, PaymentIntent, Session
+from paidup.channels.stripe.open import answered, open_payment, ours
+from paidup.channels.stripe.says import intent_says, session_says
+from paidup.evidence import PaymentEvidence, PaymentSays, Road
+
+SESSION_PREFIX = "cs_"
+
+
+def query_payment(payment: PaymentName, account: StripeAccount) -> Exchange:
+    """Stripe cannot be asked by our own number (its search lags behind). An opening whose answer was lost is repeated
+    under its Idempotency-Key: that tells the id of what the first one made. Should Stripe have forgotten the key (after
+    a day or more) it makes a second one; harmless, for nobody can pay the first, whose secret was never handed out.
+    """
+    txn_id = payment.channel_txn_id
+    if txn_id is None:
+        return open_payment(payment.reopen, account, no_to_a_question)
+
+    def on_error(error: ApiError, now: datetime) -> Outcome:
+        return unknown_there(payment, account, now) if error.is_missing else no_to_a_question(error, now)
+
+    if txn_id.startswith(SESSION_PREFIX):
+        path = f"/v1/checkout/sessions/{segment(txn_id)}"
+        return get(path, account, Session, lambda session, at: session_told(session, payment, account, at), on_error)
+    path = f"/v1/payment_intents/{segment(txn_id)}"
+    return get(path, account, PaymentIntent, lambda intent, at: intent_told(intent, payment, account, at), on_error)
+
+
+def intent_told(intent: PaymentIntent, payment: PaymentName, account: StripeAccount, now: datetime) -> Success:
+    """What an answer's PaymentIntent says. Raises InvalidRequest when it is another payment's."""
+    ours(payment.merchant_ref, intent.ref(PAYMENT_REF))
+    told = answered(account, payment.merchant_ref, intent.status, intent.livemode, now)
+    return Success(intent_says(intent, told), channel_txn_id=intent.id)
+
+
+def session_told(session: Session, payment: PaymentName, account: StripeAccount, now: datetime) -> Success:
+    """What an answer's session says; once it has a PaymentIntent, that is the id to ask by."""
+    ours(payment.merchant_ref, session.ref(PAYMENT_REF) or session.client_reference_id)
+    told = answered(account, payment.merchant_ref, session.status or "none", session.livemode, now)
+    return Success(session_says(session, told), channel_txn_id=session.payment_intent or session.id)
+
+
+def unknown_there(payment: PaymentName, account: StripeAccount, now: datetime) -> Success:
+    """404 resource_missing: the id is unknown in this mode and account."""
+    evidence = PaymentEvidence(
+        road=Road.QUERY,
+        channel=account.channel,
+        account=account.name,
+        key=f"query:{payment.merchant_ref}:resource_missing",
+        received_at=now,
+        merchant_ref=payment.merchant_ref,
+        note="resource_missing",
+        says=PaymentSays.NOT_FOUND,
+    )
+    return Success((evidence,))
