@@ -115,10 +115,12 @@ def _toml(path: Path, data: bytes) -> Mapping[str, object]:
 
 def _must_be_safe_to_send_to(where: Path, base_url: str) -> None:
     """Keys and amounts go over the wire: only TLS, or this very machine (the sandbox)."""
-    parts = urlsplit(base_url)
-    if parts.scheme == "https" and parts.hostname:
-        return
-    if parts.scheme != "http" or not parts.hostname or not _is_loopback(parts.hostname):
+    try:
+        parts = urlsplit(base_url)
+        host = (parts.hostname or "").encode("idna").decode()
+    except ValueError:  # a broken [address], or a name that no resolver can be asked for
+        host = ""
+    if not host or parts.scheme not in (("http", "https") if _is_loopback(host) else ("https",)):
         raise ConfigError(f"{where}: base_url {base_url!r}: write an https:// address (http:// only for 127.0.0.1)")
 
 
