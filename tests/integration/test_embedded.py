@@ -44,6 +44,13 @@ async def server(run_dir: Path) -> AsyncIterator[Embedded]:
         yield started
 
 
+@pytest.fixture(scope="module")
+async def used_dir(run_dir: Path) -> Path:
+    """A data folder whose database was made before and does not run: making one takes a second."""
+    async with await start_embedded(run_dir / "used-by-test-embedded"):
+        return run_dir / "used-by-test-embedded"
+
+
 class TestLoggingIn:
     async def test_the_password_is_for_the_owner_of_the_folder_only(self, server: Embedded) -> None:
         """The generated password stands in a file that nobody else may read, in a folder nobody else may enter."""
@@ -76,23 +83,23 @@ class TestLoggingIn:
         assert set() == _listening_tcp_ports(await _pid(server))
 
     @on_linux
-    async def test_a_port_is_opened_on_loopback_when_asked_for(self, reachable_dir: Path) -> None:
+    async def test_a_port_is_opened_on_loopback_when_asked_for(self, used_dir: Path) -> None:
         """Tools that cannot use a socket get a port, with the same password."""
         port = _free_port()
-        async with await start_embedded(reachable_dir, port=port) as server:
+        async with await start_embedded(used_dir, port=port) as server:
             assert {port} == _listening_tcp_ports(await _pid(server))
             connection = await asyncpg.connect(server.dsn, host="127.0.0.1", port=port)
             assert "127.0.0.1" == await connection.fetchval("select host(inet_server_addr())")
             await connection.close()
 
     @on_linux
-    async def test_nothing_of_our_environment_reaches_the_server(self, reachable_dir: Path) -> None:
+    async def test_nothing_of_our_environment_reaches_the_server(self, used_dir: Path) -> None:
         """Secrets in our environment stay with us, and PGDATA or PGPORT in it lead nobody astray."""
         env = {**os.environ, "PAIDUP_SECRET": "hush", "PGDATA": "/nonexistent", "PGPORT": "1"}
-        owner, pid = _start_owner(reachable_dir / "data", env)
+        owner, pid = _start_owner(used_dir, env)
         given = Path(f"/proc/{pid}/environ").read_bytes()
         _kill(owner)
-        async with await start_embedded(reachable_dir / "data"):
+        async with await start_embedded(used_dir):
             assert b"hush" not in given
             assert b"PGPORT" not in given
 
@@ -124,19 +131,19 @@ class TestKeepingPromises:
         await server.restart("immediate")
         assert [(1250,)] == [tuple(row) for row in await _ask(server, "select amount_minor from crashed")]
 
-    async def test_a_killed_owner_leaves_the_server_to_the_next(self, reachable_dir: Path) -> None:
+    async def test_a_killed_owner_leaves_the_server_to_the_next(self, used_dir: Path) -> None:
         """After SIGKILL of the process that started it, the server goes on and the next asker owns it."""
-        owner, pid = _start_owner(reachable_dir / "data")
+        owner, pid = _start_owner(used_dir)
         _kill(owner)
-        async with await start_embedded(reachable_dir / "data") as server:
+        async with await start_embedded(used_dir) as server:
             assert (True, pid) == (server.owned, await _pid(server))
 
-    async def test_owner_and_server_may_die_together(self, reachable_dir: Path) -> None:
+    async def test_owner_and_server_may_die_together(self, used_dir: Path) -> None:
         """After a power cut's worth of kills, a stale postmaster.pid does not stop the next start."""
-        owner, pid = _start_owner(reachable_dir / "data")
+        owner, pid = _start_owner(used_dir)
         _kill(owner)
         os.kill(pid, signal.SIGKILL)
-        async with await start_embedded(reachable_dir / "data") as server:
+        async with await start_embedded(used_dir) as server:
             assert (True, True) == (server.owned, pid != await _pid(server))
 
     async def test_a_half_made_cluster_is_made_anew(self, reachable_dir: Path) -> None:
@@ -173,29 +180,29 @@ class TestOwnership:
         for server in servers:
             await server.close()
 
-    async def test_the_owner_stops_it_on_a_clean_end(self, reachable_dir: Path) -> None:
+    async def test_the_owner_stops_it_on_a_clean_end(self, used_dir: Path) -> None:
         """Nothing is left running, and the next asker owns a new server with the old data."""
-        async with await start_embedded(reachable_dir / "data") as first:
+        async with await start_embedded(used_dir) as first:
             await _ask(first, "create table paid as select 1250 as amount_minor")
         assert not (await first.status()).running
-        async with await start_embedded(reachable_dir / "data") as second:
+        async with await start_embedded(used_dir) as second:
             assert second.owned
             assert [(1250,)] == [tuple(row) for row in await _ask(second, "select * from paid")]
 
-    async def test_a_detached_server_outlives_its_starter(self, reachable_dir: Path) -> None:
+    async def test_a_detached_server_outlives_its_starter(self, used_dir: Path) -> None:
         """Asked for detached, the server goes on after a clean end; whoever asks next may stop it."""
-        async with await start_embedded(reachable_dir / "data", detached=True) as first:
+        async with await start_embedded(used_dir, detached=True) as first:
             pid = await _pid(first)
-        second = await start_embedded(reachable_dir / "data")
+        second = await start_embedded(used_dir)
         assert (True, pid) == (second.owned, await _pid(second))
         await second.stop()
         assert not (await second.status()).running
 
-    async def test_a_server_that_does_not_start_says_why(self, reachable_dir: Path) -> None:
+    async def test_a_server_that_does_not_start_says_why(self, used_dir: Path) -> None:
         """The error quotes the log, and the folder is free again for the next try."""
         with pytest.raises(ConfigError, match="shared_buffers"):
-            await start_embedded(reachable_dir / "data", options={"shared_buffers": "a lot"})
-        async with await start_embedded(reachable_dir / "data") as server:
+            await start_embedded(used_dir, options={"shared_buffers": "a lot"})
+        async with await start_embedded(used_dir) as server:
             assert server.owned
 
     async def test_data_of_an_unknown_version_is_left_alone(self, reachable_dir: Path) -> None:
@@ -206,14 +213,26 @@ class TestOwnership:
         with pytest.raises(ConfigError, match="written by PostgreSQL 12"):
             await start_embedded(reachable_dir / "data")
 
-    async def test_a_lost_password_file_is_named(self, reachable_dir: Path) -> None:
+    async def test_a_changed_password_file_is_named(self, used_dir: Path) -> None:
+        """A password file that does not fit the database is named, and nothing else is tried."""
+        async with await start_embedded(used_dir) as server:
+            file = server.home / "password"
+        right = file.read_text()
+        file.write_text("wrong\n")
+        with pytest.raises(ConfigError, match="does not accept the password"):
+            await start_embedded(used_dir)
+        file.write_text(right)
+        async with await start_embedded(used_dir) as again:
+            assert again.owned
+
+    async def test_a_lost_password_file_is_named(self, used_dir: Path) -> None:
         """Without its password a database cannot be used, and no new one is invented."""
-        async with await start_embedded(reachable_dir / "data") as server:
+        async with await start_embedded(used_dir) as server:
             (server.home / "password").rename(server.home / "password.bak")
         with pytest.raises(ConfigError, match="put it back"):
-            await start_embedded(reachable_dir / "data")
+            await start_embedded(used_dir)
         (server.home / "password.bak").rename(server.home / "password")
-        async with await start_embedded(reachable_dir / "data") as again:
+        async with await start_embedded(used_dir) as again:
             assert (await again.status()).running
 
 

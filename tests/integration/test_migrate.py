@@ -87,6 +87,14 @@ async def test_tables_without_a_history_are_refused(empty_db: Database, tmp_path
     await _assert_refused(empty_db, _folder(tmp_path, {"0001_orders.sql": ORDERS}), "wordpress_posts")
 
 
+async def test_tables_with_an_empty_history_are_refused(empty_db: Database, tmp_path: Path) -> None:
+    """A history that was emptied says nothing about the tables that stand there."""
+    await migrate(empty_db, _folder(tmp_path, {"0001_orders.sql": ORDERS}))
+    async with empty_db.session() as tx:
+        await tx.execute("truncate schema_migrations")
+    await _assert_refused(empty_db, tmp_path, r"has tables \(orders\)")
+
+
 @pytest.mark.parametrize(
     ("names", "complaint"),
     [

@@ -56,6 +56,23 @@ class Facts:
     schema_trouble: str = ""  # why the schema does not fit this version
 
 
+_FACTS = """
+select
+    current_setting('server_version_num')::integer as server_version,
+    current_setting('server_encoding') as encoding,
+    current_setting('TimeZone') as timezone,
+    current_setting('fsync') as fsync,
+    current_setting('synchronous_commit') as synchronous_commit,
+    current_setting('full_page_writes') as full_page_writes,
+    current_setting('data_checksums') as data_checksums,
+    pg_is_in_recovery() as is_standby,
+    current_setting('max_connections')::integer
+        - current_setting('superuser_reserved_connections')::integer
+        - coalesce(current_setting('reserved_connections', true)::integer, 0) as connections,
+    clock_timestamp() as database_now
+"""
+
+
 async def examine(db: Database, clock: Clock, connections_needed: int = CONNECTIONS_NEEDED) -> list[Finding]:
     """Look at everything that the promises rest on; the worst findings come first.
 
@@ -210,20 +227,3 @@ def _warn(topic: str, says: str) -> Finding:
 
 def _ok(topic: str, says: str) -> Finding:
     return Finding(topic, Severity.OK, says)
-
-
-_FACTS = """
-select
-    current_setting('server_version_num')::integer as server_version,
-    current_setting('server_encoding') as encoding,
-    current_setting('TimeZone') as timezone,
-    current_setting('fsync') as fsync,
-    current_setting('synchronous_commit') as synchronous_commit,
-    current_setting('full_page_writes') as full_page_writes,
-    current_setting('data_checksums') as data_checksums,
-    pg_is_in_recovery() as is_standby,
-    current_setting('max_connections')::integer
-        - current_setting('superuser_reserved_connections')::integer
-        - coalesce(current_setting('reserved_connections', true)::integer, 0) as connections,
-    clock_timestamp() as database_now
-"""

@@ -11,6 +11,7 @@ import asyncio
 import fcntl
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -143,7 +144,8 @@ async def start_embedded(
                 raise
         postmaster = await running(server)
         if postmaster:
-            return await _embedded(server, postmaster, None, detached=detached)
+            with suppress(OSError, asyncpg.CannotConnectNowError):  # it went away while we came
+                return await _embedded(server, postmaster, None, detached=detached)
         await SystemClock().sleep(_PAUSE_S)  # the owner is starting or stopping it
     raise ConfigError(f"another process holds {server.site.lock} and its server does not answer: end that process")
 
@@ -177,7 +179,13 @@ def _find_server(data_dir: Path, port: int | None, options: Mapping[str, str], s
 
 
 async def _embedded(server: Server, postmaster: Postmaster, lock: _Lock | None, *, detached: bool) -> Embedded:
-    await _ensure_database(_dsn(server, postmaster.port, "postgres"))
+    try:
+        await _ensure_database(_dsn(server, postmaster.port, "postgres"))
+    except asyncpg.InvalidPasswordError:
+        raise ConfigError(
+            f"the server does not accept the password in {server.site.home / 'password'}: "
+            "put that file back from your backup"
+        ) from None
     return Embedded(server, postmaster.port, lock, detached=detached)
 
 

@@ -4,6 +4,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,13 +80,19 @@ def can_enter(account: Account, folder: Path) -> bool:
 
 def make_folder(folder: Path, mode: int, account: Account | None = None) -> None:
     """Make a folder of this mode, owned by the account. One that exists is left as it is, whatever its mode."""
-    try:
-        folder.mkdir(mode=0o700)
-    except FileExistsError:
+    if folder.is_dir():
         return
-    if account:
-        os.chown(folder, account.uid, account.gid)
-    folder.chmod(mode)  # mkdir's mode is cut by the umask
+    # Made aside and renamed, so that another process never finds it without its owner and mode.
+    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    try:
+        if account:
+            os.chown(aside, account.uid, account.gid)
+        aside.chmod(mode)
+        aside.rename(folder)
+    except OSError:
+        aside.rmdir()
+        if not folder.is_dir():  # otherwise another process was quicker, which is as good
+            raise
 
 
 def _find(name: str) -> Account | None:

@@ -120,6 +120,23 @@ def _compare(applied: Applied, migration: Migration) -> None:
         )
 
 
+# One migration at a time in this database. The number names the lock and means nothing else.
+_LOCK = "select pg_advisory_xact_lock(7243917)"
+
+_CREATE = """
+create table if not exists schema_migrations (
+    version     integer primary key,
+    name        text not null,
+    sha256      text not null,
+    applied_at  timestamptz not null default now()
+)
+"""
+
+_COMMENT = "comment on table schema_migrations is 'retention: for ever'"
+
+_RECORD = "insert into schema_migrations (version, name, sha256) values ($1, $2, $3)"
+
+
 async def _apply_next(tx: Tx, migrations: Sequence[Migration]) -> str | None:
     await tx.execute(_LOCK, timeout=_TIMEOUT_S)
     # Read under the lock: another process may just have applied it.
@@ -127,15 +144,28 @@ async def _apply_next(tx: Tx, migrations: Sequence[Migration]) -> str | None:
     if not todo:
         return None
     migration = todo[0]
-    await tx.execute(_CREATE)
+    if migration.version == 1:
+        await tx.execute(_CREATE)
+        await tx.execute(_COMMENT)
     await tx.execute(migration.sql, timeout=_TIMEOUT_S)
     await tx.execute(_RECORD, migration.version, migration.name, migration.sha256)
     return str(migration)
 
 
+_IS_RECORDED = "select to_regclass('schema_migrations') is not null"
+
+_APPLIED = "select version, name, sha256 from schema_migrations order by version"
+
+_TABLES = """
+select relname from pg_class
+where relkind in ('r', 'p') and relnamespace = current_schema()::regnamespace and relname <> 'schema_migrations'
+order by relname
+"""
+
+
 async def _history(tx: Tx) -> History:
-    if await tx.fetchval(_IS_RECORDED):
-        rows = await tx.fetch(_APPLIED)
+    rows = await tx.fetch(_APPLIED) if await tx.fetchval(_IS_RECORDED) else []
+    if rows:
         return History(tuple(Applied(row["version"], row["name"], row["sha256"]) for row in rows))
     return History((), tuple(row["relname"] for row in await tx.fetch(_TABLES)))
 
@@ -148,29 +178,3 @@ def _read(file: Traversable) -> Migration:
     if len(data) > MAX_MIGRATION_BYTES:
         raise ConfigError(f"migration {file.name} is larger than {MAX_MIGRATION_BYTES} bytes; split it")
     return Migration(int(match[1]), match[2], hashlib.sha256(data).hexdigest(), data.decode())
-
-
-# One migration at a time in this database. The number names the lock and means nothing else.
-_LOCK = "select pg_advisory_xact_lock(7243917)"
-
-_CREATE = """
-create table if not exists schema_migrations (
-    version     integer primary key,
-    name        text not null,
-    sha256      text not null,
-    applied_at  timestamptz not null default now()
-);
-comment on table schema_migrations is 'retention: for ever'
-"""
-
-_IS_RECORDED = "select to_regclass('schema_migrations') is not null"
-
-_APPLIED = "select version, name, sha256 from schema_migrations order by version"
-
-_TABLES = """
-select relname from pg_class
-where relkind in ('r', 'p') and relnamespace = current_schema()::regnamespace
-order by relname
-"""
-
-_RECORD = "insert into schema_migrations (version, name, sha256) values ($1, $2, $3)"

@@ -30,14 +30,18 @@ PARTITIONED = (
     Partitioned("decisions", keep_days=400),
     Partitioned("channel_calls", keep_days=90),
     Partitioned("events", keep_days=90),
+    Partitioned("delivery_attempts", keep_days=90),
 )
 
 
 async def ensure_partitions(
     tx: Tx, now: datetime, days_ahead: int = 7, tables: tuple[Partitioned, ...] = PARTITIONED
 ) -> list[str]:
-    """Make the partitions from yesterday to `days_ahead` days after today that are missing; returns their names."""
-    await tx.execute(_LOCK)
+    """Make the partitions from yesterday to `days_ahead` days after today that are missing; returns their names.
+
+    Raises asyncpg.LockNotAvailableError when long work is in the way; try again in the next round.
+    """
+    await _begin(tx)
     made = []
     for entry in tables:
         there = set(await _days(tx, entry.table))
@@ -49,8 +53,11 @@ async def ensure_partitions(
 
 
 async def drop_old(tx: Tx, now: datetime, tables: tuple[Partitioned, ...] = PARTITIONED) -> list[str]:
-    """Drop the partitions whose last moment is more than keep_days ago; returns their names."""
-    await tx.execute(_LOCK)
+    """Drop the partitions whose last moment is more than keep_days ago; returns their names.
+
+    Raises asyncpg.LockNotAvailableError when long work is in the way; try again in the next round.
+    """
+    await _begin(tx)
     dropped = []
     for entry in tables:
         oldest_kept = days_after(now, -entry.keep_days).date()
@@ -66,6 +73,25 @@ def partition_name(table: str, day: datetime) -> str:
     return f"{table}_p{day.astimezone(UTC):%Y%m%d}"
 
 
+# Two processes may look after the partitions at the same moment. The number names the lock and means nothing else.
+_LOCK = "select pg_advisory_xact_lock(7243918)"
+
+# While we wait for a table lock, everybody who comes after us waits, too: better give up soon.
+_BE_PATIENT_BRIEFLY = "set local lock_timeout = '2s'"
+
+
+async def _begin(tx: Tx) -> None:
+    await tx.execute(_LOCK)
+    await tx.execute(_BE_PATIENT_BRIEFLY)
+
+
+_PARTITIONS = """
+select child.relname as name
+from pg_inherits join pg_class child on child.oid = inhrelid
+where inhparent = $1::text::regclass
+"""
+
+
 async def _days(tx: Tx, table: str) -> dict[date, str]:
     """The day partitions of a table. Others (the default one, or one made by hand) are not ours to judge."""
     found = {}
@@ -75,30 +101,6 @@ async def _days(tx: Tx, table: str) -> dict[date, str]:
             found[date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))] = row["name"]
     return found
 
-
-async def _make(tx: Tx, table: str, day: datetime) -> str:
-    """Made beside the table and then attached: that way nobody waits who writes to another partition."""
-    name = partition_name(table, day)
-    start, end = day.isoformat(), (day + timedelta(days=1)).isoformat()
-    await tx.execute(f"create table {name} (like {table} including all excluding identity)")
-    rest = await tx.fetchval(_DEFAULT_PARTITION, table)
-    if rest:
-        key = await tx.fetchval(_KEY, table)
-        # A partition cannot be attached while the default one holds rows of its range.
-        await tx.execute(f"lock table {rest} in share row exclusive mode")
-        await tx.execute(_MOVE.format(rest=rest, key=key, name=name, start=start, end=end))
-    await tx.execute(f"alter table {table} attach partition {name} for values from ('{start}') to ('{end}')")
-    return name
-
-
-# Two processes may look after the partitions at the same moment. The number names the lock and means nothing else.
-_LOCK = "select pg_advisory_xact_lock(7243918)"
-
-_PARTITIONS = """
-select child.relname as name
-from pg_inherits join pg_class child on child.oid = inhrelid
-where inhparent = $1::text::regclass
-"""
 
 _DEFAULT_PARTITION = """
 select partdefid::regclass::text from pg_partitioned_table
@@ -111,7 +113,20 @@ from pg_partitioned_table join pg_attribute on attrelid = partrelid and attnum =
 where partrelid = $1::text::regclass
 """
 
-_MOVE = """
-with moved as (delete from {rest} where {key} >= '{start}' and {key} < '{end}' returning *)
-insert into {name} select * from moved
-"""
+
+async def _make(tx: Tx, table: str, day: datetime) -> str:
+    """Made beside the table and then attached: that way nobody waits who writes to another partition."""
+    name = partition_name(table, day)
+    start, end = day.isoformat(), (day + timedelta(days=1)).isoformat()
+    await tx.execute(f"create table {name} (like {table} including all excluding identity)")
+    rest = await tx.fetchval(_DEFAULT_PARTITION, table)
+    if rest:
+        key = await tx.fetchval(_KEY, table)
+        # A partition cannot be attached while the default one holds rows of its range.
+        await tx.execute(f"lock table {rest} in share row exclusive mode")
+        await tx.execute(
+            f"with moved as (delete from {rest} where {key} >= '{start}' and {key} < '{end}' returning *)"
+            f" insert into {name} select * from moved"
+        )
+    await tx.execute(f"alter table {table} attach partition {name} for values from ('{start}') to ('{end}')")
+    return name
