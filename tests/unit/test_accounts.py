@@ -200,9 +200,11 @@ def test_the_sandbox_on_this_machine_may_do_without_tls(tmp_path: Path, url: str
 
 
 def test_accounts_do_not_show_their_keys(tmp_path: Path) -> None:
-    """The value may stand in a log line or a traceback."""
+    """Neither all of them nor one: a value may stand in a log line or a traceback."""
     add(tmp_path, "main", secret=b"hunter2")
-    assert repr(load_accounts(tmp_path, TOY)) == "Accounts(toy/main)"
+    accounts = load_accounts(tmp_path, TOY)
+    assert repr(accounts) == "Accounts(toy/main)"
+    assert f"{accounts.get('toy', 'main')}" == "ToyAccount(toy/main)"
 
 
 def test_nothing_changed_is_seen_without_parsing(tmp_path: Path) -> None:

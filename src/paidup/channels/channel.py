@@ -29,6 +29,10 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str
     notify_url: str
 
+    def __repr__(self) -> str:
+        """Whom it names, never its keys: accounts end up in tracebacks."""
+        return f"{type(self).__name__}({self.channel}/{self.name})"
+
 
 AccountT = TypeVar("AccountT", bound=Account)
 

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from paidup.channels.alipay import ALIPAY
 from paidup.channels.channel import Channel
+from paidup.channels.stripe import STRIPE
 from paidup.errors import NotFound
 
 # Each channel has an account type of its own; whoever takes both from the same name has a pair that fits.
-CHANNELS: Final[Mapping[str, Channel[Any]]] = {}
+CHANNELS: Final[Mapping[str, Channel[Any]]] = {known.name: known for known in (ALIPAY, STRIPE)}
 
 
 def channel(name: str) -> Channel[Any]:
