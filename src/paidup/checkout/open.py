@@ -55,7 +55,7 @@ async def open_payment(
 ) -> Offer:
     """Offer an order to the customer through one channel account.
 
-    Raises NotFound, Conflict (the order cannot be paid now) or InvalidRequest; the channel's own answer is in `outcome`.
+    Raises NotFound, Conflict (the order cannot be paid now) or InvalidRequest; the channel's answer is in `outcome`.
     """
     account = account_of(asker, shop, wanted)
     async with db.transaction() as tx:

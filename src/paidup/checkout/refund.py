@@ -1,4 +1,4 @@
-"""Ask for a refund. The row and its job are durable at once; the repair worker sends it and asks until it is settled."""
+"""Ask for a refund: row and job are durable at once; the repair worker sends it and asks until it is settled."""
 
 from datetime import datetime
 

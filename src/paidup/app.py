@@ -1,0 +1,204 @@
+"""The only place where parts are put together: one Paidup, embedded in an application or run by `paidup serve`."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Self
+
+from paidup import housekeeping, log
+from paidup.ask import Asker
+from paidup.channels.accounts import AccountsFolder
+from paidup.channels.http import ChannelHttp
+from paidup.clock import Clock, parse_clock
+from paidup.db.embedded import start_embedded
+from paidup.db.migrate import migrate
+from paidup.db.transaction import Database
+from paidup.delivery import worker as delivery
+from paidup.delivery.send import Sender
+from paidup.errors import ConfigError
+from paidup.handlers import Handler, Handlers
+from paidup.intake import worker as intake
+from paidup.intake.receive import Receiver
+from paidup.repair import silence, sweep
+from paidup.repair import worker as repair
+from paidup.settings import Settings, load
+from paidup.supervisor import Job, Supervisor
+from paidup.web.callbacks import PREFIX, Callbacks, Receive, Scope, Send
+
+INTAKE_BATCH = 500
+REPAIR_BATCH = 100
+DELIVERY_BATCH = 200
+
+
+class Paidup:
+    """A running Paidup: ``async with Paidup() as paidup`` starts it, `paidup.asgi` is its web side.
+
+    In-process handlers are added before it starts::
+
+        paidup = Paidup()
+
+        @paidup.on("order.paid")
+        async def ship(tx, event): ...
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or load()
+        self.clock: Clock = parse_clock(self.settings.clock)
+        self.handlers = Handlers()
+        self._stack = AsyncExitStack()
+        self._asgi: Callable[[Scope, Receive, Send], Awaitable[None]] | None = None
+        self._callbacks: Callbacks | None = None
+        self._supervisor: Supervisor | None = None
+
+    def on(self, event_type: str) -> Callable[[Handler], Handler]:
+        """Decorator: run this coroutine function with (tx, event) inside the door's transaction."""
+        return self.handlers.on(event_type)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Connect, migrate, and begin the roles of the settings. Raises ConfigError naming what is wrong."""
+        settings = self.settings
+        self.db = await self._stack.enter_async_context(open_database(settings))
+        await migrate(self.db)
+        await housekeeping.run_once(self.db, now=self.clock.now())
+        self.accounts = AccountsFolder(settings.accounts)
+        self.http = ChannelHttp()
+        self._stack.push_async_callback(self.http.aclose)
+        self.asker = Asker(self.http, self.accounts, now_of=self.clock.now, deadline_s=settings.call_deadline_s)
+        self.sender = Sender(allow_loopback=settings.allow_loopback_endpoints)
+        self._stack.push_async_callback(self.sender.aclose)
+        self.receiver = Receiver(
+            self.db,
+            self.accounts,
+            max_waiting=settings.inbox_queue,
+            keep_per_source=settings.quarantine_per_source,
+        )
+        self._stack.push_async_callback(self.receiver.close)
+        self._supervisor = Supervisor(self._jobs(), self.clock)
+        self._supervisor.start()
+        self._stack.push_async_callback(self._supervisor.stop)
+        self._web()
+        log.info("paidup.started", roles=",".join(settings.roles), accounts=len(self.accounts.current.by_name))
+
+    async def stop(self) -> None:
+        """Finish what was begun, then close everything in the reverse order."""
+        await self._stack.aclose()
+        log.info("paidup.stopped")
+
+    async def asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The web side as an ASGI application; callbacks take the short way."""
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+            return
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        if self._callbacks is None or self._asgi is None:
+            raise ConfigError("Paidup is not started: use `async with paidup:` around your application's lifetime")
+        if scope["type"] == "http" and path.startswith(PREFIX):
+            await self._callbacks(scope, receive, send)
+        else:
+            await self._asgi(scope, receive, send)
+
+    def _web(self) -> None:
+        from paidup.web.api import build_app  # noqa: PLC0415  workers without the web role do not load it
+        from paidup.web.context import Context  # noqa: PLC0415
+
+        self._callbacks = Callbacks(
+            self.receiver, self.clock, max_bytes=self.settings.callback_max_bytes, stored=self._stored
+        )
+        context = Context(
+            db=self.db,
+            asker=self.asker,
+            accounts=self.accounts,
+            handlers=self.handlers,
+            clock=self.clock,
+            settings=self.settings,
+        )
+        self._asgi = build_app(context)
+
+    def _stored(self) -> None:
+        if self._supervisor:
+            self._supervisor.wake("intake")
+
+    def _jobs(self) -> list[Job]:
+        """The rounds of the roles that this process plays."""
+        jobs = [Job("accounts", self._refresh_accounts, idle_s=5), Job("housekeeping", self._housekeeping, idle_s=600)]
+        by_role = {
+            "intake": [Job("intake", self._intake, idle_s=0.2)],
+            "repair": [
+                Job("repair", self._repair, idle_s=0.25),
+                Job("expiry", self._expire, idle_s=5),
+                Job("sweep", self._sweep, idle_s=60),
+                Job("silence", self._silence, idle_s=30),
+            ],
+            "delivery": [Job("delivery", self._deliver, idle_s=0.2)],
+        }
+        return jobs + [job for role in self.settings.roles for job in by_role.get(role, [])]
+
+    async def _intake(self, now: datetime) -> int:
+        done = await intake.run_once(self.db, now=now, limit=INTAKE_BATCH, handlers=self.handlers)
+        if done and self._supervisor:
+            self._supervisor.wake("delivery")
+        return done
+
+    async def _repair(self, now: datetime) -> int:
+        return await repair.run_once(
+            self.db,
+            now=now,
+            limit=REPAIR_BATCH,
+            asker=self.asker,
+            handlers=self.handlers,
+            budget_per_s=self.settings.query_budget_per_s,
+        )
+
+    async def _expire(self, now: datetime) -> int:
+        return await repair.expire_orders(self.db, now=now, limit=INTAKE_BATCH, handlers=self.handlers)
+
+    async def _sweep(self, now: datetime) -> int:
+        return await sweep.run_once(self.db, now=now - timedelta(minutes=1), limit=INTAKE_BATCH)
+
+    async def _silence(self, now: datetime) -> int:
+        accounts = [(a.channel, a.name, a.shop) for a in self.accounts.current.by_name.values()]
+        await silence.run_once(self.db, now=now, accounts=accounts, silent_minutes=self.settings.silent_channel_minutes)
+        return 0
+
+    async def _deliver(self, now: datetime) -> int:
+        return await delivery.run_once(self.db, now=now, limit=DELIVERY_BATCH, send=self.sender)
+
+    async def _refresh_accounts(self, _now: datetime) -> int:
+        before = self.accounts.error
+        if self.accounts.refresh():
+            log.info("accounts.changed", accounts=len(self.accounts.current.by_name))
+        if self.accounts.error and self.accounts.error != before:
+            log.error("accounts.unreadable", why=self.accounts.error, kept="the accounts as they were")
+        return 0
+
+    async def _housekeeping(self, now: datetime) -> int:
+        await housekeeping.run_once(self.db, now=now)
+        return 0
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncIterator[Database]:
+    """The database of the settings, embedded when none is named. The commands of the CLI use it, too."""
+    async with AsyncExitStack() as stack:
+        dsn = settings.database_url
+        if not dsn:
+            dsn = (await stack.enter_async_context(await start_embedded(settings.data))).dsn
+        db = await Database.connect(dsn)
+        stack.push_async_callback(db.close)
+        yield db
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    """Whoever embeds us starts and stops us with ``async with``; the server's lifespan asks nothing of us."""
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,68 @@
+"""The command line: data on stdout, everything else on stderr, `--json` everywhere."""
+
+import importlib
+import sys
+
+import click
+
+from paidup import __version__
+from paidup.errors import PaidupError
+
+COMMANDS = {
+    "demo": "orders paid through three sandboxed channels while callbacks are lost and processes die",
+    "serve": "receive callbacks, ask channels, tell the shop",
+    "sandbox": "the other side: WeChat Pay, Alipay and Stripe, misbehaving on order",
+    "trace": "any id → the whole life of its payment",
+    "verify": "prove that nothing is lost or doubled",
+    "doctor": "is everything set up so that promises can be kept?",
+    "callbacks": "what the channels told us, and what could not be verified",
+    "payments": "list, show, ask the channel now",
+    "repair": "what is asked next, and who is silent",
+    "deliveries": "what the shop was told; dead letters",
+    "cases": "what a person must decide",
+    "keys": "channel keys and API keys",
+    "db": "migrations, shops, the embedded server",
+}
+
+
+class _Lazy(click.Group):
+    """Loads a command's module only when it is called, so that `--help` is quick."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"paidup.cli.{name}").command
+        return command
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__)
+def cli() -> None:
+    """Paidup: every payment reaches its order exactly once.
+
+    \b
+    paidup demo --once        see it happen in a minute
+    paidup serve              run it; settings are PAIDUP_* (docs/reference/settings.md)
+    paidup trace 4200001234   why is this payment as it is?
+    """
+
+
+def main() -> None:
+    """Entry point: our own errors become one line for people, and exit code 2."""
+    try:
+        cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except PaidupError as error:
+        click.echo(f"paidup: {error}", err=True)
+        sys.exit(2)

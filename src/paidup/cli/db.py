@@ -1,0 +1,68 @@
+"""`paidup db …`: migrations, shops, and where the embedded server is."""
+
+import asyncio
+
+import click
+
+from paidup.app import open_database
+from paidup.cli.output import emit, json_option, run, say
+from paidup.clock import parse_clock
+from paidup.db.migrate import migrate as run_migrations
+from paidup.db.transaction import Database
+from paidup.orders.order import LatePayment
+from paidup.settings import Settings, load
+from paidup.shops import store as shops
+
+
+@click.group()
+def command() -> None:
+    """Migrations, shops, and the address of the database."""
+
+
+@command.command()
+def migrate() -> None:
+    """Apply the migrations that are missing."""
+
+    async def work() -> list[str]:
+        async with open_database(load()) as db:
+            return await run_migrations(db)
+
+    applied = asyncio.run(work())
+    say(f"applied {', '.join(applied)}" if applied else "nothing to do: the database is up to date")
+
+
+@command.command()
+def url() -> None:
+    """Print the database's address with its password, for psql; starts the embedded server for a moment if needed."""
+
+    async def work() -> str:
+        async with open_database(load()) as db:
+            return db.dsn
+
+    click.echo(asyncio.run(work()))
+
+
+@command.command()
+@click.argument("name")
+@click.option("--late-payment", type=click.Choice([policy.value for policy in LatePayment]), default="reopen")
+def shop(name: str, late_payment: str) -> None:
+    """Create a shop, or change what it does with money that arrives for a closed order."""
+
+    async def work(db: Database, settings: Settings) -> None:
+        async with db.transaction() as tx:
+            await shops.put_shop(tx, name, LatePayment(late_payment), parse_clock(settings.clock).now())
+
+    run(work)
+    say(f"shop {name}: money for closed orders → {late_payment}")
+
+
+@command.command("shops")
+@json_option
+def shops_(as_json: bool) -> None:
+    """All shops."""
+
+    async def work(db: Database, _settings: Settings) -> list[dict[str, object]]:
+        async with db.session() as tx:
+            return await shops.shops(tx)
+
+    emit(run(work), as_json=as_json, empty="no shops yet: paidup db shop NAME")

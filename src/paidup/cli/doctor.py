@@ -1,0 +1,48 @@
+"""`paidup doctor`: is everything set up so that promises can be kept?"""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import click
+
+from paidup.app import open_database
+from paidup.channels.accounts import AccountsFolder
+from paidup.cli.output import emit_json, json_option
+from paidup.clock import SystemClock
+from paidup.db.doctor import Finding, Severity, examine
+from paidup.errors import ConfigError
+from paidup.settings import load
+
+
+@click.command()
+@json_option
+def command(as_json: bool) -> None:
+    """Examine settings, database and accounts; exits with 1 when something must not go live.
+
+    Refuses a database that may forget what it acknowledged (fsync or synchronous_commit off).
+    """
+    findings = asyncio.run(_examine())
+    if as_json:
+        emit_json(findings)
+    else:
+        for finding in findings:
+            click.echo(f"{finding.severity:<7} {finding.topic}: {finding.says}")
+    if any(finding.severity is Severity.REFUSE for finding in findings):
+        sys.exit(1)
+
+
+async def _examine() -> list[Finding]:
+    settings = load()
+    async with open_database(settings) as db:
+        findings = await examine(db, SystemClock())
+    return [*findings, _accounts(settings.accounts)]
+
+
+def _accounts(folder: Path) -> Finding:
+    try:
+        count = len(AccountsFolder(folder).current.by_name)
+    except ConfigError as error:
+        return Finding("accounts", Severity.REFUSE, str(error))
+    says = f"{count} channel accounts in {folder}" if count else f"no channel accounts in {folder} yet"
+    return Finding("accounts", Severity.OK if count else Severity.WARN, says)

@@ -1,0 +1,81 @@
+"""What every command shares: `--json`, tables for people, and a database for the length of one command."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, TypeVar
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from paidup.app import open_database
+from paidup.db.migrate import pending
+from paidup.db.transaction import Database
+from paidup.errors import ConfigError
+from paidup.settings import Settings, load
+
+T = TypeVar("T")
+
+json_option = click.option("--json", "as_json", is_flag=True, help="machine-readable output")
+limit_option = click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000))
+
+
+def run(work: Callable[[Database, Settings], Awaitable[T]]) -> T:
+    """Run a command's work against the database of the settings. Raises ConfigError when it is not migrated."""
+
+    async def with_database() -> T:
+        settings = load()
+        async with connected(settings) as db:
+            return await work(db, settings)
+
+    return asyncio.run(with_database())
+
+
+@asynccontextmanager
+async def connected(settings: Settings) -> AsyncIterator[Database]:
+    """The migrated database of the settings."""
+    async with open_database(settings) as db:
+        missing = await pending(db)
+        if missing:
+            raise ConfigError(f"migrations are missing ({', '.join(missing)}): run `paidup db migrate`")
+        yield db
+
+
+def emit(rows: Sequence[Mapping[str, object]], *, as_json: bool, empty: str = "nothing") -> None:
+    """Rows to stdout: a JSON array, or a table; `empty` is said on stderr when there are none."""
+    if as_json:
+        emit_json(rows)
+        return
+    if not rows:
+        say(empty)
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in rows[0]:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row.values()))
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def emit_json(value: object) -> None:
+    """Any value as one JSON document on stdout."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value, enc_hook=_plain), indent=2).decode())
+
+
+def say(text: str) -> None:
+    """A line for people, on stderr."""
+    click.echo(text, err=True)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    return "" if value is None else str(value)
+
+
+def _plain(value: Any) -> object:
+    raise NotImplementedError(f"cannot show {type(value).__name__} as JSON")

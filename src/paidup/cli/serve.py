@@ -1,0 +1,66 @@
+"""`paidup serve`: all roles in one process, or some of them."""
+
+import click
+import msgspec
+import uvicorn
+
+from paidup import log
+from paidup.app import Paidup
+from paidup.settings import ROLES, Settings, load
+from paidup.web.callbacks import Receive, Scope, Send
+
+
+@click.command()
+@click.option("--roles", help=f"which parts of the work this process does, of {', '.join(ROLES)}")
+@click.option("--host", help="address to listen on (loopback by default)")
+@click.option("--port", type=int, help="port to listen on")
+def command(roles: str | None, host: str | None, port: int | None) -> None:
+    """Receive callbacks, ask channels, tell the shop.
+
+    \b
+    paidup serve                          everything in one process, embedded PostgreSQL
+    paidup serve --roles web,intake       a process that only takes callbacks in and applies them
+    """
+    settings = load()
+    if roles is not None:
+        settings = msgspec.structs.replace(settings, roles=_roles(roles))
+    settings = msgspec.structs.replace(
+        settings, host=host or settings.host, port=settings.port if port is None else port
+    )
+    log.set_up()
+    serve(settings)
+
+
+def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT: stop taking requests, finish what was begun, then end."""
+    paidup = Paidup(settings)
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await paidup.asgi(scope, receive, send)
+            return
+        await receive()
+        await paidup.start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await paidup.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    uvicorn.run(
+        application,
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=15,
+        limit_concurrency=2000,
+    )
+
+
+def _roles(text: str) -> tuple[str, ...]:
+    return load({"PAIDUP_ROLES": text}).roles

@@ -1,0 +1,18 @@
+"""What keeps tables bounded: tomorrow's partitions made in time, and what has outlived its stated retention removed."""
+
+from datetime import datetime, timedelta
+
+from paidup.db.partitions import drop_old, ensure_partitions
+from paidup.db.transaction import Database
+from paidup.intake import quarantine
+from paidup.web import idempotency
+
+
+async def run_once(db: Database, *, now: datetime) -> None:
+    """One pass; safe to run from any number of processes."""
+    async with db.transaction() as tx:
+        await ensure_partitions(tx, now)
+        await drop_old(tx, now)
+    async with db.transaction() as tx:
+        await quarantine.prune(tx, now - timedelta(days=quarantine.KEEP_DAYS))
+        await idempotency.prune(tx, now)

@@ -1,0 +1,79 @@
+"""The only endless loop. A worker is one round; the supervisor repeats it, backs off when it fails, and stops it.
+
+This is also the only place that catches everything: a failing round is told and tried again, and never takes its
+neighbours down.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+
+import msgspec
+
+from paidup import log
+from paidup.clock import Clock
+from paidup.resilience.backoff import Backoff
+
+Round = Callable[[datetime], Awaitable[int]]
+
+_BACKOFF = Backoff(steps_s=(0.1, 0.2, 0.5, 1, 2, 5, 10))
+
+
+class Job(msgspec.Struct, frozen=True):
+    """A round to repeat. `run(now)` says how much it did; after nothing it rests `idle_s` real seconds."""
+
+    name: str
+    run: Round
+    idle_s: float
+
+
+class Supervisor:
+    """Runs jobs until told to stop; a round that has begun is finished first."""
+
+    def __init__(self, jobs: Sequence[Job], clock: Clock) -> None:
+        self._jobs = jobs
+        self._clock = clock
+        self._wakers = {job.name: asyncio.Event() for job in jobs}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = asyncio.Event()
+
+    def start(self) -> None:
+        """Begin all jobs."""
+        self._tasks = [asyncio.create_task(self._repeat(job), name=job.name) for job in self._jobs]
+
+    def wake(self, name: str) -> None:
+        """There is work: end the job's rest now."""
+        if name in self._wakers:
+            self._wakers[name].set()
+
+    async def stop(self) -> None:
+        """Let every running round finish, then return."""
+        self._stopping.set()
+        for waker in self._wakers.values():
+            waker.set()
+        await asyncio.gather(*self._tasks)
+
+    async def _repeat(self, job: Job) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            try:
+                done = await job.run(self._clock.now())
+            except Exception as error:  # noqa: BLE001  whatever a round raises is told, and the round is tried again
+                failures += 1
+                log.error("round.failed", job=job.name, failures=failures, why=f"{type(error).__name__}: {error}"[:500])
+                await self._rest(job.name, _BACKOFF.wait_s(failures))
+                continue
+            failures = 0
+            if not done:
+                await self._rest(job.name, job.idle_s)
+
+    async def _rest(self, name: str, seconds: float) -> None:
+        waker = self._wakers[name]
+        if self._stopping.is_set():
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await waker.wait()
+        except TimeoutError:
+            pass
+        waker.clear()
