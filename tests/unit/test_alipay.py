@@ -1,0 +1,510 @@
+"""Alipay: notices, the gateway's answers, and what they mean."""
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.x509.oid import NameOID
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alipay_side import (
+    NOW,
+    PAID,
+    SELLER_ID,
+    TABLE,
+    account,
+    answer,
+    changed,
+    checked,
+    files,
+    key,
+    name_of,
+    notice,
+    parameters,
+    private_pem,
+    public_pem,
+    refund_of,
+    to_open,
+)
+from paidup.channels.alipay import ALIPAY
+from paidup.channels.channel import CallbackRequest, Declined, Exchange, Response, Retryable, Success, Unknown
+from paidup.errors import CallbackRefused, ConfigError, InvalidRequest, Verdict
+from paidup.evidence import PaymentEvidence, PaymentSays, RefundEvidence, RefundSays, Road
+from paidup.money import Money
+
+PAID_KEY = f"{PAID['notify_id']}:TRADE_SUCCESS"
+
+
+def verdict(request: CallbackRequest) -> Verdict:
+    try:
+        ALIPAY.read_callback(request, account(), NOW)
+    except CallbackRefused as refused:
+        return refused.verdict
+    return Verdict.VALID
+
+
+def evidence(request: CallbackRequest):
+    return ALIPAY.read_callback(request, account(), NOW).evidence
+
+
+# Notices ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_paid_notice_is_evidence_with_amount_receiver_and_time() -> None:
+    """TRADE_SUCCESS says PAID, in fen, to app and seller, at Beijing time turned into UTC."""
+    expected = PaymentEvidence(
+        road=Road.CALLBACK,
+        channel="alipay",
+        account="main",
+        key=PAID_KEY,
+        received_at=NOW,
+        occurred_at=datetime(2026, 11, 23, 8, 0, tzinfo=UTC),
+        merchant_ref="pay1",
+        channel_txn_id=PAID["trade_no"],
+        amount=Money(1250, "CNY"),
+        payee=account().payee,
+        note="TRADE_SUCCESS",
+        says=PaymentSays.PAID,
+    )
+    reading = ALIPAY.read_callback(notice(), account(), NOW)
+    assert (PAID_KEY, "TRADE_SUCCESS", (expected,)) == (reading.key, reading.kind, reading.evidence)
+
+
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        ("WAIT_BUYER_PAY", PaymentSays.WAITING),
+        ("TRADE_FINISHED", PaymentSays.PAID),
+        ("TRADE_CLOSED", PaymentSays.CLOSED),
+    ],
+)
+def test_each_status_has_one_meaning(status: str, says: PaymentSays) -> None:
+    """Without a refund, TRADE_CLOSED means that nobody paid in time."""
+    assert [says] == [it.says for it in evidence(notice(changed(trade_status=status)))]
+
+
+def test_a_status_without_money_is_read_without_evidence() -> None:
+    """A status that Alipay may add is stored and acknowledged, and changes nothing."""
+    assert () == evidence(notice(changed(trade_status="TRADE_PENDING")))
+
+
+def test_a_partial_refund_tells_of_the_payment_and_of_the_refund_without_its_amount() -> None:
+    """refund_fee sums up all refunds so far, so the single refund's amount is left open and the sum stands in words."""
+    fields = changed(refund_fee="5.00", gmt_refund="2026-11-23 17:00:00.123", out_biz_no="ref1")
+    paid, refund = evidence(notice(fields))
+    assert (PaymentSays.PAID, Money(1250, "CNY")) == (paid.says, paid.amount)
+    assert ("ref1", None, RefundSays.SUCCEEDED) == (refund.merchant_refund_ref, refund.amount, refund.says)
+    assert "TRADE_SUCCESS, 5.00 of 12.50 given back so far" == refund.note
+    assert datetime(2026, 11, 23, 9, 0, 0, 123000, tzinfo=UTC) == refund.occurred_at
+
+
+def test_closed_after_a_full_refund_was_paid_first() -> None:
+    """TRADE_CLOSED with refund_fee is a payment that was paid and wholly given back, never an unpaid one."""
+    fields = changed(trade_status="TRADE_CLOSED", refund_fee="12.50", gmt_refund="2026-11-23 17:00:00", out_biz_no="r")
+    assert [PaymentSays.PAID, RefundSays.SUCCEEDED] == [it.says for it in evidence(notice(fields))]
+
+
+def test_two_refunds_of_one_trade_have_different_keys() -> None:
+    """Even if Alipay gave both notices one notify_id, the second would not pass for a repeat of the first."""
+    keys = {
+        ALIPAY.read_callback(notice(changed(refund_fee=sum_, out_biz_no=number)), account(), NOW).key
+        for sum_, number in (("5.00", "ref1"), ("7.00", "ref2"))
+    }
+    assert 2 == len(keys)
+
+
+@pytest.mark.parametrize("name", ["seller_id", "app_id"])
+def test_another_receiver_is_stated_as_such(name: str) -> None:
+    """A notice for another app or seller names that one, so that the door sees the difference."""
+    assert account().payee != evidence(notice(changed(**{name: "2088999999999999"})))[0].payee
+
+
+def test_a_receiver_that_is_not_stated_is_not_compared() -> None:
+    """Half of the receiver is completed from the account; when neither half is stated there is nothing to compare."""
+    without = {name: value for name, value in PAID.items() if name != "seller_id"}
+    assert account().payee == evidence(notice(without))[0].payee
+    without.pop("app_id")
+    assert evidence(notice(without))[0].payee is None
+
+
+@pytest.mark.parametrize("charset", ["gbk", "gb2312", "GBK"])
+def test_a_gbk_notice_is_verified_as_bytes_and_then_decoded(charset: str) -> None:
+    """The signature covers gbk bytes; the text is Chinese afterwards."""
+    fields = changed(charset=charset, out_trade_no="订单1")
+    assert "订单1" == evidence(notice(fields, charset="gbk"))[0].merchant_ref
+
+
+def test_values_are_decoded_once_and_never_trimmed() -> None:
+    """Percent signs, plus signs, entities and spaces in a value reach us as they were signed."""
+    fields = changed(out_trade_no=" 50%25+&quot;=1 ")
+    assert " 50%25+&quot;=1 " == evidence(notice(fields))[0].merchant_ref
+
+
+def test_blank_fields_may_be_signed_or_left_out() -> None:
+    """Alipay's own libraries differ; both readings say the same, and the note tells which it was."""
+    fields = changed(passback_params="")
+    assert "TRADE_SUCCESS" == evidence(notice(fields))[0].note
+    left_out = evidence(notice(fields, sign_blanks=False))[0]
+    assert "TRADE_SUCCESS (signed without its blank fields)" == left_out.note
+
+
+def test_an_old_and_a_new_key_are_accepted_at_once() -> None:
+    """While Alipay's key is exchanged, notices signed with either are good."""
+    table = {**TABLE, "alipay_public_keys": ["new.pem", "alipay_public.pem"]}
+    both = ALIPAY.parse_account("main", table, {**files(), "new.pem": public_pem("alipay-new")})
+    for signer in ("alipay", "alipay-new"):
+        assert PAID_KEY == ALIPAY.read_callback(notice(signer=signer), both, NOW).key
+
+
+def test_a_notice_of_another_kind_says_nothing_about_money() -> None:
+    """It is verified and kept; there is no evidence in it."""
+    reading = ALIPAY.read_callback(notice(changed(notify_type="fund_auth_freeze")), account(), NOW)
+    assert ("fund_auth_freeze", ()) == (reading.kind, reading.evidence)
+
+
+def refused_forms() -> list[tuple[str, Verdict, CallbackRequest]]:
+    good = notice()
+    lost_plus = CallbackRequest("POST", good.target, good.headers, good.body + b"+")
+    twice = CallbackRequest("POST", good.target, good.headers, good.body + b"&total_amount=0.01")
+    many = CallbackRequest("POST", good.target, good.headers, b"&".join(b"a%d=1" % n for n in range(300)))
+    rsa1 = notice(changed(sign_type="RSA"))
+    return [
+        ("another signer", Verdict.INVALID_SIGNATURE, notice(signer="stranger")),
+        ("an amount changed", Verdict.INVALID_SIGNATURE, swap(good, b"total_amount=12.50", b"total_amount=0.01")),
+        ("a field given twice", Verdict.MALFORMED, twice),
+        ("SHA-1", Verdict.UNSUPPORTED_ALGORITHM, rsa1),
+        ("no body", Verdict.MALFORMED, swap(good, good.body, b"")),
+        ("a sign that is no base64", Verdict.MALFORMED, lost_plus),
+        ("too many fields", Verdict.MALFORMED, many),
+        ("too long", Verdict.MALFORMED, swap(good, good.body, b"a=" + b"x" * 70_000)),
+        ("an unknown charset", Verdict.MALFORMED, notice(changed(charset="utf-7"))),
+        ("bytes outside the charset", Verdict.MALFORMED, notice(changed(subject="订单"), charset="gbk")),
+        ("no notify_id", Verdict.MALFORMED, notice({k: v for k, v in PAID.items() if k != "notify_id"})),
+        ("no amount", Verdict.MALFORMED, notice({k: v for k, v in PAID.items() if k != "total_amount"})),
+        ("an amount like 1e3", Verdict.MALFORMED, notice(changed(total_amount="1e3"))),
+        ("a time that is none", Verdict.MALFORMED, notice(changed(gmt_payment="2026-02-30 00:00:00"))),
+        ("a key that is too long", Verdict.MALFORMED, notice(changed(notify_id="9" * 300))),
+    ]
+
+
+def swap(request: CallbackRequest, old: bytes, new: bytes) -> CallbackRequest:
+    return CallbackRequest(request.method, request.target, request.headers, request.body.replace(old, new))
+
+
+@pytest.mark.parametrize(("expected", "request_"), [pytest.param(v, r, id=name) for name, v, r in refused_forms()])
+def test_what_is_not_a_good_notice_is_refused_by_name(expected: Verdict, request_: CallbackRequest) -> None:
+    """Every way of being wrong has its verdict."""
+    assert expected == verdict(request_)
+
+
+@given(st.binary(max_size=300))
+@settings(max_examples=200, deadline=None)
+def test_no_bytes_raise_anything_but_a_refusal(body: bytes) -> None:
+    """Hostile bodies are refused, never an accident."""
+    request = CallbackRequest("POST", "/callbacks/alipay/main", (), body)
+    assert Verdict.VALID != verdict(request)
+
+
+@given(st.dictionaries(st.sampled_from([*PAID, "refund_fee", "gmt_refund", "gmt_close"]), st.text(max_size=20)))
+@settings(max_examples=60, deadline=None)
+def test_no_signed_fields_raise_anything_but_a_refusal(fields: dict[str, str]) -> None:
+    """Even under a good signature, odd values are refused or read, never an accident."""
+    assert verdict(notice({**PAID, **fields})) in (Verdict.VALID, Verdict.MALFORMED, Verdict.UNSUPPORTED_ALGORITHM)
+
+
+def test_the_replies_are_the_words_alipay_waits_for() -> None:
+    """Exactly ``success`` stops the repeats; a refusal is neither 2xx nor that word."""
+    accepted, refused = ALIPAY.accepted(), ALIPAY.refused(CallbackRefused(Verdict.MALFORMED, "why"))
+    assert (200, b"success") == (accepted.status, accepted.body)
+    assert (400, b"fail") == (refused.status, refused.body)
+
+
+# Requests and answers ---------------------------------------------------------------------------------------------
+
+
+def test_precreate_is_signed_and_gives_a_code() -> None:
+    """System parameters in the query, the trade in the body, all signed; the answer's QR code is what to pay with."""
+    exchange = ALIPAY.open(to_open(), account(), NOW)
+    sent = parameters(exchange.request)
+    trade = {
+        "out_trade_no": "pay1",
+        "total_amount": "12.50",
+        "subject": "two tickets",
+        "time_expire": "2026-11-23 16:30:00",
+    }
+    assert trade == json.loads(sent["biz_content"])
+    assert ("alipay.trade.precreate", "2026-11-23 16:00:00") == (sent["method"], sent["timestamp"])
+    assert account().notify_url == sent["notify_url"]
+    good = answer("alipay.trade.precreate", {"code": "10000", "out_trade_no": "pay1", "qr_code": "https://qr/1"})
+    assert Success(pay_with={"qr_code": "https://qr/1"}) == exchange.read(good, NOW)
+
+
+def test_a_page_needs_no_network() -> None:
+    """Page pay is a signed URL that the browser follows."""
+    opened = ALIPAY.open(to_open("page", return_url="https://shop.example/thanks"), account(), NOW)
+    assert isinstance(opened, Success)
+    url, _, query = opened.pay_with["url"].partition("?")
+    sent = checked(query)
+    assert "https://openapi.alipay.com/gateway.do" == url
+    assert ("alipay.trade.page.pay", "https://shop.example/thanks") == (sent["method"], sent["return_url"])
+    assert "FAST_INSTANT_TRADE_PAY" == json.loads(sent["biz_content"])["product_code"]
+
+
+@pytest.mark.parametrize(
+    "payment",
+    [
+        to_open("barcode"),
+        to_open(currency="USD"),
+        to_open(amount_minor=0),
+    ],
+)
+def test_what_alipay_cannot_take_is_refused_before_sending(payment) -> None:
+    """Another method, another currency, or no amount."""
+    with pytest.raises(InvalidRequest):
+        ALIPAY.open(payment, account(), NOW)
+
+
+@pytest.mark.parametrize("late", [timedelta(minutes=30), timedelta(days=-15)])
+def test_the_expiry_must_be_one_that_alipay_keeps(late: timedelta) -> None:
+    """Neither in the past nor more than 15 days ahead."""
+    with pytest.raises(InvalidRequest, match="expires_at"):
+        ALIPAY.open(to_open(), account(), NOW + late)
+
+
+def ask(exchange: Exchange, method: str, fields: dict[str, object], **how: object):
+    return exchange.read(answer(method, fields, **how), NOW)
+
+
+QUERY, CLOSE, CANCEL = "alipay.trade.query", "alipay.trade.close", "alipay.trade.cancel"
+REFUND, REFUND_QUERY = "alipay.trade.refund", "alipay.trade.fastpay.refund.query"
+GONE = {"code": "40004", "msg": "Business Failed", "sub_code": "ACQ.TRADE_NOT_EXIST", "sub_msg": "交易不存在"}
+TRADE = {"code": "10000", "out_trade_no": "pay1", "trade_no": "2026", "total_amount": "12.50"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({**TRADE, "trade_status": "TRADE_SUCCESS", "send_pay_date": "2026-11-23 16:00:00"}, PaymentSays.PAID),
+        ({**TRADE, "trade_status": "WAIT_BUYER_PAY"}, PaymentSays.WAITING),
+        ({**TRADE, "trade_status": "TRADE_CLOSED"}, PaymentSays.CLOSED),
+        ({**TRADE, "trade_status": "TRADE_CLOSED", "send_pay_date": "2026-11-23 16:00:00"}, PaymentSays.CLOSED),
+        (GONE, PaymentSays.NOT_FOUND),
+    ],
+)
+def test_a_query_brings_evidence(fields: dict[str, object], says: PaymentSays) -> None:
+    """A signed answer is evidence; that the trade does not exist yet is evidence too."""
+    outcome = ask(ALIPAY.query(name_of(), account(), NOW), QUERY, fields)
+    assert isinstance(outcome, Success)
+    (found,) = outcome.evidence
+    assert (says, "pay1", Road.QUERY) == (found.says, found.merchant_ref, found.road)
+    assert f"query:pay1:{found.note}" == found.key
+
+
+def test_an_unsigned_error_is_no_proof() -> None:
+    """Anybody could say that the trade does not exist: a question is asked again, a deed stays open."""
+    assert isinstance(ask(ALIPAY.query(name_of(), account(), NOW), QUERY, GONE, signer=None), Retryable)
+    assert isinstance(ask(ALIPAY.close(name_of("page"), account(), NOW), CLOSE, GONE, signer=None), Unknown)
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        answer(QUERY, {**TRADE, "trade_status": "TRADE_SUCCESS"}, signer=None),
+        answer(QUERY, {**TRADE, "trade_status": "TRADE_SUCCESS"}, signer="stranger"),
+        answer(QUERY, {**TRADE, "trade_status": "TRADE_SUCCESS", "out_trade_no": "pay2"}),
+        answer(QUERY, {**TRADE, "trade_status": "TRADE_SUCCESS", "total_amount": "twelve"}),
+        answer(QUERY, {**TRADE, "trade_status": "TRADE_NEW"}),
+        answer(CLOSE, TRADE),
+        Response(502, (), b"<html>bad gateway</html>"),
+        Response(200, (), b'{"alipay_trade_query_response":' + b'{"a":' * 50_000),
+        Response(200, (), b'{"error_response":{"code":"10000"},"sign":"AAAA"}'),
+        Response(200, (), b"\xff\xfe"),
+    ],
+)
+def test_an_answer_that_cannot_be_trusted_or_read_is_unknown(response: Response) -> None:
+    """Unsigned or strangely signed successes, other trades, other methods, and rubbish."""
+    assert isinstance(ALIPAY.query(name_of(), account(), NOW).read(response, NOW), Unknown)
+
+
+@given(st.binary(max_size=200))
+@settings(max_examples=200, deadline=None)
+def test_no_answer_raises(body: bytes) -> None:
+    """Hostile bytes in an answer are Unknown."""
+    assert isinstance(ALIPAY.query(name_of(), account(), NOW).read(Response(200, (), body), NOW), Unknown)
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [
+        ({"code": "20000", "sub_code": "isp.unknow-error"}, Unknown),
+        ({"code": "40004", "sub_code": "ACQ.SYSTEM_ERROR"}, Unknown),
+        ({"code": "40005", "sub_code": "isv.app-call-limited"}, Retryable),
+        ({"code": "40004", "sub_code": "ACQ.TRADE_HAS_SUCCESS"}, Declined),
+    ],
+)
+def test_a_deed_that_failed_is_declined_only_when_alipay_is_sure(fields: dict[str, object], kind: type) -> None:
+    """The system's own trouble leaves it open; a limit on calls did nothing; the rest is a no."""
+    exchange = ALIPAY.open(to_open(), account(), NOW)
+    assert kind is type(ask(exchange, "alipay.trade.precreate", fields))
+
+
+def test_a_living_code_is_cancelled_and_everything_else_is_closed() -> None:
+    """Only cancel kills a code that nobody has scanned; once it has expired, or for a page, close is enough."""
+    expired = NOW + timedelta(hours=1)
+    methods = [
+        parameters(ALIPAY.close(name, account(), now).request)["method"]
+        for name, now in ((name_of(), NOW), (name_of(), expired), (name_of("page"), NOW))
+    ]
+    assert [CANCEL, CLOSE, CLOSE] == methods
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "fields"),
+    [
+        (name_of("page"), CLOSE, TRADE),
+        (name_of("page"), CLOSE, GONE),
+        (name_of(), CANCEL, {"code": "10000", "out_trade_no": "pay1", "retry_flag": "N"}),
+        (name_of(), CANCEL, {"code": "10000", "out_trade_no": "pay1", "retry_flag": "N", "action": "close"}),
+    ],
+)
+def test_a_close_brings_closed(name, method: str, fields: dict[str, object]) -> None:
+    """Closed, or nothing there to close."""
+    outcome = ask(ALIPAY.close(name, account(), NOW), method, fields)
+    assert [PaymentSays.CLOSED] == [it.says for it in outcome.evidence]
+
+
+def test_a_cancel_that_gave_money_back_tells_so() -> None:
+    """The customer paid while we cancelled: closed, and a refund that nobody here had asked for."""
+    fields = {"code": "10000", "out_trade_no": "pay1", "retry_flag": "N", "action": "refund"}
+    outcome = ask(ALIPAY.close(name_of(), account(), NOW), CANCEL, fields)
+    assert [PaymentSays.CLOSED, RefundSays.SUCCEEDED] == [it.says for it in outcome.evidence]
+    again = ask(ALIPAY.close(name_of(), account(), NOW), CANCEL, {**fields, "retry_flag": "Y"})
+    assert isinstance(again, Unknown)
+
+
+def test_a_paid_trade_cannot_be_closed() -> None:
+    """Alipay says no, and the trade is queried."""
+    no = {"code": "40004", "sub_code": "ACQ.TRADE_STATUS_ERROR"}
+    outcome = ask(ALIPAY.close(name_of("page"), account(), NOW), CLOSE, no)
+    assert "ACQ.TRADE_STATUS_ERROR" == outcome.code
+
+
+@pytest.mark.parametrize(("changed_", "says"), [("Y", RefundSays.SUCCEEDED), ("N", RefundSays.PENDING)])
+def test_a_refund_has_succeeded_only_if_funds_changed(changed_: str, says: RefundSays) -> None:
+    """Without fund_change=Y the answer proves nothing and the refund is asked about. Its sum is no single amount."""
+    exchange = ALIPAY.refund(refund_of(), account(), NOW)
+    sent = json.loads(parameters(exchange.request)["biz_content"])
+    assert {
+        "out_trade_no": "pay1",
+        "out_request_no": "ref1",
+        "refund_amount": "5.00",
+        "refund_reason": "one ticket back",
+    } == sent
+    fields = {**TRADE, "fund_change": changed_, "refund_fee": "5.00"}
+    (found,) = ask(exchange, REFUND, fields).evidence
+    assert (says, None, "ref1") == (found.says, found.amount, found.merchant_refund_ref)
+
+
+@pytest.mark.parametrize(
+    ("fields", "says", "amount"),
+    [
+        (
+            {**TRADE, "refund_status": "REFUND_SUCCESS", "refund_amount": "5.00"},
+            RefundSays.SUCCEEDED,
+            Money(500, "CNY"),
+        ),
+        ({**TRADE, "refund_status": "REFUND_PROCESSING"}, RefundSays.PENDING, None),
+        ({"code": "10000"}, RefundSays.NOT_FOUND, None),
+        (GONE, RefundSays.NOT_FOUND, None),
+    ],
+)
+def test_a_refund_query_tells_the_refunds_own_amount(fields, says: RefundSays, amount: Money | None) -> None:
+    """A success without refund_status means that this number never became a refund."""
+    (found,) = ask(ALIPAY.query_refund(refund_of(), account(), NOW), REFUND_QUERY, fields).evidence
+    assert (RefundEvidence, says, amount) == (type(found), found.says, found.amount)
+
+
+# Accounts ---------------------------------------------------------------------------------------------------------
+
+
+def certificate(name: str) -> bytes:
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    builder = x509.CertificateBuilder(subject, subject, key(name).public_key(), 7, NOW, NOW + timedelta(days=365))
+    return builder.sign(key(name), SHA256()).public_bytes(Encoding.PEM)
+
+
+def bare(name: str) -> bytes:
+    der = key(name).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return base64.b64encode(der) + b"\n"
+
+
+@pytest.mark.parametrize("form", [public_pem, bare, certificate])
+def test_alipays_key_may_stand_in_each_of_its_forms(form) -> None:
+    """PEM, bare base64 as the console shows it, or a certificate."""
+    account_ = ALIPAY.parse_account("main", TABLE, {**files(), "alipay_public.pem": form("alipay")})
+    assert PAID_KEY == ALIPAY.read_callback(notice(), account_, NOW).key
+
+
+def test_our_key_may_be_bare_base64() -> None:
+    """Alipay's key tool writes PKCS#1 without a frame."""
+    der = key("app").private_bytes(Encoding.DER, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    account_ = ALIPAY.parse_account("main", TABLE, {**files(), "app_key.pem": base64.b64encode(der)})
+    assert ALIPAY.keys(account())[0] == ALIPAY.keys(account_)[0]
+
+
+def test_keys_are_shown_by_use_and_fingerprint() -> None:
+    """What each key is for, and when a certificate ends; the account's repr shows no key."""
+    table = {**TABLE, "alipay_public_keys": ["alipay_public.pem", "cert.pem"]}
+    account_ = ALIPAY.parse_account("main", table, {**files(), "cert.pem": certificate("alipay")})
+    ours, pem, cert = ALIPAY.keys(account_)
+    uses = ("sign requests", "verify callbacks and answers", "verify callbacks and answers")
+    assert uses == (ours.use, pem.use, cert.use)
+    assert pem.fingerprint == cert.fingerprint
+    assert NOW + timedelta(days=365) == cert.expires_at
+    assert "PRIVATE" not in repr(account_)
+
+
+def small_key() -> bytes:
+    return rsa.generate_private_key(65537, 1024).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def curve_key() -> bytes:
+    return (
+        ec.generate_private_key(ec.SECP256R1())
+        .public_key()
+        .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "more_files", "words"),
+    [
+        ({"sellerid": "1"}, {}, "unknown name 'sellerid'; did you mean 'seller_id'"),
+        ({"app_id": ""}, {}, "app_id must be a text"),
+        ({"app_id": 2021}, {}, "app_id must be a text in quotes"),
+        ({"private_key": "app_kee.pem"}, {}, "not beside it; did you mean 'app_key.pem'"),
+        ({"alipay_public_keys": "alipay_public.pem"}, {}, "alipay_public_keys must be a list"),
+        ({"notify_url": "pay.example"}, {}, "notify_url must begin with https://"),
+        ({}, {"app_key.pem": b"hello"}, "no unencrypted private key"),
+        ({}, {"app_key.pem": small_key()}, "RSA key of 2048 bits"),
+        ({}, {"app_key.pem": public_pem("alipay")}, "no unencrypted private key"),
+        ({}, {"alipay_public.pem": curve_key()}, "RSA key of 2048 bits"),
+        ({}, {"alipay_public.pem": private_pem("app")}, "holds no public key"),
+        ({}, {"alipay_public.pem": b" \n"}, "which is empty"),
+    ],
+)
+def test_a_wrong_account_names_the_mend(table, more_files, words: str) -> None:
+    """Every mistake in the file or its keys is named, with what would do."""
+    with pytest.raises(ConfigError, match=words):
+        ALIPAY.parse_account("main", {**TABLE, **table}, {**files(), **more_files})
+
+
+def test_the_payee_is_app_and_seller() -> None:
+    """The account is paid when both are named."""
+    assert account().payee.endswith(f"/{SELLER_ID}")
