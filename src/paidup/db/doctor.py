@@ -122,7 +122,7 @@ def _schema(facts: Facts) -> Finding:
     if facts.schema_trouble:
         return _refuse("schema", f"The schema does not fit: {facts.schema_trouble}.")
     if facts.pending:
-        return _refuse("schema", f"Not applied yet: {', '.join(facts.pending)}. Run: paidup migrate.")
+        return _refuse("schema", f"Not applied yet: {', '.join(facts.pending)}. Run: paidup db migrate.")
     return _ok("schema", "Every migration is applied.")
 
 

@@ -1,0 +1,5 @@
+"""`python -m paidup`."""
+
+from paidup.cli import main
+
+main()

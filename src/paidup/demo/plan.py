@@ -1,0 +1,26 @@
+"""What a demo run is made of; everything can be set from the command line."""
+
+from pathlib import Path
+
+import msgspec
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """One run. Probabilities lie between 0 and 1; speed is how much faster than real time the clocks run."""
+
+    folder: Path
+    orders: int = 2000
+    orders_per_s: float = 150
+    seed: int = 1
+    speed: float = 15
+    lose: float = 0.30
+    repeat: float = 0.20
+    delay: float = 0.10
+    reorder: float = 0.05
+    forge: float = 0.05
+    corrupt: float = 0.02
+    slow: float = 0.01
+    fail: float = 0.01
+    once: bool = False
+    kill: bool = True
+    """Kill a worker with SIGKILL, and crash the database, in the middle."""
