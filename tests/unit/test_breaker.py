@@ -102,6 +102,14 @@ def test_a_clock_set_back_keeps_counting() -> None:
     assert breaker.state is State.OPEN
 
 
+def test_a_clock_set_back_does_not_make_the_window_grow() -> None:
+    """Five counts stay five counts, also while the clock goes through the same minutes again."""
+    breaker = call(FRESH, 100, WORKED)
+    for second in range(100):
+        breaker = call(breaker, second, WORKED)
+    assert len(breaker.window) <= 5
+
+
 def test_an_open_breaker_allows_nothing_before_its_wait_is_over() -> None:
     """Not at 9.9 s, but at 10 s."""
     assert [OPEN.allows(at(9.9)), OPEN.allows(at(10))] == [False, True]
