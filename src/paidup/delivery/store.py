@@ -1,0 +1,333 @@
+"""The table `deliveries`: who still has to be told what.
+
+The deliveries of one order to one endpoint are a lane. Its lowest open row is the head; only heads are claimed, so a
+failing one parks what comes after it, and nothing else. Which row is the head is decided in one statement (PROMOTE),
+run by everybody who adds or settles rows. Three rules keep that right under concurrency:
+
+1. One fan-out at a time (an advisory lock). Two could otherwise add events 1 and 2 of an order in separate
+   transactions that do not see each other.
+2. Fan-out and settling first lock the open rows of the orders they touch, always in the same order, and look for the
+   head in a later statement. So whoever comes second sees what the first has done.
+3. The outbox hands events out by time, and clocks of two machines differ: event 2 may come out before event 1. A row
+   is no head while an earlier event of its order still waits in the outbox.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from paidup import ids
+from paidup.db.transaction import Tx
+from paidup.delivery import attempts, endpoints
+from paidup.delivery.attempts import Attempt
+from paidup.delivery.plan import Answer, Plan, Step
+from paidup.delivery.sign import Message
+from paidup.errors import InvalidRequest
+from paidup.outbox import store as outbox
+
+WAITING, DELIVERED, DEAD, SKIPPED = "waiting", "delivered", "dead", "skipped"
+MAX_REDRIVEN = 5000
+_STATE_AFTER = {Step.DELIVERED: DELIVERED, Step.AGAIN: WAITING, Step.DEAD: DEAD, Step.GONE: SKIPPED}
+
+
+class Claimed(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivery that is ours until its lease ends. message: None when the event is no longer kept."""
+
+    id: int
+    lease: int
+    attempts: int
+    endpoint_id: str
+    shop: str
+    order_id: str
+    seq: int
+    event_id: str
+    url: str
+    secrets: tuple[str, ...]
+    message: Message | None
+
+    def __repr__(self) -> str:
+        return f"Claimed(id={self.id}, event_id={self.event_id!r}, endpoint_id={self.endpoint_id!r}, secrets='***')"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("id", self.id), ("event_id", self.event_id), ("endpoint_id", self.endpoint_id)]
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """What came of one attempt: begun at sent_at, answered at answered_at."""
+
+    claimed: Claimed
+    sent_at: datetime
+    answered_at: datetime
+    answer: Answer
+    plan: Plan
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `deliveries` as people see it. state: waiting, delivered, dead, or skipped (endpoint disabled)."""
+
+    id: int
+    event_id: str
+    type: str
+    endpoint_id: str
+    shop: str
+    order_id: str
+    seq: int
+    state: str
+    due_at: datetime
+    attempts: int
+    why: str
+    acknowledged_at: datetime | None
+    applied_at: datetime | None
+    created_at: datetime
+
+
+_SHOWN = (
+    "id, event_id, type, endpoint_id, shop, order_id, seq, state, due_at, attempts, why, acknowledged_at, applied_at,"
+    " created_at"
+)
+
+# The number names the lock and means nothing else.
+ALONE = "SELECT pg_try_advisory_xact_lock(7243919)"
+WAIT_ALONE = "SELECT pg_advisory_xact_lock(7243919)"
+
+LOCK_LANES = """
+SELECT id FROM deliveries WHERE order_id = ANY($1::text[]) AND state = 'waiting'
+ORDER BY order_id, endpoint_id, seq FOR UPDATE"""
+
+FAN_OUT = """
+INSERT INTO deliveries
+  (event_id, event_created_at, endpoint_id, shop, order_id, seq, type, state, why, due_at, created_at)
+SELECT q.event_id, q.created_at, e.id, q.shop, q.order_id, q.seq, q.type,
+  CASE WHEN e.enabled THEN 'waiting' ELSE 'skipped' END, e.disabled_why, $7, $7
+FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[], $6::timestamptz[])
+  AS q (event_id, shop, order_id, seq, type, created_at)
+JOIN endpoints e ON e.shop = q.shop AND (q.type = ANY(e.types) OR e.types = '{*}')
+ORDER BY q.created_at, q.order_id, q.seq
+ON CONFLICT (order_id, endpoint_id, seq) DO NOTHING"""
+
+PROMOTE = """
+UPDATE deliveries d SET head = true
+FROM (SELECT DISTINCT ON (order_id, endpoint_id) id, order_id, seq
+      FROM deliveries WHERE order_id = ANY($1::text[]) AND state = 'waiting'
+      ORDER BY order_id, endpoint_id, seq) first
+WHERE d.id = first.id AND NOT d.head
+  AND NOT EXISTS (SELECT FROM outbox_queue q WHERE q.order_id = first.order_id AND q.seq < first.seq)"""
+
+# Endpoint by endpoint, so that a million due rows of one that does not answer are not waded through to find the others,
+# and so that none takes all the room. $3 and $4: endpoints that have less room than the usual $5.
+CLAIMABLE = """
+SELECT d.id, e.url, e.secrets
+FROM endpoints e
+LEFT JOIN unnest($3::text[], $4::int[]) AS less (endpoint_id, room) ON less.endpoint_id = e.id
+CROSS JOIN LATERAL (
+  SELECT id, due_at FROM deliveries WHERE endpoint_id = e.id AND head AND due_at <= $1
+  ORDER BY due_at LIMIT coalesce(less.room, $5) FOR UPDATE SKIP LOCKED) d
+WHERE e.enabled AND (e.paused_until IS NULL OR e.paused_until <= $1)
+ORDER BY d.due_at LIMIT $2"""
+
+CLAIM = """
+UPDATE deliveries SET due_at = $2, lease = lease + 1 WHERE id = ANY($1::bigint[])
+RETURNING id, lease, attempts, endpoint_id, shop, order_id, seq, event_id, event_created_at"""
+
+EVENTS = """
+SELECT e.id, e.type, e.created_at, e.shop, e.order_id, e.seq, e.data
+FROM unnest($1::text[], $2::timestamptz[]) AS w (id, created_at)
+JOIN events e ON e.id = w.id AND e.created_at = w.created_at"""
+
+SETTLE = """
+UPDATE deliveries d SET state = s.state, head = d.head AND s.state = 'waiting', due_at = coalesce(s.due_at, d.due_at),
+  attempts = d.attempts + 1, why = s.why,
+  acknowledged_at = CASE WHEN s.state = 'delivered' THEN s.answered_at END,
+  applied_at = CASE WHEN s.applied THEN s.answered_at END
+FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::timestamptz[], $5::text[], $6::timestamptz[], $7::bool[])
+  AS s (id, lease, state, due_at, why, answered_at, applied)
+WHERE d.id = s.id AND d.lease = s.lease AND d.state IN ('waiting', 'skipped')
+RETURNING d.id"""
+
+LANES_OF_DISABLED = """
+SELECT DISTINCT d.order_id
+FROM endpoints e
+CROSS JOIN LATERAL (SELECT order_id FROM deliveries WHERE endpoint_id = e.id AND head LIMIT $1) d
+WHERE NOT e.enabled LIMIT $1"""
+
+SKIP = """
+UPDATE deliveries d SET state = 'skipped', head = false, why = e.disabled_why
+FROM endpoints e
+WHERE e.id = d.endpoint_id AND NOT e.enabled AND d.order_id = ANY($1::text[]) AND d.state = 'waiting'"""
+
+REDRIVE = """
+UPDATE deliveries SET state = 'waiting', head = false, due_at = $2, attempts = 0, lease = lease + 1, why = 'redriven',
+  acknowledged_at = NULL
+WHERE id = ANY($1::bigint[]) AND ($3::text IS NULL OR shop = $3)
+  AND (state IN ('dead', 'skipped') OR (state = 'delivered' AND applied_at IS NULL))
+RETURNING order_id"""
+
+DEMOTE = """
+UPDATE deliveries d SET head = false
+WHERE d.order_id = ANY($1::text[]) AND d.head AND EXISTS (
+  SELECT FROM deliveries o
+  WHERE o.order_id = d.order_id AND o.endpoint_id = d.endpoint_id AND o.seq < d.seq AND o.state = 'waiting')"""
+
+GIVEN_UP = f"""
+SELECT {_SHOWN} FROM deliveries
+WHERE state IN ('dead', 'skipped') AND endpoint_id = $1 AND id > $2 ORDER BY id LIMIT $3"""
+
+OF_ORDER = f"SELECT {_SHOWN} FROM deliveries WHERE order_id = $1 ORDER BY seq, endpoint_id"
+
+SUMMARY = "SELECT state, count(*) AS deliveries FROM deliveries GROUP BY state"
+
+AUDIT = f"""
+SELECT {_SHOWN} FROM deliveries
+WHERE state = 'delivered' AND applied_at IS NULL AND acknowledged_at < $1 ORDER BY acknowledged_at LIMIT $2"""
+
+FORGET = """
+DELETE FROM deliveries WHERE id IN (
+  SELECT id FROM deliveries WHERE event_created_at < $1 AND state <> 'waiting' LIMIT $2 FOR UPDATE SKIP LOCKED)"""
+
+
+async def fan_out(tx: Tx, now: datetime, limit: int) -> int:
+    """Give up to `limit` events from the outbox to the endpoints that want them; returns how many were taken.
+
+    0 also while another worker does it. A disabled endpoint gets its rows as skipped, so that they can be redriven.
+    """
+    if not await tx.fetchval(ALONE):
+        return 0
+    taken = await outbox.take(tx, limit)
+    if taken:
+        order_ids = sorted({event.order_id for event in taken})
+        await tx.fetch(LOCK_LANES, order_ids)
+        rows = ((e.event_id, e.shop, e.order_id, e.seq, e.type, e.created_at) for e in taken)
+        await tx.execute(FAN_OUT, *_columns(rows), now)
+        await tx.execute(PROMOTE, order_ids)
+    return len(taken)
+
+
+async def skip_disabled(tx: Tx, limit: int) -> None:
+    """Set aside what still waits for endpoints that were disabled, up to `limit` orders at a time."""
+    order_ids = sorted(row["order_id"] for row in await tx.fetch(LANES_OF_DISABLED, limit))
+    if order_ids:
+        await tx.fetch(LOCK_LANES, order_ids)
+        await tx.execute(SKIP, order_ids)
+
+
+async def claim(
+    tx: Tx, now: datetime, until: datetime, limit: int, *, per_endpoint: int, less: Mapping[str, int]
+) -> list[Claimed]:
+    """Take up to `limit` heads that are due, oldest first; they are ours until `until`.
+
+    At most per_endpoint of one endpoint, or what `less` says for it.
+    """
+    columns = [list(less), list(less.values())]
+    ways = {row["id"]: row for row in await tx.fetch(CLAIMABLE, now, limit, *columns, per_endpoint)}
+    if not ways:
+        return []
+    rows = await tx.fetch(CLAIM, list(ways), until)
+    keys = _columns((row["event_id"], row["event_created_at"]) for row in rows)
+    messages = {row["id"]: Message(**row) for row in await tx.fetch(EVENTS, *keys)}
+    position = {delivery_id: place for place, delivery_id in enumerate(ways)}
+    rows.sort(key=lambda row: position[row["id"]])
+    return [_claimed(row, ways[row["id"]], messages.get(row["event_id"])) for row in rows]
+
+
+async def settle(tx: Tx, settled: Sequence[Settled]) -> int:
+    """Record the attempts and what follows from them; returns how many were still ours to settle.
+
+    Of a delivery whose lease was lost the attempt is recorded and nothing else: somebody else has sent it as well,
+    under the same webhook-id.
+    """
+    await attempts.record(tx, list(map(_attempt, settled)))
+    order_ids = sorted({row.claimed.order_id for row in settled})
+    await tx.fetch(LOCK_LANES, order_ids)
+    ours = await tx.fetch(SETTLE, *_columns(map(_after, settled)))
+    await endpoints.pause(tx, [(s.claimed.endpoint_id, s.plan.pause_until) for s in settled if s.plan.pause_until])
+    gone = [row for row in settled if row.plan.step is Step.GONE]
+    if gone:
+        await endpoints.gone(tx, [row.claimed.endpoint_id for row in gone], gone[0].plan.why)
+    await tx.execute(PROMOTE, order_ids)
+    return len(ours)
+
+
+async def redrive(tx: Tx, delivery_ids: Sequence[int], now: datetime, *, shop: str | None = None) -> int:
+    """Send these again from now on, with all their tries; returns how many that was.
+
+    Dead and skipped ones, and delivered ones that were never said to be applied. A redriven delivery comes before
+    later ones of its order that still wait; those that were delivered meanwhile it cannot overtake any more.
+    shop: others' deliveries are left alone. Raises InvalidRequest for more than MAX_REDRIVEN.
+    """
+    if len(delivery_ids) > MAX_REDRIVEN:
+        raise InvalidRequest(f"redrive at most {MAX_REDRIVEN} deliveries at a time; ask again for the rest")
+    await tx.execute(WAIT_ALONE)
+    rows = await tx.fetch(REDRIVE, sorted(delivery_ids), now, shop)
+    order_ids = sorted({row["order_id"] for row in rows})
+    await tx.fetch(LOCK_LANES, order_ids)
+    await tx.execute(DEMOTE, order_ids)
+    await tx.execute(PROMOTE, order_ids)
+    return len(rows)
+
+
+async def redrive_endpoint(tx: Tx, endpoint_id: str, now: datetime, *, shop: str | None = None) -> int:
+    """Redrive up to MAX_REDRIVEN dead and skipped deliveries of an endpoint, oldest first; call again until 0."""
+    given_up = await list_given_up(tx, endpoint_id, after_id=0, limit=MAX_REDRIVEN)
+    return await redrive(tx, [delivery.id for delivery in given_up], now, shop=shop)
+
+
+async def list_given_up(tx: Tx, endpoint_id: str, *, after_id: int, limit: int) -> list[Delivery]:
+    """Dead and skipped deliveries of an endpoint, oldest first, after the one with this id (0 for the first page)."""
+    return [Delivery(**row) for row in await tx.fetch(GIVEN_UP, endpoint_id, after_id, limit)]
+
+
+async def deliveries_of(tx: Tx, order_id: str) -> list[Delivery]:
+    """All deliveries of an order's events, in the order of the events."""
+    return [Delivery(**row) for row in await tx.fetch(OF_ORDER, order_id)]
+
+
+async def summary(tx: Tx) -> dict[str, int]:
+    """How many deliveries are in each state; states without any are 0."""
+    counted = {row["state"]: row["deliveries"] for row in await tx.fetch(SUMMARY)}
+    return {state: counted.get(state, 0) for state in (WAITING, DELIVERED, DEAD, SKIPPED)}
+
+
+async def audit(tx: Tx, older_than: datetime, limit: int = 1000) -> list[Delivery]:
+    """Deliveries acknowledged before `older_than` of which the receiver never said that it applied them."""
+    return [Delivery(**row) for row in await tx.fetch(AUDIT, older_than, limit)]
+
+
+async def forget(tx: Tx, before: datetime, limit: int) -> int:
+    """Delete settled deliveries of events older than `before`, which are dropped with their day; returns how many."""
+    return int((await tx.execute(FORGET, before, limit)).split()[-1])
+
+
+def _columns(rows: Iterable[Sequence[object]]) -> list[list[object]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _claimed(row: Any, way: Any, message: Message | None) -> Claimed:
+    fields = {name: row[name] for name in row.keys() if name != "event_created_at"}  # noqa: SIM118  a Record's, not a dict's
+    return Claimed(**fields, url=way["url"], secrets=tuple(way["secrets"]), message=message)
+
+
+def _attempt(settled: Settled) -> Attempt:
+    claimed, answer = settled.claimed, settled.answer
+    return Attempt(
+        id=ids.new_id("att", settled.sent_at),
+        attempted_at=settled.sent_at,
+        shop=claimed.shop,
+        endpoint_id=claimed.endpoint_id,
+        event_id=claimed.event_id,
+        order_id=claimed.order_id,
+        seq=claimed.seq,
+        number=claimed.attempts + 1,
+        outcome=settled.plan.step,
+        why=settled.plan.why,
+        status=answer.status,
+        elapsed_ms=answer.elapsed_ms,
+        answer=answer.body,
+    )
+
+
+def _after(settled: Settled) -> tuple[object, ...]:
+    claimed, plan = settled.claimed, settled.plan
+    state = _STATE_AFTER[plan.step]
+    return claimed.id, claimed.lease, state, plan.due_at, plan.why, settled.answered_at, plan.applied

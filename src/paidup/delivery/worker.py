@@ -1,0 +1,196 @@
+"""From the outbox to the shop's endpoints. Dying at any moment gives the work back by doing nothing.
+
+An attempt whose record was lost with its worker is made again after its lease, under the same webhook-id: the receiver
+drops the repeat. That is why deliveries are at-least-once, and the only way in which one is sent twice.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from paidup import ids, log
+from paidup.db.transaction import Database
+from paidup.delivery import plan, sign, store
+from paidup.delivery.plan import Answer, Step
+from paidup.delivery.send import Send
+from paidup.delivery.store import Claimed, Settled
+from paidup.errors import ConfigError
+from paidup.resilience.breaker import Breaker, Ending, Permit, Rules, State
+
+LEASE = timedelta(seconds=60)
+"""Longer than an attempt (plan.DEADLINE_S) and its record take."""
+
+PER_ENDPOINT = 16
+"""At most so many attempts at one endpoint are under way in one process: none takes the room of the others, and a shop
+that comes back is not run over by us."""
+
+MAX_UNDER_WAY = 256
+
+RULES = Rules(window_s=60.0, slow_s=10.0, wait_s=10.0, longest_wait_s=300.0, probe_s=60.0)
+"""An endpoint that fails broadly is left alone but for probes; what waits for it keeps its tries."""
+
+
+class _Flight(msgspec.Struct, frozen=True):
+    """One attempt that has begun."""
+
+    claimed: Claimed
+    permit: Permit
+    sent_at: datetime
+
+
+class Courier:
+    """What one process has under way, and what it has seen of each endpoint's health. One round at a time uses it.
+
+    send: how to send. patience_s: how long a round waits for answers; slower ones are settled by a later round, so
+    that one slow endpoint does not hold up the others. spread: stretches waits (ids.spread).
+    """
+
+    def __init__(
+        self,
+        send: Send,
+        *,
+        rules: Rules = RULES,
+        per_endpoint: int = PER_ENDPOINT,
+        patience_s: float = 0.5,
+        spread: Callable[[], float] = ids.spread,
+    ) -> None:
+        self._send = send
+        self._fresh = Breaker(rules=rules)
+        self._breakers: dict[str, Breaker] = {}
+        self._under_way: dict[asyncio.Task[Answer], _Flight] = {}
+        self._patience_s = patience_s
+        self._spread = spread
+        self.per_endpoint = per_endpoint
+
+    def breaker(self, endpoint_id: str) -> Breaker:
+        """An endpoint's breaker as this process sees it, for health pages."""
+        return self._breakers.get(endpoint_id, self._fresh)
+
+    @property
+    def room(self) -> int:
+        """How many more attempts may begin."""
+        return MAX_UNDER_WAY - len(self._under_way)
+
+    def less_room(self, now: datetime) -> dict[str, int]:
+        """How many attempts may begin at endpoints that are busy or unwell; the others have per_endpoint."""
+        busy = Counter(flight.claimed.endpoint_id for flight in self._under_way.values())
+        unwell = {key for key, breaker in self._breakers.items() if breaker.state is not State.CLOSED}
+        return {
+            key: _permits(self.breaker(key), now, self.per_endpoint - busy[key]) for key in sorted(unwell | set(busy))
+        }
+
+    def start(self, claimed: Claimed, now: datetime) -> None:
+        """Begin an attempt. There is a permit for it, because `less_room` said how many to claim."""
+        permit, breaker = self.breaker(claimed.endpoint_id).begin(now)
+        if permit is None:
+            return  # its lease gives it back
+        self._breakers[claimed.endpoint_id] = breaker
+        task = asyncio.create_task(_attempt(self._send, claimed, now))
+        self._under_way[task] = _Flight(claimed, permit, now)
+
+    async def landed(self) -> list[Settled]:
+        """The attempts that have ended, after waiting at most patience_s for all of them."""
+        if not self._under_way:
+            return []
+        done, _ = await asyncio.wait(self._under_way, timeout=self._patience_s)
+        flights = [(task, self._under_way.pop(task)) for task in done]  # first, so that none is looked at twice
+        return [self._settled(task.result(), flight) for task, flight in flights]
+
+    async def aclose(self) -> None:
+        """Give up what is under way; it is sent again after its lease."""
+        for task in self._under_way:
+            task.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+        self._under_way.clear()
+
+    def _settled(self, answer: Answer, flight: _Flight) -> Settled:
+        claimed = flight.claimed
+        at = flight.sent_at + timedelta(milliseconds=answer.elapsed_ms)
+        decided = plan.decide(answer, claimed.attempts + 1, at, self._spread())
+        if decided.step in (Step.DELIVERED, Step.GONE):
+            ending = Ending.WORKED
+        else:
+            ending = Ending.CANCELLED if answer.hopeless else Ending.FAILED
+        before = self.breaker(claimed.endpoint_id)
+        after = before.ended(flight.permit, at, ending, answer.elapsed_ms / 1000)
+        self._breakers[claimed.endpoint_id] = after
+        _tell_breaker(claimed.endpoint_id, before.state, after)
+        return Settled(claimed, flight.sent_at, at, answer, decided)
+
+
+async def run_once(db: Database, *, now: datetime, limit: int, courier: Courier) -> int:
+    """One round: give out events, begin attempts, record those that have ended; returns how much was done.
+
+    limit: how many events to give out, and how many attempts to begin, at most.
+    """
+    async with db.transaction() as tx:
+        given_out = await store.fan_out(tx, now, limit)
+    for claimed in await _claim(db, now, min(limit, courier.room), courier):
+        courier.start(claimed, now)
+    settled = await courier.landed()
+    if settled:
+        async with db.transaction() as tx:
+            await store.settle(tx, settled)
+        _tell(settled)
+    return given_out + len(settled)
+
+
+async def _claim(db: Database, now: datetime, limit: int, courier: Courier) -> list[Claimed]:
+    if limit <= 0:
+        return []
+    async with db.transaction() as tx:
+        await store.skip_disabled(tx, limit)
+        return await store.claim(
+            tx, now, now + LEASE, limit, per_endpoint=courier.per_endpoint, less=courier.less_room(now)
+        )
+
+
+async def _attempt(send: Send, claimed: Claimed, now: datetime) -> Answer:
+    try:
+        if claimed.message is None:
+            return _hopeless("the event is no longer kept")
+        body = sign.body(claimed.message)
+        headers = sign.headers(claimed.event_id, now, body, claimed.secrets)
+    except (sign.TooLarge, ConfigError) as error:
+        return _hopeless(str(error))
+    return await send(claimed.url, headers, body)
+
+
+def _hopeless(why: str) -> Answer:
+    return Answer(status=None, elapsed_ms=0, failure=why, hopeless=True)
+
+
+def _permits(breaker: Breaker, now: datetime, most: int) -> int:
+    """How many permits the breaker would give now, counted up to `most`."""
+    for given in range(most):
+        permit, breaker = breaker.begin(now)
+        if permit is None:
+            return given
+    return max(0, most)
+
+
+def _tell_breaker(endpoint_id: str, before: State, after: Breaker) -> None:
+    if after.state is not before and after.state is State.OPEN:
+        log.warning("endpoint.failing", endpoint=endpoint_id, probe_at=after.reopens_at)
+    if after.state is not before and after.state is State.CLOSED:
+        log.info("endpoint.recovered", endpoint=endpoint_id)
+
+
+def _tell(settled: Sequence[Settled]) -> None:
+    """One line per change of state, after the commit that made it so."""
+    for row in settled:
+        tell = log.info if row.plan.step is Step.DELIVERED else log.warning
+        tell(
+            f"delivery.{_SAID[row.plan.step]}",
+            event_id=row.claimed.event_id,
+            order=row.claimed.order_id,
+            endpoint=row.claimed.endpoint_id,
+            attempt=row.claimed.attempts + 1,
+            why=row.plan.why,
+        )
+
+
+_SAID = {Step.DELIVERED: "delivered", Step.AGAIN: "failed", Step.DEAD: "dead", Step.GONE: "refused"}
