@@ -1,0 +1,577 @@
+"""Stripe: webhooks, the API's answers, and what they mean."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import stripe
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from paidup.channels.channel import CallbackRequest, Declined, Response, Retryable, Success, Unknown
+from paidup.channels.stripe import STRIPE
+from paidup.channels.stripe.amount import from_stripe, to_stripe
+from paidup.errors import CallbackRefused, ConfigError, InvalidRequest, Verdict
+from paidup.evidence import DisputeSays, PaymentEvidence, PaymentSays, RefundSays, Road
+from paidup.money import Money
+from stripe_side import (
+    CHARGE,
+    DISPUTE,
+    FILES,
+    INTENT,
+    NOW,
+    NOW_S,
+    REFUND,
+    SECRET,
+    SESSION,
+    TABLE,
+    account,
+    answer,
+    callback,
+    error,
+    event,
+    header,
+    name_of,
+    parameters,
+    refund_of,
+    sent_header,
+    to_open,
+)
+
+USD = Money(1250, "USD")
+
+
+def verdict(request: CallbackRequest, now: datetime = NOW) -> Verdict:
+    try:
+        STRIPE.read_callback(request, account(), now)
+    except CallbackRefused as refused:
+        return refused.verdict
+    return Verdict.VALID
+
+
+def evidence(kind: str, of, **more: object):
+    return STRIPE.read_callback(callback(event(kind, of, **more)), account(), NOW).evidence
+
+
+# Signatures -------------------------------------------------------------------------------------------------------
+
+
+def test_we_agree_with_stripes_own_library_on_what_is_signed() -> None:
+    """Our reader takes what their signer signs, and their verifier takes what our test signer signs."""
+    body = event("payment_intent.succeeded", INTENT)
+    theirs = stripe.WebhookSignature.generate_signature_header(body.decode(), SECRET, NOW_S)
+    assert Verdict.VALID == verdict(callback(body, theirs))
+    assert stripe.WebhookSignature.verify_header(body.decode(), header(body), SECRET)
+
+
+@given(st.binary(max_size=200), st.text(max_size=40))
+@settings(max_examples=200, deadline=None)
+def test_no_bytes_raise_anything_but_a_refusal(body: bytes, signature: str) -> None:
+    """Hostile bodies and headers are refused, never an accident."""
+    assert Verdict.VALID != verdict(callback(body, signature or "t=1"))
+
+
+@given(st.binary(max_size=100))
+@settings(max_examples=100, deadline=None)
+def test_no_signed_bytes_raise_anything_but_a_refusal(body: bytes) -> None:
+    """Rubbish under a good signature is malformed."""
+    assert Verdict.MALFORMED == verdict(callback(body))
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.text(max_size=5)
+JSON = st.recursive(SCALARS, lambda it: st.lists(it, max_size=2))
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda it: st.lists(it, max_size=2)
+)
+
+
+@given(st.dictionaries(st.sampled_from([*INTENT, *SESSION, *DISPUTE]), JSON), st.sampled_from(["INTENT", "SESSION"]))
+@settings(max_examples=100, deadline=None)
+def test_no_odd_object_raises_anything_but_a_refusal(fields, which: str) -> None:
+    """A signed event whose object has values of any kind is read or refused, never an accident."""
+    kind, of = {"INTENT": ("payment_intent.x", INTENT), "SESSION": ("checkout.session.x", SESSION)}[which]
+    assert verdict(callback(event(kind, {**of, **fields}))) in (Verdict.VALID, Verdict.MALFORMED)
+
+
+@pytest.mark.parametrize(
+    ("off_s", "expected"),
+    [(-301, Verdict.EXPIRED), (-300, Verdict.VALID), (300, Verdict.VALID), (301, Verdict.EXPIRED)],
+)
+def test_the_time_may_be_off_by_300_s_on_both_sides(off_s: int, expected: Verdict) -> None:
+    """Older or further ahead is refused."""
+    body = event("payment_intent.succeeded", INTENT)
+    assert expected == verdict(callback(body, header(body, at_s=NOW_S + off_s)))
+
+
+def test_a_rolled_secret_is_accepted_beside_the_new_one() -> None:
+    """Any configured secret and any v1 of the header may match."""
+    body = event("payment_intent.succeeded", INTENT)
+    assert Verdict.VALID == verdict(callback(body, header(body, secrets=("whsec_new", SECRET))))
+    table = {**TABLE, "webhook_secrets": ["new.secret", "webhook.secret"]}
+    both = STRIPE.parse_account("main", table, {**FILES, "new.secret": b"whsec_new"})
+    assert "evt_1" == STRIPE.read_callback(callback(body), both, NOW).key
+
+
+@pytest.mark.parametrize(
+    ("signature", "expected"),
+    [
+        (f"t={NOW_S},t={NOW_S},v1=00", Verdict.MALFORMED),
+        (f"t=+{NOW_S},v1=00", Verdict.MALFORMED),
+        ("t=٣,v1=00", Verdict.MALFORMED),
+        (f"t={NOW_S},v0=00", Verdict.MALFORMED),
+        ("x" * 5000, Verdict.MALFORMED),
+        (f"t={NOW_S},v1=é", Verdict.INVALID_SIGNATURE),
+    ],
+)
+def test_a_header_that_is_not_stripes_is_refused(signature: str, expected: Verdict) -> None:
+    """Two times, signed numbers, foreign digits, no v1, too long, not ASCII."""
+    assert expected == verdict(callback(event("payment_intent.succeeded", INTENT), signature))
+
+
+def test_two_signature_headers_are_as_bad_as_none() -> None:
+    """Nobody chooses between them."""
+    good = callback(event("payment_intent.succeeded", INTENT))
+    twice = CallbackRequest(good.method, good.target, (*good.headers, good.headers[1]), good.body)
+    assert Verdict.MALFORMED == verdict(twice)
+
+
+def test_a_body_without_end_is_refused() -> None:
+    """More than a mebibyte is no event."""
+    assert Verdict.MALFORMED == verdict(callback(b" " * ((1 << 20) + 1)))
+
+
+# Events -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_paid_intent_is_evidence_with_amount_mode_and_time() -> None:
+    """payment_intent.succeeded says PAID with what was received, in the mode it happened in."""
+    expected = PaymentEvidence(
+        road=Road.CALLBACK,
+        channel="stripe",
+        account="main",
+        key="evt_1",
+        received_at=NOW,
+        occurred_at=NOW - timedelta(seconds=5),
+        merchant_ref="pay1",
+        channel_txn_id="pi_1",
+        amount=USD,
+        payee="test",
+        note="succeeded",
+        says=PaymentSays.PAID,
+    )
+    assert (expected,) == evidence("payment_intent.succeeded", INTENT)
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "says"),
+    [
+        ("payment_intent.created", "requires_payment_method", PaymentSays.WAITING),
+        ("payment_intent.requires_action", "requires_action", PaymentSays.WAITING),
+        ("payment_intent.processing", "processing", PaymentSays.WAITING),
+        ("payment_intent.amount_capturable_updated", "requires_capture", PaymentSays.WAITING),
+        ("payment_intent.payment_failed", "requires_payment_method", PaymentSays.FAILED),
+        ("payment_intent.payment_failed", "succeeded", PaymentSays.PAID),
+        ("payment_intent.canceled", "canceled", PaymentSays.CLOSED),
+    ],
+)
+def test_an_intents_status_decides(kind: str, status: str, says: PaymentSays) -> None:
+    """A failed attempt does not end a payment, and authorised money is not yet ours."""
+    (found,) = evidence(kind, {**INTENT, "status": status})
+    assert says == found.says
+
+
+def test_a_partial_capture_states_what_was_received() -> None:
+    """So that it does not pass for the agreed amount."""
+    (found,) = evidence("payment_intent.succeeded", {**INTENT, "amount_received": 1000})
+    assert Money(1000, "USD") == found.amount
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "says", "txn_id"),
+    [
+        ("completed", {}, PaymentSays.PAID, "pi_1"),
+        ("completed", {"payment_status": "unpaid"}, PaymentSays.WAITING, "pi_1"),
+        ("async_payment_succeeded", {}, PaymentSays.PAID, "pi_1"),
+        ("async_payment_failed", {"payment_status": "unpaid"}, PaymentSays.FAILED, "pi_1"),
+        (
+            "expired",
+            {"status": "expired", "payment_status": "unpaid", "payment_intent": None},
+            PaymentSays.CLOSED,
+            "cs_1",
+        ),
+    ],
+)
+def test_a_checkout_page_tells_of_its_payment(kind: str, fields, says: PaymentSays, txn_id: str) -> None:
+    """Completed is not paid: some ways of paying take days. The page's id stands in until there is an intent."""
+    (found,) = evidence(f"checkout.session.{kind}", {**SESSION, **fields})
+    assert (says, txn_id, "pay1", USD) == (found.says, found.channel_txn_id, found.merchant_ref, found.amount)
+
+
+@pytest.mark.parametrize("kind", ["refund.created", "refund.updated", "refund.failed", "charge.refund.updated"])
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        ("pending", RefundSays.PENDING),
+        ("requires_action", RefundSays.PENDING),
+        ("succeeded", RefundSays.SUCCEEDED),
+        ("failed", RefundSays.FAILED),
+        ("canceled", RefundSays.FAILED),
+    ],
+)
+def test_a_refunds_status_decides(kind: str, status: str, says: RefundSays) -> None:
+    """Under each of its events the refund names itself, the payment and its own amount."""
+    (found,) = evidence(kind, {**REFUND, "status": status})
+    told = (found.says, found.merchant_refund_ref, found.channel_refund_id, found.merchant_ref, found.amount)
+    assert (says, "ref1", "re_1", "pay1", Money(500, "USD")) == told
+
+
+def test_a_refunded_charge_was_paid_and_names_only_listed_refunds() -> None:
+    """amount_refunded is a running sum; without a list of refunds the event says only that it had been paid."""
+    (paid,) = evidence("charge.refunded", CHARGE)
+    assert (PaymentSays.PAID, USD, "pi_1", None) == (paid.says, paid.amount, paid.channel_txn_id, paid.occurred_at)
+    listed = {**CHARGE, "refunds": {"object": "list", "data": [REFUND], "has_more": False}}
+    _, refund = evidence("charge.refunded", listed)
+    assert ("evt_1:re_1", Money(500, "USD")) == (refund.key, refund.amount)
+
+
+def test_releasing_an_authorisation_is_no_payment() -> None:
+    """A charge that was never captured is refunded on paper only."""
+    assert () == evidence("charge.refunded", {**CHARGE, "captured": False})
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "says"),
+    [
+        ("created", "needs_response", DisputeSays.OPENED),
+        ("funds_withdrawn", "needs_response", DisputeSays.OPENED),
+        ("updated", "under_review", DisputeSays.OPENED),
+        ("created", "warning_needs_response", DisputeSays.OPENED),
+        ("closed", "warning_closed", DisputeSays.WON),
+        ("closed", "won", DisputeSays.WON),
+        ("funds_reinstated", "won", DisputeSays.WON),
+        ("closed", "lost", DisputeSays.LOST),
+    ],
+)
+def test_a_disputes_status_decides(kind: str, status: str, says: DisputeSays) -> None:
+    """Money withdrawn for the time of a dispute is not yet lost."""
+    (found,) = evidence(f"charge.dispute.{kind}", {**DISPUTE, "status": status})
+    assert (says, "dp_1", "pi_1", USD) == (found.says, found.dispute_id, found.channel_txn_id, found.amount)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        event("customer.created", {"id": "cus_1"}),
+        event("payment_intent.succeeded", {**INTENT, "status": "brand_new"}),
+        event("refund.updated", {**REFUND, "status": None}),
+        event("charge.dispute.updated", {**DISPUTE, "status": "brand_new"}),
+        event("checkout.session.completed", {**SESSION, "mode": "subscription"}),
+        json.dumps({"id": "evt_1", "object": "v2.core.event", "type": "refund.x", "livemode": False, "created": "T"}),
+    ],
+)
+def test_what_says_nothing_about_money_is_read_without_evidence(body) -> None:
+    """Other kinds, states that Stripe may add, subscriptions and thin events are kept and change nothing."""
+    reading = STRIPE.read_callback(callback(body if isinstance(body, bytes) else body.encode()), account(), NOW)
+    assert ("evt_1", ()) == (reading.key, reading.evidence)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}",
+        b"[" * 100_000,
+        event("payment_intent.succeeded", {**INTENT, "amount": -1}),
+        event("payment_intent.succeeded", {**INTENT, "currency": "bitcoin"}),
+        event("payment_intent.succeeded", {**INTENT, "id": None}),
+        event("payment_intent.succeeded", INTENT, created=-5),
+    ],
+)
+def test_a_signed_event_that_makes_no_sense_is_malformed(body: bytes) -> None:
+    """It is kept until the parser is mended."""
+    assert Verdict.MALFORMED == verdict(callback(body))
+
+
+def test_live_money_is_not_test_money() -> None:
+    """The mode, and the connected account, are the receiver."""
+    assert "live" == evidence("payment_intent.succeeded", INTENT, livemode=True)[0].payee
+    assert "test/acct_9" == evidence("payment_intent.succeeded", INTENT, account="acct_9")[0].payee
+
+
+def test_the_replies_are_plain() -> None:
+    """Any 2xx stops the repeats; a refusal tells the dashboard why."""
+    assert 200 == STRIPE.accepted().status
+    refused = STRIPE.refused(CallbackRefused(Verdict.EXPIRED, "old"))
+    assert (400, b'{"refused":"expired"}') == (refused.status, refused.body)
+
+
+# Requests and answers ---------------------------------------------------------------------------------------------
+
+
+def test_an_intent_is_opened_under_its_own_number() -> None:
+    """The number is the Idempotency-Key and travels as metadata; the customer pays with the client secret."""
+    exchange = STRIPE.open(to_open(), account(), NOW)
+    request = exchange.request
+    assert ("POST", "/v1/payment_intents") == (request.method, request.target)
+    assert ("pay1", "Bearer sk_test_4eC39Hq") == (
+        sent_header(request, "idempotency-key"),
+        sent_header(request, "authorization"),
+    )
+    sent = parameters(request)
+    assert ("1250", "usd", "pay1") == (sent["amount"], sent["currency"], sent["metadata[paidup_payment]"])
+    opened = exchange.read(answer({**INTENT, "status": "requires_payment_method"}), NOW)
+    assert ({"client_secret": "pi_1_secret_x"}, "pi_1") == (opened.pay_with, opened.channel_txn_id)
+    assert [PaymentSays.WAITING] == [it.says for it in opened.evidence]
+
+
+def test_a_checkout_page_is_opened_with_the_number_on_page_and_intent() -> None:
+    """Both the page's and the intent's events must name our payment."""
+    exchange = STRIPE.open(to_open("checkout", return_url="https://shop.example/thanks"), account(), NOW)
+    sent = parameters(exchange.request)
+    numbers = (
+        sent["client_reference_id"],
+        sent["metadata[paidup_payment]"],
+        sent["payment_intent_data[metadata][paidup_payment]"],
+    )
+    assert ("pay1", "pay1", "pay1") == numbers
+    page = {**SESSION, "status": "open", "payment_status": "unpaid", "payment_intent": None, "url": "https://c/1"}
+    opened = exchange.read(answer(page), NOW)
+    assert ({"url": "https://c/1"}, "cs_1") == (opened.pay_with, opened.channel_txn_id)
+
+
+def test_an_opening_is_the_same_whenever_it_is_sent() -> None:
+    """Repeated later under its key, it must not differ in a byte: Stripe would refuse it."""
+    later = NOW + timedelta(minutes=20)
+    for method in STRIPE.methods:
+        payment = to_open(method, return_url="https://shop.example/thanks")
+        first, again = STRIPE.open(payment, account(), NOW), STRIPE.open(payment, account(), later)
+        assert first.request == again.request
+
+
+@pytest.mark.parametrize(
+    "payment", [to_open("card"), to_open("checkout"), to_open(money=Money(0, "USD")), to_open(money=Money(5, "KWD"))]
+)
+def test_what_stripe_cannot_take_is_refused_before_sending(payment) -> None:
+    """Another method, a page without a way back, nothing, or thousandths that Stripe does not know."""
+    with pytest.raises(InvalidRequest):
+        STRIPE.open(payment, account(), NOW)
+
+
+def test_a_connected_account_is_named_in_every_request() -> None:
+    """And it is the receiver."""
+    connected = STRIPE.parse_account("main", {**TABLE, "connect_account": "acct_9"}, FILES)
+    request = STRIPE.query(name_of(), connected, NOW).request
+    assert ("acct_9", "test/acct_9") == (sent_header(request, "stripe-account"), connected.payee)
+
+
+def test_a_payment_is_asked_for_by_the_id_we_have() -> None:
+    """The intent's id, the page's id, or, with neither, the opening once more under its key."""
+    requests = [STRIPE.query(name_of(txn_id), account(), NOW).request for txn_id in ("pi_1", "cs_1", None)]
+    assert [
+        ("GET", "/v1/payment_intents/pi_1"),
+        ("GET", "/v1/checkout/sessions/cs_1"),
+        ("POST", "/v1/payment_intents"),
+    ] == [(request.method, request.target) for request in requests]
+    reopen = name_of(None).reopen
+    assert STRIPE.open(reopen, account(), NOW).request == requests[2]
+
+
+def test_a_query_brings_evidence_and_the_id_to_ask_by_next() -> None:
+    """A completed page gives way to its intent."""
+    asked = STRIPE.query(name_of("cs_1", "checkout"), account(), NOW)
+    outcome = asked.read(answer({**SESSION, "payment_status": "unpaid"}), NOW)
+    (found,) = outcome.evidence
+    assert ("pi_1", PaymentSays.WAITING, "query:pay1:complete") == (outcome.channel_txn_id, found.says, found.key)
+
+
+def test_an_id_that_stripe_does_not_know_is_not_found() -> None:
+    """404 resource_missing is an answer, other 404s are not."""
+    asked = STRIPE.query(name_of(), account(), NOW)
+    (found,) = asked.read(error(404, code="resource_missing"), NOW).evidence
+    assert PaymentSays.NOT_FOUND == found.says
+    assert isinstance(asked.read(error(404, code="url_invalid"), NOW), Retryable)
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        answer({**INTENT, "metadata": {"paidup_payment": "pay2"}}),
+        answer({"object": "payment_intent"}),
+        Response(200, (), b"<html>"),
+        Response(502, (), b"<html>"),
+        Response(200, (), b"[" * 100_000),
+        Response(500, (), b"\xff"),
+    ],
+)
+def test_an_answer_that_cannot_be_read_is_unknown(response: Response) -> None:
+    """Other payments, half objects, and rubbish."""
+    assert isinstance(STRIPE.query(name_of(), account(), NOW).read(response, NOW), Unknown)
+
+
+@pytest.mark.parametrize(
+    ("response", "kind"),
+    [
+        (error(402, code="card_declined", type="card_error"), Declined),
+        (error(400, code="amount_too_small"), Declined),
+        (error(409, code="idempotency_key_in_use"), Retryable),
+        (error(429, code="lock_timeout"), Retryable),
+        (error(401), Retryable),
+        (error(403), Retryable),
+        (error(400, type="idempotency_error"), Unknown),
+        (error(500, type="api_error"), Unknown),
+    ],
+)
+def test_a_deed_that_failed_is_declined_only_when_stripe_is_sure(response: Response, kind: type) -> None:
+    """Limits, locks and a wrong key did nothing; 5xx and a key used otherwise leave it open."""
+    assert kind is type(STRIPE.open(to_open(), account(), NOW).read(response, NOW))
+
+
+@pytest.mark.parametrize("status", [400, 401, 409, 429, 500])
+def test_a_question_that_failed_is_asked_again(status: int) -> None:
+    """Nothing can have happened."""
+    assert isinstance(STRIPE.query(name_of(), account(), NOW).read(error(status), NOW), Retryable)
+
+
+def test_closing_cancels_the_intent_or_expires_the_page() -> None:
+    """Without an Idempotency-Key: Stripe would repeat a first refusal for a day."""
+    intent, page = (STRIPE.close(name_of(txn_id), account(), NOW) for txn_id in ("pi_1", "cs_1"))
+    assert "/v1/payment_intents/pi_1/cancel" == intent.request.target
+    assert "/v1/checkout/sessions/cs_1/expire" == page.request.target
+    assert [None, None] == [sent_header(it.request, "idempotency-key") for it in (intent, page)]
+    closed = intent.read(answer({**INTENT, "status": "canceled"}), NOW)
+    expired = page.read(answer({**SESSION, "status": "expired", "payment_intent": None}), NOW)
+    assert [PaymentSays.CLOSED] * 2 == [it.evidence[0].says for it in (closed, expired)]
+
+
+def test_a_paid_intent_refuses_to_be_closed_and_says_that_it_is_paid() -> None:
+    """Stripe's refusal carries the intent as it stands."""
+    refusal = error(400, code="payment_intent_unexpected_state", payment_intent=INTENT)
+    (found,) = STRIPE.close(name_of(), account(), NOW).read(refusal, NOW).evidence
+    assert (PaymentSays.PAID, USD) == (found.says, found.amount)
+
+
+def test_a_completed_page_refuses_to_be_closed() -> None:
+    """It is declined, and the query learns the intent."""
+    assert isinstance(STRIPE.close(name_of("cs_1"), account(), NOW).read(error(400), NOW), Declined)
+
+
+def test_a_payment_whose_id_was_lost_is_asked_for_before_it_is_closed() -> None:
+    """The repeated opening tells the id; the next round closes it."""
+    exchange = STRIPE.close(name_of(None), account(), NOW)
+    outcome = exchange.read(answer({**INTENT, "status": "requires_payment_method"}), NOW)
+    assert ("pay1", "pi_1") == (sent_header(exchange.request, "idempotency-key"), outcome.channel_txn_id)
+
+
+def test_a_refund_goes_out_under_its_own_number() -> None:
+    """The number is the Idempotency-Key and travels as metadata."""
+    exchange = STRIPE.refund(refund_of(), account(), NOW)
+    assert {
+        "payment_intent": "pi_1",
+        "amount": "500",
+        "metadata[paidup_refund]": "ref1",
+        "metadata[paidup_payment]": "pay1",
+        "metadata[paidup_reason]": "one ticket back",
+    } == parameters(exchange.request)
+    assert "ref1" == sent_header(exchange.request, "idempotency-key")
+    (found,) = exchange.read(answer({**REFUND, "status": "pending"}), NOW).evidence
+    assert (RefundSays.PENDING, "re_1", "query:ref1:pending") == (found.says, found.channel_refund_id, found.key)
+
+
+def test_a_payment_without_an_intent_cannot_be_refunded() -> None:
+    """A page's id is not enough; the message says to query first."""
+    with pytest.raises(InvalidRequest, match="query it first"):
+        STRIPE.refund(refund_of(txn_id="cs_1"), account(), NOW)
+
+
+def test_a_refund_is_asked_for_by_id_or_among_the_payments_refunds() -> None:
+    """Never by sending it again: once Stripe forgot the key, that would pay twice."""
+    by_id = STRIPE.query_refund(refund_of("re_1"), account(), NOW)
+    by_list = STRIPE.query_refund(refund_of(), account(), NOW)
+    assert "/v1/refunds/re_1" == by_id.request.target
+    assert ("GET", "/v1/refunds?payment_intent=pi_1&limit=100") == (by_list.request.method, by_list.request.target)
+    other = {**REFUND, "id": "re_0", "metadata": {}}
+    listed = by_list.read(answer({"data": [other, REFUND], "has_more": False}), NOW)
+    direct = by_id.read(answer(REFUND), NOW)
+    assert direct == listed
+    assert RefundSays.SUCCEEDED == listed.evidence[0].says
+
+
+def test_a_refund_that_is_not_there_is_not_found_unless_the_list_goes_on() -> None:
+    """A list cut off at a hundred proves nothing."""
+    by_list = STRIPE.query_refund(refund_of(), account(), NOW)
+    by_id = STRIPE.query_refund(refund_of("re_1"), account(), NOW)
+    for outcome in (
+        by_list.read(answer({"data": [], "has_more": False}), NOW),
+        by_id.read(error(404, code="resource_missing"), NOW),
+    ):
+        assert [RefundSays.NOT_FOUND] == [it.says for it in outcome.evidence]
+    assert isinstance(by_list.read(answer({"data": [], "has_more": True}), NOW), Unknown)
+
+
+# Amounts and accounts ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("money", "amount"),
+    [
+        (USD, 1250),
+        (Money(500, "JPY"), 500),
+        (Money(5, "ISK"), 500),
+        (Money(5, "UGX"), 500),
+        (Money(500, "MGA"), 5),
+        (Money(5120, "KWD"), 5120),
+    ],
+)
+def test_amounts_are_counted_as_stripe_counts(money: Money, amount: int) -> None:
+    """There and back: most currencies in minor units, three of them otherwise."""
+    assert (amount, money) == (to_stripe(money), from_stripe(amount, money.currency.lower()))
+
+
+@pytest.mark.parametrize("money", [Money(5121, "KWD"), Money(501, "MGA")])
+def test_an_amount_finer_than_stripes_is_refused(money: Money) -> None:
+    """Rather than rounded."""
+    with pytest.raises(InvalidRequest, match="steps of"):
+        to_stripe(money)
+
+
+def test_half_a_krona_cannot_have_been_paid() -> None:
+    """An amount that the currency cannot hold is an error, not a rounding."""
+    with pytest.raises(InvalidRequest):
+        from_stripe(550, "isk")
+
+
+def test_secrets_are_shown_by_fingerprint_only() -> None:
+    """Neither the keys' list nor the account's repr holds a secret."""
+    shown = repr(account()) + repr(STRIPE.keys(account()))
+    assert (False, False) == ("4eC39Hq" in shown, SECRET in shown)
+    assert ["sign requests", "verify callbacks"] == [it.use for it in STRIPE.keys(account())]
+
+
+@pytest.mark.parametrize(
+    ("table", "files", "words"),
+    [
+        ({"secret": "x"}, {}, "unknown name 'secret'; did you mean 'secret_key'"),
+        ({"livemode": "yes"}, {}, "livemode must be true or false"),
+        ({"livemode": True}, {}, "livemode is true, but 'secret.key' holds a test key"),
+        ({}, {"secret.key": b"rk_live_1"}, "livemode is false, but 'secret.key' holds a live key"),
+        ({}, {"secret.key": b"two words"}, "must be one secret on one line"),
+        ({"webhook_secrets": []}, {}, "webhook_secrets must be a list"),
+        ({"webhook_secrets": [1]}, {}, "webhook_secrets must hold only texts"),
+        ({"webhook_secrets": ["web.secret"]}, {}, "did you mean 'webhook.secret'"),
+    ],
+)
+def test_a_wrong_account_names_the_mend(table, files, words: str) -> None:
+    """Every mistake in the file or its secrets is named, with what would do."""
+    with pytest.raises(ConfigError, match=words):
+        STRIPE.parse_account("main", {**TABLE, **table}, {**FILES, **files})
+
+
+def test_an_event_time_is_utc() -> None:
+    """Stripe's seconds become an aware moment."""
+    (found,) = evidence("payment_intent.succeeded", INTENT, created=1533204620)
+    assert datetime(2018, 8, 2, 10, 10, 20, tzinfo=UTC) == found.occurred_at
+
+
+def test_success_is_a_success() -> None:
+    """A query of a paid intent is a Success whose evidence says PAID."""
+    outcome = STRIPE.query(name_of(), account(), NOW).read(answer(INTENT), NOW)
+    assert isinstance(outcome, Success)
+    assert (PaymentSays.PAID, "test") == (outcome.evidence[0].says, outcome.evidence[0].payee)
