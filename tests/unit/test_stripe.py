@@ -80,8 +80,6 @@ def test_no_signed_bytes_raise_anything_but_a_refusal(body: bytes) -> None:
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.text(max_size=5)
 JSON = st.recursive(SCALARS, lambda it: st.lists(it, max_size=2))
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda it: st.lists(it, max_size=2)
-)
 
 
 @given(st.dictionaries(st.sampled_from([*INTENT, *SESSION, *DISPUTE]), JSON), st.sampled_from(["INTENT", "SESSION"]))
