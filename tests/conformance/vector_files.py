@@ -11,6 +11,8 @@ import pytest
 _ROOT = Path(__file__).resolve().parents[2]
 _BESIDE = _ROOT.parent / "shared" / "vectors"
 
+_NAMES_BESIDE = {"wechat": "wechatpay"}
+
 Vector = dict[str, Any]  # JSON as it was collected; its fields are described beside the collection
 
 
@@ -18,7 +20,7 @@ def vectors(channel: str) -> tuple[dict[str, Any], list[Any]]:
     """The channel's keys by name, and one pytest parameter per vector; a skipped one when the folder is absent."""
     own = json.loads((_ROOT / "tests" / "vectors" / channel / "vectors.json").read_text())
     keys, params = own["keys"], [pytest.param(vector, id=vector["name"]) for vector in own["vectors"]]
-    path = _BESIDE / f"{channel}.json"
+    path = _BESIDE / f"{_NAMES_BESIDE.get(channel, channel)}.json"
     if not path.exists():
         absent = pytest.mark.skip(reason=f"{path} is absent: only the vectors copied into tests/vectors are judged")
         return keys, [*params, pytest.param({}, id="vectors-beside-the-repository", marks=absent)]

@@ -1,0 +1,163 @@
+"""A WeChat Pay account: who is paid, our key to sign with, WeChat's keys to verify with, and the APIv3 keys."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+
+from paidup.channels.account_toml import AccountToml
+from paidup.channels.channel import Account, KeyInfo
+
+PRODUCTION_URL = "https://api.mch.weixin.qq.com"
+PUBLIC_KEY_PREFIX = "PUB_KEY_ID_"
+APIV3_KEY_BYTES = 32
+"""AES-256. A key of 16 or 24 bytes would silently mean a weaker cipher, which WeChat Pay never uses."""
+
+_NAMES = (
+    "shop", "notify_url", "base_url", "mchid", "appid", "private_key", "certificate_serial", "apiv3_keys",
+    "platform_certificates", "public_keys",
+)  # fmt: skip
+
+
+class VerifyKey(msgspec.Struct, frozen=True):
+    """One of WeChat's keys, under the serial or PUB_KEY_ID_… that messages name it by."""
+
+    serial: str
+    public: RSAPublicKey
+    expires_at: datetime | None = None
+
+
+class Secret(msgspec.Struct, frozen=True):
+    """Bytes that no repr shows."""
+
+    value: bytes
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+
+class WechatAccount(Account, frozen=True, kw_only=True):
+    """payee is ``<mchid>/<appid>``. verify_keys: certificates and public keys side by side, all accepted."""
+
+    mchid: str
+    appid: str
+    private_key: RSAPrivateKey
+    certificate_serial: str
+    apiv3_keys: tuple[Secret, ...]
+    verify_keys: tuple[VerifyKey, ...]
+
+    def verify_key(self, serial: str) -> VerifyKey | None:
+        """The key of this serial. Certificates' serials are numbers in hex: case and leading zeros mean nothing."""
+        wanted = serial if serial.startswith(PUBLIC_KEY_PREFIX) else serial.upper().lstrip("0")
+        return next((key for key in self.verify_keys if key.serial == wanted), None)
+
+
+def parse_account(name: str, table: Mapping[str, object], files: Mapping[str, bytes]) -> WechatAccount:
+    """Build the account from account.toml and its key files. Raises ConfigError naming what is wrong."""
+    toml = AccountToml(f"wechat/{name}", table, files, _NAMES)
+    mchid, appid = toml.text("mchid"), toml.text("appid")
+    verify_keys = (*_public_keys(toml, table, files), *_certificates(toml, table))
+    if not verify_keys:
+        raise toml.wrong("public_keys", "or platform_certificates must name a key of WeChat Pay to verify with")
+    return WechatAccount(
+        channel="wechat",
+        name=name,
+        shop=toml.text("shop"),
+        payee=f"{mchid}/{appid}",
+        base_url=toml.url("base_url", PRODUCTION_URL),
+        notify_url=toml.url("notify_url"),
+        mchid=mchid,
+        appid=appid,
+        private_key=_private_key(toml),
+        certificate_serial=toml.text("certificate_serial").upper(),
+        apiv3_keys=tuple(_apiv3_key(toml, *file) for file in toml.file_list("apiv3_keys")),
+        verify_keys=verify_keys,
+    )
+
+
+def keys(account: WechatAccount) -> tuple[KeyInfo, ...]:
+    """Our signing key, WeChat's keys, and the APIv3 keys by the fingerprint of the whole."""
+    ours = KeyInfo("sign requests", account.certificate_serial, _fingerprint(account.private_key.public_key()))
+    theirs = (
+        KeyInfo("verify callbacks and answers", key.serial, _fingerprint(key.public), key.expires_at)
+        for key in account.verify_keys
+    )
+    secrets = (
+        KeyInfo("decrypt callbacks", f"APIv3 key {n}", hashlib.sha256(secret.value).hexdigest()[:16])
+        for n, secret in enumerate(account.apiv3_keys, start=1)
+    )
+    return (ours, *theirs, *secrets)
+
+
+def certificate_key(pem: bytes) -> VerifyKey:
+    """The key of a platform certificate, under its serial. Raises ValueError when it is no RSA certificate."""
+    certificate = x509.load_pem_x509_certificate(pem)
+    public = certificate.public_key()
+    if not isinstance(public, RSAPublicKey):
+        raise ValueError("not an RSA certificate")
+    return VerifyKey(f"{certificate.serial_number:X}", public, certificate.not_valid_after_utc)
+
+
+def _certificates(toml: AccountToml, table: Mapping[str, object]) -> tuple[VerifyKey, ...]:
+    if "platform_certificates" not in table:
+        return ()
+    found = []
+    for file, content in toml.file_list("platform_certificates"):
+        try:
+            found.append(certificate_key(content))
+        except ValueError:
+            raise toml.wrong("platform_certificates", f"{file!r} is no RSA certificate in PEM form") from None
+    return tuple(found)
+
+
+def _public_keys(toml: AccountToml, table: Mapping[str, object], files: Mapping[str, bytes]) -> tuple[VerifyKey, ...]:
+    named = table.get("public_keys", {})
+    if not isinstance(named, dict):
+        raise toml.wrong("public_keys", 'must be a table such as "PUB_KEY_ID_0116…" = "public_key.pem"')
+    return tuple(_public_key(toml, serial, str(file), files) for serial, file in named.items())
+
+
+def _public_key(toml: AccountToml, serial: str, file: str, files: Mapping[str, bytes]) -> VerifyKey:
+    if not serial.startswith(PUBLIC_KEY_PREFIX):
+        raise toml.wrong("public_keys", f"has {serial!r}; WeChat Pay's ids begin with {PUBLIC_KEY_PREFIX}")
+    if file not in files:
+        raise toml.wrong("public_keys", f"names the file {file!r}, which is not beside it")
+    try:
+        public = load_pem_public_key(files[file])
+    except ValueError:
+        raise toml.wrong("public_keys", f"{file!r} is no public key in PEM form") from None
+    if not isinstance(public, RSAPublicKey):
+        raise toml.wrong("public_keys", f"{file!r} is no RSA key")
+    return VerifyKey(serial, public)
+
+
+def _private_key(toml: AccountToml) -> RSAPrivateKey:
+    file, content = toml.file("private_key")
+    try:
+        key = load_pem_private_key(content, None)
+    except (ValueError, TypeError):
+        raise toml.wrong("private_key", f"in {file!r} is no unencrypted private key in PEM form") from None
+    if not isinstance(key, RSAPrivateKey):
+        raise toml.wrong("private_key", f"in {file!r} must be an RSA key (apiclient_key.pem)")
+    return key
+
+
+def _apiv3_key(toml: AccountToml, file: str, content: bytes) -> Secret:
+    secret = content.strip()
+    if len(secret) != APIV3_KEY_BYTES:
+        raise toml.wrong("apiv3_keys", f"{file!r} has {len(secret)} bytes; an APIv3 key has {APIV3_KEY_BYTES}")
+    return Secret(secret)
+
+
+def _fingerprint(key: RSAPublicKey) -> str:
+    der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(der).hexdigest()[:16]

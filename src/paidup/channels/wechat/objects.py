@@ -1,0 +1,147 @@
+"""The JSON of WeChat Pay's API v3, as far as we read it, and what it says in our vocabulary."""
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+
+from paidup.channels.wechat.keys import WechatAccount
+from paidup.evidence import Evidence, PaymentEvidence, PaymentSays, RefundEvidence, RefundSays, Road
+from paidup.money import Money
+
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""Times are stated with their offset, +08:00; one without would not name a moment."""
+
+
+class Resource(msgspec.Struct, frozen=True):
+    """The encrypted part of a notice."""
+
+    algorithm: str
+    ciphertext: str
+    nonce: str
+    associated_data: str = ""
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """The envelope of a notice. `id` is the same for every retry of one happening."""
+
+    id: str
+    event_type: str
+    resource: Resource
+
+
+class Amount(msgspec.Struct, frozen=True):
+    """Fen. A payment states `total`; a refund also its own amount, `refund`."""
+
+    total: int | None = None
+    refund: int | None = None
+    currency: str = "CNY"
+
+
+class Transaction(msgspec.Struct, frozen=True):
+    """A payment, in a notice or as the answer to a query."""
+
+    out_trade_no: str
+    trade_state: str
+    mchid: str | None = None
+    appid: str | None = None
+    transaction_id: str | None = None
+    trade_state_desc: str = ""
+    success_time: Moment | None = None
+    amount: Amount | None = None
+
+
+class Refund(msgspec.Struct, frozen=True):
+    """A refund. A notice calls its state refund_status, the answer to a query calls it status."""
+
+    out_refund_no: str
+    refund_id: str | None = None
+    out_trade_no: str | None = None
+    transaction_id: str | None = None
+    refund_status: str | None = None
+    status: str | None = None
+    mchid: str | None = None
+    success_time: str | None = None  # missing or empty until it succeeded
+    amount: Amount | None = None
+
+
+# 订单状态流转: REFUND only says that a refund was begun; the money of the payment did arrive.
+_PAYMENT_SAYS: dict[str, PaymentSays] = {
+    "SUCCESS": PaymentSays.PAID,
+    "REFUND": PaymentSays.PAID,
+    "NOTPAY": PaymentSays.WAITING,
+    "USERPAYING": PaymentSays.WAITING,
+    "ACCEPT": PaymentSays.WAITING,
+    "PAYERROR": PaymentSays.FAILED,
+    "CLOSED": PaymentSays.CLOSED,
+    "REVOKED": PaymentSays.CLOSED,
+}
+# ABNORMAL: the bank refuses the money, and a person must give it another way. CLOSED: it was never refunded.
+_REFUND_SAYS: dict[str, RefundSays] = {
+    "SUCCESS": RefundSays.SUCCEEDED,
+    "PROCESSING": RefundSays.PENDING,
+    "ABNORMAL": RefundSays.FAILED,
+    "CLOSED": RefundSays.FAILED,
+}
+
+
+def payment_says(
+    transaction: Transaction, account: WechatAccount, *, road: Road, key: str, now: datetime
+) -> tuple[Evidence, ...]:
+    """The evidence of a payment. Raises ValueError for a state that WeChat Pay does not document."""
+    amount = transaction.amount
+    says = _PAYMENT_SAYS.get(transaction.trade_state)
+    if says is None:
+        raise ValueError(f"unknown trade_state {transaction.trade_state[:40]!r}")
+    if says is PaymentSays.PAID and (amount is None or amount.total is None):
+        raise ValueError("a paid transaction without its amount")
+    return (
+        PaymentEvidence(
+            road=road,
+            channel="wechat",
+            account=account.name,
+            key=key,
+            received_at=now,
+            occurred_at=transaction.success_time,
+            merchant_ref=transaction.out_trade_no,
+            channel_txn_id=transaction.transaction_id,
+            amount=Money(amount.total, amount.currency) if amount and amount.total is not None else None,
+            payee=_payee(transaction),
+            says=says,
+            note=transaction.trade_state,
+        ),
+    )
+
+
+def refund_says(refund: Refund, account: WechatAccount, *, road: Road, key: str, now: datetime) -> tuple[Evidence, ...]:
+    """The evidence of a refund. Raises ValueError for a state that WeChat Pay does not document."""
+    state = refund.refund_status or refund.status or ""
+    if state not in _REFUND_SAYS:
+        raise ValueError(f"unknown refund state {state[:40]!r}")
+    amount = refund.amount
+    return (
+        RefundEvidence(
+            road=road,
+            channel="wechat",
+            account=account.name,
+            key=key,
+            received_at=now,
+            occurred_at=msgspec.convert(refund.success_time, Moment) if refund.success_time else None,
+            merchant_ref=refund.out_trade_no,
+            channel_txn_id=refund.transaction_id,
+            amount=Money(amount.refund, amount.currency) if amount and amount.refund is not None else None,
+            payee=f"{refund.mchid}/{account.appid}" if refund.mchid else None,
+            says=_REFUND_SAYS[state],
+            merchant_refund_ref=refund.out_refund_no,
+            channel_refund_id=refund.refund_id,
+            note=state,
+        ),
+    )
+
+
+def _payee(transaction: Transaction) -> str | None:
+    """Whom the message names as the receiver; None when it names nobody."""
+    if transaction.mchid is None and transaction.appid is None:
+        return None
+    return f"{transaction.mchid or ''}/{transaction.appid or ''}"

@@ -1,0 +1,80 @@
+"""The verdict: the sandbox's ledger of truth, our database and what the shop heard, compared order by order."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from paidup.db.transaction import Database
+from paidup.demo.shop import Shop
+
+# The decision that made each payment paid: by which road it came, and how long after the money moved.
+HEALED = """
+SELECT DISTINCT ON (d.payment_id) d.payment_id, d.road, p.paid_at, d.decided_at FROM decisions d
+JOIN payments p ON p.id = d.payment_id
+WHERE d.outcome = 'applied' AND d.after LIKE '%payment paid%' AND d.before NOT LIKE '%payment paid%'
+ORDER BY d.payment_id, d.decided_at"""
+
+PAID = "SELECT id, order_id, merchant_ref FROM payments WHERE state IN ('paid', 'disputed', 'charged_back')"
+
+
+class Road(msgspec.Struct, frozen=True):
+    """How many payments one road brought, and how many seconds after the money moved."""
+
+    road: str
+    payments: int
+    p50_s: float
+    p95_s: float
+    worst_s: float
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts of the whole run; `lost` and `doubled` name up to ten payments or orders."""
+
+    paid_at_channel: int
+    paid_here: int
+    told_to_shop: int
+    lost: list[str]
+    untold: list[str]
+    doubled: int
+    invented: list[str]
+    roads: list[Road]
+    healed_example: str | None
+
+    @property
+    def holds(self) -> bool:
+        """Paid at the channel = paid here = told to the shop, nothing lost, doubled or invented."""
+        return not (self.lost or self.untold or self.invented or self.doubled)
+
+
+async def compare(db: Database, truth: Iterable[Mapping[str, Any]], shop: Shop) -> Verdict:
+    """truth: the sandbox's trades, each with merchant_ref and paid_at (None while unpaid)."""
+    paid_there = {str(trade["merchant_ref"]) for trade in truth if trade["paid_at"] is not None}
+    async with db.session() as tx:
+        paid_here = {row["merchant_ref"]: row["order_id"] for row in await tx.fetch(PAID)}
+        healed = await tx.fetch(HEALED)
+    by_query = [row for row in healed if row["road"] == "query"]
+    return Verdict(
+        paid_at_channel=len(paid_there),
+        paid_here=len(paid_here),
+        told_to_shop=len(shop.told),
+        lost=sorted(paid_there - paid_here.keys())[:10],
+        untold=sorted(set(paid_here.values()) - shop.told.keys())[:10],
+        doubled=shop.doubled(),
+        invented=sorted(paid_here.keys() - paid_there)[:10],
+        roads=_roads((row["road"], row["paid_at"], row["decided_at"]) for row in healed),
+        healed_example=by_query[len(by_query) // 2]["payment_id"] if by_query else None,
+    )
+
+
+def _roads(rows: Iterable[tuple[str, datetime, datetime]]) -> list[Road]:
+    delays: dict[str, list[float]] = {}
+    for road, paid_at, decided_at in rows:
+        delays.setdefault(road, []).append((decided_at - paid_at).total_seconds())
+    return [_road(road, sorted(seconds)) for road, seconds in sorted(delays.items())]
+
+
+def _road(road: str, seconds: list[float]) -> Road:
+    count = len(seconds)
+    return Road(road, count, seconds[count // 2], seconds[min(count - 1, count * 95 // 100)], seconds[-1])
