@@ -1,0 +1,114 @@
+"""Claims about endpoints: their secrets, their types, their end."""
+
+import pytest
+from delivery_side import (
+    NOW,
+    SHOP,
+    Got,
+    Receiver,
+    after,
+    an_endpoint,
+    an_event,
+    answering,
+    fanned_out,
+    happened,
+    states,
+    until_idle,
+)
+from standardwebhooks.webhooks import Webhook
+
+from paidup.db.transaction import Database
+from paidup.delivery import endpoints, store
+from paidup.delivery.endpoints import Endpoint
+from paidup.delivery.worker import Courier
+from paidup.errors import Conflict, InvalidRequest, NotFound
+
+
+async def test_a_secret_is_shown_once_and_never_in_repr(db: Database):
+    """Creating and rotating give the new secret; nothing else does."""
+    endpoint = await an_endpoint(db, "https://shop.example.com/hook")
+    async with db.transaction() as tx:
+        listed = await endpoints.list_endpoints(tx, SHOP)
+        rotated = await endpoints.rotate_secret(tx, SHOP, endpoint.id)
+        secrets = await endpoints.secrets_of(tx, SHOP, endpoint.id)
+    assert [None] == [each.secret for each in listed]
+    assert (rotated.secret, endpoint.secret) == secrets
+    assert [] == [secret for secret in secrets if secret[6:] in repr((endpoint, rotated, listed))]
+
+
+async def test_an_old_secret_signs_until_it_is_retired(db: Database, receiver: Receiver, courier: Courier):
+    """During a rotation the receiver may hold either secret; afterwards the new one only."""
+    old = await an_endpoint(db, receiver.url)
+    async with db.transaction() as tx:
+        new = await endpoints.rotate_secret(tx, SHOP, old.id)
+    await happened(db, an_event())
+    await until_idle(db, courier, NOW)
+    async with db.transaction() as tx:
+        await endpoints.retire_secrets(tx, SHOP, old.id)
+    await happened(db, an_event(seq=2))
+    await until_idle(db, courier, NOW)
+    during, afterwards = receiver.got
+    assert [signed(new, during), signed(old, during)] == during.signature.split(" ")
+    assert [signed(new, afterwards)] == afterwards.signature.split(" ")
+
+
+def signed(endpoint: Endpoint, got: Got) -> str:
+    return str(Webhook(endpoint.secret or "").sign(got.id, NOW, got.body.decode()))
+
+
+async def test_a_third_rotation_asks_to_retire_first(db: Database):
+    """At most three secrets are valid at a time."""
+    endpoint = await an_endpoint(db, "https://shop.example.com/hook")
+    async with db.transaction() as tx:
+        for _ in range(endpoints.MAX_SECRETS - 1):
+            await endpoints.rotate_secret(tx, SHOP, endpoint.id)
+        with pytest.raises(Conflict, match="retire"):
+            await endpoints.rotate_secret(tx, SHOP, endpoint.id)
+
+
+@pytest.mark.parametrize("types", [[], ["order.payed"], ["order.paid", "x"]])
+async def test_an_endpoint_for_an_unknown_type_is_refused(db: Database, types: list[str]):
+    """A misspelt type would silently hear nothing."""
+    with pytest.raises(InvalidRequest, match=r"order\.paid"):
+        await an_endpoint(db, "https://shop.example.com/hook", types)
+
+
+async def test_another_shops_endpoint_is_not_found(db: Database):
+    """An id alone opens nothing."""
+    endpoint = await an_endpoint(db, "https://shop.example.com/hook")
+    async with db.transaction() as tx:
+        for call in (endpoints.enable, endpoints.rotate_secret, endpoints.retire_secrets, endpoints.secrets_of):
+            with pytest.raises(NotFound):
+                await call(tx, "bakery", endpoint.id)
+        with pytest.raises(NotFound):
+            await endpoints.disable(tx, "bakery", endpoint.id, "theirs")
+
+
+async def test_what_a_person_disables_is_skipped_with_the_reason(db: Database, receiver: Receiver, courier: Courier):
+    """Waiting deliveries are set aside with the words of whoever disabled the endpoint."""
+    endpoint = await an_endpoint(db, receiver.url)
+    await happened(db, an_event(), an_event(seq=2))
+    await fanned_out(db, NOW)
+    async with db.transaction() as tx:
+        await endpoints.disable(tx, SHOP, endpoint.id, "the shop is moving")
+    await until_idle(db, courier, NOW)
+    async with db.session() as tx:
+        rows = await store.list_given_up(tx, endpoint.id, after_id=0, limit=10)
+    assert ([("skipped", "the shop is moving")] * 2, []) == ([(row.state, row.why) for row in rows], receiver.got)
+
+
+async def test_settled_deliveries_are_forgotten_with_their_events(db: Database, receiver: Receiver, courier: Courier):
+    """Old settled rows leave, younger ones and open ones stay."""
+    await an_endpoint(db, receiver.url)
+    await happened(db, an_event("old"), an_event("young", created_at=after(10)))
+    await until_idle(db, courier, after(10))
+    receiver.answers = answering(500)
+    await happened(db, an_event("open"))
+    await until_idle(db, courier, after(10))
+    async with db.transaction() as tx:
+        assert 1 == await store.forget(tx, after(5), 100)
+    assert ([], ["delivered"], ["waiting"]) == (
+        await states(db, "old"),
+        await states(db, "young"),
+        await states(db, "open"),
+    )
