@@ -136,7 +136,8 @@ def purity(sources: Sources) -> list[str]:
 
 
 def _is_pure(path: str) -> bool:
-    return path.split("/")[-1] in PURE or (part_of(path) == "channels" and path not in CHANNELS_THAT_TOUCH_THE_WORLD)
+    sans_io = part_of(path) == "channels" and path not in CHANNELS_THAT_TOUCH_THE_WORLD
+    return sans_io or Path(path).name in PURE
 
 
 def one_owner(sources: Sources) -> list[str]:
