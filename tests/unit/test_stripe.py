@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 import stripe
 from hypothesis import given, settings
@@ -560,6 +561,14 @@ def test_a_wrong_account_names_the_mend(table, files, words: str) -> None:
     """Every mistake in the file or its secrets is named, with what would do."""
     with pytest.raises(ConfigError, match=words):
         STRIPE.parse_account("main", {**TABLE, **table}, {**FILES, **files})
+
+
+def test_a_payment_that_the_shop_opened_goes_by_the_intents_id() -> None:
+    """It carries no number of ours. Asking never opens a second one."""
+    (found,) = evidence("payment_intent.succeeded", {**INTENT, "metadata": {}})
+    assert ("pi_1", "pi_1") == (found.merchant_ref, found.channel_txn_id)
+    registered = msgspec.structs.replace(name_of(None), merchant_ref="pi_1")
+    assert "/v1/payment_intents/pi_1" == STRIPE.query(registered, account(), NOW).request.target
 
 
 def test_an_event_time_is_utc() -> None:

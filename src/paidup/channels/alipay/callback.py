@@ -30,16 +30,16 @@ def read_callback(request: CallbackRequest, account: AlipayAccount, now: datetim
     Only the body counts: arguments of the notify URL are not signed and never mixed in.
     """
     pairs = parse_form(request.body)
-    note = verified(pairs, account)
+    verified(pairs, account)
     fields = as_text(pairs)
     try:
-        return _reading(fields, account, now, note)
+        return _reading(fields, account, now)
     except InvalidRequest as wrong:
         raise CallbackRefused(Verdict.MALFORMED, f"verified, but {wrong}") from None
 
 
-def verified(pairs: Pairs, account: AlipayAccount) -> str:
-    """Raises CallbackRefused unless one of Alipay's keys signed the fields. Returns a remark, mostly empty.
+def verified(pairs: Pairs, account: AlipayAccount) -> None:
+    """Raises CallbackRefused unless one of Alipay's keys signed the fields.
 
     Alipay's Java code signs blank values (``k=``), its old PHP code leaves them out; who reads them as absent, as we
     do, may safely try both.
@@ -50,10 +50,10 @@ def verified(pairs: Pairs, account: AlipayAccount) -> str:
     signature = named.get(b"sign", b"")
     verdict = verify(signed_text(pairs, FOR_NOTICE), signature, account.public_keys)
     if verdict is Verdict.VALID:
-        return ""
+        return
     filled = tuple(pair for pair in pairs if pair[1])
     if filled != pairs and verify(signed_text(filled, FOR_NOTICE), signature, account.public_keys) is Verdict.VALID:
-        return " (signed without its blank fields)"
+        return
     if verdict is Verdict.MALFORMED:
         raise CallbackRefused(verdict, "there is no sign in strict base64")
     raise CallbackRefused(
@@ -71,7 +71,7 @@ def refused(refusal: CallbackRefused) -> Reply:  # noqa: ARG001 - the Protocol h
     return Reply(400, "text/plain; charset=utf-8", b"fail")
 
 
-def _reading(fields: Mapping[str, str], account: AlipayAccount, now: datetime, note: str) -> Reading:
+def _reading(fields: Mapping[str, str], account: AlipayAccount, now: datetime) -> Reading:
     notify_type = _needed(fields, "notify_type")
     if notify_type != _TRADE_NOTICE:
         return Reading(_needed(fields, "notify_id"), notify_type, ())
@@ -79,14 +79,14 @@ def _reading(fields: Mapping[str, str], account: AlipayAccount, now: datetime, n
     says = payment_says(fields)
     evidence: tuple[Evidence, ...] = ()
     if says is not None:
-        evidence = (_payment(fields, says, account, key, now, note),)
+        evidence = (_payment(fields, says, account, key, now),)
         if is_refunded(fields):
-            evidence = (*evidence, _refund(fields, account, key, now, note))
+            evidence = (*evidence, _refund(fields, account, key, now))
     return Reading(key, fields.get("trade_status", notify_type), evidence)
 
 
 def _payment(
-    fields: Mapping[str, str], says: PaymentSays, account: AlipayAccount, key: str, now: datetime, note: str
+    fields: Mapping[str, str], says: PaymentSays, account: AlipayAccount, key: str, now: datetime
 ) -> PaymentEvidence:
     return PaymentEvidence(
         road=Road.CALLBACK,
@@ -99,12 +99,12 @@ def _payment(
         channel_txn_id=fields.get("trade_no"),
         amount=yuan(_needed(fields, "total_amount")),
         payee=_payee(fields, account),
-        note=fields["trade_status"] + note,
+        note=fields["trade_status"],
         says=says,
     )
 
 
-def _refund(fields: Mapping[str, str], account: AlipayAccount, key: str, now: datetime, note: str) -> RefundEvidence:
+def _refund(fields: Mapping[str, str], account: AlipayAccount, key: str, now: datetime) -> RefundEvidence:
     """refund_fee sums up all refunds of the trade so far, so this one's own amount is not stated and stays None."""
     total = fields.get("refund_fee", "an unstated part")
     return RefundEvidence(
@@ -117,7 +117,7 @@ def _refund(fields: Mapping[str, str], account: AlipayAccount, key: str, now: da
         merchant_ref=_needed(fields, "out_trade_no"),
         channel_txn_id=fields.get("trade_no"),
         payee=_payee(fields, account),
-        note=f"{fields['trade_status']}, {total} of {fields['total_amount']} given back so far{note}",
+        note=f"{fields['trade_status']}, {total} of {fields['total_amount']} given back so far",
         says=RefundSays.SUCCEEDED,
         merchant_refund_ref=fields.get("out_biz_no"),
     )

@@ -43,7 +43,7 @@ def as_text(pairs: Pairs) -> dict[str, str]:
 
     Raises CallbackRefused when the charset is unknown or the bytes are not in it.
     """
-    named = dict(pairs).get(b"charset", b"utf-8").decode("latin-1").lower()
+    named = (dict(pairs).get(b"charset") or b"utf-8").decode("latin-1").lower()
     charset = _CHARSETS.get(named)
     if charset is None:
         raise CallbackRefused(Verdict.MALFORMED, f"charset {named[:40]!r} is none that Alipay uses")

@@ -100,6 +100,8 @@ def ask(
 
 def read_answer(method: str, response: Response, account: AlipayAccount) -> Answer | Unknown:
     """The answer to `method`; Unknown when it is unreadable, forged, or a success without a signature."""
+    if response.status != 200:
+        return Unknown(f"HTTP {response.status} from Alipay, which answers everything, errors included, with 200")
     members = _members(response.body)
     own = members.get(f"{method.replace('.', '_')}_response")
     raw = own if own is not None else members.get("error_response")

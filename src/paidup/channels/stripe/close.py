@@ -7,7 +7,7 @@ from paidup.channels.stripe.api import ApiError, no_to_a_deed, no_to_a_question,
 from paidup.channels.stripe.keys import StripeAccount
 from paidup.channels.stripe.objects import PaymentIntent, Session
 from paidup.channels.stripe.open import open_payment
-from paidup.channels.stripe.query import SESSION_PREFIX, intent_told, session_told, unknown_there
+from paidup.channels.stripe.query import SESSION_PREFIX, intent_told, session_told, stripe_id, unknown_there
 
 
 def close_payment(payment: PaymentName, account: StripeAccount) -> Exchange:
@@ -15,12 +15,12 @@ def close_payment(payment: PaymentName, account: StripeAccount) -> Exchange:
     and queried: the query learns its PaymentIntent. A payment whose id was lost is first asked for (WAITING and its
     id), then closed in the next round.
     """
-    txn_id = payment.channel_txn_id
+    txn_id = stripe_id(payment)
     if txn_id is None:
         return open_payment(payment.reopen, account, no_to_a_question)
 
     def on_error(error: ApiError, now: datetime) -> Outcome:
-        if error.payment_intent is not None and error.payment_intent.id == txn_id:
+        if error.status == 400 and error.payment_intent is not None and error.payment_intent.id == txn_id:
             return intent_told(error.payment_intent, payment, account, now)
         return unknown_there(payment, account, now) if error.is_missing else no_to_a_deed(error, now)
 

@@ -10,7 +10,7 @@ from paidup.channels.stripe.open import answered, open_payment, ours
 from paidup.channels.stripe.says import intent_says, session_says
 from paidup.evidence import PaymentEvidence, PaymentSays, Road
 
-SESSION_PREFIX = "cs_"
+INTENT_PREFIX, SESSION_PREFIX = "pi_", "cs_"
 
 
 def query_payment(payment: PaymentName, account: StripeAccount) -> Exchange:
@@ -18,7 +18,7 @@ def query_payment(payment: PaymentName, account: StripeAccount) -> Exchange:
     under its Idempotency-Key: that tells the id of what the first one made. Should Stripe have forgotten the key (after
     a day or more) it makes a second one; harmless, for nobody can pay the first, whose secret was never handed out.
     """
-    txn_id = payment.channel_txn_id
+    txn_id = stripe_id(payment)
     if txn_id is None:
         return open_payment(payment.reopen, account, no_to_a_question)
 
@@ -32,6 +32,13 @@ def query_payment(payment: PaymentName, account: StripeAccount) -> Exchange:
     return get(path, account, PaymentIntent, lambda intent, at: intent_told(intent, payment, account, at), on_error)
 
 
+def stripe_id(payment: PaymentName) -> str | None:
+    """The id to ask by. A payment that the shop opened by itself may have it as its number."""
+    if payment.channel_txn_id is None and payment.merchant_ref.startswith((INTENT_PREFIX, SESSION_PREFIX)):
+        return payment.merchant_ref
+    return payment.channel_txn_id
+
+
 def intent_told(intent: PaymentIntent, payment: PaymentName, account: StripeAccount, now: datetime) -> Success:
     """What an answer's PaymentIntent says. Raises InvalidRequest when it is another payment's."""
     ours(payment.merchant_ref, intent.ref(PAYMENT_REF))
@@ -41,7 +48,7 @@ def intent_told(intent: PaymentIntent, payment: PaymentName, account: StripeAcco
 
 def session_told(session: Session, payment: PaymentName, account: StripeAccount, now: datetime) -> Success:
     """What an answer's session says; once it has a PaymentIntent, that is the id to ask by."""
-    ours(payment.merchant_ref, session.ref(PAYMENT_REF) or session.client_reference_id)
+    ours(payment.merchant_ref, session.ref(PAYMENT_REF))
     told = answered(account, payment.merchant_ref, session.status or "none", session.livemode, now)
     return Success(session_says(session, told), channel_txn_id=session.payment_intent or session.id)
 

@@ -10,6 +10,7 @@ from paidup.channels.stripe.api import ApiError, get, no_to_a_deed, no_to_a_ques
 from paidup.channels.stripe.keys import StripeAccount
 from paidup.channels.stripe.objects import PAYMENT_REF, REFUND_REF, Refund, RefundList
 from paidup.channels.stripe.open import ours
+from paidup.channels.stripe.query import stripe_id
 from paidup.channels.stripe.says import Told, refund_says
 from paidup.errors import InvalidRequest
 from paidup.evidence import RefundEvidence, RefundSays, Road
@@ -92,7 +93,7 @@ def _unknown_there(refund: RefundName, account: StripeAccount, now: datetime) ->
 
 def _paid_by(refund: RefundName) -> dict[str, str]:
     """What Stripe gives back from. Raises InvalidRequest while neither a PaymentIntent nor a charge is known."""
-    txn_id = refund.payment.channel_txn_id or ""
+    txn_id = stripe_id(refund.payment) or ""
     for prefix, name in (("pi_", "payment_intent"), ("ch_", "charge"), ("py_", "charge")):
         if txn_id.startswith(prefix):
             return {name: txn_id}

@@ -1,4 +1,7 @@
-"""What Stripe's objects say, as evidence. Callbacks and answers carry the same objects, so both are read here."""
+"""What Stripe's objects say, as evidence. Callbacks and answers carry the same objects, so both are read here.
+
+A payment that the shop opened by itself carries no number of ours; it goes by the PaymentIntent's id.
+"""
 
 from datetime import UTC, datetime
 
@@ -28,7 +31,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     received_at: datetime
     occurred_at: datetime | None = None
     payee: str | None = None
-    merchant_ref: str | None = None  # the number we asked about, for objects that do not carry it
+    merchant_ref: str | None = None  # the number we asked about; it wins over what the object carries
 
 
 # last_payment_error ends an attempt, never the payment; requires_capture is authorised, which is not paid.
@@ -123,7 +126,7 @@ def refund_says(refund: Refund, told: Told) -> tuple[RefundEvidence, ...]:
         key=told.key,
         received_at=told.received_at,
         occurred_at=told.occurred_at,
-        merchant_ref=refund.ref(PAYMENT_REF) or told.merchant_ref,
+        merchant_ref=told.merchant_ref or refund.ref(PAYMENT_REF) or refund.payment_intent,
         channel_txn_id=refund.payment_intent or refund.charge,
         amount=from_stripe(refund.amount, refund.currency),
         payee=told.payee,
@@ -147,7 +150,7 @@ def dispute_says(dispute: Dispute, told: Told) -> tuple[DisputeEvidence, ...]:
         key=told.key,
         received_at=told.received_at,
         occurred_at=told.occurred_at,
-        merchant_ref=dispute.ref(PAYMENT_REF),
+        merchant_ref=dispute.ref(PAYMENT_REF) or dispute.payment_intent,
         channel_txn_id=dispute.payment_intent or dispute.charge,
         amount=from_stripe(dispute.amount, dispute.currency),
         payee=told.payee,
@@ -180,7 +183,7 @@ def _payment(
         key=told.key,
         received_at=told.received_at,
         occurred_at=told.occurred_at,
-        merchant_ref=ref or told.merchant_ref,
+        merchant_ref=told.merchant_ref or ref or txn_id,
         channel_txn_id=txn_id,
         amount=amount,
         payee=told.payee,
