@@ -151,6 +151,17 @@ async def test_a_gap_that_no_endpoint_wanted_holds_nothing_up(db: Database, rece
     assert [2] == receiver.seqs()
 
 
+async def test_two_fan_outs_at_once_strand_nothing(db: Database, receiver: Receiver, courier: Courier):
+    """While one gives out event 1, which nobody wants, a second one leaves event 2 for later; then it is sent."""
+    await an_endpoint(db, receiver.url, [EventType.ORDER_REFUNDED])
+    await happened(db, an_event(), an_event(seq=2, created_at=after(1), type=EventType.ORDER_REFUNDED))
+    async with db.transaction() as tx:
+        assert 1 == await store.fan_out(tx, NOW, 1)
+        await fanned_out(db, NOW)
+    await until_idle(db, courier, after(2))
+    assert [2] == receiver.seqs()
+
+
 async def test_an_event_that_arrives_while_the_head_is_settled_is_not_stranded(db: Database, receiver: Receiver):
     """Fan-out waits for the settling transaction, and finds that its event is the head now."""
     await an_endpoint(db, receiver.url)
