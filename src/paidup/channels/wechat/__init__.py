@@ -16,8 +16,10 @@ from paidup.channels.channel import (
     ToOpen,
 )
 from paidup.channels.wechat.callback import accepted, read_callback, refused
+from paidup.channels.wechat.close import close_payment
 from paidup.channels.wechat.keys import WechatAccount, keys, parse_account
-from paidup.channels.wechat.payment import METHODS, close_payment, open_payment, query_payment
+from paidup.channels.wechat.open import METHODS, open_payment
+from paidup.channels.wechat.query import query_payment
 from paidup.channels.wechat.refund import query_refund, refund_payment
 from paidup.errors import CallbackRefused
 

@@ -12,6 +12,10 @@ from paidup.channels.wechat.keys import PUBLIC_KEY_PREFIX, WechatAccount
 from paidup.channels.wechat.sign import authorization, verify
 from paidup.errors import CallbackRefused, InvalidRequest
 
+_LIMITS = frozenset({"FREQUENCY_LIMITED", "FREQUENCY_LIMIT_EXCEED", "RATELIMIT_EXCEEDED", "RATELIMIT_EXCEED"})
+_TROUBLE = frozenset({"SYSTEM_ERROR", "SYSTEMERROR", "BANK_ERROR", "BANKERROR"})
+_OUR_FAULT = (401, 403)  # a key or a right of ours: once it is mended the same question is answered
+
 
 class ApiError(msgspec.Struct, frozen=True):
     """WeChat Pay's error object, with the HTTP status it came under."""
@@ -22,6 +26,16 @@ class ApiError(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"HTTP {self.status} {self.code}: {self.message}"[:300]
+
+    @property
+    def is_limit(self) -> bool:
+        """We ask too often; the request was not looked at."""
+        return self.status == 429 or self.code in _LIMITS
+
+    @property
+    def is_passing(self) -> bool:
+        """Trouble at WeChat Pay, or a limit; not an answer to what was asked."""
+        return self.is_limit or self.code in _TROUBLE
 
 
 ObjectT = TypeVar("ObjectT")
@@ -42,7 +56,7 @@ def get(
     """A question. An answer that cannot be trusted is no answer: it is asked again."""
     target = f"{path}?{urlencode(query)}" if query else path
     request = Request("GET", account.base_url, target, _headers("GET", target, b"", account, now), b"")
-    return Exchange(request, _reading(account, kind, on_object, on_error, Retryable))
+    return Exchange(request, reading(account, kind, on_object, on_error, Retryable))
 
 
 def post(
@@ -58,7 +72,7 @@ def post(
     data = msgspec.json.encode(body)
     headers = (*_headers("POST", path, data, account, now), ("content-type", "application/json"))
     request = Request("POST", account.base_url, path, headers, data)
-    return Exchange(request, _reading(account, kind, on_object, on_error, Unknown))
+    return Exchange(request, reading(account, kind, on_object, on_error, Unknown))
 
 
 def segment(number: str) -> str:
@@ -67,18 +81,21 @@ def segment(number: str) -> str:
 
 
 def no_to_a_question(error: ApiError, _: datetime) -> Outcome:
-    """What an error means when we only asked: it is asked again later."""
-    return Retryable(f"WeChat Pay cannot say: {error}")
+    """What an error means when we only asked: mostly that it is asked again later."""
+    if error.status >= 500 or error.status in _OUR_FAULT or error.is_passing:
+        return Retryable(f"WeChat Pay cannot say: {error}")
+    return Declined(error.code or f"HTTP_{error.status}", str(error))
 
 
 def no_to_a_deed(error: ApiError, _: datetime) -> Outcome:
-    """What an error means when something was to be moved. After a 5xx nobody knows; a rate limit did nothing."""
-    if error.status == 429:
+    """What an error means when something was to be moved. After trouble at WeChat Pay nobody knows; a rate limit, or
+    a key or right of ours that is to be mended, certainly did nothing."""
+    if error.is_limit:
         return Retryable(str(error))
+    if error.status >= 500 or error.is_passing:
+        return Unknown(str(error))
     if error.status == 401:
         return Retryable(f"mend private_key or certificate_serial: {error}")
-    if error.status >= 500:
-        return Unknown(str(error))
     return Declined(error.code or f"HTTP_{error.status}", str(error))
 
 
@@ -94,11 +111,16 @@ def _headers(
     return (*headers, ("wechatpay-serial", chosen)) if chosen else headers
 
 
-def _reading(
+def reading(
     account: WechatAccount, kind: type[ObjectT], on_object: OnObject[ObjectT], on_error: OnError, on_doubt: OnDoubt
 ) -> Callable[[Response, datetime], Outcome]:
+    """Reads an answer whose signature is good. What `on_object` raises as InvalidRequest is in doubt, too.
+
+    A 5xx is a gateway's page as often as WeChat Pay's own word; it is believed unsigned, for it proves nothing.
+    """
+
     def read(response: Response, now: datetime) -> Outcome:
-        if response.status >= 500:  # a gateway's page is not signed; it proves nothing, and need not
+        if response.status >= 500:
             return on_error(ApiError("", "the server failed", response.status), now)
         try:
             verify(response.header, response.body, account, now)
@@ -106,16 +128,16 @@ def _reading(
                 return on_object(msgspec.json.decode(response.body or b"{}", type=kind), now)
             error = msgspec.json.decode(response.body, type=ApiError)
         except CallbackRefused as refusal:
-            return _unsigned(response, refusal, on_doubt)
+            return on_doubt(f"the answer cannot be trusted (HTTP {response.status}{_hint(response)}): {refusal}")
         except (msgspec.MsgspecError, InvalidRequest, ValueError, RecursionError) as wrong:
             return on_doubt(f"HTTP {response.status} from WeChat Pay makes no sense: {str(wrong)[:200]}")
+        if not 400 <= response.status < 500:
+            return on_doubt(f"HTTP {response.status} from WeChat Pay is neither yes nor no")
         return on_error(msgspec.structs.replace(error, status=response.status), now)
 
     return read
 
 
-def _unsigned(response: Response, refusal: CallbackRefused, on_doubt: OnDoubt) -> Outcome:
-    """A rate limit or a wrong signature of ours is answered before WeChat Pay signs anything: nothing was done."""
-    if response.status in (401, 429):
-        return Retryable(f"HTTP {response.status} from WeChat Pay, unsigned: mend our key, or ask less often")
-    return on_doubt(f"the answer (HTTP {response.status}) cannot be trusted: {refusal}")
+def _hint(response: Response) -> str:
+    """WeChat Pay signs nothing for a sender whose own signature it could not verify."""
+    return "; check private_key and certificate_serial" if response.status == 401 else ""

@@ -17,7 +17,8 @@ from paidup.errors import CallbackRefused, InvalidRequest, Verdict
 from paidup.evidence import Evidence, Road
 
 ALGORITHM = "AEAD_AES_256_GCM"
-MAX_NOTICE_BYTES = 1 << 20
+MAX_NOTICE_BYTES = 256 << 10
+"""An honest notice has some two kilobytes."""
 
 _notice = msgspec.json.Decoder(Notice)
 _transaction = msgspec.json.Decoder(Transaction)
@@ -52,7 +53,7 @@ def _evidence(notice: Notice, account: WechatAccount, now: datetime) -> tuple[Ev
     resource = notice.resource
     if resource.algorithm != ALGORITHM:
         raise CallbackRefused(Verdict.UNSUPPORTED_ALGORITHM, f"algorithm {resource.algorithm[:60]!r}")
-    plain = decrypt(resource.ciphertext, resource.nonce, resource.associated_data, account.apiv3_keys)
+    plain = decrypt(resource.ciphertext, resource.nonce, resource.associated_data or "", account.apiv3_keys)
     if notice.event_type.startswith("TRANSACTION."):
         return payment_says(_transaction.decode(plain), account, road=Road.CALLBACK, key=notice.id, now=now)
     if notice.event_type.startswith("REFUND."):

@@ -7,8 +7,8 @@ from datetime import datetime
 
 import msgspec
 
-from paidup.channels.channel import Exchange, Outcome, Success
-from paidup.channels.wechat.api import get, no_to_a_question
+from paidup.channels.channel import Exchange, Outcome, Response, Retryable, Success
+from paidup.channels.wechat.api import get, no_to_a_question, reading
 from paidup.channels.wechat.keys import WechatAccount, certificate_key
 from paidup.channels.wechat.objects import Resource
 from paidup.channels.wechat.sign import decrypt
@@ -26,13 +26,22 @@ class Certificates(msgspec.Struct, frozen=True):
     data: tuple[_Sealed, ...]
 
 
-def fetch_certificates(account: WechatAccount, now: datetime) -> Exchange:
-    """Success carries the certificates in `pay_with`: PEM by serial."""
+def certificates(account: WechatAccount, now: datetime) -> Exchange:
+    """Success carries the certificates in `pay_with`: PEM by serial.
+
+    The answer may be signed with the very certificate it brings, which we do not know yet. What opens with our
+    APIv3 key came from WeChat Pay, so the certificates inside may verify the answer around them.
+    """
 
     def told(answer: Certificates, _: datetime) -> Outcome:
         return Success(pay_with=open_certificates(answer, account))
 
-    return get("/v3/certificates", {}, account, now, Certificates, told, no_to_a_question)
+    def read(response: Response, at: datetime) -> Outcome:
+        known = _knowing_also(account, response.body)
+        return reading(known, Certificates, told, no_to_a_question, Retryable)(response, at)
+
+    asked = get("/v3/certificates", {}, account, now, Certificates, told, no_to_a_question)
+    return Exchange(asked.request, read)
 
 
 def open_certificates(answer: Certificates, account: WechatAccount) -> dict[str, str]:
@@ -40,7 +49,7 @@ def open_certificates(answer: Certificates, account: WechatAccount) -> dict[str,
     found = {}
     for sealed in answer.data:
         box = sealed.encrypt_certificate
-        pem = decrypt(box.ciphertext, box.nonce, box.associated_data, account.apiv3_keys)
+        pem = decrypt(box.ciphertext, box.nonce, box.associated_data or "", account.apiv3_keys)
         try:
             serial = certificate_key(pem).serial
         except ValueError:
@@ -49,3 +58,13 @@ def open_certificates(answer: Certificates, account: WechatAccount) -> dict[str,
             raise CallbackRefused(Verdict.UNKNOWN_KEY, f"announced as {sealed.serial_no[:60]}, but it is {serial}")
         found[serial] = pem.decode("ascii", "replace")
     return found
+
+
+def _knowing_also(account: WechatAccount, body: bytes) -> WechatAccount:
+    """The account with the keys that this answer brings; as it is when nothing in it can be opened."""
+    try:
+        brought = open_certificates(msgspec.json.decode(body, type=Certificates), account)
+    except (msgspec.MsgspecError, CallbackRefused, ValueError, RecursionError):
+        return account
+    fresh = tuple(certificate_key(pem.encode("ascii", "replace")) for pem in brought.values())
+    return msgspec.structs.replace(account, verify_keys=(*account.verify_keys, *fresh))

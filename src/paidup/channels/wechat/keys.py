@@ -1,8 +1,10 @@
 """A WeChat Pay account: who is paid, our key to sign with, WeChat's keys to verify with, and the APIv3 keys."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from datetime import datetime
+from typing import TypeGuard
 
 import msgspec
 from cryptography import x509
@@ -21,11 +23,16 @@ PRODUCTION_URL = "https://api.mch.weixin.qq.com"
 PUBLIC_KEY_PREFIX = "PUB_KEY_ID_"
 APIV3_KEY_BYTES = 32
 """AES-256. A key of 16 or 24 bytes would silently mean a weaker cipher, which WeChat Pay never uses."""
+MIN_KEY_BITS = 2048
 
 _NAMES = (
     "shop", "notify_url", "base_url", "mchid", "appid", "private_key", "certificate_serial", "apiv3_keys",
     "platform_certificates", "public_keys",
 )  # fmt: skip
+
+_MCHID = re.compile(r"[0-9]{1,32}")
+_APPID = re.compile(r"[A-Za-z0-9_-]{1,32}")
+_SERIAL = re.compile(r"[0-9A-Fa-f]{1,64}")
 
 
 class VerifyKey(msgspec.Struct, frozen=True):
@@ -64,7 +71,9 @@ class WechatAccount(Account, frozen=True, kw_only=True):
 def parse_account(name: str, table: Mapping[str, object], files: Mapping[str, bytes]) -> WechatAccount:
     """Build the account from account.toml and its key files. Raises ConfigError naming what is wrong."""
     toml = AccountToml(f"wechat/{name}", table, files, _NAMES)
-    mchid, appid = toml.text("mchid"), toml.text("appid")
+    mchid = _formed(toml, "mchid", _MCHID, "must be the merchant's number (商户号), digits only")
+    appid = _formed(toml, "appid", _APPID, "must be the app's id, such as wx1234567890abcdef")
+    serial = _formed(toml, "certificate_serial", _SERIAL, "must be the merchant certificate's serial number in hex")
     verify_keys = (*_public_keys(toml, table, files), *_certificates(toml, table))
     if not verify_keys:
         raise toml.wrong("public_keys", "or platform_certificates must name a key of WeChat Pay to verify with")
@@ -74,11 +83,11 @@ def parse_account(name: str, table: Mapping[str, object], files: Mapping[str, by
         shop=toml.text("shop"),
         payee=f"{mchid}/{appid}",
         base_url=toml.url("base_url", PRODUCTION_URL),
-        notify_url=toml.url("notify_url"),
+        notify_url=_notify_url(toml),
         mchid=mchid,
         appid=appid,
         private_key=_private_key(toml),
-        certificate_serial=toml.text("certificate_serial").upper(),
+        certificate_serial=serial.upper(),
         apiv3_keys=tuple(_apiv3_key(toml, *file) for file in toml.file_list("apiv3_keys")),
         verify_keys=verify_keys,
     )
@@ -102,8 +111,8 @@ def certificate_key(pem: bytes) -> VerifyKey:
     """The key of a platform certificate, under its serial. Raises ValueError when it is no RSA certificate."""
     certificate = x509.load_pem_x509_certificate(pem)
     public = certificate.public_key()
-    if not isinstance(public, RSAPublicKey):
-        raise ValueError("not an RSA certificate")
+    if not _is_strong(public):
+        raise ValueError(f"not an RSA certificate of {MIN_KEY_BITS} bits or more")
     return VerifyKey(f"{certificate.serial_number:X}", public, certificate.not_valid_after_utc)
 
 
@@ -115,7 +124,9 @@ def _certificates(toml: AccountToml, table: Mapping[str, object]) -> tuple[Verif
         try:
             found.append(certificate_key(content))
         except ValueError:
-            raise toml.wrong("platform_certificates", f"{file!r} is no RSA certificate in PEM form") from None
+            raise toml.wrong(
+                "platform_certificates", f"{file!r} is no RSA certificate in PEM form, of 2048 bits or more"
+            ) from None
     return tuple(found)
 
 
@@ -135,9 +146,28 @@ def _public_key(toml: AccountToml, serial: str, file: str, files: Mapping[str, b
         public = load_pem_public_key(files[file])
     except ValueError:
         raise toml.wrong("public_keys", f"{file!r} is no public key in PEM form") from None
-    if not isinstance(public, RSAPublicKey):
-        raise toml.wrong("public_keys", f"{file!r} is no RSA key")
+    if not _is_strong(public):
+        raise toml.wrong("public_keys", f"{file!r} is no RSA key of {MIN_KEY_BITS} bits or more")
     return VerifyKey(serial, public)
+
+
+def _is_strong(key: object) -> TypeGuard[RSAPublicKey]:
+    return isinstance(key, RSAPublicKey) and key.key_size >= MIN_KEY_BITS
+
+
+def _formed(toml: AccountToml, name: str, form: re.Pattern[str], must: str) -> str:
+    """A text of this form; it goes into headers and URLs as it stands."""
+    value = toml.text(name)
+    if not form.fullmatch(value):
+        raise toml.wrong(name, f"{must}, not {value[:60]!r}")
+    return value
+
+
+def _notify_url(toml: AccountToml) -> str:
+    url = toml.url("notify_url")
+    if "?" in url or "#" in url:
+        raise toml.wrong("notify_url", f"must carry no query, WeChat Pay refuses it: {url!r}")
+    return url
 
 
 def _private_key(toml: AccountToml) -> RSAPrivateKey:
@@ -146,8 +176,8 @@ def _private_key(toml: AccountToml) -> RSAPrivateKey:
         key = load_pem_private_key(content, None)
     except (ValueError, TypeError):
         raise toml.wrong("private_key", f"in {file!r} is no unencrypted private key in PEM form") from None
-    if not isinstance(key, RSAPrivateKey):
-        raise toml.wrong("private_key", f"in {file!r} must be an RSA key (apiclient_key.pem)")
+    if not isinstance(key, RSAPrivateKey) or key.key_size < MIN_KEY_BITS:
+        raise toml.wrong("private_key", f"in {file!r} must be an RSA key of 2048 bits or more (apiclient_key.pem)")
     return key
 
 

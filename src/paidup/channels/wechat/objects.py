@@ -9,9 +9,11 @@ from paidup.channels.wechat.keys import WechatAccount
 from paidup.evidence import Evidence, PaymentEvidence, PaymentSays, RefundEvidence, RefundSays, Road
 from paidup.money import Money
 
-
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 """Times are stated with their offset, +08:00; one without would not name a moment."""
+
+Number = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+"""An id or a merchant's number. WeChat Pay's own are at most 64 characters long."""
 
 
 class Resource(msgspec.Struct, frozen=True):
@@ -20,14 +22,14 @@ class Resource(msgspec.Struct, frozen=True):
     algorithm: str
     ciphertext: str
     nonce: str
-    associated_data: str = ""
+    associated_data: str | None = None
 
 
 class Notice(msgspec.Struct, frozen=True):
     """The envelope of a notice. `id` is the same for every retry of one happening."""
 
-    id: str
-    event_type: str
+    id: Number
+    event_type: Number
     resource: Resource
 
 
@@ -42,23 +44,22 @@ class Amount(msgspec.Struct, frozen=True):
 class Transaction(msgspec.Struct, frozen=True):
     """A payment, in a notice or as the answer to a query."""
 
-    out_trade_no: str
+    out_trade_no: Number
     trade_state: str
     mchid: str | None = None
     appid: str | None = None
-    transaction_id: str | None = None
-    trade_state_desc: str = ""
-    success_time: Moment | None = None
+    transaction_id: Number | None = None
+    success_time: str | None = None  # missing or empty until it succeeded
     amount: Amount | None = None
 
 
 class Refund(msgspec.Struct, frozen=True):
     """A refund. A notice calls its state refund_status, the answer to a query calls it status."""
 
-    out_refund_no: str
-    refund_id: str | None = None
-    out_trade_no: str | None = None
-    transaction_id: str | None = None
+    out_refund_no: Number
+    refund_id: Number | None = None
+    out_trade_no: Number | None = None
+    transaction_id: Number | None = None
     refund_status: str | None = None
     status: str | None = None
     mchid: str | None = None
@@ -103,11 +104,11 @@ def payment_says(
             account=account.name,
             key=key,
             received_at=now,
-            occurred_at=transaction.success_time,
+            occurred_at=_moment(transaction.success_time),
             merchant_ref=transaction.out_trade_no,
             channel_txn_id=transaction.transaction_id,
             amount=Money(amount.total, amount.currency) if amount and amount.total is not None else None,
-            payee=_payee(transaction),
+            payee=_payee(transaction.mchid, transaction.appid, account),
             says=says,
             note=transaction.trade_state,
         ),
@@ -127,11 +128,11 @@ def refund_says(refund: Refund, account: WechatAccount, *, road: Road, key: str,
             account=account.name,
             key=key,
             received_at=now,
-            occurred_at=msgspec.convert(refund.success_time, Moment) if refund.success_time else None,
+            occurred_at=_moment(refund.success_time),
             merchant_ref=refund.out_trade_no,
             channel_txn_id=refund.transaction_id,
             amount=Money(amount.refund, amount.currency) if amount and amount.refund is not None else None,
-            payee=f"{refund.mchid}/{account.appid}" if refund.mchid else None,
+            payee=_payee(refund.mchid, None, account),
             says=_REFUND_SAYS[state],
             merchant_refund_ref=refund.out_refund_no,
             channel_refund_id=refund.refund_id,
@@ -140,8 +141,14 @@ def refund_says(refund: Refund, account: WechatAccount, *, road: Road, key: str,
     )
 
 
-def _payee(transaction: Transaction) -> str | None:
-    """Whom the message names as the receiver; None when it names nobody."""
-    if transaction.mchid is None and transaction.appid is None:
+def _payee(mchid: str | None, appid: str | None, account: WechatAccount) -> str | None:
+    """Whom the message names as the receiver; None when it names nobody. A half that it leaves out (notices about
+    refunds name no appid) is taken from the account, so that only what is stated can differ."""
+    if mchid is None and appid is None:
         return None
-    return f"{transaction.mchid or ''}/{transaction.appid or ''}"
+    return f"{mchid or account.mchid}/{appid or account.appid}"
+
+
+def _moment(stated: str | None) -> datetime | None:
+    """Raises ValidationError when it is no moment."""
+    return msgspec.convert(stated, Moment) if stated else None

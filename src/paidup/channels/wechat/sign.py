@@ -4,7 +4,7 @@ Source: WeChat Pay's 签名与验签规则 and the official Go SDK's validators.
 """
 
 import base64
-import binascii
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -21,42 +21,40 @@ from paidup.errors import CallbackRefused, Verdict
 TOLERANCE_S = 300
 SIGNATURE_TYPE = "WECHATPAY2-SHA256-RSA2048"
 PROBE_PREFIX = "WECHATPAY/SIGNTEST/"
-MAX_HEADER_CHARS = 1024
 
+_TIMESTAMP = re.compile(r"[0-9]{1,12}")
+# Were a nonce allowed to hold a line feed, the start of a signed body could be moved into it.
+_WORD = re.compile(r"[!-~]{1,1024}")
 _NONCE_BYTES = 12
 _TAG_BYTES = 16
 
 
-def verify(header: Callable[[str], str | None], body: bytes, account: WechatAccount, now: datetime | None) -> None:
-    """Check a notice or an answer on its raw body. now=None skips the time window.
+def verify(header: Callable[[str], str | None], body: bytes, account: WechatAccount, now: datetime) -> None:
+    """Check a notice or an answer on its raw body. Raises CallbackRefused.
 
-    Raises CallbackRefused. SIGNTEST probes go the ordinary way, which they fail, and are then named as what they are:
-    WeChat wants to see them refused.
+    SIGNTEST probes go the ordinary way, which they fail, and are then named as what they are: WeChat wants to see
+    them refused, and nobody needs to be woken.
     """
-    timestamp, nonce = _required(header, "wechatpay-timestamp"), _required(header, "wechatpay-nonce")
-    signature, serial = _required(header, "wechatpay-signature"), _required(header, "wechatpay-serial")
-    kind = header("wechatpay-signature-type")
-    if kind not in (None, SIGNATURE_TYPE):
-        raise CallbackRefused(Verdict.UNSUPPORTED_ALGORITHM, f"signature type {kind[:60] if kind else ''!r}")
-    probe = signature.startswith(PROBE_PREFIX)
-    key = account.verify_key(serial)
-    if key is None and not probe:
-        raise CallbackRefused(Verdict.UNKNOWN_KEY, f"no key {serial[:80]!r}: add it if WeChat Pay changed its key")
-    _must_be_fresh(timestamp, now)
-    signed = b"%b\n%b\n%b\n" % (timestamp.encode("latin-1"), nonce.encode("latin-1"), body)
+    timestamp = _stated(header, "wechatpay-timestamp", _TIMESTAMP)
+    nonce, signature, serial = (
+        _stated(header, f"wechatpay-{name}", _WORD) for name in ("nonce", "signature", "serial")
+    )
     try:
-        if key is None:
-            raise CallbackRefused(Verdict.UNKNOWN_KEY, "a probe under an unknown key")
-        check_signature(signature, signed, key)
+        _must_be_of_our_type(header("wechatpay-signature-type"))
+        key = _known(serial, account)
+        _must_be_fresh(int(timestamp), now)
+        check_signature(signature, b"%b\n%b\n%b\n" % (timestamp.encode(), nonce.encode(), body), key)
     except CallbackRefused as refusal:
-        raise (CallbackRefused(Verdict.PROBE, "a SIGNTEST probe") if probe else refusal) from None
+        if signature.startswith(PROBE_PREFIX):
+            raise CallbackRefused(Verdict.PROBE, f"a SIGNTEST probe, refused as it should be ({refusal})") from None
+        raise
 
 
 def check_signature(signature: str, signed: bytes, key: VerifyKey) -> None:
     """RSA PKCS#1 v1.5 with SHA-256 over `signed`. Raises CallbackRefused."""
     try:
         raw = base64.b64decode(signature, validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         raise CallbackRefused(Verdict.MALFORMED, "the signature is not base64") from None
     if not raw:
         raise CallbackRefused(Verdict.MALFORMED, "the signature is empty")
@@ -70,13 +68,13 @@ def decrypt(ciphertext: str, nonce: str, associated_data: str, secrets: tuple[Se
     """AES-256-GCM with each APIv3 key in turn: around a reset, both may be in use. Raises CallbackRefused."""
     try:
         sealed = base64.b64decode(ciphertext, validate=True)
-    except (binascii.Error, ValueError):
+        number_once, beside = nonce.encode(), associated_data.encode()
+    except ValueError:  # also text that is no UTF-8
         raise CallbackRefused(Verdict.MALFORMED, "the ciphertext is not base64") from None
-    number_once = nonce.encode()
     fits = len(number_once) == _NONCE_BYTES and len(sealed) >= _TAG_BYTES
     for secret in secrets if fits else ():
         try:
-            return AESGCM(secret.value).decrypt(number_once, sealed, associated_data.encode())
+            return AESGCM(secret.value).decrypt(number_once, sealed, beside)
         except InvalidTag:
             continue
     raise CallbackRefused(Verdict.DECRYPT_FAILED, "no APIv3 key opens it: was the key reset in the merchant console?")
@@ -111,17 +109,30 @@ def _sign(message: bytes, key: RSAPrivateKey) -> str:
     return base64.b64encode(key.sign(message, PKCS1v15(), SHA256())).decode()
 
 
-def _required(header: Callable[[str], str | None], name: str) -> str:
+def _stated(header: Callable[[str], str | None], name: str, form: re.Pattern[str]) -> str:
     value = header(name)
-    if not value or len(value) > MAX_HEADER_CHARS:
-        raise CallbackRefused(Verdict.MALFORMED, f"header {name} is missing, repeated or too long")
+    if value is None or not form.fullmatch(value):
+        raise CallbackRefused(Verdict.MALFORMED, f"header {name} is missing, repeated, too long or no such thing")
     return value
 
 
-def _must_be_fresh(timestamp: str, now: datetime | None) -> None:
+def _must_be_of_our_type(stated: str | None) -> None:
+    """The header may be absent; the type is then the only one there was when it was introduced."""
+    if stated not in (None, SIGNATURE_TYPE):
+        raise CallbackRefused(Verdict.UNSUPPORTED_ALGORITHM, f"signature type {str(stated)[:60]!r}")
+
+
+def _known(serial: str, account: WechatAccount) -> VerifyKey:
+    """The key that the message names; no other is tried. Raises CallbackRefused."""
+    key = account.verify_key(serial)
+    if key is None:
+        raise CallbackRefused(Verdict.UNKNOWN_KEY, f"no key {serial[:80]!r}: add it if WeChat Pay changed its key")
+    return key
+
+
+def _must_be_fresh(sent_s: int, now: datetime) -> None:
     """Each retry is signed anew, so an old timestamp is a replay, or a clock that is wrong."""
-    if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
-        raise CallbackRefused(Verdict.MALFORMED, "wechatpay-timestamp is not a number of seconds")
-    if now is not None and abs(now.timestamp() - int(timestamp)) >= TOLERANCE_S:
-        sent = datetime.fromtimestamp(int(timestamp), UTC)
-        raise CallbackRefused(Verdict.EXPIRED, f"signed at {sent:%Y-%m-%d %H:%M:%S} UTC; more than {TOLERANCE_S} s off")
+    off_s = abs(now.timestamp() - sent_s)
+    if off_s >= TOLERANCE_S:
+        why = f"signed {off_s:.0f} s from our {now.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC; {TOLERANCE_S} s is the limit"
+        raise CallbackRefused(Verdict.EXPIRED, why)
