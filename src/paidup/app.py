@@ -71,8 +71,10 @@ class Paidup:
         self.http = ChannelHttp()
         self._stack.push_async_callback(self.http.aclose)
         self.asker = Asker(self.http, self.accounts, now_of=self.clock.now, deadline_s=settings.call_deadline_s)
-        self.sender = Sender(allow_loopback=settings.allow_loopback_endpoints)
-        self._stack.push_async_callback(self.sender.aclose)
+        sender = Sender(allow_loopback=settings.allow_loopback_endpoints)
+        self._stack.push_async_callback(sender.aclose)
+        self.courier = delivery.Courier(sender)
+        self._stack.push_async_callback(self.courier.aclose)
         self.receiver = Receiver(
             self.db,
             self.accounts,
@@ -168,7 +170,7 @@ class Paidup:
         return 0
 
     async def _deliver(self, now: datetime) -> int:
-        return await delivery.run_once(self.db, now=now, limit=DELIVERY_BATCH, send=self.sender)
+        return await delivery.run_once(self.db, now=now, limit=DELIVERY_BATCH, courier=self.courier)
 
     async def _refresh_accounts(self, _now: datetime) -> int:
         before = self.accounts.error

@@ -52,6 +52,7 @@ class Asker:
         found = _evidence(sent)
         if payment.state is not PaymentState.CLOSING or not _may_close(found):
             return Answer(_items(payment.shop, found), (call,))
+        name = _latest_name(name, found)
         sent, close_call = await self.send(
             account, channel.close(name, account, now), payment.shop, payment.id, "close"
         )
@@ -112,6 +113,12 @@ class Asker:
 
     def _party(self, channel: str, account: str) -> tuple[Channel[Any], Account]:
         return CHANNELS[channel], self.account(channel, account)
+
+
+def _latest_name(name: PaymentName, found: Iterable[Evidence]) -> PaymentName:
+    """With the channel's own number, if the answer just told it."""
+    numbers = [e.channel_txn_id for e in found if isinstance(e, PaymentEvidence) and e.channel_txn_id]
+    return msgspec.structs.replace(name, channel_txn_id=numbers[-1]) if numbers else name
 
 
 def payment_name(payment: Payment, order: Order) -> PaymentName:

@@ -1,7 +1,7 @@
 """Money is an integer of minor units with an ISO 4217 currency. There is no float anywhere."""
 
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 import msgspec
 
@@ -10,6 +10,7 @@ from paidup.errors import InvalidRequest
 # ISO 4217: how many decimals the major unit has. Everything not named here has two.
 _ZERO = frozenset("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split())
 _THREE = frozenset("BHD IQD JOD KWD LYD OMR TND".split())
+_PLAIN = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,6})?")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 
 MAX_AMOUNT_MINOR = 10**15
@@ -50,10 +51,9 @@ def from_major(text: str, currency: str) -> Money:
 
     Raises InvalidRequest when the text is no plain decimal or has more decimals than the currency.
     """
-    try:
-        scaled = Decimal(text.strip()).scaleb(decimals(currency))
-    except InvalidOperation:
-        raise InvalidRequest(f"amount {text!r} is not a decimal number such as 12.50") from None
-    if not scaled.is_finite() or scaled != scaled.to_integral_value():
+    if not _PLAIN.fullmatch(text.strip()):
+        raise InvalidRequest(f"amount {text[:40]!r} is not a decimal number such as 12.50")
+    scaled = Decimal(text.strip()).scaleb(decimals(currency))
+    if scaled != scaled.to_integral_value():
         raise InvalidRequest(f"amount {text!r} has more decimals than {currency} allows")
     return Money(int(scaled), currency)

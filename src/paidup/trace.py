@@ -8,7 +8,7 @@ import msgspec
 
 from paidup.cases import store as cases
 from paidup.db.transaction import Tx
-from paidup.delivery import store as delivery
+from paidup.delivery import attempts
 from paidup.intake import inbox
 from paidup.journal import store as journal
 from paidup.money import Money, major
@@ -63,7 +63,7 @@ async def trace(tx: Tx, any_id: str, shop: str | None = None) -> Life | None:
     its_payments = await payments.of_orders(tx, [order.id])
     its_refunds = await refunds.of_orders(tx, [order.id])
     moments = await _moments(tx, order, its_payments, its_refunds)
-    due = await schedule.get(tx, [row.id for row in (*its_payments, *its_refunds)])
+    due = await schedule.get(tx, [p.id for p in its_payments] + [r.id for r in its_refunds])
     return Life(
         verdict=_verdict(order, its_payments, moments),
         order=order,
@@ -81,7 +81,7 @@ _RANK = {"order": 0, "payment": 1, "callback": 2, "query": 2, "decision": 3, "ev
 async def _moments(tx: Tx, order: Order, its_payments: list[Payment], its_refunds: list[Refund]) -> list[Moment]:
     decisions = await journal.of_order(tx, order.id)
     callback_ids = list({d.callback_id for d in decisions if d.callback_id})
-    subjects = [row.id for row in (*its_payments, *its_refunds)]
+    subjects = [p.id for p in its_payments] + [r.id for r in its_refunds]
     return [
         Moment(order.created_at, "order", f"placed over {_money(order.money)}", order.id, order.shop_order_no),
         *(
@@ -99,8 +99,10 @@ async def _moments(tx: Tx, order: Order, its_payments: list[Payment], its_refund
             for e in await outbox.of_order(tx, order.id)
         ),
         *(
-            Moment(a.attempted_at, "delivery", a.told, a.event_id, a.endpoint_id)
-            for a in await delivery.attempts_of(tx, order.id)
+            Moment(
+                a.attempted_at, "delivery", f"#{a.seq} try {a.number}: {a.outcome}, {a.why}", a.event_id, a.endpoint_id
+            )
+            for a in await attempts.attempts_of(tx, order.id)
         ),
         *(
             Moment(c.opened_at, "case", f"{c.kind}: {c.why}", c.subject_id, c.id)

@@ -85,6 +85,9 @@ class Request(msgspec.Struct, frozen=True):
     headers: tuple[tuple[str, str], ...]
     body: bytes
 
+    def __repr__(self) -> str:
+        return f"Request({self.method} {self.base_url}…)"  # headers and queries carry keys and signatures
+
 
 class Response(msgspec.Struct, frozen=True):
     """The channel's whole answer; header names are lower case."""

@@ -33,7 +33,7 @@ def decide(payment: Payment, evidence: PaymentEvidence) -> Decision:
     """Weigh what somebody says about this payment."""
     happening = _SAYS[evidence.says]
     if happening is not Happening.PAID:
-        return happen(payment, happening)
+        return happen(_named(payment, evidence), happening)
     differs = mismatch(payment, evidence)
     if differs:
         return happen(payment, Happening.MISMATCH, differs)
@@ -78,6 +78,14 @@ def mismatch(payment: Payment, evidence: PaymentEvidence) -> str:
     ):
         return f"known as {payment.channel_txn_id}, the channel now says {evidence.channel_txn_id}"
     return ""
+
+
+def _named(payment: Payment, evidence: PaymentEvidence) -> Payment:
+    """Until it is paid, the channel's latest number for it is the one to ask by: a Stripe Checkout page becomes a
+    PaymentIntent, and an opening whose answer was lost is learned from a query."""
+    if payment.paid_at is not None or evidence.channel_txn_id is None:
+        return payment
+    return msgspec.structs.replace(payment, channel_txn_id=evidence.channel_txn_id)
 
 
 def _with_proof(decision: Decision, evidence: PaymentEvidence) -> Decision:
