@@ -18,7 +18,8 @@ _NOT_EXIST = frozenset({"RESOURCE_NOT_EXISTS", "RESOURCE_NOT_EXIST"})
 
 
 def refund_payment(refund: RefundName, account: WechatAccount, now: datetime) -> Exchange:
-    """Sent twice under one number it pays once. With too little on the account (NOT_ENOUGH) it is Declined: a person tops it up."""
+    """Sent twice under one number it pays once. Too little on the account (NOT_ENOUGH) is Declined: a
+    person tops it up."""
     if refund.money.currency != "CNY":
         raise InvalidRequest(f"WeChat Pay gives back CNY, not {refund.money}")
     body: dict[str, object] = {
