@@ -32,6 +32,11 @@ class Shop:
         self.refused = 0
         self.repeated = 0
         self._runner: web.AppRunner | None = None
+        self._milestones: dict[float, asyncio.Event] = {}
+
+    async def reached(self, share: float) -> None:
+        """Wait until this share of the orders has been opened."""
+        await self._milestones.setdefault(share, asyncio.Event()).wait()
 
     async def listen(self, port: int) -> None:
         """Begin to take webhooks in on this port of the loopback address."""
@@ -78,6 +83,9 @@ class Shop:
         wanted = {"channel": channel, "account": "main", "method": method}
         await self._post(session, f"/v1/orders/{order['id']}/payments", wanted, f"pay-{self._plan.seed}-{n}")
         self.opened += 1
+        for share, event in self._milestones.items():
+            if self.opened >= share * self._plan.orders:
+                event.set()
 
     async def _post(self, session: aiohttp.ClientSession, path: str, body: object, key: str) -> dict[str, Any]:
         """POST until it is answered; the Idempotency-Key makes repeating it harmless."""

@@ -9,9 +9,9 @@ import msgspec
 from paidup.db.transaction import Database
 from paidup.demo.shop import Shop
 
-# The decision that made each payment paid: by which road it came, and how long after the money moved.
+# The decision that made each payment paid: by which road it came, and when.
 HEALED = """
-SELECT DISTINCT ON (d.payment_id) d.payment_id, d.road, p.paid_at, d.decided_at FROM decisions d
+SELECT DISTINCT ON (d.payment_id) d.payment_id, d.road, p.merchant_ref, d.decided_at FROM decisions d
 JOIN payments p ON p.id = d.payment_id
 WHERE d.outcome = 'applied' AND d.after LIKE '%payment paid%' AND d.before NOT LIKE '%payment paid%'
 ORDER BY d.payment_id, d.decided_at"""
@@ -50,28 +50,36 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 async def compare(db: Database, truth: Iterable[Mapping[str, Any]], shop: Shop) -> Verdict:
     """truth: the sandbox's trades, each with merchant_ref and paid_at (None while unpaid)."""
-    paid_there = {str(trade["merchant_ref"]) for trade in truth if trade["paid_at"] is not None}
+    moved_at = {
+        str(trade["merchant_ref"]): datetime.fromisoformat(trade["paid_at"])
+        for trade in truth
+        if trade["paid_at"] is not None
+    }
     async with db.session() as tx:
         paid_here = {row["merchant_ref"]: row["order_id"] for row in await tx.fetch(PAID)}
         healed = await tx.fetch(HEALED)
     by_query = [row for row in healed if row["road"] == "query"]
     return Verdict(
-        paid_at_channel=len(paid_there),
+        paid_at_channel=len(moved_at),
         paid_here=len(paid_here),
         told_to_shop=len(shop.told),
-        lost=sorted(paid_there - paid_here.keys())[:10],
+        lost=sorted(moved_at.keys() - paid_here.keys())[:10],
         untold=sorted(set(paid_here.values()) - shop.told.keys())[:10],
         doubled=shop.doubled(),
-        invented=sorted(paid_here.keys() - paid_there)[:10],
-        roads=_roads((row["road"], row["paid_at"], row["decided_at"]) for row in healed),
+        invented=sorted(paid_here.keys() - moved_at.keys())[:10],
+        roads=_roads(
+            (row["road"], (row["decided_at"] - moved_at[row["merchant_ref"]]).total_seconds())
+            for row in healed
+            if row["merchant_ref"] in moved_at
+        ),
         healed_example=by_query[len(by_query) // 2]["payment_id"] if by_query else None,
     )
 
 
-def _roads(rows: Iterable[tuple[str, datetime, datetime]]) -> list[Road]:
+def _roads(rows: Iterable[tuple[str, float]]) -> list[Road]:
     delays: dict[str, list[float]] = {}
-    for road, paid_at, decided_at in rows:
-        delays.setdefault(road, []).append((decided_at - paid_at).total_seconds())
+    for road, seconds in rows:
+        delays.setdefault(road, []).append(seconds)
     return [_road(road, sorted(seconds)) for road, seconds in sorted(delays.items())]
 
 

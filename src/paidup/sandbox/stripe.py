@@ -64,6 +64,8 @@ class Stripe:
                 return self._close(self._by_session(number), "checkout")
             case ("POST", "refunds"):
                 return self._refund(fields)
+            case ("GET", "refunds"):
+                return self._list_refunds(ask.query().get("payment_intent", "")), None
             case ("GET", "refunds", number):
                 return self._query_refund(number), None
             case _:
@@ -146,6 +148,11 @@ class Stripe:
                 400, "invalid_request_error", "charge_already_refunded", "Not so much is left to refund"
             ), None
         return _tell(200, self._refund_object(trade, refund)), refund
+
+    def _list_refunds(self, number: str) -> Tell:
+        trade = self._by_intent(number)
+        rows = [self._refund_object(trade, refund) for refund in trade.refunds.values()] if trade else []
+        return _tell(200, {"object": "list", "url": "/v1/refunds", "has_more": False, "data": rows})
 
     def _query_refund(self, number: str) -> Tell:
         for trade in self._ledger.trades():

@@ -1,0 +1,255 @@
+"""The demo from beginning to end: processes, orders, faults, a kill, a crash, and the verdict."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+import asyncpg
+from rich.console import Console
+
+from paidup.cli import trace as trace_command
+from paidup.cli import verify as verify_command
+from paidup.clock import SystemClock
+from paidup.db.embedded import Embedded, start_embedded
+from paidup.db.migrate import migrate
+from paidup.db.transaction import Database
+from paidup.delivery.endpoints import create_endpoint
+from paidup.demo.plan import Plan
+from paidup.demo.processes import Child, answering, free_port
+from paidup.demo.screen import Screen, print_verdict
+from paidup.demo.shop import Shop
+from paidup.demo.verdict import Verdict, compare
+from paidup.orders.order import LatePayment
+from paidup.shops import store as shops
+from paidup.shops.store import Scope
+from paidup.trace import trace
+from paidup.verify import verify
+
+SHOP = "demo"
+MOMENT_S = 0.5
+PATIENCE_S = 150
+"""Real seconds to wait after the last order for everything to be settled; then the verdict is spoken as it is."""
+
+PAID = "SELECT count(*) FROM payments WHERE state IN ('paid', 'disputed', 'charged_back')"
+
+
+class World:
+    """Everything that runs during a demo."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.web_port, self.sandbox_port, self.shop_port = free_port(), free_port(), free_port()
+        self.web_url = f"http://127.0.0.1:{self.web_port}"
+        self.sandbox_url = f"http://127.0.0.1:{self.sandbox_port}"
+        self.shop = Shop(plan, self.web_url)
+        self.env: dict[str, str] = {}
+        self.children: list[Child] = []
+        self.embedded: Embedded
+        self.db: Database
+
+    def child(self, name: str, *args: str, **env: str) -> Child:
+        """A `paidup …` process of this world, not started yet."""
+        child = Child(name, args, self.env | env, self.plan.folder)
+        self.children.append(child)
+        return child
+
+
+async def run(plan: Plan) -> bool:
+    """Run the demo; True when the verdict holds and `verify` finds no breach."""
+    async with _world(plan) as world:
+        holds = await _play(world)
+        if not plan.once:
+            await _stay(world)
+        return holds
+
+
+@contextlib.asynccontextmanager
+async def _world(plan: Plan) -> AsyncIterator[World]:
+    """Database, sandbox, two Paidup processes and the shop; all ended at the end."""
+    shutil.rmtree(plan.folder / "accounts", ignore_errors=True)
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    world = World(plan)
+    async with contextlib.AsyncExitStack() as stack:
+        world.embedded = await stack.enter_async_context(await start_embedded(plan.folder / "data"))
+        dsn = await _fresh_database(world.embedded.dsn)
+        clock = f"{datetime.now(UTC).isoformat(timespec='seconds')}*{plan.speed:g}"  # shared by all processes
+        world.env = {
+            "PAIDUP_DATABASE_URL": dsn,
+            "PAIDUP_DATA": str(plan.folder / "data"),
+            "PAIDUP_ACCOUNTS": str(plan.folder / "accounts"),
+            "PAIDUP_CLOCK": clock,
+            "PAIDUP_PORT": str(world.web_port),
+            "PAIDUP_ALLOW_LOOPBACK_ENDPOINTS": "true",
+            "PAIDUP_QUERY_BUDGET_PER_S": "50",
+        }
+        world.db = await Database.connect(dsn)
+        stack.push_async_callback(world.db.close)
+        await migrate(world.db)
+        stack.push_async_callback(world.shop.close)
+        await world.shop.listen(world.shop_port)
+        await _shop_in_database(world)
+        stack.push_async_callback(_end_all, world)
+        await _start_children(world)
+        yield world
+
+
+async def _fresh_database(dsn: str) -> str:
+    """An empty database for this run, on the demo's own server."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute("DROP DATABASE IF EXISTS demo WITH (FORCE)")
+        await connection.execute("CREATE DATABASE demo")
+    finally:
+        await connection.close()
+    base, mark, query = dsn.partition("?")
+    return base.rpartition("/")[0] + "/demo" + mark + query
+
+
+async def _shop_in_database(world: World) -> None:
+    now = SystemClock().now()
+    async with world.db.transaction() as tx:
+        await shops.put_shop(tx, SHOP, LatePayment.REOPEN, now)
+        world.shop.api_key = await shops.create_key(tx, SHOP, list(Scope), now)
+        endpoint = await create_endpoint(
+            tx, SHOP, f"http://127.0.0.1:{world.shop_port}/paidup", ["order.paid"], now, allow_loopback=True
+        )
+    world.shop.secret = endpoint.secret or ""
+
+
+async def _start_children(world: World) -> None:
+    plan = world.plan
+    faults = ("lose", "repeat", "delay", "reorder", "corrupt", "forge", "slow", "fail")
+    sandbox = world.child(
+        "sandbox",
+        "sandbox",
+        f"--port={world.sandbox_port}",
+        f"--paidup-url={world.web_url}",
+        f"--seed={plan.seed}",
+        f"--accounts-dir={plan.folder / 'accounts'}",
+        *(f"--{name}={getattr(plan, name)}" for name in faults),
+    )
+    await sandbox.start()
+    await answering(world.sandbox_port, sandbox)
+    web = world.child("web", "serve", "--roles=web", PAIDUP_ROLES="web")
+    worker = world.child("worker", "serve", "--roles=intake,repair,delivery", PAIDUP_PORT=str(free_port()))
+    await web.start()
+    await worker.start()
+    await answering(world.web_port, web)
+
+
+async def _end_all(world: World) -> None:
+    await asyncio.gather(*(child.end() for child in reversed(world.children)))
+
+
+async def _play(world: World) -> bool:
+    plan = world.plan
+    async with aiohttp.ClientSession() as session:
+        with Screen() as screen:
+            orders = asyncio.create_task(world.shop.place_orders())
+            trouble = asyncio.create_task(_trouble(world, screen)) if plan.kill else None
+            summary = await _watch(world, session, screen, orders)
+            await orders
+            if trouble:
+                await trouble
+        truth = await _ledger(session, world.sandbox_url)
+    verdict = await compare(world.db, truth, world.shop)
+    checks = await verify(world.db)
+    console = Console(highlight=False)
+    print_verdict(console, verdict, speed=plan.speed, summary=summary)
+    console.print()
+    verify_command.show(checks)
+    await _show_one(world, verdict, console)
+    return verdict.holds and all(check.holds for check in checks)
+
+
+async def _watch(
+    world: World, session: aiohttp.ClientSession, screen: Screen, orders: "asyncio.Task[None]"
+) -> dict[str, Any]:
+    """Draw until everything is settled, or patience is over."""
+    summary: dict[str, Any] = {}
+    waited_s = 0.0
+    while waited_s < PATIENCE_S:
+        await asyncio.sleep(MOMENT_S)
+        async with session.get(f"{world.sandbox_url}/sandbox/summary") as answer:
+            summary = await answer.json()
+        paid = await _paid(world.db)
+        screen.show(world.plan.orders, world.shop.counts(), summary, paid)
+        if orders.done():
+            waited_s += MOMENT_S
+            if orders.exception() or _is_quiet(world, summary, paid):
+                break
+    return summary
+
+
+def _is_quiet(world: World, summary: dict[str, Any], paid: int) -> bool:
+    """Every buyer who will pay has paid, every callback has ended, and everybody agrees."""
+    at_channel = sum(channel["paid"] for channel in summary["channels"].values())
+    still = summary["buyers_waiting"] + summary["callbacks_under_way"]
+    return bool(still == 0 and at_channel == paid == len(world.shop.told))
+
+
+async def _paid(db: Database) -> int:
+    try:
+        async with db.session() as tx:
+            return int(await tx.fetchval(PAID))
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return 0  # the database is being restarted; the next look will tell
+
+
+async def _trouble(world: World, screen: Screen) -> None:
+    """In the middle: SIGKILL for the worker, a crash for the database."""
+    worker = next(child for child in world.children if child.name == "worker")
+    await world.shop.reached(0.4)
+    screen.happened(f"worker {worker.pid} gets SIGKILL")
+    await worker.kill()
+    await asyncio.sleep(1.5)
+    await worker.start()
+    screen.happened(f"a new worker, {worker.pid}, takes over")
+    await world.shop.reached(0.7)
+    screen.happened("the database crashes (immediate shutdown, as after a power cut)")
+    await world.embedded.restart("immediate")
+    screen.happened("the database has recovered")
+
+
+async def _ledger(session: aiohttp.ClientSession, sandbox_url: str) -> list[dict[str, Any]]:
+    trades: list[dict[str, Any]] = []
+    while True:
+        async with session.get(f"{sandbox_url}/sandbox/ledger", params={"offset": len(trades)}) as answer:
+            page = await answer.json()
+        if not page:
+            return trades
+        trades += page
+
+
+async def _show_one(world: World, verdict: Verdict, console: Console) -> None:
+    """The life of one payment whose callback was lost."""
+    if verdict.healed_example is None:
+        return
+    async with world.db.session() as tx:
+        life = await trace(tx, verdict.healed_example)
+    if life:
+        console.print(f"\none healed order, as `paidup trace {verdict.healed_example}` shows it:")
+        trace_command.show(life)
+
+
+async def _stay(world: World) -> None:
+    """Keep everything running until Ctrl-C."""
+    console = Console(stderr=True, highlight=False)
+    console.print(
+        f"\nEverything stays up until Ctrl-C. The API is at {world.web_url}/docs (key {world.shop.api_key}), "
+        f"the sandbox at {world.sandbox_url}/sandbox/summary.\nTo look around from another shell:"
+    )
+    console.print(
+        f"  export PAIDUP_DATABASE_URL='{world.env['PAIDUP_DATABASE_URL']}' PAIDUP_CLOCK={world.env['PAIDUP_CLOCK']}"
+    )
+    stopped = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stopped.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    await stopped.wait()
+    console.print(f"ending process {os.getpid()} and its children …")
