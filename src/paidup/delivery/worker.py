@@ -45,7 +45,8 @@ class Courier:
     """What one process has under way, and what it has seen of each endpoint's health. One round at a time uses it.
 
     send: how to send. patience_s: how long a round waits for answers; slower ones are settled by a later round, so
-    that one slow endpoint does not hold up the others. spread: stretches waits (ids.spread).
+    that one slow endpoint does not hold up the others. spread: stretches waits (ids.spread). lease: a clock that runs
+    faster than the network needs a longer one.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Courier:
         per_endpoint: int = PER_ENDPOINT,
         patience_s: float = 0.5,
         spread: Callable[[], float] = ids.spread,
+        lease: timedelta = LEASE,
     ) -> None:
         self._send = send
         self._fresh = Breaker(rules=rules)
@@ -64,6 +66,7 @@ class Courier:
         self._patience_s = patience_s
         self._spread = spread
         self.per_endpoint = per_endpoint
+        self.lease = lease
 
     def breaker(self, endpoint_id: str) -> Breaker:
         """An endpoint's breaker as this process sees it, for health pages."""
@@ -144,7 +147,7 @@ async def _claim(db: Database, now: datetime, limit: int, courier: Courier) -> l
     async with db.transaction() as tx:
         await store.skip_disabled(tx, limit)
         return await store.claim(
-            tx, now, now + LEASE, limit, per_endpoint=courier.per_endpoint, less=courier.less_room(now)
+            tx, now, now + courier.lease, limit, per_endpoint=courier.per_endpoint, less=courier.less_room(now)
         )
 
 
