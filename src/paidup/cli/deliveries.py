@@ -1,0 +1,110 @@
+"""`paidup deliveries …`: what the shop was told, dead letters, and where the shop listens."""
+
+from datetime import timedelta
+
+import click
+import msgspec
+
+from paidup.cli.output import emit, json_option, limit_option, run, say
+from paidup.clock import parse_clock
+from paidup.db.transaction import Database
+from paidup.delivery import endpoints, store
+from paidup.settings import Settings
+
+
+@click.group()
+def command() -> None:
+    """What the shop was told; dead letters; endpoints."""
+
+
+@command.command()
+@json_option
+def summary(as_json: bool) -> None:
+    """How many deliveries stand where."""
+
+    async def work(db: Database, _settings: Settings) -> dict[str, int]:
+        async with db.session() as tx:
+            return await store.summary(tx)
+
+    emit([{"state": state, "deliveries": count} for state, count in run(work).items()], as_json=as_json)
+
+
+@command.command()
+@click.argument("shop")
+@click.argument("url")
+@click.option("--types", default="*", show_default=True, help="event types, with commas; * for all")
+def endpoint(shop: str, url: str, types: str) -> None:
+    """Tell the shop at this URL; prints the signing secret, which cannot be shown again."""
+
+    async def work(db: Database, settings: Settings) -> endpoints.Endpoint:
+        async with db.transaction() as tx:
+            return await endpoints.create_endpoint(
+                tx,
+                shop,
+                url,
+                types.split(","),
+                parse_clock(settings.clock).now(),
+                allow_loopback=settings.allow_loopback_endpoints,
+            )
+
+    made = run(work)
+    say(f"{made.id}: {made.url} hears {', '.join(made.types)}; its secret:")
+    click.echo(made.secret)
+
+
+@command.command("endpoints")
+@click.option("--shop")
+@json_option
+def endpoints_(shop: str | None, as_json: bool) -> None:
+    """Where shops listen, and who was disabled why."""
+
+    async def work(db: Database, _settings: Settings) -> list[endpoints.Endpoint]:
+        async with db.session() as tx:
+            return await endpoints.list_endpoints(tx, shop)
+
+    rows = [msgspec.structs.asdict(endpoint) | {"secret": None} for endpoint in run(work)]
+    emit(rows, as_json=as_json, empty="no endpoints yet: paidup deliveries endpoint SHOP URL")
+
+
+@command.command()
+@click.argument("endpoint_id")
+@limit_option
+@json_option
+def dead(endpoint_id: str, limit: int, as_json: bool) -> None:
+    """Dead letters of an endpoint: given up after all tries."""
+
+    async def work(db: Database, _settings: Settings) -> list[store.Delivery]:
+        async with db.session() as tx:
+            return await store.list_given_up(tx, endpoint_id, after_id=0, limit=limit)
+
+    emit([msgspec.structs.asdict(row) for row in run(work)], as_json=as_json, empty="no dead letters")
+
+
+@command.command()
+@click.argument("delivery_ids", nargs=-1, type=int)
+@click.option("--endpoint", help="all dead letters of this endpoint")
+def redrive(delivery_ids: tuple[int, ...], endpoint: str | None) -> None:
+    """Send dead letters again, singly or all of one endpoint, in order per order."""
+
+    async def work(db: Database, settings: Settings) -> int:
+        now = parse_clock(settings.clock).now()
+        async with db.transaction() as tx:
+            if endpoint:
+                return await store.redrive_endpoint(tx, endpoint, now)
+            return await store.redrive(tx, delivery_ids, now)
+
+    say(f"{run(work)} deliveries are sent again")
+
+
+@command.command()
+@click.option("--minutes", default=60, show_default=True, type=click.IntRange(1, 100_000))
+@json_option
+def audit(minutes: int, as_json: bool) -> None:
+    """Acknowledged but not applied: the shop answered 2xx, and never said that it acted on it."""
+
+    async def work(db: Database, settings: Settings) -> list[store.Delivery]:
+        before = parse_clock(settings.clock).now() - timedelta(minutes=minutes)
+        async with db.session() as tx:
+            return await store.audit(tx, before)
+
+    emit([msgspec.structs.asdict(row) for row in run(work)], as_json=as_json, empty="everything told was applied")
