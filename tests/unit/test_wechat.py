@@ -223,7 +223,7 @@ def test_a_notice_is_fresh_for_less_than_300_seconds(off_s: int, expected: Verdi
         ("wechatpay-serial", None, Verdict.MALFORMED),
         ("wechatpay-serial", "ABCDEF", Verdict.UNKNOWN_KEY),
         ("wechatpay-serial", "0", Verdict.UNKNOWN_KEY),
-        ("wechatpay-serial", PUBLIC_KEY_ID.lower(), Verdict.UNKNOWN_KEY),
+        ("wechatpay-serial", f"{PUBLIC_KEY_ID}1", Verdict.UNKNOWN_KEY),
         ("wechatpay-serial", CERTIFICATE_SERIAL, Verdict.INVALID_SIGNATURE),
         ("wechatpay-signature-type", "WECHATPAY2-SHA256-RSA2048", Verdict.VALID),
         ("wechatpay-signature-type", "WECHATPAY2-SM2-WITH-SM3", Verdict.UNSUPPORTED_ALGORITHM),
@@ -501,10 +501,8 @@ def test_a_query_asks_by_our_number_and_brings_the_channels() -> None:
 def test_a_number_with_odd_characters_stays_one_segment() -> None:
     """A payment that the shop opened itself may carry a number with characters that mean something in a URL."""
     name = msgspec.structs.replace(name_of(), merchant_ref="a/b?c|*")
-    assert (
-        "/v3/pay/transactions/out-trade-no/a%2Fb%3Fc%7C%2A"
-        == WECHAT.query(name, account(), NOW).request.target.split("?")[0]
-    )
+    path, _, _ = WECHAT.query(name, account(), NOW).request.target.partition("?")
+    assert "/v3/pay/transactions/out-trade-no/a%2Fb%3Fc%7C%2A" == path
 
 
 def test_an_unpaid_trade_is_waiting() -> None:
@@ -676,7 +674,6 @@ def curve_pem() -> bytes:
         ({"appid": 'wx"1'}, {}, "appid must be the app's id"),
         ({"certificate_serial": "no hex"}, {}, "certificate_serial must be"),
         ({"notify_url": "https://pay.example/callbacks?x=1"}, {}, "notify_url must carry no query"),
-        ({"merchant_id": "1"}, {}, "did you mean 'mchid'|known are|did you mean"),
     ],
 )
 def test_an_account_that_cannot_work_is_told_at_once(table, beside, match: str) -> None:
