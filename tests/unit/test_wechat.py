@@ -264,6 +264,7 @@ def unreadable() -> Mapping[str, tuple[Verdict, bytes]]:
         "no UTF-8": (bad, b'{"id":"\xff"}'),
         "no envelope": (bad, b"[]"),
         "deep": (bad, b'{"id":' + b"[" * 100_000),
+        "a flood": (bad, BODY + b" " * (256 << 10)),
         "no id": (bad, json.dumps({**json.loads(BODY), "id": ""}).encode()),
         "a long id": (bad, json.dumps({**json.loads(BODY), "id": "9" * 200}).encode()),
         "another algorithm": (Verdict.UNSUPPORTED_ALGORITHM, event(TRANSACTION, algorithm="AEAD_SM4_GCM")),
@@ -599,11 +600,11 @@ def test_an_answer_about_another_refund_leaves_it_open() -> None:
 NEW_SERIAL = "5E11A1"
 
 
-def brought(pem: bytes, serial: str = NEW_SERIAL, *, with_key: bytes = APIV3_KEY, signer: str = "next") -> Response:
+def brought(pem: bytes, *, with_key: bytes = APIV3_KEY, signer: str = "next", signed_as: str = NEW_SERIAL) -> Response:
     """The answer of GET /v3/certificates with one certificate, signed by the very key it brings."""
     box = {**sealed(pem, with_key=with_key, beside="certificate")}
-    body = json.dumps({"data": [{"serial_no": serial, "encrypt_certificate": box}]}).encode()
-    return Response(200, signed_headers(body, signer=signer, serial=NEW_SERIAL), body)
+    body = json.dumps({"data": [{"serial_no": NEW_SERIAL, "encrypt_certificate": box}]}).encode()
+    return Response(200, signed_headers(body, signer=signer, serial=signed_as), body)
 
 
 def test_new_certificates_are_taken_from_an_answer_that_they_sign() -> None:
@@ -617,10 +618,10 @@ def test_new_certificates_are_taken_from_an_answer_that_they_sign() -> None:
 @pytest.mark.parametrize(
     "response",
     [
-        brought(certificate("next", "ABC")),
+        brought(certificate("next", "ABC"), signer="wechat", signed_as=PUBLIC_KEY_ID),
         brought(certificate("next", NEW_SERIAL), with_key=b"x" * 32),
         brought(certificate("next", NEW_SERIAL), signer="stranger"),
-        brought(b"no certificate"),
+        brought(b"no certificate", signer="wechat", signed_as=PUBLIC_KEY_ID),
         answer({"data": [{}]}),
         error(500, "SYSTEM_ERROR"),
     ],
@@ -644,6 +645,11 @@ def test_the_keys_are_shown_by_serial_with_their_expiry() -> None:
         ("decrypt callbacks", "APIv3 key 2", None),
     ]
     assert expected == [(shown.use, shown.name, shown.expires_at) for shown in WECHAT.keys(account())]
+
+
+def test_apiv3_keys_do_not_print() -> None:
+    """A traceback or a log line that shows an account's fields shows no secret."""
+    assert "(Secret(***), Secret(***))" == repr(account().apiv3_keys)
 
 
 def weak_pem() -> bytes:
