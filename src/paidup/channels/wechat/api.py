@@ -82,17 +82,17 @@ def segment(number: str) -> str:
 
 def no_to_a_question(error: ApiError, _: datetime) -> Outcome:
     """What an error means when we only asked: mostly that it is asked again later."""
-    if error.status >= 500 or error.status in _OUR_FAULT or error.is_passing:
+    if error.status in _OUR_FAULT or error.is_passing:
         return Retryable(f"WeChat Pay cannot say: {error}")
     return Declined(error.code or f"HTTP_{error.status}", str(error))
 
 
 def no_to_a_deed(error: ApiError, _: datetime) -> Outcome:
-    """What an error means when something was to be moved. After trouble at WeChat Pay nobody knows; a rate limit, or
-    a key or right of ours that is to be mended, certainly did nothing."""
+    """What an error means when something was to be moved. After trouble at WeChat Pay nobody knows; a rate limit, or a
+    key of ours that is to be mended, certainly did nothing."""
     if error.is_limit:
         return Retryable(str(error))
-    if error.status >= 500 or error.is_passing:
+    if error.is_passing:
         return Unknown(str(error))
     if error.status == 401:
         return Retryable(f"mend private_key or certificate_serial: {error}")
@@ -106,7 +106,7 @@ def _headers(
         ("authorization", authorization(method, target, body, account, now)),
         ("accept", "application/json"),
     )
-    # Chooses the key that signs the answer, while an account changes from certificates to the public key.
+    # Chooses the key that signs the answer while an account moves from certificates to a public key: the first one.
     chosen = next((key.serial for key in account.verify_keys if key.serial.startswith(PUBLIC_KEY_PREFIX)), None)
     return (*headers, ("wechatpay-serial", chosen)) if chosen else headers
 
@@ -116,12 +116,12 @@ def reading(
 ) -> Callable[[Response, datetime], Outcome]:
     """Reads an answer whose signature is good. What `on_object` raises as InvalidRequest is in doubt, too.
 
-    A 5xx is a gateway's page as often as WeChat Pay's own word; it is believed unsigned, for it proves nothing.
+    A 5xx is a gateway's page as often as WeChat Pay's own word; signed or not, it proves nothing.
     """
 
     def read(response: Response, now: datetime) -> Outcome:
         if response.status >= 500:
-            return on_error(ApiError("", "the server failed", response.status), now)
+            return on_doubt(f"HTTP {response.status}: trouble at WeChat Pay")
         try:
             verify(response.header, response.body, account, now)
             if response.status in (200, 204):

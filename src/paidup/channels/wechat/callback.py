@@ -1,8 +1,16 @@
 """WeChat Pay's notices: verified on the raw body, decrypted, then read by their event type.
 
-Decided once: the ±300 s window is enforced (the official Go SDK does, the Java SDK does not); Wechatpay-Signature-Type
-may be absent; merchant and app ids of the decrypted message are compared by the door, which opens a case, and do not
-make the notice invalid.
+Decided once, where implementations differ:
+
+| question                       | we decide                                                                         |
+| ------------------------------ | --------------------------------------------------------------------------------- |
+| how old may a notice be?       | less than 300 s, both ways, like the official Go SDK (its Java SDK does not look) |
+| no Wechatpay-Signature-Type    | it is the usual type; any other is refused before its signature is looked at      |
+| a serial that we do not know   | refused; no other key is tried, and nothing is fetched                            |
+| a SIGNTEST probe               | goes the ordinary way, is refused with 401 and counted by its own name            |
+| a kind that we do not follow   | decrypted all the same, so that a lost APIv3 key shows; then it says nothing      |
+| another merchant or app inside | evidence: the door compares and opens a case; the notice itself is good           |
+| a state that is not documented | refused and kept; it is replayed once the parser is mended                        |
 """
 
 from datetime import datetime
