@@ -79,7 +79,8 @@ def _raw_signature(vector: Vector) -> None:
 
 def _aead(vector: Vector) -> None:
     box = vector["resource"]
-    decrypt(box["ciphertext"], box["nonce"], box["associated_data"], account(vector).apiv3_keys)
+    plain = decrypt(box["ciphertext"], box["nonce"], box["associated_data"], account(vector).apiv3_keys)
+    assert body_of({"body_b64": vector["plaintext_b64"]}) == plain
 
 
 def _certificates(vector: Vector) -> None:
