@@ -15,7 +15,9 @@ Rule = Callable[[Sources], list[str]]
 LAYERS: tuple[tuple[str, ...], ...] = (
     # Who stands higher may import who stands lower; neighbours on one line do not import each other.
     ("__main__",),
-    ("cli", "demo", "testing"),
+    ("cli", "testing"),
+    ("demo",),
+    ("report",),
     ("app",),
     ("housekeeping",),
     ("web", "console"),

@@ -26,7 +26,6 @@ from paidup.supervisor import Job, Supervisor
 from paidup.web.callbacks import PREFIX, Callbacks, Receive, Scope, Send
 
 INTAKE_BATCH = 500
-REPAIR_BATCH = 100
 DELIVERY_BATCH = 200
 
 
@@ -73,7 +72,7 @@ class Paidup:
         self.asker = Asker(self.http, self.accounts, now_of=self.clock.now, deadline_s=settings.call_deadline_s)
         sender = Sender(allow_loopback=settings.allow_loopback_endpoints)
         self._stack.push_async_callback(sender.aclose)
-        self.courier = delivery.Courier(sender)
+        self.courier = delivery.Courier(sender, lease=delivery.LEASE * self.clock.rate)
         self._stack.push_async_callback(self.courier.aclose)
         self.receiver = Receiver(
             self.db,
@@ -152,10 +151,11 @@ class Paidup:
         return await repair.run_once(
             self.db,
             now=now,
-            limit=REPAIR_BATCH,
+            limit=repair.BATCH,
             asker=self.asker,
             handlers=self.handlers,
             budget_per_s=self.settings.query_budget_per_s,
+            lease=timedelta(seconds=repair.lease_s(self.settings.call_deadline_s) * self.clock.rate),
         )
 
     async def _expire(self, now: datetime) -> int:

@@ -41,7 +41,7 @@ class Asker:
     ) -> None:
         self._http = http
         self._accounts = accounts
-        self._now_of = now_of
+        self.now_of = now_of
         self._deadline_s = deadline_s
 
     async def about_payment(self, payment: Payment, order: Order, now: datetime) -> Answer:
@@ -88,8 +88,8 @@ class Asker:
         self, account: Account, exchange: Exchange, shop: str, subject_id: str, purpose: str
     ) -> tuple[Sent, Call]:
         """Send one exchange; returns what is certain afterwards, and its line for the journal."""
-        called_at = self._now_of()
-        sent = await self._http.send(account, exchange, now_of=self._now_of, deadline_s=self._deadline_s)
+        called_at = self.now_of()
+        sent = await self._http.send(account, exchange, now_of=self.now_of, deadline_s=self._deadline_s)
         outcome = sent.outcome
         call = Call(
             id=ids.new_id(ids.CALL, called_at),

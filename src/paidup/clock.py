@@ -11,6 +11,11 @@ from paidup.errors import ConfigError
 class Clock(Protocol):
     """What the edges (supervisor, server, sandbox) hold; everything below gets `now` as an argument."""
 
+    @property
+    def rate(self) -> float:
+        """How many of its seconds pass in a real one. Networks keep to real time, so leases are stretched by it."""
+        ...
+
     def now(self) -> datetime:
         """The current time, always aware, in UTC."""
         ...
@@ -22,6 +27,10 @@ class Clock(Protocol):
 
 class SystemClock:
     """The machine's own clock."""
+
+    @property
+    def rate(self) -> float:
+        return 1.0
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -39,6 +48,10 @@ class FastClock:
     def __init__(self, start: datetime, rate: float) -> None:
         self._start = start
         self._rate = rate
+
+    @property
+    def rate(self) -> float:
+        return self._rate
 
     def now(self) -> datetime:
         return self._start + (datetime.now(UTC) - self._start) * self._rate

@@ -4,8 +4,13 @@ from datetime import datetime, timedelta
 
 from paidup.db.partitions import drop_old, ensure_partitions
 from paidup.db.transaction import Database
+from paidup.delivery import store as delivery
 from paidup.intake import quarantine
 from paidup.web import idempotency
+
+DELIVERIES_KEPT_DAYS = 90
+"""As long as the events they told of."""
+FORGET_AT_ONCE = 10_000
 
 
 async def run_once(db: Database, *, now: datetime) -> None:
@@ -16,3 +21,4 @@ async def run_once(db: Database, *, now: datetime) -> None:
     async with db.transaction() as tx:
         await quarantine.prune(tx, now - timedelta(days=quarantine.KEEP_DAYS))
         await idempotency.prune(tx, now)
+        await delivery.forget(tx, now - timedelta(days=DELIVERIES_KEPT_DAYS), FORGET_AT_ONCE)

@@ -11,21 +11,24 @@ from paidup.demo.run import run
 from paidup.settings import load
 
 _SHARE = click.FloatRange(0, 1)
+_DEFAULT = Plan(folder=Path())
 
 
 @click.command()
-@click.option("--orders", default=Plan.orders, show_default=True, type=click.IntRange(3, 100_000))
-@click.option("--orders-per-s", default=Plan.orders_per_s, show_default=True, type=click.FloatRange(1, 5000))
-@click.option("--seed", default=Plan.seed, show_default=True, help="the same seed befalls the same payments")
-@click.option("--speed", default=Plan.speed, show_default=True, type=click.FloatRange(1, 100), help="of the clocks")
-@click.option("--lose", default=Plan.lose, show_default=True, type=_SHARE, help="callbacks that never arrive")
-@click.option("--repeat", default=Plan.repeat, show_default=True, type=_SHARE, help="callbacks sent twice")
-@click.option("--delay", default=Plan.delay, show_default=True, type=_SHARE, help="callbacks that come a minute late")
-@click.option("--reorder", default=Plan.reorder, show_default=True, type=_SHARE)
-@click.option("--forge", default=Plan.forge, show_default=True, type=_SHARE)
-@click.option("--corrupt", default=Plan.corrupt, show_default=True, type=_SHARE)
-@click.option("--slow", default=Plan.slow, show_default=True, type=_SHARE, help="questions answered after seconds")
-@click.option("--fail", default=Plan.fail, show_default=True, type=_SHARE, help="questions answered with 5xx")
+@click.option("--orders", default=_DEFAULT.orders, show_default=True, type=click.IntRange(3, 100_000))
+@click.option("--orders-per-s", default=_DEFAULT.orders_per_s, show_default=True, type=click.FloatRange(1, 5000))
+@click.option("--seed", default=_DEFAULT.seed, show_default=True, help="the same seed befalls the same payments")
+@click.option("--speed", default=_DEFAULT.speed, show_default=True, type=click.FloatRange(1, 100), help="of the clocks")
+@click.option("--lose", default=_DEFAULT.lose, show_default=True, type=_SHARE, help="callbacks that never arrive")
+@click.option("--repeat", default=_DEFAULT.repeat, show_default=True, type=_SHARE, help="callbacks sent twice")
+@click.option(
+    "--delay", default=_DEFAULT.delay, show_default=True, type=_SHARE, help="callbacks that come a minute late"
+)
+@click.option("--reorder", default=_DEFAULT.reorder, show_default=True, type=_SHARE)
+@click.option("--forge", default=_DEFAULT.forge, show_default=True, type=_SHARE)
+@click.option("--corrupt", default=_DEFAULT.corrupt, show_default=True, type=_SHARE)
+@click.option("--slow", default=_DEFAULT.slow, show_default=True, type=_SHARE, help="questions answered after seconds")
+@click.option("--fail", default=_DEFAULT.fail, show_default=True, type=_SHARE, help="questions answered with 5xx")
 @click.option("--kill/--no-kill", default=True, show_default=True, help="SIGKILL a worker, crash the database")
 @click.option("--once", is_flag=True, help="end by itself; exit code 0 only if everything holds")
 def command(**options: float | bool) -> None:

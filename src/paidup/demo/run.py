@@ -2,19 +2,17 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import shutil
 import signal
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
 import asyncpg
 from rich.console import Console
 
-from paidup.cli import trace as trace_command
-from paidup.cli import verify as verify_command
 from paidup.clock import SystemClock
 from paidup.db.embedded import Embedded, start_embedded
 from paidup.db.migrate import migrate
@@ -26,6 +24,7 @@ from paidup.demo.screen import Screen, print_verdict
 from paidup.demo.shop import Shop
 from paidup.demo.verdict import Verdict, compare
 from paidup.orders.order import LatePayment
+from paidup.report import print_checks, print_life
 from paidup.shops import store as shops
 from paidup.shops.store import Scope
 from paidup.trace import trace
@@ -36,7 +35,9 @@ MOMENT_S = 0.5
 PATIENCE_S = 150
 """Real seconds to wait after the last order for everything to be settled; then the verdict is spoken as it is."""
 
-PAID = "SELECT count(*) FROM payments WHERE state IN ('paid', 'disputed', 'charged_back')"
+PAID = """
+SELECT (SELECT count(*) FROM payments WHERE state IN ('paid', 'disputed', 'charged_back')) AS payments,
+  (SELECT count(*) FROM orders WHERE state = 'paid') AS orders"""
 
 
 class World:
@@ -62,6 +63,7 @@ class World:
 
 async def run(plan: Plan) -> bool:
     """Run the demo; True when the verdict holds and `verify` finds no breach."""
+    logging.getLogger("asyncpg").setLevel(logging.CRITICAL)  # it would report the crash that we cause
     async with _world(plan) as world:
         holds = await _play(world)
         if not plan.once:
@@ -78,7 +80,7 @@ async def _world(plan: Plan) -> AsyncIterator[World]:
     async with contextlib.AsyncExitStack() as stack:
         world.embedded = await stack.enter_async_context(await start_embedded(plan.folder / "data"))
         dsn = await _fresh_database(world.embedded.dsn)
-        clock = f"{datetime.now(UTC).isoformat(timespec='seconds')}*{plan.speed:g}"  # shared by all processes
+        clock = f"{SystemClock().now().isoformat(timespec='seconds')}*{plan.speed:g}"  # shared by all processes
         world.env = {
             "PAIDUP_DATABASE_URL": dsn,
             "PAIDUP_DATA": str(plan.folder / "data"),
@@ -87,6 +89,7 @@ async def _world(plan: Plan) -> AsyncIterator[World]:
             "PAIDUP_PORT": str(world.web_port),
             "PAIDUP_ALLOW_LOOPBACK_ENDPOINTS": "true",
             "PAIDUP_QUERY_BUDGET_PER_S": "50",
+            "PAIDUP_CALL_DEADLINE_S": "1.5",  # real seconds; the clocks run faster
         }
         world.db = await Database.connect(dsn)
         stack.push_async_callback(world.db.close)
@@ -160,10 +163,10 @@ async def _play(world: World) -> bool:
         truth = await _ledger(session, world.sandbox_url)
     verdict = await compare(world.db, truth, world.shop)
     checks = await verify(world.db)
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     print_verdict(console, verdict, speed=plan.speed, summary=summary)
     console.print()
-    verify_command.show(checks)
+    print_checks(checks)
     await _show_one(world, verdict, console)
     return verdict.holds and all(check.holds for check in checks)
 
@@ -179,7 +182,7 @@ async def _watch(
         async with session.get(f"{world.sandbox_url}/sandbox/summary") as answer:
             summary = await answer.json()
         paid = await _paid(world.db)
-        screen.show(world.plan.orders, world.shop.counts(), summary, paid)
+        screen.show(world.plan.orders, world.shop.counts(), summary, paid[0])
         if orders.done():
             waited_s += MOMENT_S
             if orders.exception() or _is_quiet(world, summary, paid):
@@ -187,19 +190,22 @@ async def _watch(
     return summary
 
 
-def _is_quiet(world: World, summary: dict[str, Any], paid: int) -> bool:
+def _is_quiet(world: World, summary: dict[str, Any], paid: tuple[int, int]) -> bool:
     """Every buyer who will pay has paid, every callback has ended, and everybody agrees."""
     at_channel = sum(channel["paid"] for channel in summary["channels"].values())
     still = summary["buyers_waiting"] + summary["callbacks_under_way"]
-    return bool(still == 0 and at_channel == paid == len(world.shop.told))
+    payments, orders = paid
+    return bool(still == 0 and at_channel == payments and orders == len(world.shop.told))
 
 
-async def _paid(db: Database) -> int:
+async def _paid(db: Database) -> tuple[int, int]:
+    """Paid payments and paid orders."""
     try:
         async with db.session() as tx:
-            return int(await tx.fetchval(PAID))
+            row = await tx.fetchrow(PAID)
+            return (row["payments"], row["orders"]) if row else (0, 0)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-        return 0  # the database is being restarted; the next look will tell
+        return (0, 0)  # the database is being restarted; the next look will tell
 
 
 async def _trouble(world: World, screen: Screen) -> None:
@@ -235,7 +241,7 @@ async def _show_one(world: World, verdict: Verdict, console: Console) -> None:
         life = await trace(tx, verdict.healed_example)
     if life:
         console.print(f"\none healed order, as `paidup trace {verdict.healed_example}` shows it:")
-        trace_command.show(life)
+        print_life(life)
 
 
 async def _stay(world: World) -> None:

@@ -18,7 +18,7 @@ class Screen:
     """A live table on a terminal; plain lines elsewhere."""
 
     def __init__(self) -> None:
-        self.console = Console(stderr=True, highlight=False)
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._live = Live(console=self.console, auto_refresh=False, transient=False)
         self._events: list[str] = []
         self._last = ""
@@ -78,8 +78,8 @@ def print_verdict(console: Console, verdict: Verdict, *, speed: float, summary: 
         + ", ".join(f"{name} {callbacks.get(name, 0)}" for name in _FAULTS)
     )
     console.print(
-        f"paid        at the channel {verdict.paid_at_channel} = here {verdict.paid_here} "
-        f"= told to the shop {verdict.told_to_shop}"
+        f"payments    paid at the channel {verdict.paid_at_channel}, paid here {verdict.paid_here}; "
+        f"orders paid {verdict.orders_paid}, told to the shop {verdict.told_to_shop}"
     )
     console.print(
         f"lost        {len(verdict.lost)}    not told {len(verdict.untold)}    doubled {verdict.doubled}    "

@@ -16,7 +16,9 @@ JOIN payments p ON p.id = d.payment_id
 WHERE d.outcome = 'applied' AND d.after LIKE '%payment paid%' AND d.before NOT LIKE '%payment paid%'
 ORDER BY d.payment_id, d.decided_at"""
 
-PAID = "SELECT id, order_id, merchant_ref FROM payments WHERE state IN ('paid', 'disputed', 'charged_back')"
+PAID = "SELECT merchant_ref FROM payments WHERE state IN ('paid', 'disputed', 'charged_back')"
+
+ORDERS = "SELECT id FROM orders WHERE state = 'paid'"
 
 
 class Road(msgspec.Struct, frozen=True):
@@ -34,6 +36,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     paid_at_channel: int
     paid_here: int
+    orders_paid: int
     told_to_shop: int
     lost: list[str]
     untold: list[str]
@@ -56,17 +59,19 @@ async def compare(db: Database, truth: Iterable[Mapping[str, Any]], shop: Shop) 
         if trade["paid_at"] is not None
     }
     async with db.session() as tx:
-        paid_here = {row["merchant_ref"]: row["order_id"] for row in await tx.fetch(PAID)}
+        paid_here = {row["merchant_ref"] for row in await tx.fetch(PAID)}
+        orders = {row["id"] for row in await tx.fetch(ORDERS)}
         healed = await tx.fetch(HEALED)
     by_query = [row for row in healed if row["road"] == "query"]
     return Verdict(
         paid_at_channel=len(moved_at),
         paid_here=len(paid_here),
+        orders_paid=len(orders),
         told_to_shop=len(shop.told),
-        lost=sorted(moved_at.keys() - paid_here.keys())[:10],
-        untold=sorted(set(paid_here.values()) - shop.told.keys())[:10],
+        lost=sorted(moved_at.keys() - paid_here)[:10],
+        untold=sorted(orders - shop.told.keys())[:10],
         doubled=shop.doubled(),
-        invented=sorted(paid_here.keys() - moved_at.keys())[:10],
+        invented=sorted(paid_here - moved_at.keys())[:10],
         roads=_roads(
             (row["road"], (row["decided_at"] - moved_at[row["merchant_ref"]]).total_seconds())
             for row in healed

@@ -32,13 +32,21 @@ from paidup.repair.due import next_query_s, next_refund_ask_s, should_close
 from paidup.schedule import store as schedule
 from paidup.settle.book import CloseOrder, ClosePayment, NeedPerson
 
-LEASE = timedelta(seconds=120)
-"""Longer than two calls with their deadlines; after it, another worker asks again."""
+BATCH = 32
+_AT_ONCE = 16
+
+
+def lease_s(deadline_s: float) -> float:
+    """How long a worker may hold what it asks about, in real seconds: two calls each, in two waves, and a breath.
+
+    After that another worker asks again. Too short a lease asks twice, which harms nobody; too long a one keeps a paid
+    customer waiting after a crash.
+    """
+    return 2 * (BATCH / _AT_ONCE) * deadline_s + 5
+
 
 ASK_AT_MOST_EVERY = timedelta(seconds=3)
 """A buyer's waiting page asks about one payment at most this often; Alipay wants 3 s between calls on one trade."""
-
-_AT_ONCE = 16
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -58,22 +66,36 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 async def run_once(
-    db: Database, *, now: datetime, limit: int, asker: Asker, handlers: Handlers, budget_per_s: float
+    db: Database,
+    *,
+    now: datetime,
+    limit: int,
+    asker: Asker,
+    handlers: Handlers,
+    budget_per_s: float,
+    lease: timedelta,
 ) -> int:
     """Ask about up to `limit` payments and refunds that are due; returns how many were asked about."""
     async with db.transaction() as tx:
-        dues = await schedule.claim(tx, now, now + LEASE, limit)
+        dues = await schedule.claim(tx, now, now + lease, limit)
         dues = await _within_budget(tx, dues, budget_per_s, now)
         subjects = await _load(tx, dues)
     return await _ask_and_settle(db, subjects, asker, handlers, now)
 
 
 async def ask_now(
-    db: Database, payment_id: str, *, now: datetime, asker: Asker, handlers: Handlers, budget_per_s: float
+    db: Database,
+    payment_id: str,
+    *,
+    now: datetime,
+    asker: Asker,
+    handlers: Handlers,
+    budget_per_s: float,
+    lease: timedelta = timedelta(seconds=30),
 ) -> bool:
     """Query-on-read: somebody is looking at this payment, so ask at once, within the budget; False if not asked."""
     async with db.transaction() as tx:
-        due = await schedule.claim_one(tx, payment_id, now, now + LEASE, now - ASK_AT_MOST_EVERY)
+        due = await schedule.claim_one(tx, payment_id, now, now + lease, now - ASK_AT_MOST_EVERY)
         dues = await _within_budget(tx, [due] if due else [], budget_per_s, now)
         subjects = await _load(tx, dues)
     return await _ask_and_settle(db, subjects, asker, handlers, now) > 0
@@ -142,14 +164,15 @@ async def _ask_and_settle(
             return Asked(subject, await _ask(asker, subject, now))
 
     asked = await asyncio.gather(*map(ask, subjects))
+    answered_at = max(now, asker.now_of())  # what follows from an answer comes after it, in every timeline
 
     async def settle(some: Sequence[Asked]) -> None:
         async with db.transaction() as tx:
-            await _settle(tx, some, handlers, now)
+            await _settle(tx, some, handlers, answered_at)
 
     for one, error in await in_halves(asked, settle):
         async with db.transaction() as tx:
-            await _put_aside(tx, one, error, handlers, now)
+            await _put_aside(tx, one, error, handlers, answered_at)
     return len(asked)
 
 

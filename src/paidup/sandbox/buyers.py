@@ -9,12 +9,13 @@ from paidup.sandbox.ledger import Trade
 
 
 class Buyers(msgspec.Struct, frozen=True, kw_only=True):
-    """pay: the share who pay at all. median_s and sigma: log-normal seconds from opening to paying."""
+    """pay: the share who pay at all. median_s and sigma: log-normal seconds from
+    opening to paying, the slowest cut at at_most_s."""
 
     pay: float = 0.97
     median_s: float = 25.0
     sigma: float = 1.0
-    at_most_s: float = 1800.0
+    at_most_s: float = 300.0
 
 
 def pays_after_s(buyers: Buyers, dice: Dice, trade: Trade) -> float | None:

@@ -1,0 +1,34 @@
+"""How the life of a payment, and the checks of `verify`, are printed for people."""
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from paidup.trace import Life
+from paidup.verify import Check
+
+_COLOURS = {"callback": "cyan", "decision": "green", "query": "yellow", "event": "blue", "case": "red"}
+
+
+def print_life(life: Life) -> None:
+    """Print a life for people."""
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(Text(life.verdict, style="bold"))
+    console.print(f"order {life.order.id} ({life.order.shop_order_no}) of {life.order.shop}, {life.order.money}")
+    for moment in life.moments:
+        line = Text(f"{moment.at:%H:%M:%S.%f}"[:12] + "  ")
+        line.append(f"{moment.kind:<13}", style=_COLOURS.get(moment.kind, ""))
+        line.append(moment.what)
+        console.print(line)
+    if life.next_at:
+        console.print(f"next question to the channel: {life.next_at:%Y-%m-%d %H:%M:%S} UTC")
+
+
+def print_checks(checks: list[Check]) -> None:
+    """Print the checks for people."""
+    for check in checks:
+        mark = click.style("holds ", fg="green") if check.holds else click.style("BROKEN", fg="red", bold=True)
+        sums = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in check.sums.items())
+        click.echo(f"{mark}  {check.name}: {check.claim}\n        {sums}")
+        for breach in check.breaches:
+            click.echo(f"        broken by {breach}: paidup trace {breach}")
