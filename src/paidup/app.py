@@ -1,7 +1,7 @@
 """The only place where parts are put together: one Paidup, embedded in an application or run by `paidup serve`."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from typing import Self
 
@@ -10,9 +10,8 @@ from paidup.ask import Asker
 from paidup.channels.accounts import AccountsFolder
 from paidup.channels.http import ChannelHttp
 from paidup.clock import Clock, parse_clock
-from paidup.db.embedded import start_embedded
 from paidup.db.migrate import migrate
-from paidup.db.transaction import Database
+from paidup.db.open import open_database
 from paidup.delivery import worker as delivery
 from paidup.delivery.send import Sender
 from paidup.errors import ConfigError
@@ -183,18 +182,6 @@ class Paidup:
     async def _housekeeping(self, now: datetime) -> int:
         await housekeeping.run_once(self.db, now=now)
         return 0
-
-
-@asynccontextmanager
-async def open_database(settings: Settings) -> AsyncIterator[Database]:
-    """The database of the settings, embedded when none is named. The commands of the CLI use it, too."""
-    async with AsyncExitStack() as stack:
-        dsn = settings.database_url
-        if not dsn:
-            dsn = (await stack.enter_async_context(await start_embedded(settings.data))).dsn
-        db = await Database.connect(dsn)
-        stack.push_async_callback(db.close)
-        yield db
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -4,10 +4,10 @@ import asyncio
 
 import click
 
-from paidup.app import open_database
 from paidup.cli.output import emit, json_option, run, say
 from paidup.clock import parse_clock
 from paidup.db.migrate import migrate as run_migrations
+from paidup.db.open import open_database
 from paidup.db.transaction import Database
 from paidup.orders.order import LatePayment
 from paidup.settings import Settings, load

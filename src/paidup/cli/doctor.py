@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from paidup.app import open_database
 from paidup.channels.accounts import AccountsFolder
 from paidup.cli.output import emit_json, json_option
 from paidup.clock import SystemClock
 from paidup.db.doctor import Finding, Severity, examine
+from paidup.db.open import open_database
 from paidup.errors import ConfigError
 from paidup.settings import load
 

@@ -12,8 +12,8 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from paidup.app import open_database
 from paidup.db.migrate import pending
+from paidup.db.open import open_database
 from paidup.db.transaction import Database
 from paidup.errors import ConfigError
 from paidup.settings import Settings, load

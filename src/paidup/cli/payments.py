@@ -3,7 +3,6 @@
 import click
 import msgspec
 
-from paidup.app import Paidup
 from paidup.cli.output import emit, emit_json, json_option, limit_option, run, say
 from paidup.db.transaction import Database
 from paidup.errors import NotFound
@@ -49,6 +48,8 @@ def show(payment_id: str) -> None:
 @click.argument("payment_id")
 def ask(payment_id: str) -> None:
     """Ask the channel about a payment now, and apply what it answers."""
+
+    from paidup.app import Paidup
 
     async def work(db: Database, settings: Settings) -> Payment:
         await _get(db, payment_id)
