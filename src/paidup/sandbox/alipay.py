@@ -1,198 +1,352 @@
-"""Alipay's v2 gateway (RSA2) as the merchant sees it: signed JSON answers, notices as signed forms."""
+"""Alipay's v2 gateway (RSA2) as the merchant sees it: signed JSON answers, notices as signed forms.
 
-import base64
+Source: Alipay's open platform documents and the official easysdk's Signer.
+"""
+
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from urllib.parse import parse_qsl, urlencode
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.hashes import SHA256
 
-from paidup.clock import Clock
+from paidup.errors import InvalidRequest
 from paidup.money import Money, from_major, major
 from paidup.sandbox.faults import Dice
-from paidup.sandbox.keys import AlipayKeys, sign
-from paidup.sandbox.ledger import Ledger, Refund, Trade
-from paidup.sandbox.wire import Ask, Notice, Tell
+from paidup.sandbox.keys import AlipayKeys, is_signed, sign
+from paidup.sandbox.ledger import Ledger, Refund, RefundState, Trade, TradeState
+from paidup.sandbox.wire import Ask, News, Notice, Tell
 
 NAME = "alipay"
 RETRIES_S = (240, 600, 600, 3600, 7200, 21600, 54000)
-"""Eight sendings in 25 hours."""
-ACK_WITHIN_S = 15.0
+"""Eight sendings within 24 hours and 24 minutes."""
+CURRENCY = "CNY"
 
 _BEIJING = timezone(timedelta(hours=8))
-_STATES = {"waiting": "WAIT_BUYER_PAY", "paid": "TRADE_SUCCESS", "closed": "TRADE_CLOSED"}
-_OPENING = {"alipay.trade.precreate", "alipay.trade.page.pay"}
+_STATES = {
+    TradeState.WAITING: "WAIT_BUYER_PAY",
+    TradeState.PAID: "TRADE_SUCCESS",
+    TradeState.CLOSED: "TRADE_CLOSED",
+}
+_OPENING = ("alipay.trade.precreate", "alipay.trade.page.pay")
+_NOTICE_HEADERS = {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}
+
+
+class _Wanted(msgspec.Struct):
+    """What biz_content may say. Amounts come as text in yuan, from some merchants as numbers."""
+
+    out_trade_no: str = ""
+    trade_no: str = ""
+    total_amount: str | int | float = ""
+    subject: str = ""
+    time_expire: str = ""
+    timeout_express: str = ""
+    refund_amount: str | int | float = ""
+    out_request_no: str = ""
 
 
 class Alipay:
-    """Answers requests and writes notices."""
+    """One app of one seller at Alipay. webhook_url is where notices go that no request named an address for."""
 
-    def __init__(self, keys: AlipayKeys, ledger: Ledger, clock: Clock, dice: Dice) -> None:
+    channel = NAME
+    retries_s = RETRIES_S
+    ack_within_s = 15.0
+
+    def __init__(self, account: str, keys: AlipayKeys, ledger: Ledger, dice: Dice, *, webhook_url: str) -> None:
+        self.account = account
+        self.identity = keys.app_id
         self._keys = keys
         self._ledger = ledger
-        self._clock = clock
         self._dice = dice
+        self._webhook_url = webhook_url
+        self._app = keys.app.public_key()
 
-    def respond(self, ask: Ask) -> tuple[Tell, Trade | Refund | None]:
-        """Answer one request; the second value is what it changed and callbacks tell of."""
-        fields = dict(parse_qsl(ask.body.decode(), keep_blank_values=True)) | ask.query()
+    def subject(self, ask: Ask) -> str:
+        """The method, and the numbers that biz_content names."""
+        fields = fields_of(ask)
+        try:
+            wanted = msgspec.json.decode(fields.get("biz_content", "{}"), type=_Wanted)
+        except (msgspec.MsgspecError, ValueError):
+            return fields.get("method", "")
+        return f"{fields.get('method', '')} {wanted.out_trade_no or wanted.trade_no} {wanted.out_request_no}"
+
+    def respond(self, ask: Ask, now: datetime) -> tuple[Tell, Trade | Refund | None]:
+        """Answer one request; the second value is what it changed."""
+        fields = fields_of(ask)
         method = fields.get("method", "")
         if not self._is_genuine(fields):
-            return self._tell(
-                method, {"code": "40002", "msg": "Invalid Arguments", "sub_code": "isv.invalid-signature"}
-            ), None
-        wanted = msgspec.json.decode(fields.get("biz_content", "{}"))
+            refusal = {"code": "40002", "msg": "Invalid Arguments", "sub_code": "isv.invalid-signature"}
+            return _unsigned(method, refusal | {"sub_msg": "验签出错: check app_id and the app's private key"}), None
+        try:
+            told, changed = self._act(method, fields, now)
+        except (msgspec.MsgspecError, InvalidRequest, ValueError) as wrong:
+            told, changed = _no("ACQ.INVALID_PARAMETER", f"参数无效: {wrong}"), None
+        if method == "alipay.trade.page.pay" and told["code"] == "10000":
+            return _page(told["out_trade_no"]), changed
+        return self._tell(method, told), changed
+
+    def limited(self) -> Tell:
+        """HTTP 200 and code 40005, unsigned."""
+        told = {"code": "40005", "msg": "Call Limited", "sub_code": "isv.app-call-limited", "sub_msg": "调用频次超限"}
+        return _unsigned("", told)
+
+    def news(self, what: Trade | Refund, now: datetime) -> tuple[News, ...]:
+        """Payments are told of when they succeed, and refunds as soon as the money moved; nothing else."""
+        if isinstance(what, Trade):
+            if what.state is not TradeState.PAID:
+                return ()
+            told, about = self._notice_fields(what, now) | {"trade_status": "TRADE_SUCCESS"}, what.number
+        elif what.state is RefundState.SUCCEEDED:
+            told, about = self._notice_fields(what.trade, now) | _given_back(what), what.number
+        else:
+            return ()
+        trade = what if isinstance(what, Trade) else what.trade
+        key = self._dice.letters(34, "notice", about)
+        return (
+            News(
+                channel=NAME,
+                account=self.account,
+                about=trade.merchant_ref,
+                key=key,
+                kind=told["trade_status"],
+                url=trade.notify_url or self._webhook_url,
+                at=now,
+                content=msgspec.json.encode(told | {"notify_id": key}),
+            ),
+        )
+
+    def notice(self, news: News, now: datetime) -> Notice:  # noqa: ARG002 - nothing in Alipay's signature is fresh
+        """A form, signed over its decoded fields but for sign and sign_type."""
+        fields = msgspec.json.decode(news.content, type=dict[str, str])
+        key = self._keys.stranger if news.forged else self._keys.platform
+        fields |= {"sign": sign(key, _signed_text(fields)), "sign_type": "RSA2"}
+        return Notice(_NOTICE_HEADERS, urlencode(fields).encode())
+
+    def is_acknowledged(self, status: int, body: bytes) -> bool:
+        """Exactly the seven bytes `success`."""
+        return status == 200 and body == b"success"
+
+    def acknowledged(self, news: News) -> None:
+        """Nothing depends on it."""
+
+    # Requests --------------------------------------------------------------------------------------------------------
+
+    def _act(
+        self, method: str, fields: Mapping[str, str], now: datetime
+    ) -> tuple[dict[str, str], Trade | Refund | None]:
+        wanted = msgspec.json.decode(fields.get("biz_content", "{}"), type=_Wanted)
         if method in _OPENING:
-            return self._open(method, fields, wanted)
-        trade = self._ledger.find(NAME, wanted.get("out_trade_no"), wanted.get("trade_no"))
-        if trade is None or not self._is_made(trade):
-            return self._tell(method, _no("ACQ.TRADE_NOT_EXIST", "交易不存在")), None
+            return self._open(method, fields, wanted, now)
+        trade = self._ledger.named(NAME, self.account, wanted.out_trade_no, now)
+        trade = trade or self._ledger.numbered(NAME, self.account, wanted.trade_no, now)
+        if trade is not None and method == "alipay.trade.cancel":
+            return self._cancel(trade, now)
+        if trade is None or not _is_made(trade, now):
+            return _no("ACQ.TRADE_NOT_EXIST", "交易不存在"), None
         match method:
             case "alipay.trade.query":
-                return self._tell(method, _ok(self._trade(trade))), None
-            case "alipay.trade.close" | "alipay.trade.cancel":
-                return self._close(method, trade), None
+                return _ok(_trade(trade) | {"buyer_logon_id": "san***@sandbox.example"}), None
+            case "alipay.trade.close":
+                return self._close(trade, now)
             case "alipay.trade.refund":
-                return self._refund(method, trade, wanted)
+                return self._refund(trade, wanted, now)
             case "alipay.trade.fastpay.refund.query":
-                return self._query_refund(method, trade, wanted), None
+                return _query_refund(trade, wanted), None
             case _:
-                return self._tell(method, _no("isv.invalid-method", "unknown method")), None
+                return _no("isv.invalid-method", "不存在的方法名"), None
 
-    def notice(self, trade: Trade, refund: Refund | None = None, *, key: str) -> Notice:
-        """The callback about a payment or a refund, as a signed form; `key` is its notify_id."""
-        fields = {
-            "notify_id": key,
-            "notify_type": "trade_status_sync",
-            "notify_time": _beijing(self._clock.now()),
+    def _open(
+        self, method: str, fields: Mapping[str, str], wanted: _Wanted, now: datetime
+    ) -> tuple[dict[str, str], Trade | None]:
+        if not 1 <= len(wanted.out_trade_no) <= 64 or not wanted.subject:
+            raise InvalidRequest("out_trade_no (at most 64 characters) and subject are needed")
+        money = from_major(str(wanted.total_amount), CURRENCY)
+        trade, opened = self._ledger.named(NAME, self.account, wanted.out_trade_no, now), None
+        if trade is None:
+            trade = opened = self._ledger.enter(self._new_trade(method, fields, wanted, money, now))
+        if trade.state is TradeState.PAID:
+            return _no("ACQ.TRADE_HAS_SUCCESS", "交易已被支付"), None
+        if trade.state is TradeState.CLOSED:
+            return _no("ACQ.TRADE_HAS_CLOSE", "交易已经关闭"), None
+        if trade.amount_minor != money.amount_minor:
+            return _no("ACQ.CONTEXT_INCONSISTENT", "交易信息被篡改: same number, other amount"), None
+        if method == "alipay.trade.page.pay":
+            trade.seen_at = trade.seen_at or now  # the buyer's browser stands before it
+        return _ok(
+            {"out_trade_no": trade.merchant_ref, "qr_code": f"https://qr.alipay.com/bax{trade.number[-12:]}"}
+        ), opened
+
+    def _new_trade(self, method: str, fields: Mapping[str, str], wanted: _Wanted, money: Money, now: datetime) -> Trade:
+        digits = self._dice.digits(14, "trade", self.account, wanted.out_trade_no)
+        return Trade(
+            channel=NAME,
+            account=self.account,
+            merchant_ref=wanted.out_trade_no,
+            number=f"{now.astimezone(_BEIJING):%Y%m%d}220014{digits}",
+            amount_minor=money.amount_minor,
+            currency=CURRENCY,
+            method=method.removeprefix("alipay.trade."),
+            opened_at=now,
+            expires_at=_expiry(wanted, now),
+            notify_url=fields.get("notify_url", ""),
+            extra={"subject": wanted.subject},
+        )
+
+    def _close(self, trade: Trade, now: datetime) -> tuple[dict[str, str], Trade | None]:
+        """Knows only trades that were scanned; never moves money."""
+        if trade.state is not TradeState.WAITING:
+            return _no("ACQ.TRADE_STATUS_ERROR", "交易状态不合法"), None
+        self._ledger.close(trade, now)
+        return _ok({"out_trade_no": trade.merchant_ref, "trade_no": trade.number}), trade
+
+    def _cancel(self, trade: Trade, now: datetime) -> tuple[dict[str, str], Trade | Refund | None]:
+        """Kills the code, scanned or not; what was paid already goes back at once."""
+        told = {"out_trade_no": trade.merchant_ref, "retry_flag": "N"}
+        if not _is_made(trade, now):
+            self._ledger.close(trade, now)
+            return _ok(told), trade
+        told |= {"trade_no": trade.number}
+        if self._ledger.close(trade, now):
+            return _ok(told | {"action": "close"}), trade
+        left = trade.amount_minor - trade.refunded_minor()
+        if left == 0:
+            return _ok(told | {"action": "refund"}), None
+        return _ok(told | {"action": "refund"}), self._give_back(trade, trade.merchant_ref, left, now)
+
+    def _refund(self, trade: Trade, wanted: _Wanted, now: datetime) -> tuple[dict[str, str], Refund | None]:
+        ref = wanted.out_request_no or trade.merchant_ref
+        amount_minor = from_major(str(wanted.refund_amount), CURRENCY).amount_minor
+        known = trade.refund_named(ref)
+        if known and known.amount_minor != amount_minor:
+            return _no("ACQ.REASON_TRADE_REFUND_FEE_ERR", "退款金额无效: same out_request_no, other amount"), None
+        if trade.state is not TradeState.PAID:
+            return _no("ACQ.TRADE_STATUS_ERROR", "交易状态不合法"), None
+        refund = None if known else self._give_back(trade, ref, amount_minor, now)
+        if not known and not refund:
+            return _no("ACQ.REFUND_AMT_NOT_EQUAL_TOTAL", "退款金额超限"), None
+        told = {
+            "out_trade_no": trade.merchant_ref,
+            "trade_no": trade.number,
+            "fund_change": "Y" if refund else "N",
+            "refund_fee": _yuan(trade.refunded_minor()),
+        }
+        return _ok(told), refund
+
+    def _give_back(self, trade: Trade, ref: str, amount_minor: int, now: datetime) -> Refund | None:
+        number = f"{trade.number}/{ref}"
+        refund = Refund(trade, ref, number, amount_minor, RefundState.SUCCEEDED, made_at=now, settled_at=now)
+        return refund if self._ledger.refund(trade, refund) else None
+
+    # Notices and signatures ------------------------------------------------------------------------------------------
+
+    def _notice_fields(self, trade: Trade, now: datetime) -> dict[str, str]:
+        amount = _yuan(trade.amount_minor)
+        return {
+            "gmt_create": _beijing(trade.seen_at or trade.opened_at),
             "charset": "utf-8",
+            "notify_type": "trade_status_sync",
+            "notify_time": _beijing(now),
             "version": "1.0",
             "app_id": self._keys.app_id,
             "auth_app_id": self._keys.app_id,
             "seller_id": self._keys.seller_id,
-            "subject": trade.extra.get("subject", ""),
             "buyer_id": "2088000000000000",
-            **self._trade(trade, notice=True),
+            "subject": trade.extra.get("subject", ""),
+            "fund_bill_list": f'[{{"amount":"{amount}","fundChannel":"ALIPAYACCOUNT"}}]',
+            "invoice_amount": amount,
+            "receipt_amount": amount,
+            "buyer_pay_amount": amount,
+            "point_amount": "0.00",
+            "gmt_payment": _beijing(trade.paid_at or now),
+            **{name: value for name, value in _trade(trade).items() if name != "send_pay_date"},
         }
-        if refund:
-            refunded = Money(trade.refunded_minor(), trade.currency)
-            fields |= {
-                "refund_fee": major(refunded),
-                "gmt_refund": _beijing(refund.settled_at or refund.made_at) + ".000",
-                "out_biz_no": refund.merchant_ref,
-            }
-            if refunded.amount_minor == trade.amount_minor:
-                fields |= {"trade_status": "TRADE_CLOSED", "gmt_close": _beijing(refund.made_at)}
-        signed = "&".join(f"{name}={value}" for name, value in sorted(fields.items()))
-        fields |= {"sign": sign(self._keys.platform, signed.encode()), "sign_type": "RSA2"}
-        headers = {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}
-        return Notice(headers, urlencode(fields).encode())
 
-    @staticmethod
-    def is_acknowledged(status: int, body: bytes) -> bool:
-        """Exactly the seven bytes `success`."""
-        return status == 200 and body == b"success"
+    def _is_genuine(self, fields: Mapping[str, str]) -> bool:
+        unsigned = {name: value for name, value in fields.items() if name != "sign" and value}
+        known = fields.get("app_id") == self._keys.app_id and fields.get("sign_type") == "RSA2"
+        return known and is_signed(self._app, _signed_text(unsigned), fields.get("sign", ""))
 
-    def _open(self, method: str, fields: dict[str, str], wanted: dict[str, str]) -> tuple[Tell, Trade | None]:
-        ref = wanted["out_trade_no"]
-        now = self._clock.now()
-        money = from_major(wanted["total_amount"], "CNY")
-        known = self._ledger.find(NAME, ref)
-        trade = self._ledger.open(
-            Trade(
-                channel=NAME,
-                account=self._keys.app_id,
-                merchant_ref=ref,
-                number=f"2026112322001{self._ledger.next_number():015}",
-                amount_minor=money.amount_minor,
-                currency="CNY",
-                method=method.removeprefix("alipay.trade."),
-                opened_at=now,
-                expires_at=_expiry(wanted, now),
-                extra={"notify_url": fields.get("notify_url", ""), "subject": wanted.get("subject", "")},
-            )
-        )
-        if method == "alipay.trade.page.pay":
-            return Tell(200, {"content-type": "text/html; charset=utf-8"}, b"<h1>Sandbox cashier</h1>"), trade
-        told = _ok({"out_trade_no": ref, "qr_code": f"https://qr.alipay.com/bax{trade.number[-12:]}"})
-        return self._tell(method, told), None if known else trade
+    def _tell(self, method: str, told: Mapping[str, str]) -> Tell:
+        """The signature covers the bytes of the answer's own member as they stand."""
+        inner = msgspec.json.encode(told)
+        return _answer(method, inner, sign(self._keys.platform, inner))
 
-    def _close(self, method: str, trade: Trade) -> Tell:
-        if not self._ledger.close(trade):
-            return self._tell(method, _no("ACQ.TRADE_STATUS_ERROR", "交易状态不合法"))
-        told = {"out_trade_no": trade.merchant_ref, "trade_no": trade.number}
-        return self._tell(
-            method, _ok(told | ({"retry_flag": "N", "action": "close"} if method.endswith("cancel") else {}))
-        )
 
-    def _refund(self, method: str, trade: Trade, wanted: dict[str, str]) -> tuple[Tell, Refund | None]:
-        ref = wanted.get("out_request_no") or trade.merchant_ref
-        known = ref in trade.refunds
-        amount = from_major(str(wanted["refund_amount"]), trade.currency)
-        refund = self._ledger.refund(trade, ref, amount.amount_minor, ref)
-        if refund is None:
-            return self._tell(method, _no("ACQ.REFUND_AMT_NOT_EQUAL_TOTAL", "退款金额超限")), None
-        told = {
-            "out_trade_no": trade.merchant_ref,
-            "trade_no": trade.number,
-            "fund_change": "N" if known else "Y",
-            "refund_fee": major(Money(trade.refunded_minor(), trade.currency)),
-        }
-        return self._tell(method, _ok(told)), None if known else refund
+def fields_of(ask: Ask) -> dict[str, str]:
+    """The parameters of a call: system ones mostly in the query, biz_content mostly in the body."""
+    form = ask.body.decode("utf-8", "replace") if ask.method == "POST" else ""
+    return dict(parse_qsl(form, keep_blank_values=True)) | ask.query()
 
-    def _query_refund(self, method: str, trade: Trade, wanted: dict[str, str]) -> Tell:
-        refund = trade.refunds.get(wanted.get("out_request_no", ""))
-        if refund is None:
-            return self._tell(method, _ok({}))
-        told = {
+
+def _signed_text(fields: Mapping[str, str]) -> bytes:
+    return "&".join(f"{name}={value}" for name, value in sorted(fields.items())).encode()
+
+
+def _unsigned(method: str, told: Mapping[str, str]) -> Tell:
+    """Who is not known, or asks too often, gets no signature."""
+    return _answer(method, msgspec.json.encode(told), None)
+
+
+def _answer(method: str, inner: bytes, signature: str | None) -> Tell:
+    name = f"{method.replace('.', '_')}_response" if method.replace(".", "").isalnum() else "error_response"
+    sealed = b"" if signature is None else f',"sign":"{signature}"'.encode()
+    return Tell(200, {"content-type": "text/html;charset=utf-8"}, b'{"%b":%b%b}' % (name.encode(), inner, sealed))
+
+
+def _page(merchant_ref: str) -> Tell:
+    page = f"<!doctype html><title>Sandbox cashier</title><p>Pay {merchant_ref} by POST /sandbox/pay.</p>"
+    return Tell(200, {"content-type": "text/html; charset=utf-8"}, page.encode())
+
+
+def _query_refund(trade: Trade, wanted: _Wanted) -> dict[str, str]:
+    """A success without refund_status: there is no such refund."""
+    refund = trade.refund_named(wanted.out_request_no)
+    if refund is None:
+        return _ok({})
+    return _ok(
+        {
             "out_trade_no": trade.merchant_ref,
             "trade_no": trade.number,
             "out_request_no": refund.merchant_ref,
-            "total_amount": major(Money(trade.amount_minor, trade.currency)),
-            "refund_amount": major(Money(refund.amount_minor, trade.currency)),
-            "refund_status": "REFUND_SUCCESS" if refund.state == "succeeded" else "REFUND_FAIL",
+            "total_amount": _yuan(trade.amount_minor),
+            "refund_amount": _yuan(refund.amount_minor),
+            "refund_status": "REFUND_SUCCESS",
+            "gmt_refund_pay": _beijing(refund.settled_at or refund.made_at),
         }
-        if refund.settled_at:
-            told["gmt_refund_pay"] = _beijing(refund.settled_at)
-        return self._tell(method, _ok(told))
-
-    def _trade(self, trade: Trade, *, notice: bool = False) -> dict[str, str]:
-        refunded_whole = trade.refunded_minor() == trade.amount_minor
-        told = {
-            "out_trade_no": trade.merchant_ref,
-            "trade_no": trade.number,
-            "total_amount": major(Money(trade.amount_minor, trade.currency)),
-            "trade_status": "TRADE_CLOSED" if trade.paid_at and refunded_whole else _STATES[trade.state],
-        }
-        if trade.paid_at:
-            told["gmt_payment" if notice else "send_pay_date"] = _beijing(trade.paid_at)
-        return told
-
-    def _is_made(self, trade: Trade) -> bool:
-        """Alipay makes the trade of a code when the buyer scans it."""
-        seen = trade.seen_at is not None and trade.seen_at <= self._clock.now()
-        return seen or trade.state != "waiting" or trade.method == "page.pay"
-
-    def _is_genuine(self, fields: dict[str, str]) -> bool:
-        signed = "&".join(f"{name}={value}" for name, value in sorted(fields.items()) if name != "sign" and value)
-        try:
-            signature = base64.b64decode(fields.get("sign", ""))
-            self._keys.app.public_key().verify(signature, signed.encode(), PKCS1v15(), SHA256())
-        except (InvalidSignature, ValueError):
-            return False
-        return fields.get("app_id") == self._keys.app_id
-
-    def _tell(self, method: str, told: dict[str, str]) -> Tell:
-        inner = msgspec.json.encode(told).decode()
-        name = method.replace(".", "_") + "_response"
-        signature = sign(self._keys.platform, inner.encode())
-        body = f'{{"{name}":{inner},"sign":"{signature}"}}'
-        return Tell(200, {"content-type": "text/html;charset=utf-8"}, body.encode())
+    )
 
 
-def _ok(told: dict[str, str]) -> dict[str, str]:
+def _given_back(refund: Refund) -> dict[str, str]:
+    """A notice's refund_fee is the sum so far; the status alone does not tell a part from the whole."""
+    trade = refund.trade
+    told = {
+        "refund_fee": _yuan(trade.refunded_minor()),
+        "gmt_refund": f"{_beijing(refund.made_at)}.{refund.made_at.microsecond // 1000:03}",
+        "out_biz_no": refund.merchant_ref,
+    }
+    if trade.refunded_minor() == trade.amount_minor:
+        told["gmt_close"] = _beijing(refund.made_at)
+    return told
+
+
+def _trade(trade: Trade) -> dict[str, str]:
+    refunded_whole = trade.paid_at is not None and trade.refunded_minor() == trade.amount_minor
+    told = {
+        "out_trade_no": trade.merchant_ref,
+        "trade_no": trade.number,
+        "total_amount": _yuan(trade.amount_minor),
+        "trade_status": "TRADE_CLOSED" if refunded_whole else _STATES[trade.state],
+    }
+    if trade.paid_at:
+        told["send_pay_date"] = _beijing(trade.paid_at)
+    return told
+
+
+def _is_made(trade: Trade, now: datetime) -> bool:
+    """Alipay makes the trade of a code when the buyer scans it, and not before."""
+    return trade.paid_at is not None or (trade.seen_at is not None and trade.seen_at <= now)
+
+
+def _ok(told: Mapping[str, str]) -> dict[str, str]:
     return {"code": "10000", "msg": "Success", **told}
 
 
@@ -200,11 +354,21 @@ def _no(sub_code: str, sub_msg: str) -> dict[str, str]:
     return {"code": "40004", "msg": "Business Failed", "sub_code": sub_code, "sub_msg": sub_msg}
 
 
-def _expiry(wanted: dict[str, str], now: datetime) -> datetime:
-    if "time_expire" in wanted:
-        return datetime.fromisoformat(wanted["time_expire"]).replace(tzinfo=_BEIJING)
-    minutes = wanted.get("timeout_express", "120m").removesuffix("m")
-    return now + timedelta(minutes=int(minutes) if minutes.isdigit() else 120)
+def _expiry(wanted: _Wanted, now: datetime) -> datetime:
+    """time_expire in Beijing time, or timeout_express such as 30m, 2h or 1d; fifteen days when neither is given."""
+    if wanted.time_expire:
+        return datetime.fromisoformat(wanted.time_expire).replace(tzinfo=_BEIJING)
+    units = {"m": 60, "h": 3600, "d": 86400}
+    if not wanted.timeout_express:
+        return now + timedelta(days=15)
+    count, unit = wanted.timeout_express[:-1], wanted.timeout_express[-1]
+    if unit not in units or not (count.isascii() and count.isdigit() and len(count) < 6):
+        raise InvalidRequest(f"timeout_express {wanted.timeout_express[:20]!r} is none such as 30m, 2h or 1d")
+    return now + timedelta(seconds=int(count) * units[unit])
+
+
+def _yuan(amount_minor: int) -> str:
+    return major(Money(amount_minor, CURRENCY))
 
 
 def _beijing(moment: datetime) -> str:

@@ -1,58 +1,90 @@
-"""Sending callbacks, with every fault on the way: each try is signed anew, retried on the channel's own schedule, and
-lost, repeated, delayed, corrupted or forged as the dice fall."""
+"""Sending callbacks with everything that can befall them: each try is signed anew and retried on the channel's own
+schedule, and is lost, repeated, delayed, overtaken or corrupted as the dice fall."""
 
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from typing import Protocol
 
 import aiohttp
+import msgspec
 
 from paidup.clock import Clock
 from paidup.sandbox.faults import Dice, Faults
-from paidup.sandbox.ledger import Refund, Trade
-from paidup.sandbox.wire import Notice
+from paidup.sandbox.wechat import Wechat
+from paidup.sandbox.wire import News, Notice, Provider, flipped
 
-AT_ONCE = 24
-REAL_TIMEOUT_S = 15.0
+AT_ONCE = 64
+MAX_ACK_BYTES = 64 << 10
 
 
-class Speaker(Protocol):
-    """What a channel needs to be able to do to send callbacks."""
+class Fate(msgspec.Struct, frozen=True):
+    """What befalls one sending. corrupt_at: where in the body a bit flips, as a share of its length."""
 
-    def notice(self, trade: Trade, refund: Refund | None = None, *, key: str) -> Notice:
-        """The callback, signed now."""
-        ...
+    lost: bool = False
+    repeated: bool = False
+    probed: bool = False
+    corrupt_at: float | None = None
 
-    def is_acknowledged(self, status: int, body: bytes) -> bool:
-        """Whether the channel takes this answer as a success."""
-        ...
+
+def fate_of(faults: Faults, dice: Dice, news: News, attempt: int) -> Fate:
+    """The same for the same news and attempt in every run with this seed; forgeries only have the sender's luck."""
+    whom = (news.channel, news.account, news.about, news.kind, news.key)
+    if news.forged:
+        return Fate()
+    lost_as = whom if faults.lose_for_good else (*whom, attempt)
+    corrupted = dice.hits(faults.corrupt, "corrupt", *whom, attempt)
+    return Fate(
+        lost=dice.hits(faults.lose, "lose", *lost_as),
+        repeated=dice.hits(faults.repeat, "repeat", *whom, attempt),
+        probed=news.channel == Wechat.channel and dice.hits(faults.probe, "probe", *whom, attempt),
+        # In the first half: what lies there is signed at every channel, and is no signature itself.
+        corrupt_at=dice.throw("place", *whom, attempt).uniform(0, 0.5) if corrupted else None,
+    )
+
+
+def held_back_s(faults: Faults, dice: Dice, news: News) -> tuple[float, float]:
+    """How long the first sending is overtaken by others, and how long it is delayed, in seconds."""
+    whom = (news.channel, news.account, news.about, news.kind, news.key)
+    if news.forged:
+        return 0.0, 0.0
+    overtaken = dice.hits(faults.reorder, "reorder", *whom) and faults.reorder_s > 0
+    late = dice.hits(faults.delay, "delay", *whom) and faults.delay_s > 0
+    return (
+        dice.throw("overtaken", *whom).uniform(faults.reorder_s / 10, faults.reorder_s) if overtaken else 0.0,
+        dice.throw("late", *whom).expovariate(1 / faults.delay_s) if late else 0.0,
+    )
 
 
 class Callbacks:
-    """Sends callbacks in the background. `counts` says what befell them."""
+    """Sends callbacks in the background. `counts` says, by channel, what befell them."""
 
-    def __init__(self, clock: Clock, dice: Dice, faults: Callable[[], Faults]) -> None:
+    def __init__(self, clock: Clock, dice: Dice, faults: Callable[[], Faults], patience: float = 1.0) -> None:
+        """patience: a factor on how long each channel waits for an acknowledgement. The receiver's work takes real
+        time however fast the clock runs, so that wait is the only one in real seconds."""
         self._clock = clock
         self._dice = dice
         self._faults = faults
+        self._patience = patience
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
-        self.counts: Counter[str] = Counter()
+        self.counts: Counter[tuple[str, str]] = Counter()
 
     @property
     def under_way(self) -> int:
         """Notices that are neither acknowledged, nor lost, nor given up."""
         return len(self._tasks)
 
-    def tell(
-        self, speaker: Speaker, retries_s: tuple[float, ...], url: str, trade: Trade, refund: Refund | None = None
-    ) -> None:
-        """Tell the merchant of what happened, now and until it is acknowledged."""
-        what = refund.merchant_ref + refund.state if refund else trade.state + (trade.dispute or "")
-        key = f"{trade.channel}-{trade.merchant_ref}-{what}"
-        task = asyncio.create_task(self._tell(speaker, retries_s, url, trade, refund, key))
+    def totals(self) -> dict[str, int]:
+        """The counts of all channels together."""
+        totals: Counter[str] = Counter()
+        for (_, what), count in self.counts.items():
+            totals[what] += count
+        return dict(totals)
+
+    def tell(self, provider: Provider, news: News) -> None:
+        """Tell the merchant, now and until it is acknowledged; a forger tries once."""
+        task = asyncio.create_task(self._forged(provider, news) if news.forged else self._tell(provider, news))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -64,72 +96,64 @@ class Callbacks:
         if self._session:
             await self._session.close()
 
-    async def _tell(
-        self,
-        speaker: Speaker,
-        retries_s: tuple[float, ...],
-        url: str,
-        trade: Trade,
-        refund: Refund | None,
-        key: str,
-    ) -> None:
-        faults = self._faults()
-        if self._dice.hits(faults.reorder, "reorder", key):
-            self.counts["reordered"] += 1
-            await self._clock.sleep(self._dice.throw("overtaken", key).uniform(1, 10))
-        if self._dice.hits(faults.delay, "delay", key):
-            self.counts["delayed"] += 1
-            await self._clock.sleep(self._dice.throw("late", key).expovariate(1 / faults.delay_s))
-        for attempt, pause_s in enumerate((0.0, *retries_s)):
-            await self._clock.sleep(pause_s)
-            lost_as = key if faults.lose_for_good else f"{key}#{attempt}"
-            if self._dice.hits(faults.lose, "lose", lost_as):
-                self.counts["lost"] += 1
-                if faults.lose_for_good:
+    async def _tell(self, provider: Provider, news: News) -> None:
+        await self._hold_back(news)
+        for attempt, pause_s in enumerate((0.0, *provider.retries_s)):
+            if pause_s:
+                await self._clock.sleep(pause_s)
+            fate = fate_of(self._faults(), self._dice, news, attempt)
+            if fate.lost:
+                self._count(news, "lost")
+                if self._faults().lose_for_good:
                     return
-                continue
-            if await self._try(speaker, url, trade, refund, key, attempt):
-                self.counts["acknowledged"] += 1
+            elif await self._try(provider, news, fate):
+                provider.acknowledged(news)
+                self._count(news, "acknowledged")
                 return
-        self.counts["given_up"] += 1
+        self._count(news, "given_up")
 
-    async def _try(
-        self, speaker: Speaker, url: str, trade: Trade, refund: Refund | None, key: str, attempt: int
-    ) -> bool:
-        faults, mark = self._faults(), f"{key}#{attempt}"
-        if self._dice.hits(faults.forge, "forge", mark):
-            self.counts["forged"] += 1
-            await self._send(url, self._forged(speaker, trade, refund, key))
-        notice = speaker.notice(trade, refund, key=key)
-        if self._dice.hits(faults.corrupt, "corrupt", mark):
-            self.counts["corrupted"] += 1
-            notice = Notice(notice.headers, notice.body[:-9] + bytes([notice.body[-9] ^ 1]) + notice.body[-8:])
-        if self._dice.hits(faults.repeat, "repeat", mark):
-            self.counts["repeated"] += 1
-            await self._send(url, notice)
-        status, body = await self._send(url, notice)
-        return speaker.is_acknowledged(status, body)
+    async def _forged(self, provider: Provider, news: News) -> None:
+        self._count(news, "forged")
+        if await self._try(provider, news, Fate()):
+            self._count(news, "forged_and_accepted")
 
-    def _forged(self, speaker: Speaker, trade: Trade, refund: Refund | None, key: str) -> Notice:
-        """A notice with another amount under the signature of the genuine one."""
-        genuine = speaker.notice(trade, refund, key=f"{key}-forged")
-        digit = str(trade.amount_minor).encode()
-        body = genuine.body.replace(digit, b"1") if digit in genuine.body else genuine.body[:-1] + b" }"
-        return Notice(genuine.headers, body)
+    async def _hold_back(self, news: News) -> None:
+        overtaken_s, late_s = held_back_s(self._faults(), self._dice, news)
+        for name, seconds in (("reordered", overtaken_s), ("delayed", late_s)):
+            if seconds:
+                self._count(news, name)
+                await self._clock.sleep(seconds)
 
-    async def _send(self, url: str, notice: Notice) -> tuple[int, bytes]:
-        """One POST; (0, b"") when nobody answered in time."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=REAL_TIMEOUT_S))
-        self.counts["sent"] += 1
+    async def _try(self, provider: Provider, news: News, fate: Fate) -> bool:
+        async with self._gate:  # signed only when it is its turn: a signature that waits grows old
+            notice = provider.notice(news, self._clock.now())
+            if fate.probed:
+                self._count(news, "probed")
+                probe = await self._send(provider, news, Wechat.probe(notice))
+                if provider.is_acknowledged(*probe):
+                    self._count(news, "probes_accepted")
+            if fate.corrupt_at is not None:
+                self._count(news, "corrupted")
+                notice = flipped(notice, int(len(notice.body) * fate.corrupt_at))
+            if not fate.repeated:
+                return provider.is_acknowledged(*await self._send(provider, news, notice))
+            self._count(news, "repeated")
+            answers = await asyncio.gather(*(self._send(provider, news, notice) for _ in range(2)))
+            return any(provider.is_acknowledged(*answer) for answer in answers)
+
+    async def _send(self, provider: Provider, news: News, notice: Notice) -> tuple[int, bytes]:
+        """One POST; (0, b"") when nobody answered in the channel's time."""
+        self._session = self._session or aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=2 * AT_ONCE))
+        timeout = aiohttp.ClientTimeout(total=provider.ack_within_s * self._patience)
+        self._count(news, "sent")
         try:
-            async with (
-                self._gate,
-                self._session.post(
-                    url, data=notice.body, headers=dict(notice.headers), allow_redirects=False
-                ) as answer,
-            ):
-                return answer.status, await answer.read()
-        except (aiohttp.ClientError, TimeoutError, OSError):
-            self.counts["unanswered"] += 1
+            async with self._session.post(
+                news.url, data=notice.body, headers=notice.headers, allow_redirects=False, timeout=timeout
+            ) as answer:
+                return answer.status, await answer.content.read(MAX_ACK_BYTES)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+            self._count(news, "unanswered")
             return 0, b""
+
+    def _count(self, news: News, what: str) -> None:
+        self.counts[(news.channel, what)] += 1

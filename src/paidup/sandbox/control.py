@@ -7,19 +7,25 @@ import msgspec
 
 from paidup.errors import ConfigError, InvalidRequest
 from paidup.sandbox.faults import Faults
-from paidup.sandbox.ledger import Trade
+from paidup.sandbox.ledger import DisputeState, RefundState, Trade
 from paidup.sandbox.server import Sandbox
 from paidup.sandbox.wire import Ask, Tell
+from paidup.sandbox.world import CHANNELS
+
+MAX_PAGE = 10_000
 
 _JSON = {"content-type": "application/json"}
+_Act = Callable[["Which", Trade], None]
 
 
-class _Which(msgspec.Struct, frozen=True):
-    """Which trade is meant; `says` and `refund_ref` where they matter."""
+class Which(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which trade is meant, by the merchant's number or the channel's; `says` for disputes, `refund_ref` for
+    refunds."""
 
     channel: str
     merchant_ref: str
-    says: str = "opened"
+    account: str = "main"
+    says: DisputeState = DisputeState.OPENED
     refund_ref: str = ""
 
 
@@ -33,83 +39,105 @@ class Control:
             ("GET", "/sandbox/summary"): lambda _: self.summary(),
             ("GET", "/sandbox/faults"): lambda _: self._sandbox.faults,
             ("PUT", "/sandbox/faults"): self._set_faults,
-            ("POST", "/sandbox/pay"): self._pay,
-            ("POST", "/sandbox/dispute"): self._dispute,
-            ("POST", "/sandbox/refund-fails"): self._refund_fails,
-            ("POST", "/sandbox/callbacks/resend"): self._resend,
+            ("POST", "/sandbox/scan"): self._acting(self._scan),
+            ("POST", "/sandbox/pay"): self._acting(self._pay),
+            ("POST", "/sandbox/dispute"): self._acting(self._dispute),
+            ("POST", "/sandbox/refund-fails"): self._acting(self._refund_fails),
+            ("POST", "/sandbox/callbacks/resend"): self._acting(self._resend),
         }
 
-    async def answer(self, ask: Ask) -> Tell:
+    def answer(self, ask: Ask) -> Tell:
         """One control request. What is wrong with it is said in `error`."""
         act = self._routes.get((ask.method, ask.path))
         if act is None:
             known = ", ".join(f"{method} {path}" for method, path in self._routes)
             return Tell(404, _JSON, msgspec.json.encode({"error": f"no such address; there are {known}"}))
         try:
-            return Tell(200, _JSON, msgspec.json.encode(act(ask)))
-        except (InvalidRequest, ConfigError, msgspec.MsgspecError, KeyError) as error:
+            self._sandbox.now()
+            done = act(ask)
+        except (InvalidRequest, ConfigError, msgspec.MsgspecError, ValueError) as error:
             return Tell(400, _JSON, msgspec.json.encode({"error": str(error)}))
+        self._sandbox.pass_on()
+        return Tell(200, _JSON, msgspec.json.encode(done))
 
     def summary(self) -> dict[str, Any]:
-        """Counts for people and for the demo's screen."""
-        trades = list(self._sandbox.ledger.trades())
-        channels = {}
-        for name in sorted({trade.channel for trade in trades}):
-            mine = [trade for trade in trades if trade.channel == name]
-            channels[name] = {
-                "opened": len(mine),
-                "paid": sum(trade.paid_at is not None for trade in mine),
-                "paid_minor": sum(trade.amount_minor for trade in mine if trade.paid_at),
-                "refunded_minor": sum(trade.refunded_minor() for trade in mine),
-            }
+        """Counts and sums by channel, for people and for screens."""
+        world, callbacks = self._sandbox.world, self._sandbox.callbacks
+        trades = world.ledger.page(0, len(world.ledger))
         return {
-            "channels": channels,
-            "buyers_waiting": self._sandbox.buyers_waiting,
-            "callbacks_under_way": self._sandbox.callbacks.under_way,
-            "callbacks": dict(self._sandbox.callbacks.counts),
-            "requests": dict(self._sandbox.counts),
+            "channels": {
+                channel: _sums([trade for trade in trades if trade.channel == channel])
+                | {"callbacks": {what: n for (name, what), n in callbacks.counts.items() if name == channel}}
+                for channel in CHANNELS
+            },
+            "buyers_waiting": world.buyers_waiting,
+            "callbacks_under_way": callbacks.under_way,
+            "callbacks": callbacks.totals(),
+            "requests": dict(self._sandbox.counts + world.counts),
         }
 
     def _ledger(self, ask: Ask) -> list[dict[str, Any]]:
         """?offset= and ?limit= page through the trades in the order they were opened."""
         query = ask.query()
-        offset, limit = int(query.get("offset", 0)), min(int(query.get("limit", 1000)), 10_000)
-        return [_shown(trade) for trade in list(self._sandbox.ledger.trades())[offset : offset + limit]]
+        offset, limit = _whole(query.get("offset", "0")), min(_whole(query.get("limit", "1000")), MAX_PAGE)
+        return [_shown(trade) for trade in self._sandbox.world.ledger.page(offset, limit)]
 
     def _set_faults(self, ask: Ask) -> Faults:
+        """What is not named goes well from now on."""
         self._sandbox.faults = msgspec.json.decode(ask.body, type=Faults)
         return self._sandbox.faults
 
-    def _pay(self, ask: Ask) -> dict[str, Any]:
-        trade = self._find(ask)
-        if not self._sandbox.pay(trade):
+    def _acting(self, act: _Act) -> Callable[[Ask], dict[str, Any]]:
+        """Find the trade that is meant, act on it, and show what it is then."""
+
+        def acted(ask: Ask) -> dict[str, Any]:
+            which = msgspec.json.decode(ask.body, type=Which)
+            world, now = self._sandbox.world, self._sandbox.now()
+            trade = world.find(which.channel, which.account, which.merchant_ref, now)
+            act(which, trade)
+            return _shown(trade)
+
+        return acted
+
+    def _scan(self, _: Which, trade: Trade) -> None:
+        self._sandbox.world.scan(trade, self._sandbox.now())
+
+    def _pay(self, _: Which, trade: Trade) -> None:
+        if not self._sandbox.world.pay(trade, self._sandbox.now()):
             raise InvalidRequest(f"trade {trade.merchant_ref} is {trade.state} and cannot be paid")
-        return _shown(trade)
 
-    def _dispute(self, ask: Ask) -> dict[str, Any]:
-        which = msgspec.json.decode(ask.body, type=_Which)
-        trade = self._find(ask)
-        self._sandbox.dispute(trade, which.says)
-        return _shown(trade)
+    def _dispute(self, which: Which, trade: Trade) -> None:
+        self._sandbox.world.dispute(trade, which.says, self._sandbox.now())
 
-    def _refund_fails(self, ask: Ask) -> dict[str, Any]:
-        trade = self._find(ask)
-        self._sandbox.refund_fails(trade, msgspec.json.decode(ask.body, type=_Which).refund_ref)
-        return _shown(trade)
+    def _refund_fails(self, which: Which, trade: Trade) -> None:
+        self._sandbox.world.refund_fails(trade, which.refund_ref, self._sandbox.now())
 
-    def _resend(self, ask: Ask) -> dict[str, Any]:
-        trade = self._find(ask)
-        self._sandbox.resend(trade)
-        return _shown(trade)
+    def _resend(self, _: Which, trade: Trade) -> None:
+        self._sandbox.world.resend(trade, self._sandbox.now())
 
-    def _find(self, ask: Ask) -> Trade:
-        which = msgspec.json.decode(ask.body, type=_Which)
-        return self._sandbox.find(which.channel, which.merchant_ref)
+
+def _whole(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise InvalidRequest(f"{text[:20]!r} is no whole number")
+    return int(text)
+
+
+def _sums(trades: list[Trade]) -> dict[str, Any]:
+    refunds = [refund for trade in trades for refund in trade.refunds]
+    succeeded = [refund.amount_minor for refund in refunds if refund.state is RefundState.SUCCEEDED]
+    return {
+        "opened": len(trades),
+        "paid": sum(trade.paid_at is not None for trade in trades),
+        "paid_minor": sum(trade.amount_minor for trade in trades if trade.paid_at),
+        "refunds": len(succeeded),
+        "refunded_minor": sum(succeeded),
+    }
 
 
 def _shown(trade: Trade) -> dict[str, Any]:
     return {
         "channel": trade.channel,
+        "account": trade.account,
         "merchant_ref": trade.merchant_ref,
         "number": trade.number,
         "amount_minor": trade.amount_minor,
@@ -118,9 +146,17 @@ def _shown(trade: Trade) -> dict[str, Any]:
         "state": trade.state,
         "opened_at": trade.opened_at,
         "paid_at": trade.paid_at,
+        "closed_at": trade.closed_at,
         "dispute": trade.dispute,
         "refunds": [
-            {"merchant_ref": r.merchant_ref, "number": r.number, "amount_minor": r.amount_minor, "state": r.state}
-            for r in trade.refunds.values()
+            {
+                "merchant_ref": refund.merchant_ref,
+                "number": refund.number,
+                "amount_minor": refund.amount_minor,
+                "state": refund.state,
+                "made_at": refund.made_at,
+                "settled_at": refund.settled_at,
+            }
+            for refund in trade.refunds
         ],
     }

@@ -1,5 +1,5 @@
-"""How the sandbox misbehaves. Each fate follows from the seed and from what it befalls, not from timing: two runs with
-one seed lose the same callbacks."""
+"""How the sandbox misbehaves. Each fate follows from the seed and from whom it befalls, never from timing: two runs
+with one seed lose the same callbacks of the same payments."""
 
 import random
 
@@ -7,13 +7,25 @@ import msgspec
 
 from paidup.errors import ConfigError
 
+_SHARES = (
+    "lose", "repeat", "delay", "reorder", "corrupt", "forge", "probe", "slow", "hang", "drop", "fail", "refund_fail",
+)  # fmt: skip
 
-class Faults(msgspec.Struct, frozen=True, kw_only=True):
-    """Probabilities from 0 to 1.
 
-    lose, repeat, delay, reorder, corrupt, forge befall callbacks; slow, hang, fail befall our answers. lose_for_good: a
-    lost callback's retries are lost, too, so that the payment stays silent for ever. hang: we act, and then never
-    answer. fail: 5xx, without having acted.
+class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What goes wrong. The first twelve are probabilities from 0 to 1; raises ConfigError outside of that.
+
+    Callbacks: lose (this sending never arrives), repeat (sent twice at once), delay (on average `delay_s` late),
+    reorder (held back up to `reorder_s`, so that later ones overtake it), corrupt (one bit flips on the way), forge (a
+    stranger claims a payment before anybody paid it), probe (WeChat Pay's SIGNTEST goes first, and must be refused).
+
+    Answers: slow (after `slow_s`), hang (we act and never answer), drop (we act, and the answer breaks off), fail
+    (502, nothing was done). More than `rate_limit_per_s` requests per account and second are refused; 0: no limit.
+
+    refund_fail: refunds that WeChat Pay and Stripe take on, and that then do not reach the customer.
+
+    lose_for_good: a lost callback's retries are lost, too, so that a payment is silent for ever or not at all.
+    Durations are seconds of the sandbox's clock.
     """
 
     lose: float = 0.0
@@ -22,21 +34,28 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
     reorder: float = 0.0
     corrupt: float = 0.0
     forge: float = 0.0
+    probe: float = 0.0
     slow: float = 0.0
     hang: float = 0.0
+    drop: float = 0.0
     fail: float = 0.0
+    refund_fail: float = 0.0
     lose_for_good: bool = True
     delay_s: float = 60.0
+    reorder_s: float = 10.0
     slow_s: float = 4.0
+    rate_limit_per_s: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("lose", "repeat", "delay", "reorder", "corrupt", "forge", "slow", "hang", "fail"):
+        for name in _SHARES:
             if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"fault {name!r} must be a probability from 0 to 1")
+                raise ConfigError(f"fault {name!r} must be a probability from 0 to 1, not {getattr(self, name)}")
+        if min(self.delay_s, self.reorder_s, self.slow_s, self.rate_limit_per_s) < 0:
+            raise ConfigError("delay_s, reorder_s, slow_s and rate_limit_per_s must not be negative")
 
 
 class Dice:
-    """Decides fates. The same (seed, what, whom) gives the same fate, whenever it is asked."""
+    """Decides fates. The same seed, what and whom give the same fate, whenever and however often it is asked."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -47,4 +66,12 @@ class Dice:
 
     def throw(self, *whom: object) -> random.Random:
         """A generator of its own for this."""
-        return random.Random(f"{self._seed}/{'/'.join(map(str, whom))}")  # noqa: S311  dice, not secrets
+        return random.Random(f"{self._seed}/{'/'.join(map(str, whom))}")  # noqa: S311 - fates, not secrets
+
+    def digits(self, count: int, *whom: object) -> str:
+        """A number of so many digits for this."""
+        return f"{self.throw(*whom).randrange(10**count):0{count}}"
+
+    def letters(self, count: int, *whom: object) -> str:
+        """So many hexadecimal digits for this."""
+        return f"{self.throw(*whom).getrandbits(4 * count):0{count}x}"

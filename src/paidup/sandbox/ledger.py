@@ -1,27 +1,53 @@
-"""The sandbox's own ledger of truth: what really happened to the money. In memory, and pure."""
+"""The sandbox's own ledger of truth: what really happened to the money, and when. In memory, and pure."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
+from itertools import islice
 
-from paidup.clock import Clock
+
+class TradeState(StrEnum):
+    """Where a payment stands at the channel."""
+
+    WAITING = "waiting"  # the buyer may pay
+    PAID = "paid"  # the money moved; refunds and disputes stand beside it
+    CLOSED = "closed"  # nobody can pay any more
+
+
+class RefundState(StrEnum):
+    """Where a refund stands."""
+
+    PENDING = "pending"  # taken on, under way
+    SUCCEEDED = "succeeded"  # the buyer has the money
+    FAILED = "failed"  # the money is (again) the merchant's
+
+
+class DisputeState(StrEnum):
+    """Where a chargeback stands."""
+
+    OPENED = "opened"
+    WON = "won"  # for the merchant
+    LOST = "lost"
 
 
 @dataclass
 class Refund:
-    """Money on its way back. state: pending, succeeded or failed."""
+    """Money on its way back. merchant_ref is the merchant's number, number the channel's."""
 
+    trade: "Trade"
     merchant_ref: str
     number: str
     amount_minor: int
-    state: str
+    state: RefundState
     made_at: datetime
     settled_at: datetime | None = None
+    notify_url: str = ""
+    extra: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
 class Trade:
-    """One payment as the channel knows it. state: waiting, paid or closed; number is the channel's own."""
+    """One payment as the channel knows it. merchant_ref is the merchant's number, number the channel's."""
 
     channel: str
     account: str
@@ -31,74 +57,102 @@ class Trade:
     currency: str
     method: str
     opened_at: datetime
-    expires_at: datetime
-    state: str = "waiting"
-    seen_at: datetime | None = None  # when the buyer scanned the code; Alipay makes the trade only then
+    expires_at: datetime | None
+    notify_url: str = ""
+    state: TradeState = TradeState.WAITING
+    seen_at: datetime | None = None
+    """When the buyer scanned the code; Alipay makes the trade only then."""
+    failed_at: datetime | None = None
+    """When the latest attempt to pay failed; the buyer may try again."""
     paid_at: datetime | None = None
     closed_at: datetime | None = None
-    dispute: str | None = None
+    dispute: DisputeState | None = None
     extra: dict[str, str] = field(default_factory=dict)
-    refunds: dict[str, Refund] = field(default_factory=dict)
+    refunds: list[Refund] = field(default_factory=list)
 
     def refunded_minor(self) -> int:
         """What went back, or is on its way."""
-        return sum(r.amount_minor for r in self.refunds.values() if r.state != "failed")
+        return sum(refund.amount_minor for refund in self.refunds if refund.state is not RefundState.FAILED)
+
+    def refund_named(self, merchant_ref: str) -> Refund | None:
+        """The refund under this number of the merchant's."""
+        return next((refund for refund in self.refunds if refund.merchant_ref == merchant_ref), None)
 
 
 class Ledger:
-    """All trades, by channel and number. Nothing here sends or waits."""
+    """All trades in the order they were opened. `now` only ever comes in as an argument."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._by_ref: dict[tuple[str, str], Trade] = {}
-        self._by_number: dict[tuple[str, str], Trade] = {}
-        self._count = 0
+    def __init__(self) -> None:
+        self._trades: list[Trade] = []
+        self._by_ref: dict[tuple[str, str, str], list[Trade]] = {}
+        self._by_number: dict[tuple[str, str, str], Trade] = {}
+        self._refunds: dict[tuple[str, str, str], Refund] = {}
 
-    def next_number(self) -> int:
-        """A running number, for the channels' own ids."""
-        self._count += 1
-        return self._count
+    def __len__(self) -> int:
+        return len(self._trades)
 
-    def open(self, trade: Trade) -> Trade:
-        """Enter a trade, or return the one that has this merchant number already."""
-        known = self._by_ref.setdefault((trade.channel, trade.merchant_ref), trade)
-        self._by_number.setdefault((known.channel, known.number), known)
-        return known
-
-    def find(self, channel: str, merchant_ref: str | None = None, number: str | None = None) -> Trade | None:
-        """A trade by the merchant's number or by the channel's; one that is over its time is closed first."""
-        trade = self._by_ref.get((channel, merchant_ref or "")) or self._by_number.get((channel, number or ""))
-        if trade and trade.state == "waiting" and self._clock.now() >= trade.expires_at:
-            self.close(trade)
+    def enter(self, trade: Trade) -> Trade:
+        """Enter a new trade; its number must be new."""
+        self._trades.append(trade)
+        self._by_ref.setdefault((trade.channel, trade.account, trade.merchant_ref), []).append(trade)
+        self._by_number[(trade.channel, trade.account, trade.number)] = trade
         return trade
 
-    def pay(self, trade: Trade) -> bool:
-        """The buyer pays; False when it cannot be paid (any more)."""
-        now = self._clock.now()
-        if trade.state != "waiting" or now >= trade.expires_at:
+    def named(self, channel: str, account: str, merchant_ref: str, now: datetime) -> Trade | None:
+        """The newest trade under the merchant's number; one that is over its time is closed first."""
+        trades = self._by_ref.get((channel, account, merchant_ref))
+        return self._expired(trades[-1], now) if trades else None
+
+    def how_many(self, channel: str, account: str, merchant_ref: str) -> int:
+        """How many trades share this number of the merchant's: at Stripe it is a mere note."""
+        return len(self._by_ref.get((channel, account, merchant_ref), ()))
+
+    def numbered(self, channel: str, account: str, number: str, now: datetime) -> Trade | None:
+        """The trade under the channel's number."""
+        trade = self._by_number.get((channel, account, number))
+        return self._expired(trade, now) if trade else None
+
+    def page(self, offset: int, limit: int) -> list[Trade]:
+        """Some trades, in the order they were opened."""
+        return list(islice(self._trades, offset, offset + limit))
+
+    def refund_at(self, channel: str, account: str, name: str) -> Refund | None:
+        """A refund, by the merchant's number or the channel's."""
+        return self._refunds.get((channel, account, name))
+
+    def may_pay(self, trade: Trade, now: datetime) -> bool:
+        """Whether a buyer can pay it now."""
+        return self._expired(trade, now).state is TradeState.WAITING
+
+    def pay(self, trade: Trade, now: datetime) -> bool:
+        """The money moves; False when the trade cannot be paid (any more)."""
+        if not self.may_pay(trade, now):
             return False
-        trade.state, trade.paid_at, trade.seen_at = "paid", now, trade.seen_at or now
+        trade.state, trade.paid_at, trade.seen_at = TradeState.PAID, now, trade.seen_at or now
         return True
 
-    def close(self, trade: Trade) -> bool:
+    def close(self, trade: Trade, now: datetime) -> bool:
         """Nobody can pay it any more; False when it is paid."""
-        if trade.state == "paid":
+        if trade.state is TradeState.PAID:
             return False
-        trade.state, trade.closed_at = "closed", trade.closed_at or self._clock.now()
+        trade.state, trade.closed_at = TradeState.CLOSED, trade.closed_at or now
         return True
 
-    def refund(self, trade: Trade, merchant_ref: str, amount_minor: int, number: str) -> Refund | None:
-        """Give money back; the same number gives the same refund. None when there is not so much left."""
-        known = trade.refunds.get(merchant_ref)
-        if known:
-            return known
-        if trade.state != "paid" or amount_minor <= 0 or amount_minor > trade.amount_minor - trade.refunded_minor():
-            return None
-        now = self._clock.now()
-        refund = Refund(merchant_ref, number, amount_minor, "succeeded", now, now)
-        trade.refunds[merchant_ref] = refund
-        return refund
+    def refund(self, trade: Trade, refund: Refund) -> bool:
+        """Enter a refund; False when the trade is not paid or has not so much left."""
+        left = trade.amount_minor - trade.refunded_minor()
+        if trade.state is not TradeState.PAID or not 0 < refund.amount_minor <= left:
+            return False
+        trade.refunds.append(refund)
+        for name in (refund.merchant_ref, refund.number):
+            self._refunds[(trade.channel, trade.account, name)] = refund
+        return True
 
-    def trades(self) -> Iterable[Trade]:
-        """All trades, in the order they were opened."""
-        return self._by_ref.values()
+    def settle(self, refund: Refund, state: RefundState, now: datetime) -> None:
+        """The refund reached the buyer, or did not; either may be undone later."""
+        refund.state, refund.settled_at = state, now
+
+    def _expired(self, trade: Trade, now: datetime) -> Trade:
+        if trade.state is TradeState.WAITING and trade.expires_at is not None and now >= trade.expires_at:
+            self.close(trade, trade.expires_at)
+        return trade

@@ -1,244 +1,353 @@
-"""Stripe's API as the merchant sees it: PaymentIntents, Checkout Sessions, refunds, signed events."""
+"""Stripe's API as the merchant sees it: PaymentIntents, Checkout Sessions, refunds, events, idempotency keys.
 
+Source: Stripe's API reference and webhook documents.
+"""
+
+import base64
 import hashlib
 import hmac
-from datetime import timedelta
-from urllib.parse import parse_qsl
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from urllib.parse import parse_qs, parse_qsl
 
 import msgspec
 
-from paidup.clock import Clock
+from paidup.errors import InvalidRequest
 from paidup.sandbox.faults import Dice
 from paidup.sandbox.keys import StripeKeys
-from paidup.sandbox.ledger import Ledger, Refund, Trade
-from paidup.sandbox.wire import Ask, Notice, Tell
+from paidup.sandbox.ledger import DisputeState, Ledger, Refund, RefundState, Trade, TradeState
+from paidup.sandbox.stripe_objects import (
+    CHECKOUT,
+    INTENT,
+    Json,
+    dispute_object,
+    error,
+    event,
+    intent,
+    page,
+    refund_object,
+    session,
+    session_number,
+    tell,
+)
+from paidup.sandbox.wire import Ask, News, Notice, Tell
 
 NAME = "stripe"
 RETRIES_S = (60, 300, 1800, 7200, 18000, 36000, 36000, 43200, 43200, 43200)
-"""Exponential over about three days."""
-ACK_WITHIN_S = 15.0
+"""Exponential over about three days; Stripe does not publish the steps."""
+MAX_KEPT = 100_000
+"""Events, and answers under idempotency keys: the oldest are forgotten."""
 
-_STATES = {"waiting": "requires_payment_method", "paid": "succeeded", "closed": "canceled"}
-_Told = dict[str, object]
+_ITEM = "line_items[0][price_data]"
+_INTENT_METADATA = "payment_intent_data[metadata]["
 
 
 class Stripe:
-    """Answers requests and writes events."""
+    """One Stripe account. webhook_url is its endpoint."""
 
-    def __init__(self, keys: StripeKeys, ledger: Ledger, clock: Clock, dice: Dice) -> None:
+    channel = NAME
+    retries_s = RETRIES_S
+    ack_within_s = 15.0
+
+    def __init__(self, account: str, keys: StripeKeys, ledger: Ledger, dice: Dice, *, webhook_url: str) -> None:
+        self.account = account
+        self.identity = keys.secret
         self._keys = keys
         self._ledger = ledger
-        self._clock = clock
         self._dice = dice
-        self._answers: dict[str, tuple[bytes, Tell]] = {}
+        self._webhook_url = webhook_url
+        self._answers: dict[str, tuple[str, bytes, Tell]] = {}
+        self._events: dict[str, Json] = {}
 
-    def respond(self, ask: Ask) -> tuple[Tell, Trade | Refund | None]:
-        """Answer one request; the second value is what it changed and callbacks tell of."""
-        if not hmac.compare_digest(ask.headers.get("authorization", ""), f"Bearer {self._keys.secret}"):
-            return _error(401, "invalid_request_error", "", "Invalid API Key provided"), None
-        key = ask.headers.get("idempotency-key")
-        if key and key in self._answers:
-            body, answer = self._answers[key]
-            if body != ask.body:
-                return _error(400, "idempotency_error", "", "Keys can only be used with the same parameters"), None
-            return answer, None
-        answer, changed = self._act(ask)
-        if key and answer.status < 500:
-            self._answers[key] = (ask.body, answer)
+    def subject(self, ask: Ask) -> str:
+        """The path, and for what makes something the idempotency key."""
+        return f"{ask.path} {ask.headers.get('idempotency-key', '')}"
+
+    def respond(self, ask: Ask, now: datetime) -> tuple[Tell, Trade | Refund | None]:
+        """Answer one request; the second value is what it changed. A key gives the same answer again."""
+        if not hmac.compare_digest(key_of(ask).encode(), self._keys.secret.encode()):
+            return error(401, None, "Invalid API Key provided"), None
+        key = ask.headers.get("idempotency-key") if ask.method == "POST" else None
+        if key is None:
+            return self._act_or_say_why(ask, now)
+        if key in self._answers:
+            return self._again(key, ask), None
+        answer, changed = self._act_or_say_why(ask, now)
+        self._answers[key] = (ask.path, ask.body, answer)
+        _forget_oldest(self._answers)
         return answer, changed
 
-    def _act(self, ask: Ask) -> tuple[Tell, Trade | Refund | None]:
-        fields = dict(parse_qsl(ask.body.decode(), keep_blank_values=True))
-        match (ask.method, *ask.path.strip("/").split("/")[1:]):
-            case ("POST", "payment_intents"):
-                return self._open(fields, "payment_intent")
-            case ("POST", "checkout", "sessions"):
-                return self._open(fields, "checkout")
-            case ("GET", "payment_intents", number):
-                return self._show(self._by_intent(number), "payment_intent"), None
-            case ("GET", "checkout", "sessions", number):
-                return self._show(self._by_session(number), "checkout"), None
-            case ("POST", "payment_intents", number, "cancel"):
-                return self._close(self._by_intent(number), "payment_intent")
-            case ("POST", "checkout", "sessions", number, "expire"):
-                return self._close(self._by_session(number), "checkout")
-            case ("POST", "refunds"):
-                return self._refund(fields)
-            case ("GET", "refunds"):
-                return self._list_refunds(ask.query().get("payment_intent", "")), None
-            case ("GET", "refunds", number):
-                return self._query_refund(number), None
-            case _:
-                return _error(404, "invalid_request_error", "resource_missing", "Unrecognized request URL"), None
+    def limited(self) -> Tell:
+        """429."""
+        return error(429, "rate_limit", "Too many requests in too short a time")
 
-    def notice(self, trade: Trade, refund: Refund | None = None, *, key: str) -> Notice:
-        """The event about a payment, a refund or a dispute, signed now; `key` is the event's id."""
-        kind, told = self._happened(trade, refund)
-        event = {
-            "id": f"evt_{hashlib.sha256(key.encode()).hexdigest()[:24]}",
-            "object": "event",
-            "api_version": "2025-03-31.basil",
-            "created": int((trade.paid_at or self._clock.now()).timestamp()),
-            "type": kind,
-            "livemode": False,
-            "pending_webhooks": 1,
-            "request": {"id": None, "idempotency_key": None},
-            "data": {"object": told},
-        }
-        data = msgspec.json.format(msgspec.json.encode(event), indent=2)
-        timestamp = int(self._clock.now().timestamp())
-        digest = hmac.digest(self._keys.webhook.encode(), f"{timestamp}.".encode() + data, hashlib.sha256).hex()
+    def news(self, what: Trade | Refund, now: datetime) -> tuple[News, ...]:
+        """Stripe tells of nearly everything; a paid page is told of twice, as the page and as its PaymentIntent."""
+        if isinstance(what, Refund):
+            kind = {RefundState.FAILED: "refund.failed"}.get(what.state, "refund.updated")
+            return (self._told(what.trade, kind, refund_object(what), f"{what.number} {what.state}", now),)
+        return tuple(
+            self._told(what, kind, told, f"{what.number} {what.failed_at if kind.endswith('failed') else ''}", now)
+            for kind, told in _happened(what)
+        )
+
+    def dispute_news(self, trade: Trade, dispute: DisputeState, now: datetime) -> tuple[News, ...]:
+        """The buyer's bank wants the money back, or the dispute has ended."""
+        kind = "charge.dispute.created" if dispute is DisputeState.OPENED else "charge.dispute.closed"
+        return (self._told(trade, kind, dispute_object(trade, dispute), f"{trade.number} {dispute}", now),)
+
+    def notice(self, news: News, now: datetime) -> Notice:
+        """The event under a signature that carries the time of this sending."""
+        timestamp = int(now.timestamp())
+        secret = self._keys.stranger if news.forged else self._keys.webhook
+        digest = hmac.digest(secret.encode(), f"{timestamp}.".encode() + news.content, hashlib.sha256).hex()
         headers = {"stripe-signature": f"t={timestamp},v1={digest}", "content-type": "application/json; charset=utf-8"}
-        return Notice(headers, data)
+        return Notice(headers, news.content)
 
-    @staticmethod
-    def is_acknowledged(status: int, _body: bytes) -> bool:
+    def is_acknowledged(self, status: int, body: bytes) -> bool:  # noqa: ARG002 - Stripe reads only the status
         """Any 2xx."""
         return 200 <= status < 300
 
-    def _happened(self, trade: Trade, refund: Refund | None) -> tuple[str, _Told]:
-        if refund:
-            return "refund.updated" if refund.state != "failed" else "refund.failed", self._refund_object(trade, refund)
-        if trade.dispute:
-            closed = trade.dispute in ("won", "lost")
-            kind = "charge.dispute.closed" if closed else "charge.dispute.created"
-            return kind, self._dispute_object(trade)
-        kinds = {"paid": "payment_intent.succeeded", "closed": "payment_intent.canceled"}
-        return kinds.get(trade.state, "payment_intent.created"), self._intent(trade)
+    def acknowledged(self, news: News) -> None:
+        """The event no longer counts as undelivered."""
+        if news.key in self._events:
+            self._events[news.key]["pending_webhooks"] = 0
 
-    def _open(self, fields: dict[str, str], method: str) -> tuple[Tell, Trade | None]:
-        now = self._clock.now()
-        number = f"{self._ledger.next_number():024}"
-        item = "line_items[0][price_data]" if method == "checkout" else ""
-        amount_name, currency_name = (f"{item}[unit_amount]", f"{item}[currency]") if item else ("amount", "currency")
-        metadata = _metadata(fields, "metadata[") | _metadata(fields, "payment_intent_data[metadata][")
-        trade = self._ledger.open(
-            Trade(
-                channel=NAME,
-                account="acct_sandbox",
-                merchant_ref=metadata.get("paidup_payment") or fields.get("client_reference_id") or f"pi_{number}",
-                number=f"pi_{number}",
-                amount_minor=int(fields[amount_name]),
-                currency=fields[currency_name].upper(),
-                method=method,
-                opened_at=now,
-                expires_at=now + timedelta(days=1),
-                extra=metadata,
-            )
+    # Requests --------------------------------------------------------------------------------------------------------
+
+    def _again(self, key: str, ask: Ask) -> Tell:
+        """Errors, too, are repeated: Stripe keeps the first answer whatever it was."""
+        path, body, answer = self._answers[key]
+        if (path, body) != (ask.path, ask.body):
+            why = "Keys for idempotent requests can only be used with the same parameters they were first used with."
+            return error(400, None, why, "idempotency_error")
+        return Tell(answer.status, {**answer.headers, "idempotent-replayed": "true"}, answer.body)
+
+    def _act_or_say_why(self, ask: Ask, now: datetime) -> tuple[Tell, Trade | Refund | None]:
+        try:
+            return self._act(ask, now)
+        except (InvalidRequest, ValueError) as wrong:
+            return error(400, "parameter_invalid", str(wrong)), None
+
+    def _act(self, ask: Ask, now: datetime) -> tuple[Tell, Trade | Refund | None]:
+        fields = dict(parse_qsl(ask.body.decode(), keep_blank_values=True))
+        match (ask.method, *ask.path.strip("/").split("/")[1:]):
+            case ("POST", "payment_intents"):
+                return self._open(INTENT, fields, now)
+            case ("POST", "checkout", "sessions"):
+                return self._open(CHECKOUT, fields, now)
+            case ("POST", "payment_intents", number, "cancel"):
+                return self._cancel(self._by_intent(number, now), now)
+            case ("POST", "checkout", "sessions", number, "expire"):
+                return self._expire(self._by_session(number, now), now)
+            case ("POST", "refunds"):
+                return self._refund(fields, now)
+            case ("GET", *path):
+                return self._show(path, ask, now), None
+            case _:
+                return _missing("Unrecognized request URL"), None
+
+    def _show(self, path: list[str], ask: Ask, now: datetime) -> Tell:
+        match path:
+            case ["payment_intents", number]:
+                trade = self._by_intent(number, now)
+                return tell(intent(trade)) if trade else _missing(f"No such payment_intent: '{number}'")
+            case ["checkout", "sessions", number]:
+                trade = self._by_session(number, now)
+                return tell(session(trade)) if trade else _missing(f"No such checkout.session: '{number}'")
+            case ["refunds"]:
+                return self._list_refunds(ask, now)
+            case ["refunds", number]:
+                refund = self._ledger.refund_at(NAME, self.account, number)
+                return tell(refund_object(refund)) if refund else _missing(f"No such refund: '{number}'")
+            case ["events"]:
+                return self._list_events(ask)
+            case ["events", number] if number in self._events:
+                return tell(self._events[number])
+            case _:
+                return _missing("No such object, or an unrecognized request URL")
+
+    def _open(self, method: str, fields: dict[str, str], now: datetime) -> tuple[Tell, Trade]:
+        prefix = f"{_ITEM}[" if method == CHECKOUT else ""
+        end = "]" if prefix else ""
+        amount = _count(fields, f"{prefix}{'unit_amount' if prefix else 'amount'}{end}")
+        quantity = _count(fields, "line_items[0][quantity]") if prefix else 1
+        # What the merchant notes on the session's PaymentIntent is shown on both here.
+        noted = {f"metadata[{name[len(_INTENT_METADATA) :]}": v for name, v in fields.items() if _is_noted(name)}
+        extra = noted | {name: value for name, value in fields.items() if name.startswith(_KEPT)}
+        number, ref = self._numbers(extra)
+        trade = Trade(
+            channel=NAME,
+            account=self.account,
+            merchant_ref=ref,
+            number=number,
+            amount_minor=amount * quantity,
+            currency=_currency(fields, f"{prefix}currency{end}"),
+            method=method,
+            opened_at=now,
+            expires_at=now + timedelta(days=1) if method == CHECKOUT else None,
+            extra=extra,
         )
-        return self._show(trade, method), trade
+        self._ledger.enter(trade)
+        return tell(session(trade) if method == CHECKOUT else intent(trade)), trade
 
-    def _close(self, trade: Trade | None, method: str) -> tuple[Tell, Trade | None]:
+    def _numbers(self, extra: Mapping[str, str]) -> tuple[str, str]:
+        """Stripe's number and the merchant's. The merchant's is a mere note, and may be there twice."""
+        ref = extra.get("client_reference_id") or _noted(extra, "payment") or _noted(extra, "order") or ""
+        nth = self._ledger.how_many(NAME, self.account, ref) if ref else len(self._ledger)
+        number = "pi_3" + self._dice.letters(23, "intent", self.account, ref, nth)
+        return number, ref or number
+
+    def _cancel(self, trade: Trade | None, now: datetime) -> tuple[Tell, Trade | None]:
         if trade is None:
-            return self._show(None, method), None
-        if not self._ledger.close(trade):
-            why = "You cannot cancel this PaymentIntent because it has a status of succeeded."
-            return _error(400, "invalid_request_error", "payment_intent_unexpected_state", why), None
-        return self._show(trade, method), trade
+            return _missing("No such payment_intent"), None
+        if trade.state is not TradeState.WAITING:
+            status = intent(trade)["status"]
+            why = f"You cannot cancel this PaymentIntent because it has a status of {status}."
+            return error(400, "payment_intent_unexpected_state", why, payment_intent=intent(trade)), None
+        self._ledger.close(trade, now)
+        return tell(intent(trade)), trade
 
-    def _refund(self, fields: dict[str, str]) -> tuple[Tell, Refund | None]:
-        trade = self._by_intent(fields.get("payment_intent", ""))
+    def _expire(self, trade: Trade | None, now: datetime) -> tuple[Tell, Trade | None]:
         if trade is None:
-            return self._show(None, "payment_intent"), None
-        number = f"re_{self._ledger.next_number():024}"
-        ref = fields.get("metadata[paidup_refund]", number)
-        refund = self._ledger.refund(trade, ref, int(fields.get("amount", trade.amount_minor)), number)
-        if refund is None:
-            return _error(
-                400, "invalid_request_error", "charge_already_refunded", "Not so much is left to refund"
-            ), None
-        return _tell(200, self._refund_object(trade, refund)), refund
+            return _missing("No such checkout.session"), None
+        if trade.state is not TradeState.WAITING:
+            return error(400, None, 'Only Checkout Sessions with a status in ["open"] can be expired.'), None
+        self._ledger.close(trade, now)
+        return tell(session(trade)), trade
 
-    def _list_refunds(self, number: str) -> Tell:
-        trade = self._by_intent(number)
-        rows = [self._refund_object(trade, refund) for refund in trade.refunds.values()] if trade else []
-        return _tell(200, {"object": "list", "url": "/v1/refunds", "has_more": False, "data": rows})
-
-    def _query_refund(self, number: str) -> Tell:
-        for trade in self._ledger.trades():
-            for refund in trade.refunds.values():
-                if trade.channel == NAME and refund.number == number:
-                    return _tell(200, self._refund_object(trade, refund))
-        return _error(404, "invalid_request_error", "resource_missing", f"No such refund: '{number}'")
-
-    def _by_intent(self, number: str) -> Trade | None:
-        return self._ledger.find(NAME, number=number)
-
-    def _by_session(self, number: str) -> Trade | None:
-        return self._ledger.find(NAME, number=number.replace("cs_test_", "pi_"))
-
-    def _show(self, trade: Trade | None, method: str) -> Tell:
+    def _refund(self, fields: dict[str, str], now: datetime) -> tuple[Tell, Refund | None]:
+        trade = self._refunded_from(fields, now)
         if trade is None:
-            return _error(404, "invalid_request_error", "resource_missing", "No such object")
-        return _tell(200, self._session(trade) if method == "checkout" else self._intent(trade))
+            return _missing("No such payment_intent or charge"), None
+        left = trade.amount_minor - trade.refunded_minor()
+        extra = {name: value for name, value in fields.items() if name.startswith("metadata[")}
+        number = "re_3" + self._dice.letters(23, "refund", trade.number, len(trade.refunds))
+        refund = Refund(
+            trade=trade,
+            merchant_ref=_noted(extra, "refund") or number,
+            number=number,
+            amount_minor=_count(fields, "amount") if "amount" in fields else left,
+            state=RefundState.SUCCEEDED,
+            made_at=now,
+            settled_at=now,
+            extra=extra,
+        )
+        if not self._ledger.refund(trade, refund):
+            why = f"{left if trade.paid_at else 0} is left to refund on {trade.number}"
+            return error(400, "charge_already_refunded" if left == 0 else "amount_too_large", why), None
+        return tell(refund_object(refund)), refund
 
-    def _intent(self, trade: Trade) -> _Told:
-        return {
-            "id": trade.number,
-            "object": "payment_intent",
-            "amount": trade.amount_minor,
-            "amount_received": trade.amount_minor if trade.paid_at else 0,
-            "currency": trade.currency.lower(),
-            "status": _STATES[trade.state],
-            "client_secret": f"{trade.number}_secret_sandbox",
-            "created": int(trade.opened_at.timestamp()),
-            "livemode": False,
-            "metadata": trade.extra,
-            "latest_charge": trade.number.replace("pi_", "ch_") if trade.paid_at else None,
-        }
+    def _list_refunds(self, ask: Ask, now: datetime) -> Tell:
+        """Newest first."""
+        query = ask.query()
+        trade = self._refunded_from(query, now)
+        if trade is None:
+            return _missing("No such payment_intent or charge")
+        found = [refund_object(refund) for refund in reversed(trade.refunds)]
+        return tell(page("/v1/refunds", found, _limit(query)))
 
-    def _session(self, trade: Trade) -> _Told:
-        number = trade.number.replace("pi_", "cs_test_")
-        status = {"waiting": "open", "paid": "complete", "closed": "expired"}[trade.state]
-        return {
-            "id": number,
-            "object": "checkout.session",
-            "amount_total": trade.amount_minor,
-            "currency": trade.currency.lower(),
-            "status": status,
-            "payment_status": "paid" if trade.paid_at else "unpaid",
-            "payment_intent": trade.number if trade.paid_at else None,
-            "client_reference_id": trade.merchant_ref,
-            "created": int(trade.opened_at.timestamp()),
-            "livemode": False,
-            "metadata": trade.extra,
-            "url": f"https://checkout.stripe.com/c/pay/{number}",
-        }
+    def _list_events(self, ask: Ask) -> Tell:
+        """Newest first; by type, by delivery, and after another."""
+        query = parse_qs(ask.target.partition("?")[2])
+        kinds, after = query.get("types[]", []) + query.get("type", []), query.get("starting_after", [""])[0]
+        delivered = query.get("delivery_success", [""])[0]
+        wanted = {"true": (0,), "false": (1,)}.get(delivered, (0, 1))
+        found = [it for it in reversed(self._events.values()) if it["pending_webhooks"] in wanted]
+        found = [it for it in found if not kinds or it["type"] in kinds]
+        ids = [it["id"] for it in found]
+        start = ids.index(after) + 1 if after in ids else 0
+        return tell(page("/v1/events", found[start:], _limit({"limit": query.get("limit", ["10"])[0]})))
 
-    def _refund_object(self, trade: Trade, refund: Refund) -> _Told:
-        return {
-            "id": refund.number,
-            "object": "refund",
-            "amount": refund.amount_minor,
-            "currency": trade.currency.lower(),
-            "payment_intent": trade.number,
-            "charge": trade.number.replace("pi_", "ch_"),
-            "status": refund.state,
-            "created": int(refund.made_at.timestamp()),
-            "metadata": {"paidup_refund": refund.merchant_ref} if not refund.merchant_ref.startswith("re_") else {},
-        }
+    def _refunded_from(self, fields: Mapping[str, str], now: datetime) -> Trade | None:
+        return self._by_intent(fields.get("payment_intent") or fields.get("charge", "").replace("ch_", "pi_"), now)
 
-    def _dispute_object(self, trade: Trade) -> _Told:
-        return {
-            "id": trade.number.replace("pi_", "dp_"),
-            "object": "dispute",
-            "amount": trade.amount_minor,
-            "currency": trade.currency.lower(),
-            "payment_intent": trade.number,
-            "charge": trade.number.replace("pi_", "ch_"),
-            "status": "needs_response" if trade.dispute == "opened" else trade.dispute,
-            "created": int(self._clock.now().timestamp()),
-            "metadata": {},
-        }
+    def _by_intent(self, number: str, now: datetime) -> Trade | None:
+        """The PaymentIntent of a page exists once the customer has paid."""
+        trade = self._ledger.numbered(NAME, self.account, number, now)
+        return trade if trade and (trade.method == INTENT or trade.paid_at) else None
 
+    def _by_session(self, number: str, now: datetime) -> Trade | None:
+        trade = self._ledger.numbered(NAME, self.account, number.replace("cs_test_", "pi_"), now)
+        return trade if trade and session_number(trade) == number and trade.method == CHECKOUT else None
 
-def _metadata(fields: dict[str, str], prefix: str) -> dict[str, str]:
-    return {name[len(prefix) : -1]: value for name, value in fields.items() if name.startswith(prefix)}
-
-
-def _tell(status: int, told: object) -> Tell:
-    return Tell(status, {"content-type": "application/json"}, msgspec.json.encode(told))
+    def _told(self, trade: Trade, kind: str, told: Json, about: str, now: datetime) -> News:
+        key = "evt_" + self._dice.letters(24, "event", kind, about)
+        happened = event(key, kind, told, now)
+        self._events[key] = happened
+        _forget_oldest(self._events)
+        return News(
+            channel=NAME,
+            account=self.account,
+            about=trade.merchant_ref,
+            key=key,
+            kind=kind,
+            url=self._webhook_url,
+            at=now,
+            content=msgspec.json.format(msgspec.json.encode(happened), indent=2),
+        )
 
 
-def _error(status: int, kind: str, code: str, message: str) -> Tell:
-    return _tell(status, {"error": {"type": kind, "code": code or None, "message": message}})
+_KEPT = ("metadata[", "description", "client_reference_id")
+
+
+def key_of(ask: Ask) -> str:
+    """The secret key: as a bearer token, or as the user of Basic authentication (``curl -u sk_test_…:``)."""
+    scheme, _, value = ask.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return value if scheme.lower() == "bearer" else ""
+    try:
+        return base64.b64decode(value, validate=True).decode().partition(":")[0]
+    except ValueError:
+        return ""
+
+
+def _happened(trade: Trade) -> tuple[tuple[str, Json], ...]:
+    """The events of a trade as it stands now."""
+    of_page = trade.method == CHECKOUT
+    if trade.state is TradeState.PAID:
+        paid = ("payment_intent.succeeded", intent(trade))
+        return (("checkout.session.completed", session(trade)), paid) if of_page else (paid,)
+    if trade.state is TradeState.CLOSED:
+        return (
+            ("checkout.session.expired", session(trade)) if of_page else ("payment_intent.canceled", intent(trade)),
+        )
+    return (("payment_intent.payment_failed", intent(trade)),) if trade.failed_at else ()
+
+
+def _noted(extra: Mapping[str, str], word: str) -> str | None:
+    """The first metadata value whose name holds this word: where merchants put their own numbers."""
+    return next((value for name, value in extra.items() if name.startswith("metadata[") and word in name), None)
+
+
+def _is_noted(name: str) -> bool:
+    return name.startswith(_INTENT_METADATA)
+
+
+def _missing(message: str) -> Tell:
+    return error(404, "resource_missing", message)
+
+
+def _count(fields: Mapping[str, str], name: str) -> int:
+    """A positive integer. Raises InvalidRequest."""
+    text = fields.get(name, "")
+    if not (text.isascii() and text.isdigit() and len(text) <= 12 and int(text) > 0):
+        raise InvalidRequest(f"Invalid or missing positive integer: {name}")
+    return int(text)
+
+
+def _currency(fields: Mapping[str, str], name: str) -> str:
+    text = fields.get(name, "")
+    if not (text.isascii() and text.isalpha() and len(text) == 3):
+        raise InvalidRequest(f"Invalid or missing currency: {name}")
+    return text.upper()
+
+
+def _limit(query: Mapping[str, str]) -> int:
+    text = query.get("limit", "10")
+    return min(int(text), 100) if text.isascii() and text.isdigit() and len(text) < 4 else 10
+
+
+def _forget_oldest(kept: dict[str, tuple[str, bytes, Tell]] | dict[str, Json]) -> None:
+    if len(kept) > MAX_KEPT:
+        del kept[next(iter(kept))]

@@ -1,241 +1,372 @@
-"""WeChat Pay v3 as the merchant sees it: signed answers, encrypted notices."""
+"""WeChat Pay v3 as the merchant sees it: signed requests and answers, encrypted notices.
+
+Source: WeChat Pay's documents (签名与验签规则, 回调通知处理, 订单状态流转) and the official Go SDK's validators.
+"""
 
 import base64
 import re
-from datetime import datetime, timedelta, timezone
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Annotated
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from paidup.clock import Clock
+from paidup import ids
+from paidup.errors import InvalidRequest
 from paidup.sandbox.faults import Dice
-from paidup.sandbox.keys import WechatKeys, sign
-from paidup.sandbox.ledger import Ledger, Refund, Trade
-from paidup.sandbox.wire import Ask, Notice, Tell
+from paidup.sandbox.keys import WechatKeys, is_signed, sign
+from paidup.sandbox.ledger import Ledger, Refund, RefundState, Trade, TradeState
+from paidup.sandbox.wechat_objects import REFUND_STATES, beijing, pay_with, refund_object, transaction
+from paidup.sandbox.wire import Ask, News, Notice, Tell
 
 NAME = "wechat"
 RETRIES_S = (15, 15, 30, 180, 600, 1200, 1800, 1800, 1800, 3600, 10800, 10800, 10800, 21600, 21600)
-"""回调通知处理: fifteen more tries within about 24 hours."""
-ACK_WITHIN_S = 5.0
+"""回调通知处理: fifteen more tries within 24 hours and 4 minutes."""
+TOLERANCE_S = 300
+MAX_REFUNDS = 50
 
-_BEIJING = timezone(timedelta(hours=8))
-_AUTHORIZATION = re.compile(
-    r'WECHATPAY2-SHA256-RSA2048 mchid="(\d+)",nonce_str="(\w+)",signature="([^"]+)",timestamp="(\d+)",serial_no="(\w+)"'
-)
+_SCHEME = "WECHATPAY2-SHA256-RSA2048"
+_CLAIM = re.compile(r'(\w+)="([^"]*)"')
+_SECONDS = re.compile(r"[0-9]{1,12}")
 _BY_REF = re.compile(r"/v3/pay/transactions/out-trade-no/([^/]+)(/close)?")
-_STATES = {"waiting": "NOTPAY", "paid": "SUCCESS", "closed": "CLOSED"}
-_REFUND_STATES = {"pending": "PROCESSING", "succeeded": "SUCCESS", "failed": "ABNORMAL"}
+_METHODS = ("native", "jsapi", "h5", "app")
+_Number = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z_|*@-]{1,64}$")]
+_Fen = Annotated[int, msgspec.Meta(ge=1, le=10**12)]
+
+
+class _Amount(msgspec.Struct):
+    total: _Fen
+    currency: str = "CNY"
+
+
+class _RefundAmount(msgspec.Struct):
+    refund: _Fen
+    total: _Fen
+    currency: str = "CNY"
+
+
+class _Open(msgspec.Struct):
+    mchid: str
+    appid: str
+    description: str
+    out_trade_no: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z_|*-]{6,32}$")]
+    notify_url: str
+    amount: _Amount
+    time_expire: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+
+
+class _Refund(msgspec.Struct):
+    out_refund_no: _Number
+    amount: _RefundAmount
+    out_trade_no: str = ""
+    transaction_id: str = ""
+    notify_url: str = ""
+
+
+class _Close(msgspec.Struct):
+    mchid: str
+
+
+class _Subject(msgspec.Struct):
+    out_trade_no: str = ""
+    out_refund_no: str = ""
 
 
 class Wechat:
-    """Answers requests and writes notices."""
+    """One merchant (商户) at WeChat Pay.
 
-    def __init__(self, keys: WechatKeys, ledger: Ledger, clock: Clock, dice: Dice) -> None:
+    webhook_url is where notices go that no request named an address for. public_key_share is the share of notices
+    that are signed by the public key and not by the certificate, as while a merchant changes over.
+    """
+
+    channel = NAME
+    retries_s = RETRIES_S
+    ack_within_s = 5.0
+
+    def __init__(
+        self,
+        account: str,
+        keys: WechatKeys,
+        ledger: Ledger,
+        dice: Dice,
+        *,
+        webhook_url: str,
+        public_key_share: float = 0.5,
+    ) -> None:
+        self.account = account
+        self.identity = keys.mchid
         self._keys = keys
         self._ledger = ledger
-        self._clock = clock
         self._dice = dice
+        self._webhook_url = webhook_url
+        self._public_key_share = public_key_share
+        self._merchant = keys.merchant.public_key()
 
-    def respond(self, ask: Ask) -> tuple[Tell, Trade | Refund | None]:
-        """Answer one request; the second value is what it changed and callbacks tell of."""
-        if not self._is_genuine(ask):
-            return self._error(ask, 401, "SIGN_ERROR", "the signature does not fit"), None
-        if ask.method == "POST" and ask.path.startswith("/v3/pay/transactions/") and "/out-trade-no/" not in ask.path:
-            return self._open(ask)
-        if found := _BY_REF.fullmatch(ask.path):
-            trade = self._ledger.find(NAME, found[1])
-            return (self._close(ask, trade) if found[2] else self._query(ask, trade)), None
-        if ask.path.startswith("/v3/pay/transactions/id/"):
-            return self._query(ask, self._ledger.find(NAME, number=ask.path.rsplit("/", 1)[1])), None
-        if ask.path == "/v3/refund/domestic/refunds" and ask.method == "POST":
-            return self._refund(ask)
-        if ask.path.startswith("/v3/refund/domestic/refunds/"):
-            return self._query_refund(ask, ask.path.rsplit("/", 1)[1]), None
-        if ask.path == "/v3/certificates":
-            return self._tell(ask, 200, self._certificates()), None
-        return self._error(ask, 404, "RESOURCE_NOT_EXISTS", "no such address"), None
+    def subject(self, ask: Ask) -> str:
+        """The path, and the numbers that a body names."""
+        if ask.method == "GET" or not ask.body:
+            return ask.path
+        try:
+            named = msgspec.json.decode(ask.body, type=_Subject)
+        except (msgspec.MsgspecError, ValueError):
+            return ask.path
+        return f"{ask.path} {named.out_refund_no or named.out_trade_no}"
 
-    def notice(self, trade: Trade, refund: Refund | None = None, *, key: str) -> Notice:
-        """The callback about a payment or a refund, signed now; `key` is the notice's id, the same for every retry."""
-        now = self._clock.now()
-        plain = self._refund_object(trade, refund, notice=True) if refund else self._transaction(trade)
-        kind = f"REFUND.{_REFUND_STATES[refund.state]}" if refund else "TRANSACTION.SUCCESS"
-        nonce = self._dice.throw("nonce", key).randbytes(6).hex()
-        associated = "refund" if refund else "transaction"
-        sealed = AESGCM(self._keys.apiv3).encrypt(nonce.encode(), msgspec.json.encode(plain), associated.encode())
-        body = {
-            "id": key,
-            "create_time": _beijing(now),
+    def respond(self, ask: Ask, now: datetime) -> tuple[Tell, Trade | Refund | None]:
+        """Answer one request; the second value is what it changed."""
+        if not self._is_genuine(ask, now):
+            # Whom we do not know gets no signature: the merchant must not take this for a word about money.
+            return _unsigned(
+                401, "SIGN_ERROR", "错误的签名，验签失败: check the key, the serial number and the time"
+            ), None
+        try:
+            return self._act(ask, now)
+        except (msgspec.MsgspecError, InvalidRequest, ValueError) as wrong:
+            return self._error(ask, 400, "PARAM_ERROR", f"参数错误: {wrong}", now), None
+
+    def limited(self) -> Tell:
+        """429, unsigned."""
+        return _unsigned(429, "FREQUENCY_LIMITED", "频率超限: ask less often")
+
+    def news(self, what: Trade | Refund, now: datetime) -> tuple[News, ...]:
+        """Payments are told of when they succeed, refunds when they end; a failure to pay and a close never."""
+        if isinstance(what, Trade):
+            if what.state is not TradeState.PAID:
+                return ()
+            told = transaction(what, self._keys.mchid, self._keys.appid) | {
+                "trade_state": "SUCCESS",
+                "trade_state_desc": "支付成功",
+            }
+            return (self._told(what, "TRANSACTION.SUCCESS", told, what.notify_url, what.number, now),)
+        if what.state is RefundState.PENDING:
+            return ()
+        told = refund_object(what, "refund_status") | {"mchid": self._keys.mchid}
+        kind = f"REFUND.{REFUND_STATES[what.state]}"
+        return (self._told(what.trade, kind, told, what.notify_url, what.number, now),)
+
+    def notice(self, news: News, now: datetime) -> Notice:
+        """The envelope with its resource encrypted and signed anew, as WeChat Pay does for each retry."""
+        nonce = ids.new_secret(6).hex()
+        about = "refund" if news.kind.startswith("REFUND") else "transaction"
+        sealed = AESGCM(self._keys.apiv3).encrypt(nonce.encode(), news.content, about.encode())
+        envelope = {
+            "id": news.key,
+            "create_time": beijing(news.at),
             "resource_type": "encrypt-resource",
-            "event_type": kind,
-            "summary": "退款" if refund else "支付成功",
+            "event_type": news.kind,
+            "summary": "退款" if about == "refund" else "支付成功",
             "resource": {
-                "original_type": associated,
+                "original_type": about,
                 "algorithm": "AEAD_AES_256_GCM",
                 "ciphertext": base64.b64encode(sealed).decode(),
-                "associated_data": associated,
+                "associated_data": about,
                 "nonce": nonce,
             },
         }
-        data = msgspec.json.encode(body)
-        by_public_key = self._dice.hits(0.5, "public key", key)
-        return Notice({**self._signature(data, by_public_key=by_public_key), "content-type": "application/json"}, data)
+        body = msgspec.json.encode(envelope)
+        by_public_key = self._dice.hits(self._public_key_share, "public key", news.key)
+        signature = self._signature(body, now, by_public_key=by_public_key, stranger=news.forged)
+        return Notice({**signature, "content-type": "application/json"}, body)
 
     @staticmethod
-    def is_acknowledged(status: int, _body: bytes) -> bool:
-        """WeChat Pay reads nothing but the status."""
+    def probe(notice: Notice) -> Notice:
+        """The same notice as a SIGNTEST probe: wrongly signed on purpose, to see whether it is refused."""
+        wrong = "WECHATPAY/SIGNTEST/" + notice.headers["wechatpay-signature"][19:]
+        return Notice({**notice.headers, "wechatpay-signature": wrong}, notice.body)
+
+    def is_acknowledged(self, status: int, body: bytes) -> bool:  # noqa: ARG002 - WeChat Pay reads only the status
+        """200 or 204."""
         return status in (200, 204)
 
-    def _open(self, ask: Ask) -> tuple[Tell, Trade | None]:
-        wanted = msgspec.json.decode(ask.body)
-        ref, amount = wanted["out_trade_no"], wanted["amount"]
-        now = self._clock.now()
-        expires = datetime.fromisoformat(wanted["time_expire"]) if "time_expire" in wanted else now + timedelta(hours=2)
-        known = self._ledger.find(NAME, ref)
-        if known and known.amount_minor != amount["total"]:
-            return self._error(ask, 400, "INVALID_REQUEST", "商户订单号重复, with another content"), None
-        trade = self._ledger.open(
-            Trade(
-                channel=NAME,
-                account=wanted["mchid"],
-                merchant_ref=ref,
-                number=f"42000{self._ledger.next_number():023}",
-                amount_minor=amount["total"],
-                currency=amount["currency"],
-                method=ask.path.rsplit("/", 1)[1],
-                opened_at=now,
-                expires_at=expires,
-                extra={"notify_url": wanted["notify_url"]},
-            )
+    def acknowledged(self, news: News) -> None:
+        """Nothing depends on it."""
+
+    # Requests --------------------------------------------------------------------------------------------------------
+
+    def _act(self, ask: Ask, now: datetime) -> tuple[Tell, Trade | Refund | None]:
+        if found := _BY_REF.fullmatch(ask.path):
+            trade = self._ledger.named(NAME, self.account, found[1], now)
+            if found[2] and ask.method == "POST":
+                return self._close(ask, trade, now)
+            if not found[2] and ask.method == "GET":
+                return self._query(ask, trade, now), None
+        match (ask.method, *ask.path.strip("/").split("/")[1:]):
+            case ("POST", "pay", "transactions", method) if method in _METHODS:
+                return self._open(ask, method, now)
+            case ("GET", "pay", "transactions", "id", number):
+                trade = self._ledger.numbered(NAME, self.account, number, now)
+                return self._query(ask, trade if trade and trade.paid_at else None, now), None
+            case ("POST", "refund", "domestic", "refunds"):
+                return self._refund(ask, now)
+            case ("GET", "refund", "domestic", "refunds", merchant_ref):
+                return self._query_refund(ask, merchant_ref, now), None
+            case ("GET", "certificates"):
+                return self._tell(ask, 200, self._certificates(), now), None
+            case _:
+                return self._error(ask, 404, "RESOURCE_NOT_EXISTS", "no such address", now), None
+
+    def _open(self, ask: Ask, method: str, now: datetime) -> tuple[Tell, Trade | None]:
+        wanted = msgspec.json.decode(ask.body, type=_Open)
+        if (wanted.mchid, wanted.appid) != (self._keys.mchid, self._keys.appid):
+            return self._error(ask, 400, "APPID_MCHID_NOT_MATCH", "appid和mch_id不匹配", now), None
+        trade = self._ledger.named(NAME, self.account, wanted.out_trade_no, now)
+        if trade is None:
+            trade = self._ledger.enter(self._new_trade(wanted, method, now))
+            return self._tell(ask, 200, pay_with(trade), now), trade
+        if trade.state is TradeState.PAID:
+            return self._error(ask, 400, "ORDERPAID", "该订单已支付", now), None
+        if trade.state is TradeState.CLOSED:
+            return self._error(ask, 400, "ORDER_CLOSED", "该订单已关闭", now), None
+        if (trade.amount_minor, trade.method) != (wanted.amount.total, method):
+            return self._error(ask, 400, "OUT_TRADE_NO_USED", "商户订单号重复: same number, other content", now), None
+        return self._tell(ask, 200, pay_with(trade), now), None
+
+    def _new_trade(self, wanted: _Open, method: str, now: datetime) -> Trade:
+        return Trade(
+            channel=NAME,
+            account=self.account,
+            merchant_ref=wanted.out_trade_no,
+            number="42000" + self._dice.digits(23, "transaction", self.account, wanted.out_trade_no),
+            amount_minor=wanted.amount.total,
+            currency=wanted.amount.currency,
+            method=method,
+            opened_at=now,
+            expires_at=wanted.time_expire or now + timedelta(days=7),
+            notify_url=wanted.notify_url,
         )
-        if trade.state == "paid":
-            return self._error(ask, 400, "ORDERPAID", "该订单已支付"), None
-        told = {
-            "native": {"code_url": f"weixin://wxpay/bizpayurl?pr={trade.number[-9:]}"},
-            "h5": {"h5_url": f"https://wx.tenpay.com/cgi-bin/mmpayweb-bin/checkmweb?prepay_id=wx{trade.number}"},
-        }.get(trade.method, {"prepay_id": f"wx{trade.number}"})
-        return self._tell(ask, 200, told), None if known else trade
 
-    def _query(self, ask: Ask, trade: Trade | None) -> Tell:
+    def _query(self, ask: Ask, trade: Trade | None, now: datetime) -> Tell:
+        if ask.query().get("mchid") != self._keys.mchid:
+            raise InvalidRequest("mchid must be in the query, and be the signer's")
         if trade is None:
-            return self._error(ask, 404, "ORDER_NOT_EXIST", "订单不存在")
-        return self._tell(ask, 200, self._transaction(trade))
+            return self._error(ask, 404, "ORDER_NOT_EXIST", "订单不存在", now)
+        return self._tell(ask, 200, transaction(trade, self._keys.mchid, self._keys.appid), now)
 
-    def _close(self, ask: Ask, trade: Trade | None) -> Tell:
+    def _close(self, ask: Ask, trade: Trade | None, now: datetime) -> tuple[Tell, Trade | None]:
+        if msgspec.json.decode(ask.body, type=_Close).mchid != self._keys.mchid:
+            raise InvalidRequest("mchid must be the signer's")
         if trade is None:
-            return self._error(ask, 404, "ORDER_NOT_EXIST", "订单不存在")
-        if not self._ledger.close(trade):
-            return self._error(ask, 400, "ORDERPAID", "该订单已支付")
-        return self._tell(ask, 204, None)
+            return self._error(ask, 404, "ORDER_NOT_EXIST", "订单不存在", now), None
+        if not self._ledger.close(trade, now):
+            return self._error(ask, 400, "ORDERPAID", "该订单已支付", now), None
+        return self._tell(ask, 204, None, now), trade
 
-    def _refund(self, ask: Ask) -> tuple[Tell, Refund | None]:
-        wanted = msgspec.json.decode(ask.body)
-        trade = self._ledger.find(NAME, wanted.get("out_trade_no"), wanted.get("transaction_id"))
+    def _refund(self, ask: Ask, now: datetime) -> tuple[Tell, Refund | None]:
+        wanted = msgspec.json.decode(ask.body, type=_Refund)
+        trade = self._ledger.named(NAME, self.account, wanted.out_trade_no, now)
+        trade = trade or self._ledger.numbered(NAME, self.account, wanted.transaction_id, now)
         if trade is None:
-            return self._error(ask, 404, "RESOURCE_NOT_EXISTS", "订单不存在"), None
-        known = wanted["out_refund_no"] in trade.refunds
-        number = f"50300{self._ledger.next_number():023}"
-        refund = self._ledger.refund(trade, wanted["out_refund_no"], wanted["amount"]["refund"], number)
-        if refund is None:
-            return self._error(ask, 400, "INVALID_REQUEST", "退款金额超过订单可退金额"), None
-        return self._tell(ask, 200, self._refund_object(trade, refund)), None if known else refund
+            return self._error(ask, 404, "RESOURCE_NOT_EXISTS", "订单不存在", now), None
+        known = self._ledger.refund_at(NAME, self.account, wanted.out_refund_no)
+        if known:
+            if (known.trade, known.amount_minor) != (trade, wanted.amount.refund):
+                return self._error(ask, 400, "INVALID_REQUEST", "退款单号重复: same number, other content", now), None
+            return self._tell(ask, 200, refund_object(known, "status"), now), None
+        refund = Refund(
+            trade=trade,
+            merchant_ref=wanted.out_refund_no,
+            number="50300" + self._dice.digits(23, "refund", self.account, wanted.out_refund_no),
+            amount_minor=wanted.amount.refund,
+            state=RefundState.PENDING,
+            made_at=now,
+            notify_url=wanted.notify_url,
+        )
+        why = self._why_not(trade, wanted)
+        if why or not self._ledger.refund(trade, refund):
+            return self._error(ask, 400, "INVALID_REQUEST", why or "退款金额超过订单可退金额", now), None
+        return self._tell(ask, 200, refund_object(refund, "status"), now), refund
 
-    def _query_refund(self, ask: Ask, merchant_ref: str) -> Tell:
-        for trade in self._ledger.trades():
-            if trade.channel == NAME and merchant_ref in trade.refunds:
-                return self._tell(ask, 200, self._refund_object(trade, trade.refunds[merchant_ref]))
-        return self._error(ask, 404, "RESOURCE_NOT_EXISTS", "退款单不存在")
+    @staticmethod
+    def _why_not(trade: Trade, wanted: _Refund) -> str | None:
+        if trade.state is not TradeState.PAID:
+            return "订单未支付"
+        if wanted.amount.total != trade.amount_minor:
+            return "订单金额不一致: amount.total is not what was paid"
+        return "单笔订单最多退款50次" if len(trade.refunds) >= MAX_REFUNDS else None
 
-    def _transaction(self, trade: Trade) -> dict[str, object]:
-        amount: dict[str, object] = {"total": trade.amount_minor, "currency": trade.currency}
-        told: dict[str, object] = {
-            "mchid": self._keys.mchid,
-            "appid": self._keys.appid,
-            "out_trade_no": trade.merchant_ref,
-            "trade_state": "REFUND" if trade.refunds else _STATES[trade.state],
-            "trade_state_desc": trade.state,
-            "amount": amount,
-        }
-        if trade.paid_at:
-            told |= {
-                "transaction_id": trade.number,
-                "trade_type": trade.method.upper(),
-                "bank_type": "OTHERS",
-                "success_time": _beijing(trade.paid_at),
-                "payer": {"openid": "sandbox-buyer"},
-            }
-            amount |= {"payer_total": trade.amount_minor, "payer_currency": trade.currency}
-        return told
+    def _query_refund(self, ask: Ask, merchant_ref: str, now: datetime) -> Tell:
+        refund = self._ledger.refund_at(NAME, self.account, merchant_ref)
+        if refund is None or refund.merchant_ref != merchant_ref:
+            return self._error(ask, 404, "RESOURCE_NOT_EXISTS", "退款单不存在", now)
+        return self._tell(ask, 200, refund_object(refund, "status"), now)
 
-    def _refund_object(self, trade: Trade, refund: Refund, *, notice: bool = False) -> dict[str, object]:
-        told: dict[str, object] = {
-            "refund_id": refund.number,
-            "out_refund_no": refund.merchant_ref,
-            "transaction_id": trade.number,
-            "out_trade_no": trade.merchant_ref,
-            "refund_status" if notice else "status": _REFUND_STATES[refund.state],
-            "amount": {"total": trade.amount_minor, "refund": refund.amount_minor, "currency": trade.currency},
-        }
-        if notice:
-            told["mchid"] = self._keys.mchid
-        if refund.settled_at:
-            told["success_time"] = _beijing(refund.settled_at)
-        return told
+    # Notices ---------------------------------------------------------------------------------------------------------
+
+    def _told(
+        self, trade: Trade, kind: str, content: Mapping[str, object], url: str, number: str, now: datetime
+    ) -> News:
+        return News(
+            channel=NAME,
+            account=self.account,
+            about=trade.merchant_ref,
+            key=self._dice.letters(32, "notice", kind, number),
+            kind=kind,
+            url=url or self._webhook_url,
+            at=now,
+            content=msgspec.json.encode(content),
+        )
 
     def _certificates(self) -> dict[str, object]:
         pem = self._keys.certificate.public_bytes(Encoding.PEM)
-        sealed = AESGCM(self._keys.apiv3).encrypt(b"certificate1", pem, b"certificate")
-        box = {
-            "algorithm": "AEAD_AES_256_GCM",
-            "nonce": "certificate1",
-            "associated_data": "certificate",
-            "ciphertext": base64.b64encode(sealed).decode(),
+        nonce = ids.new_secret(6).hex()
+        sealed = AESGCM(self._keys.apiv3).encrypt(nonce.encode(), pem, b"certificate")
+        certificate = {
+            "serial_no": self._keys.certificate_serial,
+            "effective_time": beijing(self._keys.certificate.not_valid_before_utc),
+            "expire_time": beijing(self._keys.certificate.not_valid_after_utc),
+            "encrypt_certificate": {
+                "algorithm": "AEAD_AES_256_GCM",
+                "nonce": nonce,
+                "associated_data": "certificate",
+                "ciphertext": base64.b64encode(sealed).decode(),
+            },
         }
-        return {"data": [{"serial_no": self._keys.certificate_serial, "encrypt_certificate": box}]}
+        return {"data": [certificate]}
 
-    def _is_genuine(self, ask: Ask) -> bool:
+    # Signatures ------------------------------------------------------------------------------------------------------
+
+    def _is_genuine(self, ask: Ask, now: datetime) -> bool:
         """The merchant's Authorization header, verified as WeChat Pay does."""
-        found = _AUTHORIZATION.fullmatch(ask.headers.get("authorization", ""))
-        if not found:
+        claims = claims_of(ask)
+        timestamp = claims.get("timestamp", "")
+        if (claims.get("mchid"), claims.get("serial_no")) != (self._keys.mchid, self._keys.merchant_serial):
             return False
-        mchid, nonce, signature, timestamp, serial = found.groups()
-        signed = f"{ask.method}\n{ask.target}\n{timestamp}\n{nonce}\n".encode() + ask.body + b"\n"
-        if mchid != self._keys.mchid or serial != self._keys.merchant_serial:
+        if not _SECONDS.fullmatch(timestamp) or abs(now.timestamp() - int(timestamp)) > TOLERANCE_S:
             return False
-        if abs(self._clock.now().timestamp() - int(timestamp)) > 300:
-            return False
-        try:
-            self._keys.merchant.public_key().verify(base64.b64decode(signature), signed, PKCS1v15(), SHA256())
-        except InvalidSignature:
-            return False
-        return True
+        head = f"{ask.method}\n{ask.target}\n{timestamp}\n{claims.get('nonce_str', '')}\n"
+        return is_signed(self._merchant, head.encode() + ask.body + b"\n", claims.get("signature", ""))
 
-    def _error(self, ask: Ask, status: int, code: str, message: str) -> Tell:
-        return self._tell(ask, status, {"code": code, "message": message})
+    def _error(self, ask: Ask, status: int, code: str, message: str, now: datetime) -> Tell:
+        return self._tell(ask, status, {"code": code, "message": message}, now)
 
-    def _tell(self, ask: Ask, status: int, told: object) -> Tell:
-        data = b"" if told is None else msgspec.json.encode(told)
+    def _tell(self, ask: Ask, status: int, told: object, now: datetime) -> Tell:
+        """An answer, signed by the key that the request's Wechatpay-Serial names, or by the certificate's."""
+        body = b"" if told is None else msgspec.json.encode(told)
         by_public_key = ask.headers.get("wechatpay-serial", "") == self._keys.public_key_id
-        return Tell(
-            status, {**self._signature(data, by_public_key=by_public_key), "content-type": "application/json"}, data
-        )
+        signature = self._signature(body, now, by_public_key=by_public_key)
+        return Tell(status, {**signature, "content-type": "application/json; charset=utf-8"}, body)
 
-    def _signature(self, data: bytes, *, by_public_key: bool) -> dict[str, str]:
-        timestamp = str(int(self._clock.now().timestamp()))
-        nonce = f"{self._ledger.next_number():032}"
+    def _signature(self, body: bytes, now: datetime, *, by_public_key: bool, stranger: bool = False) -> dict[str, str]:
+        timestamp, nonce = str(int(now.timestamp())), ids.new_secret(16).hex()
         key = self._keys.public if by_public_key else self._keys.platform
+        message = f"{timestamp}\n{nonce}\n".encode() + body + b"\n"
         return {
             "wechatpay-timestamp": timestamp,
             "wechatpay-nonce": nonce,
-            "wechatpay-signature": sign(key, f"{timestamp}\n{nonce}\n".encode() + data + b"\n"),
+            "wechatpay-signature": sign(self._keys.stranger if stranger else key, message),
             "wechatpay-serial": self._keys.public_key_id if by_public_key else self._keys.certificate_serial,
-            "wechatpay-signature-type": "WECHATPAY2-SHA256-RSA2048",
+            "wechatpay-signature-type": _SCHEME,
         }
 
 
-def _beijing(moment: datetime) -> str:
-    return moment.astimezone(_BEIJING).isoformat(timespec="seconds")
+def claims_of(ask: Ask) -> dict[str, str]:
+    """The fields of the Authorization header, in whatever order they come; none when the scheme is another."""
+    scheme, _, fields = ask.headers.get("authorization", "").partition(" ")
+    return dict(_CLAIM.findall(fields)) if scheme == _SCHEME else {}
+
+
+def _unsigned(status: int, code: str, message: str) -> Tell:
+    body = msgspec.json.encode({"code": code, "message": message})
+    return Tell(status, {"content-type": "application/json; charset=utf-8"}, body)

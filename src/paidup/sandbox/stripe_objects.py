@@ -1,0 +1,145 @@
+"""Stripe's objects as JSON: what the API answers with and what events carry."""
+
+from datetime import datetime
+
+import msgspec
+
+from paidup.sandbox.ledger import DisputeState, Refund, Trade, TradeState
+from paidup.sandbox.wire import Tell
+
+CHECKOUT = "checkout"
+INTENT = "payment_intent"
+API_VERSION = "2025-03-31.basil"
+
+Json = dict[str, object]
+
+_SESSION_STATES = {TradeState.WAITING: "open", TradeState.PAID: "complete", TradeState.CLOSED: "expired"}
+_DISPUTES = {DisputeState.OPENED: "needs_response", DisputeState.WON: "won", DisputeState.LOST: "lost"}
+
+
+def intent(trade: Trade) -> Json:
+    """A PaymentIntent."""
+    return {
+        "id": trade.number,
+        "object": "payment_intent",
+        "amount": trade.amount_minor,
+        "amount_received": trade.amount_minor if trade.paid_at else 0,
+        "canceled_at": _seconds(trade.closed_at),
+        "capture_method": "automatic",
+        "client_secret": f"{trade.number}_secret_sandbox",
+        "created": _seconds(trade.opened_at),
+        "currency": trade.currency.lower(),
+        "description": trade.extra.get("description"),
+        "last_payment_error": _declined() if trade.failed_at and not trade.paid_at else None,
+        "latest_charge": trade.number.replace("pi_", "ch_") if trade.paid_at else None,
+        "livemode": False,
+        "metadata": metadata(trade.extra),
+        "status": _intent_state(trade),
+    }
+
+
+def session(trade: Trade) -> Json:
+    """A Checkout Session. It names its PaymentIntent only once the customer has paid."""
+    return {
+        "id": session_number(trade),
+        "object": "checkout.session",
+        "amount_total": trade.amount_minor,
+        "client_reference_id": trade.extra.get("client_reference_id"),
+        "created": _seconds(trade.opened_at),
+        "currency": trade.currency.lower(),
+        "expires_at": _seconds(trade.expires_at),
+        "livemode": False,
+        "metadata": metadata(trade.extra),
+        "mode": "payment",
+        "payment_intent": trade.number if trade.paid_at else None,
+        "payment_status": "paid" if trade.paid_at else "unpaid",
+        "status": _SESSION_STATES[trade.state],
+        "url": None
+        if trade.state is not TradeState.WAITING
+        else f"https://checkout.stripe.com/c/pay/{session_number(trade)}",
+    }
+
+
+def refund_object(refund: Refund) -> Json:
+    """A Refund."""
+    trade = refund.trade
+    return {
+        "id": refund.number,
+        "object": "refund",
+        "amount": refund.amount_minor,
+        "charge": trade.number.replace("pi_", "ch_"),
+        "created": _seconds(refund.made_at),
+        "currency": trade.currency.lower(),
+        "failure_reason": "expired_or_canceled_card" if refund.state == "failed" else None,
+        "metadata": metadata(refund.extra),
+        "payment_intent": trade.number,
+        "status": str(refund.state),
+    }
+
+
+def dispute_object(trade: Trade, dispute: DisputeState) -> Json:
+    """A Dispute over the whole amount."""
+    return {
+        "id": trade.number.replace("pi_", "dp_"),
+        "object": "dispute",
+        "amount": trade.amount_minor,
+        "charge": trade.number.replace("pi_", "ch_"),
+        "currency": trade.currency.lower(),
+        "livemode": False,
+        "metadata": {},
+        "payment_intent": trade.number,
+        "reason": "fraudulent",
+        "status": _DISPUTES[dispute],
+    }
+
+
+def event(number: str, kind: str, told: Json, created: datetime) -> Json:
+    """An Event that carries an object as it was at that moment."""
+    return {
+        "id": number,
+        "object": "event",
+        "api_version": API_VERSION,
+        "created": _seconds(created),
+        "data": {"object": told},
+        "livemode": False,
+        "pending_webhooks": 1,
+        "request": {"id": None, "idempotency_key": None},
+        "type": kind,
+    }
+
+
+def page(url: str, objects: list[Json], limit: int) -> Json:
+    """A list, of which the caller asked for so many at most."""
+    return {"object": "list", "url": url, "has_more": len(objects) > limit, "data": objects[:limit]}
+
+
+def session_number(trade: Trade) -> str:
+    """A session's id; the PaymentIntent behind it has the same digits."""
+    return trade.number.replace("pi_", "cs_test_")
+
+
+def metadata(extra: dict[str, str]) -> dict[str, str]:
+    """The merchant's own notes among what a trade or refund was made with."""
+    return {name[9:-1]: value for name, value in extra.items() if name.startswith("metadata[")}
+
+
+def tell(told: object, status: int = 200, **headers: str) -> Tell:
+    """An answer; Stripe signs none."""
+    return Tell(status, {"content-type": "application/json"} | headers, msgspec.json.encode(told))
+
+
+def error(status: int, code: str | None, message: str, kind: str = "invalid_request_error", **more: object) -> Tell:
+    """A refusal."""
+    return tell({"error": {"type": kind, "code": code, "message": message, **more}}, status)
+
+
+def _intent_state(trade: Trade) -> str:
+    return {TradeState.PAID: "succeeded", TradeState.CLOSED: "canceled"}.get(trade.state, "requires_payment_method")
+
+
+def _declined() -> Json:
+    return {"type": "card_error", "code": "card_declined", "decline_code": "generic_decline"}
+
+
+def _seconds(moment: datetime | None) -> int | None:
+    return int(moment.timestamp()) if moment else None
