@@ -41,6 +41,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     account: str
     method: str = ""
     extra: Mapping[str, str] = {}
+    key: str = ""
+    """The caller's idempotency key: the same order and key mean the same payment, also after a crash of ours."""
 
 
 class Offer(msgspec.Struct, frozen=True):
@@ -55,14 +57,22 @@ async def open_payment(
 ) -> Offer:
     """Offer an order to the customer through one channel account.
 
+    The same key finds the payment that it made before; one whose answer was lost is sent again under the same number,
+    of which the channel makes one trade.
+
     Raises NotFound, Conflict (the order cannot be paid now) or InvalidRequest; the channel's answer is in `outcome`.
     """
     account = account_of(asker, shop, wanted)
     async with db.transaction() as tx:
-        order = await _payable(tx, shop, order_id, now)
+        order = await _order(tx, shop, order_id)
         payment = _new_payment(order, account, wanted, now)
-        step = CHANNELS[account.channel].open(to_open(payment, order), account, now)
-        await _insert(tx, payment, now)
+        known = await payments.get(tx, payment.id) if wanted.key else None
+        if known and (known.pay_with or known.state not in (PaymentState.CREATED, PaymentState.OPEN)):
+            return Offer(known, Success(pay_with=known.pay_with))
+        _must_be_payable(order, now)
+        step = CHANNELS[account.channel].open(to_open(known or payment, order), account, now)
+        if known is None:
+            await _insert(tx, payment, now)
     outcome, calls = await _send(asker, account, step, payment)
     async with db.transaction() as tx:
         await apply(tx, _follow_up(payment, outcome), now, handlers)
@@ -122,12 +132,10 @@ async def _order(tx: Tx, shop: str, order_id: str) -> Order:
     return order
 
 
-async def _payable(tx: Tx, shop: str, order_id: str, now: datetime) -> Order:
-    order = await _order(tx, shop, order_id)
+def _must_be_payable(order: Order, now: datetime) -> None:
     if order.state is not OrderState.UNPAID or now >= order.expires_at:
         state = order.state if order.state is not OrderState.UNPAID else "expired"
-        raise Conflict(f"order {order_id} is {state}; only an unpaid order can be offered to the customer")
-    return order
+        raise Conflict(f"order {order.id} is {state}; only an unpaid order can be offered to the customer")
 
 
 def _new_payment(order: Order, account: Account, wanted: Wanted, now: datetime) -> Payment:
@@ -137,7 +145,10 @@ def _new_payment(order: Order, account: Account, wanted: Wanted, now: datetime) 
         raise InvalidRequest(f"{account.channel} has no method {method!r}; it has {', '.join(methods)}")
     if len(wanted.extra) > MAX_EXTRA:
         raise InvalidRequest(f"extra may have at most {MAX_EXTRA} fields")
-    payment_id = ids.new_id(ids.PAYMENT, now, ids.shard_of(order.id))
+    if wanted.key:
+        payment_id = ids.derived_id(ids.PAYMENT, order.id, f"open/{wanted.key}")
+    else:
+        payment_id = ids.new_id(ids.PAYMENT, now, ids.shard_of(order.id))
     return Payment(
         id=payment_id,
         shop=order.shop,

@@ -1,0 +1,98 @@
+"""Orders: place, look up, list, close."""
+
+from starlette.requests import Request
+
+from paidup import ids
+from paidup.apply import Item, apply
+from paidup.checkout.place import place_order
+from paidup.errors import Conflict, InvalidRequest, NotFound
+from paidup.money import Money
+from paidup.orders import store as orders
+from paidup.orders.order import Order
+from paidup.settle.book import CloseOrder as GiveUp
+from paidup.settle.book import Weighed
+from paidup.shops.store import ApiKey, Scope
+from paidup.web import shapes
+from paidup.web.context import Context
+from paidup.web.route import Route, limit_of
+
+NEWEST = f"{ids.ORDER}~"  # sorts after every order id
+
+
+async def place(context: Context, key: ApiKey, _request: Request, body: shapes.PlaceOrder) -> shapes.OrderOut:
+    """Place an order."""
+    now, settings = context.clock.now(), context.settings
+    async with context.db.transaction() as tx:
+        order = await place_order(
+            tx,
+            shop=key.shop,
+            shop_order_no=body.shop_order_no,
+            money=Money(body.amount_minor, body.currency),
+            description=body.description,
+            ttl_s=body.expires_in_s or settings.payment_ttl_s,
+            now=now,
+            shard=settings.shard,
+        )
+    return order_out(order)
+
+
+async def show(context: Context, key: ApiKey, request: Request) -> shapes.OrderOut:
+    """Look up an order by its id."""
+    return order_out(await the_order(context, key, request.path_params["id"]))
+
+
+async def list_(context: Context, key: ApiKey, request: Request) -> shapes.Orders:
+    """List orders, newest first; `shop_order_no` finds one, `before` and `limit` page."""
+    number = request.query_params.get("shop_order_no")
+    async with context.db.session() as tx:
+        if number is not None:
+            found = await orders.by_number(tx, key.shop, number)
+            return shapes.Orders(items=[order_out(found)] if found else [])
+        limit = limit_of(request)
+        page = await orders.page(tx, key.shop, request.query_params.get("before", NEWEST), limit)
+    return shapes.Orders(items=[order_out(order) for order in page], next=page[-1].id if len(page) == limit else None)
+
+
+async def close(context: Context, key: ApiKey, request: Request, body: shapes.CloseOrder) -> shapes.OrderOut:
+    """Give an order up: its payments are closed at the channel, then it is closed."""
+    order = await the_order(context, key, request.path_params["id"])
+    give_up = Item(what=GiveUp(order.id, body.reason), shop=key.shop, road="shop")
+    async with context.db.transaction() as tx:
+        (result,) = await apply(tx, [give_up], context.clock.now(), context.handlers)
+    if result.outcome is Weighed.REJECTED or result.book is None:
+        raise Conflict(result.why)
+    return order_out(result.book.order)
+
+
+async def the_order(context: Context, key: ApiKey, order_id: str) -> Order:
+    """The shop's own order. Raises NotFound, also for an order of another shop."""
+    if len(order_id) > 40:
+        raise InvalidRequest("this is no order id")
+    async with context.db.session() as tx:
+        order = await orders.get(tx, order_id)
+    if order is None or order.shop != key.shop:
+        raise NotFound(f"there is no order {order_id}; ?shop_order_no= finds one by your own number")
+    return order
+
+
+def order_out(order: Order) -> shapes.OrderOut:
+    """An order as the API shows it."""
+    return shapes.OrderOut(
+        id=order.id,
+        shop_order_no=order.shop_order_no,
+        amount_minor=order.amount_minor,
+        currency=order.currency,
+        description=order.description,
+        state=order.state,
+        paid_by=order.paid_by,
+        created_at=order.created_at,
+        expires_at=order.expires_at,
+    )
+
+
+ROUTES = (
+    Route("POST", "/v1/orders", place, Scope.WRITE, body=shapes.PlaceOrder, gives=shapes.OrderOut, status=201),
+    Route("GET", "/v1/orders", list_, Scope.READ, gives=shapes.Orders, query=("shop_order_no", "before", "limit")),
+    Route("GET", "/v1/orders/{id}", show, Scope.READ, gives=shapes.OrderOut),
+    Route("POST", "/v1/orders/{id}/close", close, Scope.WRITE, body=shapes.CloseOrder, gives=shapes.OrderOut),
+)

@@ -1,0 +1,204 @@
+"""Payments and refunds: open, register, ask, give back."""
+
+import msgspec
+from starlette.requests import Request
+
+from paidup.apply import Item, apply
+from paidup.channels.channel import Declined, Retryable, Unknown
+from paidup.checkout.open import Wanted, open_payment, register_payment
+from paidup.checkout.place import place_order
+from paidup.checkout.refund import request_refund
+from paidup.errors import ChannelError, Conflict, InvalidRequest, NotFound
+from paidup.evidence import PaymentEvidence, PaymentSays, Road
+from paidup.intake import inbox
+from paidup.money import Money
+from paidup.payments import store as payments
+from paidup.payments.payment import Payment
+from paidup.payments.states import MONEY_ARRIVED
+from paidup.refunds import store as refunds
+from paidup.refunds.refund import Refund
+from paidup.repair import worker as repair
+from paidup.schedule import store as schedule
+from paidup.settle.book import Weighed
+from paidup.shops.store import ApiKey, Scope
+from paidup.web import shapes
+from paidup.web.context import Context
+from paidup.web.route import Route
+
+
+async def open_(context: Context, key: ApiKey, request: Request, body: shapes.OpenPayment) -> shapes.PaymentOut:
+    """Offer an order to the customer through a channel account; pay_with is what the customer's device needs."""
+    offer = await open_payment(
+        context.db,
+        context.asker,
+        context.handlers,
+        shop=key.shop,
+        order_id=request.path_params["id"],
+        wanted=Wanted(
+            channel=body.channel,
+            account=body.account,
+            method=body.method,
+            extra=body.extra,
+            key=request.headers["idempotency-key"],
+        ),
+        now=context.clock.now(),
+    )
+    match offer.outcome:
+        case Declined(code=code, why=why):
+            raise Conflict(f"{body.channel} declined to open it: {code}: {why}")
+        case Retryable(why=why) | Unknown(why=why):
+            raise ChannelError(
+                f"{body.channel} did not say whether payment {offer.payment.id} is open: {why}. Send the same request "
+                "under the same Idempotency-Key again: it is the same payment"
+            )
+    return payment_out(offer.payment)
+
+
+async def register(context: Context, key: ApiKey, _request: Request, body: shapes.RegisterPayment) -> shapes.PaymentOut:
+    """Guard a payment that the shop opened at the channel by itself: from now on Paidup receives, asks and tells."""
+    now, settings = context.clock.now(), context.settings
+    wanted = Wanted(channel=body.channel, account=body.account, method=body.method)
+    async with context.db.transaction() as tx:
+        order = await place_order(
+            tx,
+            shop=key.shop,
+            shop_order_no=body.shop_order_no,
+            money=Money(body.amount_minor, body.currency),
+            description=body.description,
+            ttl_s=body.expires_in_s or settings.payment_ttl_s,
+            now=now,
+            shard=settings.shard,
+        )
+        payment = await register_payment(
+            tx,
+            context.asker,
+            shop=key.shop,
+            order_id=order.id,
+            wanted=wanted,
+            merchant_ref=body.merchant_ref,
+            channel_txn_id=body.channel_txn_id,
+            now=now,
+        )
+        await inbox.unpark(tx, payment.channel, payment.account, payment.merchant_ref, now)
+    return payment_out(payment)
+
+
+async def show(context: Context, key: ApiKey, request: Request) -> shapes.PaymentOut:
+    """Look up a payment by its id."""
+    return payment_out(await _the_payment(context, key, request.path_params["id"]))
+
+
+async def status(context: Context, key: ApiKey, request: Request) -> shapes.StatusOut:
+    """For the page of a waiting buyer: asks the channel at once, within the budget; says where it stands."""
+    payment = await _the_payment(context, key, request.path_params["id"])
+    asked = False
+    if payment.state not in MONEY_ARRIVED:
+        asked = await repair.ask_now(
+            context.db,
+            payment.id,
+            now=context.clock.now(),
+            asker=context.asker,
+            handlers=context.handlers,
+            budget_per_s=context.settings.query_budget_per_s,
+        )
+        payment = await _the_payment(context, key, payment.id)
+    async with context.db.session() as tx:
+        due = (await schedule.get(tx, [payment.id])).get(payment.id)
+    return shapes.StatusOut(
+        payment_id=payment.id,
+        state=payment.state,
+        paid=payment.state in MONEY_ARRIVED,
+        asked=asked,
+        next_question_at=due.due_at if due else None,
+    )
+
+
+async def refund(context: Context, key: ApiKey, request: Request, body: shapes.AskRefund) -> shapes.RefundOut:
+    """Give money of a paid payment back; it is sent to the channel at once, and asked about until it is settled."""
+    payment = await _the_payment(context, key, request.path_params["id"])
+    minor = body.amount_minor or payment.amount_minor - payment.refunded_minor
+    async with context.db.transaction() as tx:
+        made = await request_refund(
+            tx,
+            context.handlers,
+            shop=key.shop,
+            payment_id=payment.id,
+            money=Money(minor, payment.currency),
+            reason=body.reason,
+            key=request.headers["idempotency-key"],
+            now=context.clock.now(),
+        )
+    return refund_out(made)
+
+
+async def show_refund(context: Context, key: ApiKey, request: Request) -> shapes.RefundOut:
+    """Look up a refund by its id."""
+    async with context.db.session() as tx:
+        found = await refunds.get(tx, request.path_params["id"])
+    if found is None or found.shop != key.shop:
+        raise NotFound(f"there is no refund {request.path_params['id'][:40]}")
+    return refund_out(found)
+
+
+async def testify(context: Context, key: ApiKey, _request: Request, body: shapes.Testify) -> shapes.PaymentOut:
+    """The operator's road: a person says that a payment was paid. It goes through the same door as everything else."""
+    payment = await _the_payment(context, key, body.payment_id)
+    now = context.clock.now()
+    evidence = PaymentEvidence(
+        road=Road.OPERATOR,
+        channel=payment.channel,
+        account=payment.account,
+        key=f"operator:{key.id}:{payment.id}:{body.channel_txn_id}",
+        received_at=now,
+        merchant_ref=payment.merchant_ref,
+        channel_txn_id=body.channel_txn_id,
+        amount=Money(body.amount_minor, body.currency),
+        says=PaymentSays.PAID,
+        note=f"key {key.id}: {body.reason}",
+    )
+    async with context.db.transaction() as tx:
+        (result,) = await apply(tx, [Item(what=evidence, shop=key.shop, road="operator")], now, context.handlers)
+    if result.outcome is Weighed.REJECTED:
+        raise Conflict(result.why)
+    return payment_out(await _the_payment(context, key, payment.id))
+
+
+async def _the_payment(context: Context, key: ApiKey, payment_id: str) -> Payment:
+    if len(payment_id) > 40:
+        raise InvalidRequest("this is no payment id")
+    async with context.db.session() as tx:
+        payment = await payments.get(tx, payment_id)
+    if payment is None or payment.shop != key.shop:
+        raise NotFound(f"there is no payment {payment_id}")
+    return payment
+
+
+def payment_out(payment: Payment) -> shapes.PaymentOut:
+    """A payment as the API shows it."""
+    fields = {name: getattr(payment, name) for name in shapes.PaymentOut.__struct_fields__ if name != "note"}
+    return shapes.PaymentOut(**fields | {"state": payment.state.value})
+
+
+def refund_out(made: Refund) -> shapes.RefundOut:
+    """A refund as the API shows it."""
+    return msgspec.convert(msgspec.structs.asdict(made), shapes.RefundOut)
+
+
+ROUTES = (
+    Route(
+        "POST", "/v1/orders/{id}/payments", open_, Scope.WRITE,
+        body=shapes.OpenPayment, gives=shapes.PaymentOut, status=201, keyed=True,
+    ),
+    Route(
+        "POST", "/v1/payments/register", register, Scope.WRITE,
+        body=shapes.RegisterPayment, gives=shapes.PaymentOut, status=201,
+    ),
+    Route("GET", "/v1/payments/{id}", show, Scope.READ, gives=shapes.PaymentOut),
+    Route("GET", "/v1/payments/{id}/status", status, Scope.READ, gives=shapes.StatusOut),
+    Route(
+        "POST", "/v1/payments/{id}/refunds", refund, Scope.REFUND,
+        body=shapes.AskRefund, gives=shapes.RefundOut, status=201, keyed=True,
+    ),
+    Route("GET", "/v1/refunds/{id}", show_refund, Scope.READ, gives=shapes.RefundOut),
+    Route("POST", "/v1/evidence", testify, Scope.ADMIN, body=shapes.Testify, gives=shapes.PaymentOut, keyed=True),
+)  # fmt: skip

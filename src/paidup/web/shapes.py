@@ -1,0 +1,225 @@
+"""The bodies that the API takes and gives. The OpenAPI document is made from these."""
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+Minor = Annotated[int, Meta(gt=0, le=10**15, description="minor units: fen, cents; yen has none")]
+Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217, such as CNY")]
+Text = Annotated[str, Meta(max_length=255)]
+Extra = Annotated[dict[str, Annotated[str, Meta(max_length=2048)]], Meta(max_length=20)]
+
+
+class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Unknown fields are refused: a misspelt one would be silently without effect."""
+
+
+class PlaceOrder(_Strict, frozen=True, kw_only=True):
+    """Place an order. The shop's own number names it: placing it twice gives the same order."""
+
+    shop_order_no: Annotated[str, Meta(min_length=1, max_length=64)]
+    amount_minor: Minor
+    currency: Currency
+    description: Text = ""
+    expires_in_s: Annotated[int, Meta(ge=60, le=2_592_000)] | None = None
+
+
+class OpenPayment(_Strict, frozen=True, kw_only=True):
+    """Offer the order to the customer. extra: what the method needs, such as openid or return_url."""
+
+    channel: Text
+    account: Text = "main"
+    method: Text = ""
+    extra: Extra = {}
+
+
+class RegisterPayment(_Strict, frozen=True, kw_only=True):
+    """Guard a payment that the shop opened at the channel by itself, in one call.
+
+    merchant_ref: the number it was opened under (out_trade_no; for Stripe the PaymentIntent's id).
+    """
+
+    shop_order_no: Annotated[str, Meta(min_length=1, max_length=64)]
+    amount_minor: Minor
+    currency: Currency
+    channel: Text
+    merchant_ref: Annotated[str, Meta(min_length=1, max_length=64)]
+    account: Text = "main"
+    method: Text = ""
+    channel_txn_id: Text | None = None
+    description: Text = ""
+    expires_in_s: Annotated[int, Meta(ge=60, le=2_592_000)] | None = None
+
+
+class CloseOrder(_Strict, frozen=True, kw_only=True):
+    """Give an order up."""
+
+    reason: Text = "closed by the shop"
+
+
+class AskRefund(_Strict, frozen=True, kw_only=True):
+    """Give money back; without an amount, all that is left."""
+
+    amount_minor: Minor | None = None
+    reason: Text = ""
+
+
+class Resolve(_Strict, frozen=True, kw_only=True):
+    """Close a case with what was decided."""
+
+    resolution: Annotated[str, Meta(min_length=3, max_length=1000)]
+
+
+class Testify(_Strict, frozen=True, kw_only=True):
+    """A person says that a payment was paid, with the channel's number as proof and a reason for the record."""
+
+    payment_id: Text
+    channel_txn_id: Annotated[str, Meta(min_length=4, max_length=64)]
+    amount_minor: Minor
+    currency: Currency
+    reason: Annotated[str, Meta(min_length=5, max_length=500)]
+
+
+class AddEndpoint(_Strict, frozen=True, kw_only=True):
+    """Where the shop listens. types: event types, or * for all."""
+
+    url: Annotated[str, Meta(max_length=2000)]
+    types: Annotated[tuple[Text, ...], Meta(min_length=1, max_length=50)] = ("*",)
+
+
+class Redrive(_Strict, frozen=True, kw_only=True):
+    """Send dead letters again: these, or all of one endpoint."""
+
+    delivery_ids: Annotated[list[int], Meta(max_length=5000)] = []
+    endpoint_id: Text | None = None
+
+
+class OrderOut(msgspec.Struct, frozen=True, kw_only=True):
+    """An order. state: unpaid, paid, closing, closed or refunded."""
+
+    id: str
+    shop_order_no: str
+    amount_minor: int
+    currency: str
+    description: str
+    state: str
+    paid_by: str | None
+    created_at: datetime
+    expires_at: datetime
+
+
+class PaymentOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment. pay_with: what the customer's device needs. note: what to know when the channel has not answered."""
+
+    id: str
+    order_id: str
+    channel: str
+    account: str
+    method: str
+    merchant_ref: str
+    channel_txn_id: str | None
+    amount_minor: int
+    currency: str
+    state: str
+    refunded_minor: int
+    registered: bool
+    pay_with: dict[str, str]
+    created_at: datetime
+    expires_at: datetime
+    paid_at: datetime | None
+    note: str = ""
+
+
+class StatusOut(msgspec.Struct, frozen=True, kw_only=True):
+    """For the waiting buyer's page. asked: whether the channel was asked just now."""
+
+    payment_id: str
+    state: str
+    paid: bool
+    asked: bool
+    next_question_at: datetime | None
+
+
+class RefundOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A refund. state: requested, pending, succeeded or failed."""
+
+    id: str
+    payment_id: str
+    order_id: str
+    amount_minor: int
+    currency: str
+    state: str
+    cause: str
+    reason: str
+    created_at: datetime
+    settled_at: datetime | None
+
+
+class CaseOut(msgspec.Struct, frozen=True, kw_only=True):
+    """Something a person must decide."""
+
+    id: str
+    kind: str
+    subject_id: str
+    order_id: str | None
+    why: str
+    opened_at: datetime
+    resolved_at: datetime | None
+    resolution: str | None
+
+
+class EventOut(msgspec.Struct, frozen=True, kw_only=True):
+    """What the shop was, or is being, told. seq counts per order."""
+
+    id: str
+    type: str
+    order_id: str
+    seq: int
+    subject_id: str
+    created_at: datetime
+    data: dict[str, str | int | bool | None]
+
+
+class EndpointOut(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint. secret is given once, when it is made or rotated."""
+
+    id: str
+    url: str
+    types: list[str]
+    enabled: bool
+    disabled_why: str
+    secret: str | None = None
+
+
+class Orders(msgspec.Struct, frozen=True, kw_only=True):
+    """Newest first; `next` goes into `before` (None: that was all)."""
+
+    items: list[OrderOut]
+    next: str | None = None
+
+
+class Events(msgspec.Struct, frozen=True, kw_only=True):
+    """Oldest first; `next` goes into `after`, and stays valid when there is nothing new."""
+
+    items: list[EventOut]
+    next: str | None = None
+
+
+class Cases(msgspec.Struct, frozen=True, kw_only=True):
+    """Newest first."""
+
+    items: list[CaseOut]
+
+
+class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
+    """All of the shop's endpoints."""
+
+    items: list[EndpointOut]
+
+
+class Redriven(msgspec.Struct, frozen=True, kw_only=True):
+    """How many deliveries are sent again."""
+
+    deliveries: int
