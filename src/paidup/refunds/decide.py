@@ -1,5 +1,7 @@
 """What a piece of evidence means for one refund. Pure: deciding twice on the same evidence changes nothing."""
 
+from datetime import datetime
+
 import msgspec
 
 from paidup.evidence import RefundEvidence, RefundSays
@@ -22,6 +24,8 @@ _SAYS: dict[RefundSays, Happening] = {
     RefundSays.FAILED: Happening.FAILED,
 }
 
+_SETTLES = {State.SUCCEEDED: Happening.SUCCEEDED, State.FAILED: Happening.FAILED}
+
 
 def decide(refund: Refund, evidence: RefundEvidence) -> Decision:
     """Weigh what the channel says about this refund."""
@@ -30,12 +34,11 @@ def decide(refund: Refund, evidence: RefundEvidence) -> Decision:
         return Decision(refund, Move(refund.state, why, case="mismatch"), why)
     happening = Happening.OLDER if _is_older(refund, evidence) else _SAYS[evidence.says]
     decision = happen(refund, happening, evidence.note)
-    settled = decision.refund.state is not refund.state and decision.refund.state in (State.SUCCEEDED, State.FAILED)
     return Decision(
         msgspec.structs.replace(
             decision.refund,
             channel_refund_id=refund.channel_refund_id or evidence.channel_refund_id,
-            settled_at=(evidence.occurred_at or evidence.received_at) if settled else refund.settled_at,
+            settled_at=_settled_at(refund, decision.refund.state, happening, evidence),
         ),
         decision.move,
         decision.why,
@@ -47,6 +50,15 @@ def happen(refund: Refund, happening: Happening, detail: str = "") -> Decision:
     move = TABLE[refund.state, happening]
     why = f"{move.why} ({detail})" if detail else move.why
     return Decision(msgspec.structs.replace(refund, state=move.to), move, why)
+
+
+def _settled_at(refund: Refund, state: State, happening: Happening, evidence: RefundEvidence) -> datetime | None:
+    """When it became what it is. A repeat that happened later counts, or a failure from between the two would win."""
+    if happening is not _SETTLES.get(state):
+        return refund.settled_at
+    if refund.state is state and refund.settled_at is not None:
+        return max(refund.settled_at, evidence.occurred_at or refund.settled_at)
+    return evidence.occurred_at or evidence.received_at
 
 
 def _is_older(refund: Refund, evidence: RefundEvidence) -> bool:
