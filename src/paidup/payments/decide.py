@@ -89,11 +89,12 @@ def _named(payment: Payment, evidence: PaymentEvidence) -> Payment:
 
 
 def _with_proof(decision: Decision, evidence: PaymentEvidence) -> Decision:
-    """Keep the channel's own number and the moment the money moved; the first proof stays."""
+    """Keep the channel's own number and the moment the money moved; the first proof stays, and is completed."""
     payment = decision.payment
+    first, other = payment.channel_txn_id, evidence.channel_txn_id
     proven = msgspec.structs.replace(
         payment,
-        channel_txn_id=payment.channel_txn_id if payment.paid_at else evidence.channel_txn_id or payment.channel_txn_id,
+        channel_txn_id=first or other if payment.paid_at else other or first,
         paid_at=payment.paid_at or evidence.occurred_at or evidence.received_at,
     )
     return Decision(proven, decision.move, decision.why)
