@@ -1,0 +1,136 @@
+"""What evidence means for one payment."""
+
+import msgspec
+import pytest
+
+from paidup.evidence import DisputeSays, PaymentSays
+from paidup.money import Money
+from paidup.payments.decide import decide, decide_dispute, happen, mismatch
+from paidup.payments.states import Happening, State
+from paidup.testing.builders import (
+    a_paid_payment,
+    a_payment,
+    after,
+    attempt_failed,
+    closed,
+    dispute_says,
+    not_found,
+    paid,
+    says,
+    txn_id,
+    waiting,
+)
+
+
+def test_paid_evidence_pays_and_keeps_the_proof() -> None:
+    """State, the channel's number and the moment the money moved, as the channel states it."""
+    payment = decide(a_payment(), paid()).payment
+    assert (State.PAID, txn_id(), after(20)) == (payment.state, payment.channel_txn_id, payment.paid_at)
+
+
+def test_without_a_stated_moment_the_time_of_receipt_stands_in() -> None:
+    """A query's answer may not say when it was paid."""
+    assert after(30) == decide(a_payment(), paid(occurred_at=None)).payment.paid_at
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("what", PaymentSays)
+def test_deciding_twice_changes_nothing(state: State, what: PaymentSays) -> None:
+    """In every state, the same evidence again leaves the payment as it is."""
+    once = decide(a_payment(state=state), says(what)).payment
+    assert once == decide(once, says(what)).payment
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("what", DisputeSays)
+def test_deciding_twice_on_a_dispute_changes_nothing(state: State, what: DisputeSays) -> None:
+    """In every state, the same news of a dispute again leaves the payment as it is."""
+    once = decide_dispute(a_payment(state=state), dispute_says(what)).payment
+    assert once == decide_dispute(once, dispute_says(what)).payment
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("amount", Money(1, "CNY"), "agreed 12.50 CNY, the channel says 0.01 CNY"),
+        ("amount", Money(1250, "USD"), "agreed 12.50 CNY, the channel says 12.50 USD"),
+        ("payee", "app/stranger", "agreed receiver app/seller, the channel says app/stranger"),
+    ],
+)
+def test_a_difference_holds_the_payment_and_says_both_sides(field: str, value: object, told: str) -> None:
+    """Amount, currency and receiver are compared with what was agreed; the sentence names both."""
+    decision = decide(a_payment(), msgspec.structs.replace(paid(), **{field: value}))
+    assert (State.HELD, "mismatch", f"paid, but not as agreed ({told})") == (
+        decision.payment.state,
+        decision.move.case,
+        decision.why,
+    )
+
+
+def test_what_a_message_does_not_state_is_not_compared() -> None:
+    """Alipay's query answer names no seller: silence is no contradiction."""
+    assert "" == mismatch(a_payment(), paid(amount=None, payee=None))
+
+
+def test_a_paid_payment_under_another_number_contradicts_itself() -> None:
+    """The same trade cannot have two numbers at the channel; the first proof stays and a person is called."""
+    decision = decide(a_paid_payment(), paid(channel_txn_id="ali9"))
+    assert (a_paid_payment(), "mismatch") == (decision.payment, decision.move.case)
+
+
+def test_the_first_proof_stays() -> None:
+    """A repeat with another moment does not rewrite when the money moved."""
+    assert after(20) == decide(a_paid_payment(), paid(occurred_at=after(99))).payment.paid_at
+
+
+def test_a_number_that_comes_after_the_proof_is_kept() -> None:
+    """Paid by a message without the channel's number: the next message that states it fills it in."""
+    nameless = decide(a_payment(), paid(channel_txn_id=None)).payment
+    assert (None, txn_id()) == (nameless.channel_txn_id, decide(nameless, paid()).payment.channel_txn_id)
+
+
+def test_until_it_is_paid_the_latest_number_is_the_one_to_ask_by() -> None:
+    """A Stripe Checkout page becomes a PaymentIntent; once paid, older news do not bring the old number back."""
+    payment = a_payment()
+    for evidence in (waiting(channel_txn_id="cs_1"), waiting(channel_txn_id="pi_1"), paid(channel_txn_id="pi_1")):
+        payment = decide(payment, evidence).payment
+    assert "pi_1" == decide(payment, waiting(channel_txn_id="cs_1")).payment.channel_txn_id
+
+
+@pytest.mark.parametrize("evidence", [not_found(), waiting(), attempt_failed(), closed()], ids=lambda e: e.says)
+@pytest.mark.parametrize("state", [State.PAID, State.DISPUTED, State.CHARGED_BACK])
+def test_nothing_unpays_a_payment(state: State, evidence) -> None:
+    """Older or contradicting news about a payment with money leave it exactly as it is."""
+    payment = a_paid_payment(state=state)
+    assert payment == decide(payment, evidence).payment
+
+
+@pytest.mark.parametrize("state", [State.CREATED, State.OPEN, State.CLOSING])
+def test_not_found_is_never_a_failure(state: State) -> None:
+    """Alipay makes a trade only when its code is scanned: 'not found' leaves an unfinished payment unfinished."""
+    assert state is decide(a_payment(state=state), not_found()).payment.state
+
+
+@pytest.mark.parametrize("state", [State.CREATED, State.OPEN, State.CLOSING, State.CLOSED])
+@pytest.mark.parametrize("what", DisputeSays)
+def test_a_dispute_before_the_payment_waits(state: State, what: DisputeSays) -> None:
+    """Nothing is noted of it either, so that it is weighed anew when the money is known."""
+    payment = a_payment(state=state)
+    decision = decide_dispute(payment, dispute_says(what))
+    assert (payment, True) == (decision.payment, decision.move.park)
+
+
+@pytest.mark.parametrize("end", [DisputeSays.WON, DisputeSays.LOST])
+def test_an_ended_dispute_is_not_opened_again_by_its_own_late_beginning(end: DisputeSays) -> None:
+    """The opening that arrives after the end changes nothing; another dispute's opening does."""
+    ended = decide_dispute(a_paid_payment(), dispute_says(end)).payment
+    late = decide_dispute(ended, dispute_says(DisputeSays.OPENED)).payment
+    another = decide_dispute(ended, dispute_says(DisputeSays.OPENED, 2)).payment
+    assert (ended, State.DISPUTED) == (late, another.state)
+
+
+def test_the_detail_follows_the_sentence() -> None:
+    """People read what happened first, then why."""
+    assert "no longer offered; the channel is asked to close it (its time is over)" == (
+        happen(a_payment(), Happening.CLOSE_ASKED, "its time is over").why
+    )

@@ -1,0 +1,84 @@
+"""What evidence means for one refund."""
+
+from itertools import permutations
+
+import pytest
+
+from paidup.evidence import RefundEvidence, RefundSays
+from paidup.money import Money
+from paidup.refunds.decide import decide, happen
+from paidup.refunds.refund import Refund
+from paidup.refunds.states import Happening, State
+from paidup.testing.builders import a_refund, after, refund_says
+
+
+def at(seconds: float, what: RefundSays) -> RefundEvidence:
+    return refund_says(what, occurred_at=after(seconds), received_at=after(seconds + 5))
+
+
+def told(*history: RefundEvidence, refund: Refund | None = None) -> Refund:
+    refund = refund or a_refund()
+    for evidence in history:
+        refund = decide(refund, evidence).refund
+    return refund
+
+
+def test_success_is_dated_and_numbered_by_the_channel() -> None:
+    """When the customer got the money, and under which number, as the channel states it."""
+    refund = told(refund_says(RefundSays.SUCCEEDED))
+    assert (State.SUCCEEDED, after(120), "alr1") == (refund.state, refund.settled_at, refund.channel_refund_id)
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("what", RefundSays)
+def test_deciding_twice_changes_nothing(state: State, what: RefundSays) -> None:
+    """In every state, the same evidence again leaves the refund as it is."""
+    once = told(refund_says(what), refund=a_refund(state=state))
+    assert once == told(refund_says(what), refund=once)
+
+
+def test_another_amount_changes_nothing_and_calls_a_person() -> None:
+    """What was agreed and what is told stand side by side in the sentence."""
+    decision = decide(a_refund(), refund_says(RefundSays.SUCCEEDED, amount=Money(1, "CNY")))
+    assert (a_refund(), "mismatch", "agreed 12.50 CNY, the channel says 0.01 CNY") == (
+        decision.refund,
+        decision.move.case,
+        decision.why,
+    )
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_of_success_return_and_second_success_the_latest_stands(order: tuple[int, ...]) -> None:
+    """The bank sends the money back and a person sends it again: in whatever order the three notices come."""
+    history = [at(100, RefundSays.SUCCEEDED), at(200, RefundSays.FAILED), at(300, RefundSays.SUCCEEDED)]
+    assert (State.SUCCEEDED, after(300)) == (
+        (refund := told(*(history[n] for n in order))).state,
+        refund.settled_at,
+    )
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_a_return_outlives_the_older_success(order: tuple[int, ...]) -> None:
+    """Pending, then succeeded, then failed: the money is ours again, whatever arrived last."""
+    history = [at(50, RefundSays.PENDING), at(100, RefundSays.SUCCEEDED), at(200, RefundSays.FAILED)]
+    assert (State.FAILED, after(200)) == ((refund := told(*(history[n] for n in order))).state, refund.settled_at)
+
+
+def test_a_refund_that_failed_after_it_had_succeeded_calls_a_person() -> None:
+    """The customer was told that the money is on its way: somebody must send it again."""
+    assert "refund_failed" == decide(told(at(100, RefundSays.SUCCEEDED)), at(200, RefundSays.FAILED)).move.case
+
+
+def test_the_channel_not_having_it_leaves_it_to_be_sent() -> None:
+    """Not found before it was ever confirmed: it goes out (again) under the same number."""
+    refund = told(refund_says(RefundSays.NOT_FOUND))
+    assert (State.REQUESTED, a_refund().merchant_ref) == (refund.state, refund.merchant_ref)
+
+
+def test_declined_ends_a_refund_that_the_channel_never_took() -> None:
+    """Its refusal, word for word, is in the sentence for people."""
+    decision = happen(a_refund(), Happening.DECLINED, "ACCOUNT_EMPTY: no money left")
+    assert (State.FAILED, "the channel refuses it (ACCOUNT_EMPTY: no money left)") == (
+        decision.refund.state,
+        decision.why,
+    )

@@ -1,0 +1,127 @@
+"""The three lives (payment, refund, order) as tables: nothing is left to chance, and money never vanishes silently."""
+
+import pytest
+
+from paidup.orders import states as orders
+from paidup.payments import states as payments
+from paidup.refunds import states as refunds
+
+LIVES = pytest.mark.parametrize("life", [payments, refunds, orders], ids=["payments", "refunds", "orders"])
+
+
+@LIVES
+def test_every_state_answers_every_happening(life) -> None:
+    """The table is total: no happening, however late or absurd, is without an answer."""
+    assert {(state, happening) for state in life.State for happening in life.Happening} == set(life.TABLE)
+
+
+@LIVES
+def test_every_state_is_reached_from_the_first_one(life) -> None:
+    """No state is only written down: a chain of happenings leads to it."""
+    reached = [next(iter(life.State))]
+    for state in reached:
+        reached += {move.to for (old, _), move in life.TABLE.items() if old is state}.difference(reached)
+    assert set(life.State) == set(reached)
+
+
+@LIVES
+def test_every_why_is_a_sentence_for_people(life) -> None:
+    """It goes word for word into the timeline: several words, no final stop, no capital letter at the start."""
+    odd = [m.why for m in life.TABLE.values() if len(m.why.split()) < 2 or m.why.endswith(".") or m.why[0].isupper()]
+    assert [] == odd
+
+
+@LIVES
+def test_a_repeated_happening_changes_nothing(life) -> None:
+    """What just led to a state leaves it there: the second time is always a no-op."""
+    restless = [
+        (old, happening)
+        for (old, happening), move in life.TABLE.items()
+        if move.to is not old and life.TABLE[move.to, happening].to is not move.to
+    ]
+    assert [] == restless
+
+
+def test_money_that_arrived_leaves_only_by_the_bank() -> None:
+    """From a state with money no happening leads to one without: only disputes move it, among states with money."""
+    moves = {
+        (old, happening, move.to)
+        for (old, happening), move in payments.TABLE.items()
+        if old in payments.MONEY_ARRIVED and move.to is not old
+    }
+    s, h = payments.State, payments.Happening
+    assert {
+        (s.PAID, h.DISPUTE_OPENED, s.DISPUTED),
+        (s.PAID, h.DISPUTE_LOST, s.CHARGED_BACK),
+        (s.DISPUTED, h.DISPUTE_WON, s.PAID),
+        (s.DISPUTED, h.DISPUTE_LOST, s.CHARGED_BACK),
+        (s.CHARGED_BACK, h.DISPUTE_OPENED, s.DISPUTED),
+        (s.CHARGED_BACK, h.DISPUTE_WON, s.PAID),
+    } == moves
+
+
+def test_only_the_channels_word_of_payment_makes_a_payment_paid() -> None:
+    """Neither time, nor our own wishes, nor a mismatch mark anything paid that had no money before."""
+    ways = {h for (old, h), move in payments.TABLE.items() if old not in payments.MONEY_ARRIVED and _has_money(move.to)}
+    assert {payments.Happening.PAID} == ways
+
+
+def test_paid_is_believed_in_every_state() -> None:
+    """The channel's word wins over our clock: whatever we thought, a payment said to be paid has money afterwards."""
+    after = {payments.TABLE[state, payments.Happening.PAID].to for state in payments.State}
+    assert after <= payments.MONEY_ARRIVED
+
+
+def test_a_mismatch_always_calls_a_person() -> None:
+    """Paid otherwise than agreed opens a case in every state, the final ones included."""
+    assert {"mismatch"} == {payments.TABLE[state, payments.Happening.MISMATCH].case for state in payments.State}
+
+
+def test_a_payment_is_closed_only_by_the_channel() -> None:
+    """Closing is two-phase: asking for it never closes anything by itself."""
+    closing = {h for (old, h), m in payments.TABLE.items() if m.to is payments.State.CLOSED and old is not m.to}
+    assert {payments.Happening.CHANNEL_CLOSED} == closing
+
+
+def test_a_final_payment_stays_final() -> None:
+    """Its row leaves the schedule when it becomes final, so nothing may need another question afterwards."""
+    moves = {move.to for (old, _), move in payments.TABLE.items() if old in payments.FINAL}
+    assert payments.FINAL == moves
+
+
+def test_a_final_refund_stays_final() -> None:
+    """Success and failure may follow each other, but no refund is sent or asked about again."""
+    assert refunds.FINAL == {move.to for (old, _), move in refunds.TABLE.items() if old in refunds.FINAL}
+
+
+def test_every_failed_refund_calls_a_person() -> None:
+    """Money that should have gone back and did not is never left to be found by the customer."""
+    silent = [
+        key for key, m in refunds.TABLE.items() if m.to is refunds.State.FAILED and key[0] is not m.to and not m.case
+    ]
+    assert [] == silent
+
+
+def test_a_refund_the_channel_has_is_never_failed_by_a_refusal() -> None:
+    """A refused repeat says nothing about the first sending: only before the channel had it does a refusal end it."""
+    declined = {s: refunds.TABLE[s, refunds.Happening.DECLINED].to for s in refunds.State}
+    s = refunds.State
+    assert {s.REQUESTED: s.FAILED, s.PENDING: s.PENDING, s.SUCCEEDED: s.SUCCEEDED, s.FAILED: s.FAILED} == declined
+
+
+def test_an_order_becomes_paid_only_by_money() -> None:
+    """A first payment, or a refund that came back: nothing else."""
+    h = orders.Happening
+    ways = {x for (old, x), move in orders.TABLE.items() if move.to is orders.State.PAID and old is not move.to}
+    assert {h.PAYMENT_PAID, h.PAYMENT_PAID_UNWELCOME, h.REFUND_UNDONE} == ways
+
+
+def test_a_second_payment_is_given_back_in_every_state_and_moves_none() -> None:
+    """Whatever became of the order in the meantime, the second payment neither pays nor reopens it."""
+    h, no = orders.Happening.SECOND_PAYMENT_PAID, orders.GiveBack.NO
+    wrong = [s for s in orders.State if orders.TABLE[s, h].to is not s or orders.TABLE[s, h].give_back is no]
+    assert [] == wrong
+
+
+def _has_money(state: payments.State) -> bool:
+    return state in payments.MONEY_ARRIVED
