@@ -156,13 +156,18 @@ class Running(msgspec.Struct, frozen=True):
 
 
 @contextlib.asynccontextmanager
-async def serving(config: SandboxConfig, clock: Clock) -> AsyncIterator[Running]:
-    """Write the account folders and serve until the block ends. Raises ConfigError when the port is taken."""
+async def serving(
+    config: SandboxConfig, clock: Clock, keys: Mapping[str, Keys] | None = None
+) -> AsyncIterator[Running]:
+    """Write the account folders and serve until the block ends. Raises ConfigError when the port is taken.
+
+    keys: by the name of the account, to use instead of fresh ones (making them takes half a second).
+    """
     from paidup.sandbox.http import Http, QuietServer  # noqa: PLC0415  it needs the class above
 
     with _listening(config.host, config.port) as listener:
         base_url = f"http://{config.host}:{listener.getsockname()[1]}"
-        keys = {name: make_keys(clock.now()) for name in config.accounts}
+        keys = keys or {name: make_keys(clock.now()) for name in config.accounts}
         for name, own in keys.items():
             write_accounts(
                 config.accounts_dir, own, base_url=base_url, paidup_url=config.paidup_url, shop=config.shop, name=name
