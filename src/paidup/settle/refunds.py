@@ -6,7 +6,8 @@ import msgspec
 
 from paidup import ids
 from paidup.events import EventType
-from paidup.evidence import RefundEvidence
+from paidup.evidence import RefundEvidence, RefundSays
+from paidup.money import Money
 from paidup.orders import decide as order_rules
 from paidup.orders.states import Happening as OrderHappening
 from paidup.orders.states import State as OrderState
@@ -73,8 +74,10 @@ def _find_refund(book: Book, evidence: RefundEvidence) -> Refund | None:
 def _unknown_refund(book: Book, payment: Payment, evidence: RefundEvidence, now: datetime) -> Settled:
     """A refund that we did not ask for: made in the channel's own console, or after a restore of a backup."""
     number = evidence.merchant_refund_ref or evidence.channel_refund_id
-    rest = payment.amount_minor - refunds_minor(book, payment.id)
-    if number is None or evidence.amount is None or not 0 < evidence.amount.amount_minor <= rest:
+    if evidence.says is RefundSays.NOT_FOUND:
+        why = f"neither the channel nor we know of a refund {number}"
+        return Settled(book, Weighed.REPEATED, why, payment_id=payment.id)
+    if number is None or evidence.amount is None or not _fits(evidence.amount, book, payment):
         why = f"the channel tells of a refund {number} that we did not ask for and cannot book ({evidence.note})"
         case = NewCase("unknown_refund", payment.id, why)
         return Settled(book, Weighed.REJECTED, why, cases=(case,), payment_id=payment.id)
@@ -82,6 +85,12 @@ def _unknown_refund(book: Book, payment: Payment, evidence: RefundEvidence, now:
     refund = new_refund(payment, refund_id, evidence.amount.amount_minor, Cause.AT_CHANNEL, evidence.note, now)
     refund = msgspec.structs.replace(refund, merchant_ref=number, state=RefundState.PENDING)
     return _after_refund(book.put(refund), refund_rules.decide(refund, evidence), now, is_new=True)
+
+
+def _fits(amount: Money, book: Book, payment: Payment) -> bool:
+    """Whether so much of this payment can have been given back: its currency, and no more than is left."""
+    rest = payment.amount_minor - refunds_minor(book, payment.id)
+    return amount.currency == payment.currency and 0 < amount.amount_minor <= rest
 
 
 def _after_refund(book: Book, decision: refund_rules.Decision, now: datetime, *, is_new: bool = False) -> Settled:
