@@ -1,0 +1,296 @@
+"""What ties payments, refunds and their order together."""
+
+from itertools import permutations
+
+import msgspec
+import pytest
+
+from paidup.evidence import DisputeSays, Evidence, RefundSays
+from paidup.money import Money
+from paidup.orders.order import LatePayment
+from paidup.payments.states import State as PaymentState
+from paidup.refunds.refund import Cause
+from paidup.refunds.states import State as RefundState
+from paidup.settle import settle
+from paidup.settle.book import (
+    AskRefund,
+    Book,
+    CloseOrder,
+    ClosePayment,
+    Command,
+    NeedPerson,
+    Opened,
+    RefundDeclined,
+    Settled,
+    Weighed,
+)
+from paidup.testing.builders import (
+    a_book,
+    a_paid_book,
+    a_payment,
+    a_refund,
+    after,
+    an_order,
+    closed,
+    dispute_says,
+    order_id,
+    paid,
+    payment_id,
+    refund_id,
+    refund_says,
+    waiting,
+)
+
+GIVE_UP = CloseOrder(order_id(), "its time is over")
+
+
+def run(book: Book, *items: Evidence | Command) -> list[Settled]:
+    """Settle one after the other, a minute apart."""
+    steps = []
+    for n, item in enumerate(items):
+        steps.append(settle(book, item, after(300 + 60 * n)))
+        book = steps[-1].book
+    return steps
+
+
+def events(steps: list[Settled]) -> list[str]:
+    return [event.type for step in steps for event in step.events]
+
+
+def cases(steps: list[Settled]) -> list[tuple[str, str]]:
+    return [(case.kind, case.subject_id) for step in steps for case in step.cases]
+
+
+def states(book: Book) -> list[str]:
+    return [book.order.state, *(p.state for p in book.payments.values()), *(r.state for r in book.refunds.values())]
+
+
+def two_offers(**order: object) -> Book:
+    return a_book(an_order(**order), payments=[a_payment(1), a_payment(2)])
+
+
+def test_the_first_payment_pays_the_order_and_withdraws_the_other_offers() -> None:
+    """Both are announced, and what else the customer could pay is being closed."""
+    steps = run(two_offers(), paid(1))
+    assert (["paid", "paid", "closing"], ["payment.paid", "order.paid"]) == (states(steps[-1].book), events(steps))
+
+
+def test_a_second_payment_is_given_back_in_whole_and_linked_to_the_first() -> None:
+    """Its refund says which payment paid the order; the order is announced as paid only once."""
+    steps = run(two_offers(), paid(1), paid(2))
+    refund = next(iter(steps[-1].book.refunds.values()))
+    assert (payment_id(2), 1250, Cause.SECOND_PAYMENT, f"the order was paid by {payment_id(1)}") == (
+        refund.payment_id,
+        refund.amount_minor,
+        refund.cause,
+        refund.reason,
+    )
+    assert ["payment.paid", "order.paid", "payment.paid", "refund.requested"] == events(steps)
+
+
+def test_late_money_reopens_the_order_when_the_shop_welcomes_it() -> None:
+    """Reopened first, then paid: whoever listens to either is told the truth in order."""
+    steps = run(a_book(), GIVE_UP, closed(), paid())
+    assert ["payment.closed", "order.closed", "payment.paid", "order.reopened", "order.paid"] == events(steps)
+    assert ["paid", "paid"] == states(steps[-1].book)
+
+
+def test_late_money_goes_back_when_the_shop_wants_it_so() -> None:
+    """The order stays closed, is never announced as paid, and all of the money is on its way back."""
+    steps = run(a_book(an_order(late_payment=LatePayment.REFUND)), GIVE_UP, closed(), paid())
+    refund = next(iter(steps[-1].book.refunds.values()))
+    assert ["payment.closed", "order.closed", "payment.paid", "refund.requested"] == events(steps)
+    assert ("closed", Cause.LATE_PAYMENT, 1250) == (steps[-1].book.order.state, refund.cause, refund.amount_minor)
+
+
+def test_closing_waits_for_the_channels_word_on_each_payment() -> None:
+    """Given up is not closed: only when the last offer is confirmed closed, the order is."""
+    steps = run(two_offers(), GIVE_UP, closed(1), closed(2))
+    assert [
+        ["closing", "closing", "closing"],
+        ["closing", "closed", "closing"],
+        ["closed", "closed", "closed"],
+    ] == [states(step.book) for step in steps]
+    assert ["payment.closed", "payment.closed", "order.closed"] == events(steps)
+
+
+def test_an_order_that_was_never_offered_closes_at_once() -> None:
+    """There is no channel to ask."""
+    book = Book(an_order(), {}, {})
+    assert ["order.closed"] == events(run(book, GIVE_UP))
+
+
+def test_money_between_the_two_phases_of_a_close_pays_the_order() -> None:
+    """The channel had not confirmed the close, so nothing is late, whatever the shop's policy."""
+    steps = run(a_book(an_order(late_payment=LatePayment.REFUND)), GIVE_UP, paid())
+    assert (["paid", "paid"], ["payment.paid", "order.paid"]) == (states(steps[-1].book), events(steps))
+
+
+def test_closing_one_payment_leaves_the_order_payable() -> None:
+    """An expired offer is followed by a new one."""
+    close = ClosePayment(order_id(), payment_id(), "its time is over")
+    assert ["unpaid", "closed"] == states(run(a_book(), close, closed())[-1].book)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"amount": Money(1, "CNY")}, {"amount": Money(1250, "USD")}, {"payee": "app/stranger"}],
+    ids=["amount", "currency", "payee"],
+)
+@pytest.mark.parametrize("state", [PaymentState.CREATED, PaymentState.OPEN, PaymentState.CLOSING, PaymentState.CLOSED])
+def test_money_that_is_not_as_agreed_never_pays(wrong: dict[str, object], state: PaymentState) -> None:
+    """The payment is held, the order stays unpaid, the shop and a person are told."""
+    steps = run(a_book(payments=[a_payment(state=state)]), paid(**wrong))
+    assert ["unpaid", "held"] == states(steps[-1].book)
+    assert (["payment.held"], [("mismatch", payment_id())]) == (events(steps), cases(steps))
+
+
+def test_disputes_end_alike_in_whatever_order_their_news_arrive() -> None:
+    """Opened and lost, opened and won: a late opening never undoes the end; the order stays paid throughout."""
+    opened = dispute_says(DisputeSays.OPENED)
+    ends = {
+        (end, tuple(states(run(a_book(), paid(), *order)[-1].book)))
+        for end in (DisputeSays.WON, DisputeSays.LOST)
+        for order in permutations((opened, opened, dispute_says(end)))
+    }
+    assert {(DisputeSays.WON, ("paid", "paid")), (DisputeSays.LOST, ("paid", "charged_back"))} == ends
+
+
+def test_a_dispute_is_announced_and_called_out_and_a_win_is_not_a_second_payment() -> None:
+    """payment.paid is said once; the win has its own word."""
+    steps = run(a_book(), paid(), dispute_says(DisputeSays.OPENED), dispute_says(DisputeSays.WON))
+    assert ["payment.paid", "order.paid", "payment.disputed", "payment.dispute_won"] == events(steps)
+    assert [("dispute", payment_id())] == cases(steps)
+
+
+def test_a_refund_that_comes_back_after_success_gives_the_order_back_its_money() -> None:
+    """The order is paid again, the sum is right, the shop and a person are told."""
+    succeeded = refund_says(RefundSays.SUCCEEDED)
+    failed = refund_says(RefundSays.FAILED, occurred_at=after(900))
+    steps = run(a_paid_book(refunds=[a_refund()]), succeeded, failed)
+    assert [("refunded", 1250), ("paid", 0)] == [
+        (step.book.order.state, step.book.payments[payment_id()].refunded_minor) for step in steps
+    ]
+    assert ["refund.succeeded", "order.refunded", "refund.failed"] == events(steps)
+    assert [("refund_failed", refund_id())] == cases(steps)
+
+
+def test_partial_refunds_add_up() -> None:
+    """The order is refunded when the last part is; what may still be asked for shrinks with each."""
+    parts = [a_refund(1, amount_minor=1000), a_refund(2, amount_minor=250)]
+    told = [refund_says(RefundSays.SUCCEEDED, n + 1, amount=part.money) for n, part in enumerate(parts)]
+    steps = run(a_paid_book(refunds=parts), *told)
+    assert [("paid", 1000), ("refunded", 1250)] == [
+        (step.book.order.state, step.book.payments[payment_id()].refunded_minor) for step in steps
+    ]
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "outcome"),
+    [(250, "CNY", Weighed.APPLIED), (251, "CNY", Weighed.REJECTED), (250, "USD", Weighed.REJECTED)],
+)
+def test_never_more_is_asked_for_than_is_left(minor: int, currency: str, outcome: Weighed) -> None:
+    """Refunds under way count, too: two requests at once cannot give the same money back twice."""
+    book = a_paid_book(refunds=[a_refund(1, amount_minor=1000)])
+    ask = AskRefund(order_id(), a_refund(2, amount_minor=minor, currency=currency))
+    assert outcome is settle(book, ask, after(60)).outcome
+
+
+@pytest.mark.parametrize("state", [s for s in PaymentState if s is not PaymentState.PAID])
+def test_only_a_paid_payment_is_refunded_on_request(state: PaymentState) -> None:
+    """A disputed one is not, either: the bank may take the same money."""
+    book = a_book(payments=[a_payment(state=state)])
+    assert Weighed.REJECTED is settle(book, AskRefund(order_id(), a_refund()), after(60)).outcome
+
+
+def test_asking_for_the_same_refund_twice_makes_one() -> None:
+    """Also when the first has failed: a retry under the same number never becomes a second refund."""
+    failed = a_paid_book(refunds=[a_refund(state=RefundState.FAILED)])
+    again = settle(failed, AskRefund(order_id(), a_refund()), after(60))
+    assert (Weighed.REPEATED, failed) == (again.outcome, again.book)
+
+
+def test_a_refund_made_in_the_channels_console_is_booked() -> None:
+    """We did not ask for it, the money is gone all the same; the same news again books nothing more."""
+    told = refund_says(RefundSays.SUCCEEDED, amount=Money(500, "CNY"))
+    steps = run(a_paid_book(), told, told)
+    refunds = [(r.merchant_ref, r.amount_minor, r.cause, r.state) for r in steps[-1].book.refunds.values()]
+    assert [(refund_id(), 500, Cause.AT_CHANNEL, RefundState.SUCCEEDED)] == refunds
+    assert [500, 500] == [step.book.payments[payment_id()].refunded_minor for step in steps]
+
+
+@pytest.mark.parametrize("amount", [None, Money(0, "CNY"), Money(1251, "CNY"), Money(500, "USD")])
+def test_a_refund_that_cannot_be_booked_calls_a_person(amount: Money | None) -> None:
+    """No amount, more than was paid, or another currency: nothing is guessed, and nothing is lost silently."""
+    steps = run(a_paid_book(), refund_says(RefundSays.SUCCEEDED, amount=amount))
+    assert (a_paid_book(), [("unknown_refund", payment_id())]) == (steps[-1].book, cases(steps))
+
+
+def test_a_refund_that_nobody_has_is_no_refund() -> None:
+    """Unknown here and unknown there: nothing is booked and nobody is called."""
+    step = settle(a_paid_book(), refund_says(RefundSays.NOT_FOUND), after(60))
+    assert (Weighed.REPEATED, a_paid_book(), ()) == (step.outcome, step.book, step.cases)
+
+
+def test_more_refunded_than_paid_calls_a_person() -> None:
+    """A failed refund was asked for anew, and then both went through: the sum tells the truth."""
+    refunds = [a_refund(1, state=RefundState.FAILED), a_refund(2)]
+    told = [refund_says(RefundSays.SUCCEEDED, n, channel_refund_id=f"alr{n}") for n in (2, 1)]
+    steps = run(a_paid_book(refunds=refunds), *told)
+    assert (2500, [("over_refunded", payment_id())]) == (
+        steps[-1].book.payments[payment_id()].refunded_minor,
+        cases(steps),
+    )
+
+
+def test_a_declined_refund_fails_and_calls_a_person() -> None:
+    """The order keeps its money, and says so."""
+    steps = run(a_paid_book(refunds=[a_refund()]), RefundDeclined(order_id(), refund_id(), "no balance"))
+    assert (["paid", "paid", "failed"], ["refund.failed"]) == (states(steps[-1].book), events(steps))
+    assert [("refund_failed", refund_id())] == cases(steps)
+
+
+def test_a_refund_or_dispute_before_its_payment_waits() -> None:
+    """Nothing changes and nothing is announced until the payment is known to be paid."""
+    early = [refund_says(RefundSays.SUCCEEDED), dispute_says(DisputeSays.OPENED)]
+    assert [(Weighed.PARKED, a_book(), ())] * 2 == [
+        (step.outcome, step.book, step.events) for item in early for step in run(a_book(), item)
+    ]
+
+
+def test_evidence_of_another_order_waits() -> None:
+    """Neither number is known here; another account's equal number is somebody else's payment."""
+    strangers = [paid(7), msgspec.structs.replace(paid(1), account="other")]
+    assert [Weighed.PARKED] * 2 == [settle(a_book(), evidence, after(60)).outcome for evidence in strangers]
+
+
+def test_the_answer_to_an_opening_that_comes_after_the_payment_changes_no_state() -> None:
+    """A slow answer must not reopen what a fast callback paid."""
+    slow = Opened(order_id(), payment_id(), "ali1", {"code_url": "https://qr.example/x"})
+    assert ["paid", "paid"] == states(
+        run(a_book(payments=[a_payment(state=PaymentState.CREATED)]), paid(), slow)[1].book
+    )
+
+
+def test_a_person_is_asked_for_by_name() -> None:
+    """The case names its subject; the book is left alone."""
+    need = NeedPerson(order_id(), payment_id(), "unanswered", "no answer")
+    step = settle(a_book(), need, after(60))
+    assert (a_book(), [("unanswered", payment_id())]) == (step.book, cases([step]))
+
+
+EVERYTHING: tuple[Evidence | Command, ...] = (
+    waiting(1), closed(2), paid(1), paid(2), paid(1, amount=Money(1, "CNY")), GIVE_UP,
+    ClosePayment(order_id(), payment_id(), "withdrawn"), Opened(order_id(), payment_id(), "ali1", {}),
+    AskRefund(order_id(), a_refund(amount_minor=300)), refund_says(RefundSays.SUCCEEDED, amount=Money(300, "CNY")),
+    refund_says(RefundSays.FAILED, 9, amount=Money(50, "CNY")), dispute_says(DisputeSays.OPENED),
+    dispute_says(DisputeSays.LOST), refund_says(RefundSays.NOT_FOUND),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("start", [two_offers(), a_paid_book(), run(two_offers(), paid(2))[-1].book])
+@pytest.mark.parametrize("item", EVERYTHING, ids=lambda item: type(item).__name__)
+def test_settling_twice_changes_nothing(start: Book, item: Evidence | Command) -> None:
+    """No state, no sum, no event, no time stamp: whatever the item, its repeat is a no-op."""
+    once, again = run(start, item, item)
+    assert (once.book, ()) == (again.book, again.events)
