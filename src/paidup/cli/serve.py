@@ -1,5 +1,7 @@
 """`paidup serve`: all roles in one process, or some of them."""
 
+import signal
+
 import click
 import msgspec
 import uvicorn
@@ -34,6 +36,8 @@ def command(roles: str | None, host: str | None, port: int | None) -> None:
 def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT: stop taking requests, finish what was begun, then end."""
     paidup = Paidup(settings)
+    # uvicorn raises the signal that ended it once more when all is done; to us that is a clean end.
+    signal.signal(signal.SIGTERM, lambda *_: None)
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
