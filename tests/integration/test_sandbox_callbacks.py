@@ -148,6 +148,7 @@ async def test_who_does_not_answer_in_time_is_told_again() -> None:
         one.pay()
         assert 15 == await one.clock.until_somebody_sleeps()
         assert {"sent": 1, "unanswered": 1} == one.callbacks.totals()
+        assert (1, 1) == (one.callbacks.under_way, one.callbacks.retrying)
 
 
 async def test_a_lost_callback_never_arrives_and_costs_nothing() -> None:

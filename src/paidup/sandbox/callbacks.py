@@ -68,12 +68,18 @@ class Callbacks:
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
+        self._retrying = 0
         self.counts: Counter[tuple[str, str]] = Counter()
 
     @property
     def under_way(self) -> int:
         """Notices that are neither acknowledged, nor lost, nor given up."""
         return len(self._tasks)
+
+    @property
+    def retrying(self) -> int:
+        """Of those under way, the ones that were tried in vain and wait for their next try."""
+        return self._retrying
 
     def totals(self) -> dict[str, int]:
         """The counts of all channels together."""
@@ -100,7 +106,9 @@ class Callbacks:
         await self._hold_back(news)
         for attempt, pause_s in enumerate((0.0, *provider.retries_s)):
             if pause_s:
+                self._retrying += 1
                 await self._clock.sleep(pause_s)
+                self._retrying -= 1
             fate = fate_of(self._faults(), self._dice, news, attempt)
             if fate.lost:
                 self._count(news, "lost")

@@ -72,6 +72,7 @@ class Control:
             },
             "buyers_waiting": world.buyers_waiting,
             "callbacks_under_way": callbacks.under_way,
+            "callbacks_retrying": callbacks.retrying,
             "callbacks": callbacks.totals(),
             "requests": dict(self._sandbox.counts + world.counts),
         }
