@@ -1,0 +1,62 @@
+"""Identifiers: sortable, unique, fit for every channel."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paidup import ids
+from paidup.testing.builders import NOW, after, payment_id
+
+KINDS = [ids.ORDER, ids.PAYMENT, ids.REFUND, ids.EVENT, ids.CALLBACK, ids.CASE, ids.ENDPOINT, ids.CALL]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_id_fits_the_narrowest_channel(kind: str) -> None:
+    """Letters and digits only, at most 32 characters: WeChat Pay's and UnionPay's rule for order numbers."""
+    assert re.fullmatch(rf"{kind}[0-9a-z]{{27}}", ids.new_id(kind, NOW))
+
+
+@given(first=st.integers(0, 10**9), gap_ms=st.integers(1, 10**12))
+def test_later_ids_sort_after_earlier_ones(first: int, gap_ms: int) -> None:
+    """By a millisecond already, and decades apart."""
+    earlier = after(first / 10)
+    later = earlier + timedelta(milliseconds=gap_ms)
+    assert ids.new_id(ids.ORDER, earlier) < ids.new_id(ids.ORDER, later)
+
+
+@pytest.mark.parametrize("shard", [0, 1, 31, 32, 777, ids.MAX_SHARD])
+def test_the_shard_is_read_back(shard: int) -> None:
+    """From an id, and from every id derived from it."""
+    made = ids.new_id(ids.PAYMENT, NOW, shard)
+    assert (shard, shard) == (ids.shard_of(made), ids.shard_of(ids.derived_id(ids.REFUND, made, "late_payment")))
+
+
+def test_a_thousand_ids_of_one_millisecond_differ() -> None:
+    """80 bits of chance each."""
+    assert 1000 == len({ids.new_id(ids.PAYMENT, NOW) for _ in range(1000)})
+
+
+def test_the_same_cause_gives_the_same_derived_id() -> None:
+    """Doing something twice names the same thing; another cause, payment or kind names another."""
+    first = ids.derived_id(ids.REFUND, payment_id(1), "second_payment")
+    others = {
+        ids.derived_id(ids.REFUND, payment_id(1), "late_payment"),
+        ids.derived_id(ids.REFUND, payment_id(2), "second_payment"),
+        ids.derived_id(ids.PAYMENT, payment_id(1), "second_payment"),
+    }
+    assert first == ids.derived_id(ids.REFUND, payment_id(1), "second_payment")
+    assert (3, False) == (len(others), first in others)
+
+
+def test_a_derived_id_looks_like_any_other() -> None:
+    """30 characters of the same alphabet: it goes to the channels as a refund's number."""
+    assert re.fullmatch(r"ref[0-9a-z]{27}", ids.derived_id(ids.REFUND, payment_id(), "requested/a key of the shop's"))
+
+
+def test_the_spread_keeps_to_its_share() -> None:
+    """Retries spread by a tenth to either side, and not all alike."""
+    factors = [ids.spread() for _ in range(500)]
+    assert 0.9 <= min(factors) < 1 < max(factors) <= 1.1
