@@ -111,7 +111,7 @@ def test_not_found_is_never_a_failure(state: State) -> None:
     assert state is decide(a_payment(state=state), not_found()).payment.state
 
 
-@pytest.mark.parametrize("state", [State.CREATED, State.OPEN, State.CLOSING, State.CLOSED])
+@pytest.mark.parametrize("state", [State.CREATED, State.OPEN, State.CLOSING, State.CLOSED, State.HELD])
 @pytest.mark.parametrize("what", DisputeSays)
 def test_a_dispute_before_the_payment_waits(state: State, what: DisputeSays) -> None:
     """Nothing is noted of it either, so that it is weighed anew when the money is known."""

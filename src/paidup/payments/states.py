@@ -127,20 +127,21 @@ TABLE: dict[tuple[State, Happening], Move] = {
     (S.HELD, H.CLOSE_ASKED): Move(S.HELD, "held for a person's decision"),
     (S.DISPUTED, H.CLOSE_ASKED): Move(S.DISPUTED, "already paid, and disputed"),
     (S.CHARGED_BACK, H.CLOSE_ASKED): Move(S.CHARGED_BACK, "already charged back"),
-    # The customer's bank asks for the money back. Before we know of the money itself, the notice waits.
+    # The customer's bank asks for the money back. Before we know of the money itself, the notice waits; while a person
+    # decides about the money, too, or a dispute would be forgotten when the payment turns out to be paid as agreed.
     **{(s, H.DISPUTE_OPENED): Move(s, "a dispute came before the payment; it waits", park=True) for s in _UNPAID},
     (S.PAID, H.DISPUTE_OPENED): Move(S.DISPUTED, "the customer's bank asks for the money back", case="dispute"),
-    (S.HELD, H.DISPUTE_OPENED): Move(S.HELD, "disputed while held for a person's decision", case="dispute"),
+    (S.HELD, H.DISPUTE_OPENED): Move(S.HELD, "disputed while held for a person's decision; it waits", park=True),
     (S.DISPUTED, H.DISPUTE_OPENED): Move(S.DISPUTED, "already disputed"),
     (S.CHARGED_BACK, H.DISPUTE_OPENED): Move(S.DISPUTED, "disputed again", case="dispute"),
     **{(s, H.DISPUTE_WON): Move(s, "a dispute came before the payment; it waits", park=True) for s in _UNPAID},
     (S.PAID, H.DISPUTE_WON): Move(S.PAID, "the dispute was won; the money is ours"),
-    (S.HELD, H.DISPUTE_WON): Move(S.HELD, "a dispute was won while held for a person's decision"),
+    (S.HELD, H.DISPUTE_WON): Move(S.HELD, "a dispute was won while held for a person's decision; it waits", park=True),
     (S.DISPUTED, H.DISPUTE_WON): Move(S.PAID, "the dispute was won; the money is ours"),
     (S.CHARGED_BACK, H.DISPUTE_WON): Move(S.PAID, "the chargeback was reversed; the money is ours again"),
     **{(s, H.DISPUTE_LOST): Move(s, "a dispute came before the payment; it waits", park=True) for s in _UNPAID},
     (S.PAID, H.DISPUTE_LOST): Move(S.CHARGED_BACK, "the bank took the money back", case="dispute"),
-    (S.HELD, H.DISPUTE_LOST): Move(S.HELD, "charged back while held for a person's decision", case="dispute"),
+    (S.HELD, H.DISPUTE_LOST): Move(S.HELD, "charged back while held for a person's decision; it waits", park=True),
     (S.DISPUTED, H.DISPUTE_LOST): Move(S.CHARGED_BACK, "the dispute was lost; the bank took the money back"),
     (S.CHARGED_BACK, H.DISPUTE_LOST): Move(S.CHARGED_BACK, "already charged back"),
 }
