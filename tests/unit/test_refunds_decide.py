@@ -64,6 +64,13 @@ def test_a_return_outlives_the_older_success(order: tuple[int, ...]) -> None:
     assert (State.FAILED, after(200)) == ((refund := told(*(history[n] for n in order))).state, refund.settled_at)
 
 
+@pytest.mark.parametrize("order", list(permutations(range(2))))
+def test_in_the_same_second_the_failure_is_the_later_one(order: tuple[int, ...]) -> None:
+    """Channels count in seconds, and only what went out can come back; repeats do not turn it over again."""
+    history = [at(100, RefundSays.SUCCEEDED), at(100, RefundSays.FAILED)]
+    assert State.FAILED is told(*(history[n] for n in order), *history, *history[::-1]).state
+
+
 def test_a_refund_that_failed_after_it_had_succeeded_calls_a_person() -> None:
     """The customer was told that the money is on its way: somebody must send it again."""
     assert "refund_failed" == decide(told(at(100, RefundSays.SUCCEEDED)), at(200, RefundSays.FAILED)).move.case

@@ -63,7 +63,10 @@ def _settled_at(refund: Refund, state: State, happening: Happening, evidence: Re
 
 def _is_older(refund: Refund, evidence: RefundEvidence) -> bool:
     """Success and failure may follow each other (a bank sends the money back, a person sends it again), so between
-    those two the later happening wins, whichever arrives first."""
+    those two the later happening wins, whichever arrives first. Channels count in seconds: of the same second the
+    failure is the later one, because only what went out can come back."""
     if refund.settled_at is None or evidence.occurred_at is None:
         return False
+    if evidence.occurred_at == refund.settled_at:
+        return refund.state is State.FAILED
     return evidence.occurred_at < refund.settled_at
