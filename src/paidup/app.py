@@ -26,6 +26,8 @@ from paidup.web.callbacks import PREFIX, Callbacks, Receive, Scope, Send
 
 INTAKE_BATCH = 500
 DELIVERY_BATCH = 200
+START_PATIENCE_S = 60
+"""A server that starts together with its database, or while that recovers from a crash, waits for it."""
 
 
 class Paidup:
@@ -62,7 +64,7 @@ class Paidup:
     async def start(self) -> None:
         """Connect, migrate, and begin the roles of the settings. Raises ConfigError naming what is wrong."""
         settings = self.settings
-        self.db = await self._stack.enter_async_context(open_database(settings))
+        self.db = await self._stack.enter_async_context(open_database(settings, patience_s=START_PATIENCE_S))
         await migrate(self.db)
         await housekeeping.run_once(self.db, now=self.clock.now())
         self.accounts = AccountsFolder(settings.accounts)

@@ -89,11 +89,10 @@ def test_a_shop_and_its_key_are_made_and_revoked(env: dict[str, str]) -> None:
 def test_serve_ends_cleanly_on_sigterm(env: dict[str, str]) -> None:
     """SIGTERM: what was begun is finished, and the process ends with 0."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PAIDUP_")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "paidup", "serve"], env=clean | env, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stderr is not None
-    first = process.stderr.readline()
-    process.send_signal(signal.SIGTERM)
-    rest = process.stderr.read()
-    assert (0, True, True) == (process.wait(60), "paidup.started" in first, "paidup.stopped" in rest), first + rest
+    command = [sys.executable, "-m", "paidup", "serve"]
+    with subprocess.Popen(command, env=clean | env, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        first = process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        rest = process.stderr.read()
+    assert (0, True, True) == (process.returncode, "paidup.started" in first, "paidup.stopped" in rest), first + rest

@@ -3,18 +3,36 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from paidup import log
+from paidup.clock import SystemClock
 from paidup.db.embedded import start_embedded
-from paidup.db.transaction import Database
+from paidup.db.transaction import Database, DatabaseAway
 from paidup.settings import Settings
+
+PAUSE_S = 0.5
 
 
 @asynccontextmanager
-async def open_database(settings: Settings) -> AsyncIterator[Database]:
-    """Connect, starting the embedded server when no URL is set and it does not run; closed in the reverse order."""
+async def open_database(settings: Settings, *, patience_s: float = 0) -> AsyncIterator[Database]:
+    """Connect, starting the embedded server when no URL is set and it does not run; closed in the reverse order.
+
+    patience_s: how long a database that starts or recovers is waited for, before DatabaseAway is raised.
+    """
     async with AsyncExitStack() as stack:
         dsn = settings.database_url
         if not dsn:
             dsn = (await stack.enter_async_context(await start_embedded(settings.data))).dsn
-        db = await Database.connect(dsn)
+        db = await _connect(dsn, patience_s)
         stack.push_async_callback(db.close)
         yield db
+
+
+async def _connect(dsn: str, patience_s: float) -> Database:
+    clock = SystemClock()
+    for _ in range(int(patience_s / PAUSE_S)):
+        try:
+            return await Database.connect(dsn)
+        except DatabaseAway as away:
+            log.warning("database.awaited", why=str(away)[:200])
+            await clock.sleep(PAUSE_S)
+    return await Database.connect(dsn)

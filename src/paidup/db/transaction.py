@@ -73,6 +73,10 @@ class Tx(Protocol):
         ...
 
 
+class DatabaseAway(ConfigError):
+    """The server does not answer, or is starting or recovering: it may be there in a moment."""
+
+
 class Database:
     """A pool of connections to one database."""
 
@@ -100,7 +104,8 @@ class Database:
                 server_settings=_SESSION,
             )
         except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as failure:
-            raise ConfigError(_cannot_connect(dsn, failure)) from None
+            away = isinstance(failure, OSError | asyncpg.CannotConnectNowError)
+            raise (DatabaseAway if away else ConfigError)(_cannot_connect(dsn, failure)) from None
         db = cls(dsn, pool)
         try:
             async with pool.acquire() as connection:

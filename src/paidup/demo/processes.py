@@ -40,6 +40,7 @@ class Child:
         if self._process and self._process.returncode is None:
             self._process.send_signal(signal.SIGKILL)
             await self._process.wait()
+        self._process = None
 
     async def end(self) -> None:
         """SIGTERM, and SIGKILL when it does not end in time."""

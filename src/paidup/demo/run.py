@@ -179,6 +179,8 @@ async def _watch(
     waited_s = 0.0
     while waited_s < PATIENCE_S:
         await asyncio.sleep(MOMENT_S)
+        for child in world.children:
+            child.must_live()
         async with session.get(f"{world.sandbox_url}/sandbox/summary") as answer:
             summary = await answer.json()
         paid = await _paid(world.db)
