@@ -56,13 +56,16 @@ def rsa_check(key: RSAPublicKey, message: bytes, signature: str) -> None:
 # WeChat Pay ----------------------------------------------------------------------------------------------------------
 
 
-def wechat_ask(method: str, target: str, body: object = None, *, now: datetime = NOW, key=None, **headers: str) -> Ask:
+def wechat_ask(
+    method: str, target: str, body: object = None, *, now: datetime = NOW, key=None, serial: str = "", **headers: str
+) -> Ask:
     mine = keys().wechat
     data = b"" if body is None else json.dumps(body).encode()
     timestamp, nonce = str(int(now.timestamp())), "0123456789abcdef"
     signed = f"{method}\n{target}\n{timestamp}\n{nonce}\n".encode() + data + b"\n"
     claims = (
-        f'nonce_str="{nonce}",timestamp="{timestamp}",mchid="{mine.mchid}",serial_no="{mine.merchant_serial}",'
+        f'nonce_str="{nonce}",timestamp="{timestamp}",mchid="{mine.mchid}",'
+        f'serial_no="{serial or mine.merchant_serial}",'
         f'signature="{rsa_sign(key or mine.merchant, signed)}"'
     )
     return Ask(method, target, {"authorization": f"WECHATPAY2-SHA256-RSA2048 {claims}", **headers}, data)

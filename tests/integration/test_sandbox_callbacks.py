@@ -39,9 +39,11 @@ class Receiver:
     async def hear(self, request: web.Request) -> web.Response:
         headers = {name.lower(): value for name, value in request.headers.items()}
         self.got.put_nowait(Notice(headers, await request.read()))
+        if request.path == "/elsewhere":
+            return web.Response(status=200, body=b"success")
         if self._silent:
             await self._never.wait()
-        return web.Response(status=self.answer[0], body=self.answer[1])
+        return web.Response(status=self.answer[0], body=self.answer[1], headers={"location": "/elsewhere"})
 
 
 class Road:
@@ -82,7 +84,7 @@ async def road(
 ) -> AsyncIterator[Road]:  # fmt: skip
     receiver = Receiver(status, body, silent=silent)
     application = web.Application()
-    application.router.add_post("/callbacks/{channel}/main", receiver.hear)
+    application.router.add_route("*", "/{path:.*}", receiver.hear)
     runner = web.AppRunner(application, shutdown_timeout=0.01)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

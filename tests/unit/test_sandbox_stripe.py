@@ -136,6 +136,8 @@ def test_a_page_has_its_intent_once_it_is_paid() -> None:
     world = merchant.world()
     page = page_open(world)
     assert ("open", None, 1250) == (page["status"], page["payment_intent"], page["amount_total"])
+    hidden = world.find("stripe", "main", "order1", NOW).number
+    assert "resource_missing" == get(world, f"/v1/payment_intents/{hidden}")["error"]["code"]
     world.pay(world.find("stripe", "main", "order1", NOW), NOW)
     told = [json.loads(notice.body)["type"] for _, notice in notices(world)]
     assert ["checkout.session.completed", "payment_intent.succeeded"] == told

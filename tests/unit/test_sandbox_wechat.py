@@ -52,6 +52,7 @@ def test_the_request_names_the_key_that_signs_the_answer() -> None:
     [
         (wechat_ask("GET", "/v3/certificates", key=keys().wechat.stranger), "another key"),
         (wechat_ask("GET", "/v3/certificates", now=NOW - timedelta(seconds=301)), "signed too long ago"),
+        (wechat_ask("GET", "/v3/certificates", serial="ABCDEF"), "a certificate it does not know"),
         (merchant.Ask("GET", "/v3/certificates", {}, b""), "not signed"),
         (merchant.Ask("GET", "/v3/certificates", {"authorization": "WECHATPAY2-SHA256-RSA2048 x"}, b""), "rubbish"),
     ],
