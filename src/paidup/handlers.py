@@ -6,8 +6,6 @@ A handler that raises undoes its item alone; the item is tried again and in the 
 
 from collections.abc import Awaitable, Callable, Sequence
 
-import asyncpg
-
 from paidup.db.transaction import Tx
 from paidup.errors import ConfigError, OurError
 from paidup.events import EventType
@@ -47,8 +45,8 @@ class Handlers:
 async def _call(handler: Handler, tx: Tx, event: Written) -> None:
     try:
         await handler(tx, event)
-    except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError):
-        raise  # the database went away: nobody's fault here, the batch is tried again
     except Exception as error:  # strangers' code: whatever it raises is pinned on it and on this one event
+        # Lost connections, too: they may be to the shop's own warehouse, for which no other payment must wait. If it
+        # is our database that went away, the next transaction says so by itself.
         name = getattr(handler, "__qualname__", repr(handler))
         raise HandlerFailed(f"handler {name} failed on {event.type} {event.id}: {error!r}") from error
