@@ -66,7 +66,7 @@ FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::text[]) AS c (seq, 
 WHERE q.seq = c.seq"""
 
 FAILED = """
-UPDATE inbox_queue SET attempts = attempts + 1, available_at = $2, why = $3, state = $4 WHERE seq = $1"""
+UPDATE inbox_queue SET attempts = $5, available_at = $2, why = $3, state = $4 WHERE seq = $1"""
 
 UNPARK = """
 UPDATE inbox_queue SET available_at = LEAST(available_at, $4)
@@ -124,9 +124,9 @@ async def park(tx: Tx, rows: Sequence[tuple[int, str, datetime, str]]) -> None:
         await tx.execute(PARK, *map(list, zip(*rows, strict=True)))
 
 
-async def failed(tx: Tx, seq: int, again_at: datetime, why: str, *, state: str) -> None:
+async def failed(tx: Tx, seq: int, again_at: datetime, why: str, *, state: str, attempts: int) -> None:
     """One row could not be applied: try again later (`waiting`), or leave it to a person (`poisoned`)."""
-    await tx.execute(FAILED, seq, again_at, why, state)
+    await tx.execute(FAILED, seq, again_at, why, state, attempts)
 
 
 async def unpark(tx: Tx, channel: str, account: str, merchant_ref: str, now: datetime) -> None:

@@ -57,12 +57,13 @@ async def _one_by_one(db: Database, claimed: Sequence[inbox.Waiting], now: datet
 async def _put_aside(tx: Tx, row: inbox.Waiting, error: BaseException, now: datetime) -> None:
     """Try a failed callback again later; after its last attempt it waits for a person, with one alarm."""
     why = f"{type(error).__name__}: {error}"[:500]
-    if row.attempts + 1 < MAX_ATTEMPTS:
-        again_at = now + timedelta(seconds=2 ** (row.attempts + 1))
-        await inbox.failed(tx, row.seq, again_at, why, state="waiting")
-        log.warning("callback.failed", callback=row.callback_id, attempt=row.attempts + 1, why=why)
+    attempt = 1 if row.state == "parked" else row.attempts + 1  # having come too early is no failure
+    if attempt < MAX_ATTEMPTS:
+        again_at = now + timedelta(seconds=2**attempt)
+        await inbox.failed(tx, row.seq, again_at, why, state="waiting", attempts=attempt)
+        log.warning("callback.failed", callback=row.callback_id, attempt=attempt, why=why)
         return
-    await inbox.failed(tx, row.seq, now, why, state="poisoned")
+    await inbox.failed(tx, row.seq, now, why, state="poisoned", attempts=attempt)
     await _open_case(tx, "poisoned_callback", row, why, now)
     log.error("callback.poisoned", callback=row.callback_id, why=why)
 
