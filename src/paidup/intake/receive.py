@@ -104,7 +104,9 @@ class Receiver:
         if hour != self._hour:
             self._hour = hour
             self._kept.clear()
-        if self._kept[source] >= self._keep_per_source or len(self._kept) >= _MAX_SOURCES:
+        if self._kept[source] >= self._keep_per_source:
+            return False
+        if source not in self._kept and len(self._kept) >= _MAX_SOURCES:
             return False
         self._kept[source] += 1
         return True
