@@ -6,7 +6,7 @@ payments and refunds, too: nobody changes those without holding it.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import asyncpg
@@ -81,7 +81,7 @@ async def apply(tx: Tx, items: Sequence[Item], now: datetime, handlers: Handlers
             working[order_id] = step.book
             settled.append((order_id, step))
     events = await _write(tx, originals, working, settled, now)
-    await journal.write(tx, [_entry(result, now) for result in results if _is_news(result)])
+    await journal.write(tx, [_entry(n, result, now) for n, result in enumerate(results) if _is_news(result)])
     await handlers.call(tx, events)
     return results
 
@@ -258,10 +258,11 @@ def _number(
     for order_id, kind, subject_id, data in announced:
         order = originals[order_id].order
         seq = last[order_id] = last.get(order_id, order.event_seq) + 1
+        after = timedelta(microseconds=seq - order.event_seq - 1)  # whoever lists events by time gets them in order
         written.append(
             outbox.Written(
                 id=ids.new_id(ids.EVENT, now, ids.shard_of(order_id)),
-                created_at=now,
+                created_at=now + after,
                 shop=order.shop,
                 type=kind,
                 order_id=order_id,
@@ -277,10 +278,11 @@ def _is_news(result: Result) -> bool:
     return not (result.item.parked_before and result.outcome is Weighed.PARKED)
 
 
-def _entry(result: Result, now: datetime) -> journal.Entry:
+def _entry(n: int, result: Result, now: datetime) -> journal.Entry:
+    """The nth decision of the batch is a microsecond later than the one before it, so that timelines keep the order."""
     return journal.Entry(
         id=ids.new_id("dec", now),
-        decided_at=now,
+        decided_at=now + timedelta(microseconds=n),
         road=result.item.road,
         outcome=result.outcome,
         why=result.why,
