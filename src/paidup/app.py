@@ -31,7 +31,8 @@ START_PATIENCE_S = 60
 
 
 class Paidup:
-    """A running Paidup: ``async with Paidup() as paidup`` starts it, `paidup.asgi` is its web side.
+    """A running Paidup: ``async with Paidup() as paidup`` starts it, and it is an ASGI
+    application, to be served or mounted.
 
     In-process handlers are added before it starts::
 
@@ -93,8 +94,8 @@ class Paidup:
         await self._stack.aclose()
         log.info("paidup.stopped")
 
-    async def asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The web side as an ASGI application; callbacks take the short way."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The web side: a Paidup is an ASGI application. Callbacks take the short way."""
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
             return

@@ -41,7 +41,7 @@ def serve(settings: Settings) -> None:
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
-            await paidup.asgi(scope, receive, send)
+            await paidup(scope, receive, send)
             return
         await receive()
         await paidup.start()

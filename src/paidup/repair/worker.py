@@ -13,10 +13,10 @@ from datetime import datetime, timedelta
 import msgspec
 
 from paidup import ids, log
-from paidup.apply import Item, apply, in_halves
+from paidup.apply import Item, Result, apply, in_halves
 from paidup.ask import Answer, Asker
 from paidup.db.transaction import Database, Tx
-from paidup.errors import NotFound
+from paidup.errors import InvalidRequest, NotFound
 from paidup.handlers import Handlers
 from paidup.journal import store as journal
 from paidup.orders import store as orders
@@ -179,7 +179,9 @@ async def _ask_and_settle(
 async def _ask(asker: Asker, subject: Subject, now: datetime) -> Answer:
     try:
         if subject.refund:
-            return await asker.about_refund(subject.refund, subject.payment, subject.order, subject.due.asked, now)
+            # Whoever held the row before us may have died after sending: then it is asked about first, too.
+            asked = max(subject.due.asked, subject.due.lease - 1)
+            return await asker.about_refund(subject.refund, subject.payment, subject.order, asked, now)
         if _should_close(subject.payment, now):
             close = ClosePayment(subject.order.id, subject.payment.id, "its time is over")
             return Answer((Item(what=close, shop=subject.order.shop, road="clock"),))
@@ -187,6 +189,8 @@ async def _ask(asker: Asker, subject: Subject, now: datetime) -> Answer:
     except NotFound as error:  # the account was taken out of the accounts folder
         log.error("account.missing", subject=subject.due.subject_id, why=str(error))
         return Answer()
+    except InvalidRequest as error:  # the channel cannot be asked about this one; the others are
+        return Answer((_call_person(subject, "cannot_ask", f"the channel cannot be asked about it: {error}"),))
 
 
 def _should_close(payment: Payment, now: datetime) -> bool:
@@ -200,13 +204,13 @@ async def _settle(tx: Tx, asked: Sequence[Asked], handlers: Handlers, now: datet
     results = await apply(tx, items, now, handlers)
     await journal.write_calls(tx, [call for one in asked for call in one.answer.calls])
     later, exhausted = [], []
-    for one in asked:
-        subject = one.subject
+    settled = _settled(results)
+    for subject in (one.subject for one in asked if one.subject.due.subject_id not in settled):
         pause_s = _pause_s(subject, now)
-        if pause_s is None:
-            exhausted.append(subject)
-        else:
+        if pause_s is not None:
             later.append((subject.due, now + timedelta(seconds=pause_s), subject.due.asked + 1))
+        elif subject.refund or subject.payment.state is PaymentState.CLOSING:
+            exhausted.append(subject)  # any other one begins to close in this round, and is asked about in the next
     await schedule.postpone(tx, later)
     await _give_up(tx, exhausted, handlers, now)
     for result in results:
@@ -214,35 +218,38 @@ async def _settle(tx: Tx, asked: Sequence[Asked], handlers: Handlers, now: datet
             log.info("payment.asked", payment=result.payment_id, why=result.why, after=result.after)
 
 
+def _settled(results: Sequence[Result]) -> set[str]:
+    """Of what is nothing left to ask after these; the door took them off the schedule."""
+    books = [result.book for result in results if result.book]
+    found = {p.id for book in books for p in book.payments.values() if p.state in PAYMENT_FINAL}
+    return found | {r.id for book in books for r in book.refunds.values() if r.state in REFUND_FINAL}
+
+
 def _pause_s(subject: Subject, now: datetime) -> float | None:
     if subject.refund:
         return next_refund_ask_s((now - subject.refund.created_at).total_seconds(), factor=ids.spread())
     payment = subject.payment
+    ends_at = payment.expires_at
+    if payment.state is PaymentState.CLOSING:  # patience is counted from when we began to close: we may have been down
+        ends_at = max(ends_at, payment.updated_at)
     return next_query_s(
         payment.channel,
         (now - payment.created_at).total_seconds(),
-        ttl_s=(payment.expires_at - payment.created_at).total_seconds(),
+        ttl_s=(ends_at - payment.created_at).total_seconds(),
         factor=ids.spread(),
     )
 
 
 async def _give_up(tx: Tx, exhausted: Sequence[Subject], handlers: Handlers, now: datetime) -> None:
     """Silence never means failed: a person is told, and the bill of the day will show the truth."""
-    items = [
-        Item(
-            what=NeedPerson(
-                order_id=subject.order.id,
-                subject_id=subject.due.subject_id,
-                kind="unanswered",
-                why="the channel gave no final answer within the whole schedule; the bill will tell",
-            ),
-            shop=subject.order.shop,
-            road="clock",
-        )
-        for subject in exhausted
-    ]
-    await apply(tx, items, now, handlers)
+    why = "the channel gave no final answer within the whole schedule; the bill will tell"
+    await apply(tx, [_call_person(subject, "unanswered", why) for subject in exhausted], now, handlers)
     await schedule.drop(tx, [subject.due.subject_id for subject in exhausted])
+
+
+def _call_person(subject: Subject, kind: str, why: str) -> Item:
+    need = NeedPerson(order_id=subject.order.id, subject_id=subject.due.subject_id, kind=kind, why=why)
+    return Item(what=need, shop=subject.order.shop, road="clock")
 
 
 async def _put_aside(tx: Tx, one: Asked, error: BaseException, handlers: Handlers, now: datetime) -> None:
@@ -250,7 +257,6 @@ async def _put_aside(tx: Tx, one: Asked, error: BaseException, handlers: Handler
     subject = one.subject
     why = f"an answer of the channel could not be applied: {type(error).__name__}: {error}"[:500]
     log.error("answer.poisoned", subject=subject.due.subject_id, why=why)
-    need = NeedPerson(order_id=subject.order.id, subject_id=subject.due.subject_id, kind="poisoned_answer", why=why)
-    await apply(tx, [Item(what=need, shop=subject.order.shop, road="clock")], now, handlers)
+    await apply(tx, [_call_person(subject, "poisoned_answer", why)], now, handlers)
     await journal.write_calls(tx, list(one.answer.calls))
     await schedule.postpone(tx, [(subject.due, now + timedelta(hours=1), subject.due.asked + 1)])

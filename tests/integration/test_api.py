@@ -1,0 +1,285 @@
+"""The API over real HTTP, on a real database, with the sandbox as the channels."""
+
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from paidup.app import Paidup
+from paidup.clock import SystemClock
+from paidup.orders.order import LatePayment
+from paidup.repair import worker as repair
+from paidup.sandbox.keys import Keys, make_keys
+from paidup.sandbox.server import SandboxConfig, serving
+from paidup.settings import load
+from paidup.shops import store as shops
+from paidup.shops.store import Scope
+from paidup.web.api import ROUTES
+from paidup.web.openapi import document
+from served import served
+
+ORDER = {"shop_order_no": "A-1", "amount_minor": 1250, "currency": "CNY"}
+OPEN = {"channel": "wechat"}
+
+
+@dataclass
+class Api:
+    """A running Paidup (no workers), the sandbox beside it, and a client with a key."""
+
+    paidup: Paidup
+    session: aiohttp.ClientSession
+    url: str
+    sandbox_url: str
+    key: str
+
+    async def call(
+        self, method: str, path: str, body: Any = None, *, key: str | None = None, once: str | None = None
+    ) -> tuple[int, Any]:
+        headers = {"authorization": f"Bearer {key or self.key}"} | ({"idempotency-key": once} if once else {})
+        data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
+        async with self.session.request(method, self.url + path, data=data, headers=headers) as answer:
+            return answer.status, json.loads(await answer.read())
+
+    async def an_order(self, number: str = "A-1") -> str:
+        return (await self.call("POST", "/v1/orders", ORDER | {"shop_order_no": number}))[1]["id"]
+
+    async def an_open_payment(self, number: str = "A-1", channel: str = "wechat") -> dict[str, Any]:
+        order_id = await self.an_order(number)
+        status, payment = await self.call(
+            "POST", f"/v1/orders/{order_id}/payments", {"channel": channel}, once=f"open-{number}"
+        )
+        assert 201 == status, payment
+        return payment
+
+    async def buyer_pays(self, payment: dict[str, Any]) -> None:
+        which = {"channel": payment["channel"], "merchant_ref": payment["merchant_ref"]}
+        async with self.session.post(f"{self.sandbox_url}/sandbox/pay", json=which) as answer:
+            assert 200 == answer.status, await answer.text()
+
+
+@pytest.fixture(scope="session")
+def channel_keys() -> dict[str, Keys]:
+    """Making them takes half a second; one set serves all."""
+    return {"main": make_keys(SystemClock().now())}
+
+
+@pytest.fixture
+async def api(db_dsn: str, tmp_path: Path, channel_keys: dict[str, Keys]) -> AsyncIterator[Api]:
+    async with contextlib.AsyncExitStack() as stack:
+        # Callbacks go to a port where nobody listens: whatever these tests learn, they learn by asking.
+        config = SandboxConfig(accounts_dir=tmp_path / "accounts", port=0, paidup_url="http://127.0.0.1:9", shop="acme")
+        sandbox = await stack.enter_async_context(serving(config, SystemClock(), channel_keys))
+        environ = {
+            "PAIDUP_DATABASE_URL": db_dsn,
+            "PAIDUP_DATA": str(tmp_path),
+            "PAIDUP_ROLES": "web",
+            "PAIDUP_ALLOW_LOOPBACK_ENDPOINTS": "true",
+        }
+        paidup = await stack.enter_async_context(Paidup(load(environ)))
+        now = SystemClock().now()
+        async with paidup.db.transaction() as tx:
+            await shops.put_shop(tx, "acme", LatePayment.REOPEN, now)
+            key = await shops.create_key(tx, "acme", list(Scope), now)
+        url = await stack.enter_async_context(served(paidup))
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        yield Api(paidup, session, url, sandbox.base_url, key)
+
+
+async def test_an_order_is_paid_and_the_buyers_page_finds_out_by_asking(api: Api) -> None:
+    """No callback ever comes: the status page asks the channel at once, and the order is paid."""
+    payment = await api.an_open_payment()
+    assert ("open", True) == (payment["state"], payment["pay_with"]["code_url"].startswith("weixin://"))
+    await api.buyer_pays(payment)
+    _, status = await api.call("GET", f"/v1/payments/{payment['id']}/status")
+    assert (True, True, "paid") == (status["asked"], status["paid"], status["state"])
+    _, order = await api.call("GET", f"/v1/orders/{payment['order_id']}")
+    assert ("paid", payment["id"]) == (order["state"], order["paid_by"])
+
+
+async def test_the_buyers_page_asks_at_most_every_three_seconds(api: Api) -> None:
+    """A page that polls does not use up the account's budget."""
+    payment = await api.an_open_payment()
+    asked = [(await api.call("GET", f"/v1/payments/{payment['id']}/status"))[1]["asked"] for _ in range(3)]
+    assert [True, False, False] == asked
+
+
+async def test_a_refund_is_asked_for_once_per_key_and_sent_by_the_worker(api: Api) -> None:
+    """The same key is the same refund; the worker sends it, and the order is refunded."""
+    payment = await api.an_open_payment()
+    await api.buyer_pays(payment)
+    await api.call("GET", f"/v1/payments/{payment['id']}/status")
+    path = f"/v1/payments/{payment['id']}/refunds"
+    first = await api.call("POST", path, {"reason": "broken"}, once="r1")
+    assert (first, 201, "requested") == (
+        await api.call("POST", path, {"reason": "broken"}, once="r1"), first[0], first[1]["state"],
+    )  # fmt: skip
+    for _ in range(3):
+        await round_of_repair(api)
+    _, refund = await api.call("GET", f"/v1/refunds/{first[1]['id']}")
+    _, again = await api.call("POST", path, {"amount_minor": 1}, once="r2")
+    assert ("pending", True) == (refund["state"], "left to refund" in again["detail"])
+
+
+async def round_of_repair(api: Api) -> None:
+    await repair.run_once(
+        api.paidup.db,
+        now=api.paidup.clock.now(),
+        limit=10,
+        asker=api.paidup.asker,
+        handlers=api.paidup.handlers,
+        budget_per_s=100,
+        lease=repair.timedelta(seconds=30),
+    )
+
+
+async def test_the_same_key_opens_one_payment(api: Api) -> None:
+    """Repeating an opening under its key gives the first answer; another body under that key is a conflict."""
+    order_id = await api.an_order()
+    path = f"/v1/orders/{order_id}/payments"
+    first, second = [await api.call("POST", path, OPEN, once="k") for _ in range(2)]
+    other = await api.call("POST", path, {"channel": "alipay"}, once="k")
+    assert (first, 409, "urn:paidup:problem:conflict") == (second, other[0], other[1]["type"])
+
+
+async def test_moving_money_needs_a_key(api: Api) -> None:
+    """Without an Idempotency-Key the request is refused, with what to do."""
+    order_id = await api.an_order()
+    status, problem = await api.call("POST", f"/v1/orders/{order_id}/payments", OPEN)
+    assert (422, True) == (status, problem["detail"].startswith("send an Idempotency-Key header"))
+
+
+async def test_an_order_is_placed_once(api: Api) -> None:
+    """The shop's number names the order: again gives the same, over other money it is a conflict."""
+    first, second = [await api.call("POST", "/v1/orders", ORDER) for _ in range(2)]
+    status, _ = await api.call("POST", "/v1/orders", ORDER | {"amount_minor": 1})
+    assert (201, first, 409) == (first[0], second, status)
+
+
+async def test_one_call_guards_a_payment_that_the_shop_opened_itself(api: Api) -> None:
+    """Register makes the order and the payment; again gives the same payment; for another order it is a conflict."""
+    body = ORDER | {"channel": "wechat", "merchant_ref": "SHOP-77"}
+    first, second = [await api.call("POST", "/v1/payments/register", body) for _ in range(2)]
+    other, _ = await api.call("POST", "/v1/payments/register", body | {"shop_order_no": "A-2"})
+    assert (201, True, "open", first[1]["id"], 409) == (
+        first[0], first[1]["registered"], first[1]["state"], second[1]["id"], other,
+    )  # fmt: skip
+
+
+async def test_a_closed_order_takes_no_new_payment(api: Api) -> None:
+    """An order without payments closes at once; then it cannot be offered."""
+    order_id = await api.an_order()
+    _, closed = await api.call("POST", f"/v1/orders/{order_id}/close", {})
+    status, problem = await api.call("POST", f"/v1/orders/{order_id}/payments", OPEN, once="late")
+    assert ("closed", 409, True) == (closed["state"], status, "is closed" in problem["detail"])
+
+
+async def test_a_person_testifies_and_the_same_door_weighs_it(api: Api) -> None:
+    """With the agreed amount the payment is paid; with another amount it is a conflict and a case."""
+    payment = await api.an_open_payment()
+    word = {"payment_id": payment["id"], "channel_txn_id": "4200001", "currency": "CNY", "reason": "seen in console"}
+    _, paid = await api.call("POST", "/v1/evidence", word | {"amount_minor": 1250}, once="e1")
+    status, _ = await api.call("POST", "/v1/evidence", word | {"amount_minor": 1}, once="e2")
+    _, found = await api.call("GET", "/v1/cases")
+    assert ("paid", 409, ["mismatch"]) == (paid["state"], status, [case["kind"] for case in found["items"]])
+
+
+async def test_events_are_paged_by_a_cursor(api: Api) -> None:
+    """Page by page, every event comes exactly once, in order."""
+    payment = await api.an_open_payment()
+    await api.buyer_pays(payment)
+    await api.call("GET", f"/v1/payments/{payment['id']}/status")
+    seen, cursor = [], ""
+    for _ in range(4):
+        _, page = await api.call("GET", f"/v1/events?limit=1&after={cursor.replace('+', '%2B')}")
+        seen += [event["type"] for event in page["items"]]
+        cursor = page["next"] or cursor
+    assert ["order.paid", "payment.paid"] == sorted(seen)
+
+
+async def test_the_trace_tells_the_whole_life(api: Api) -> None:
+    """By the shop's number: the verdict and every step; an unknown id is a 404."""
+    payment = await api.an_open_payment()
+    await api.buyer_pays(payment)
+    await api.call("GET", f"/v1/payments/{payment['id']}/status")
+    _, life = await api.call("GET", "/v1/trace/A-1")
+    status, _ = await api.call("GET", "/v1/trace/nobody")
+    kinds = {moment["kind"] for moment in life["moments"]}
+    assert ({"order", "payment", "open", "query", "decision", "event"}, 404) == (kinds, status)
+
+
+async def test_another_shop_sees_nothing(api: Api) -> None:
+    """What belongs to one shop does not exist for another."""
+    payment = await api.an_open_payment()
+    now = SystemClock().now()
+    async with api.paidup.db.transaction() as tx:
+        await shops.put_shop(tx, "other", LatePayment.REOPEN, now)
+        other = await shops.create_key(tx, "other", list(Scope), now)
+    paths = (f"/v1/orders/{payment['order_id']}", f"/v1/payments/{payment['id']}", "/v1/trace/A-1")
+    assert [404, 404, 404] == [(await api.call("GET", path, key=other))[0] for path in paths]
+
+
+async def test_a_key_does_only_what_its_scopes_allow(api: Api) -> None:
+    """A reading key cannot write; an unknown key cannot read."""
+    async with api.paidup.db.transaction() as tx:
+        reader = await shops.create_key(tx, "acme", [Scope.READ], SystemClock().now())
+    wrote, _ = await api.call("POST", "/v1/orders", ORDER, key=reader)
+    unknown, _ = await api.call("GET", "/v1/orders", key="pk_nobody")
+    assert (403, 401) == (wrote, unknown)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "says"),
+    [
+        (b"{", 400, "truncated"),
+        (ORDER | {"amount_minor": 12.5}, 422, "Expected `int`, got `float`"),
+        (ORDER | {"amount_minor": "1250"}, 422, "Expected `int`, got `str`"),
+        (ORDER | {"amount_minor": 0}, 422, "`int` >= 1 - at `$.amount_minor`"),
+        (ORDER | {"currency": "RMB1"}, 422, "$.currency"),
+        (ORDER | {"colour": "red"}, 422, "unknown field `colour`"),
+        (ORDER | {"description": "x" * 70_000}, 422, "a body has at most 65536 bytes"),
+    ],
+)
+async def test_rubbish_is_refused_with_what_is_wrong(api: Api, body: Any, status: int, says: str) -> None:
+    """Every refusal is problem details that name the field; never a traceback."""
+    got, problem = await api.call("POST", "/v1/orders", body)
+    assert (status, True) == (got, says in problem["detail"]), problem
+
+
+async def test_lists_are_bounded(api: Api) -> None:
+    """A limit outside 1 … 200 is refused; pages follow each other without gaps."""
+    for number in range(3):
+        await api.an_order(f"B-{number}")
+    _, first = await api.call("GET", "/v1/orders?limit=2")
+    _, rest = await api.call("GET", f"/v1/orders?limit=2&before={first['next']}")
+    refused, _ = await api.call("GET", "/v1/orders?limit=5000")
+    numbers = [order["shop_order_no"] for order in first["items"] + rest["items"]]
+    assert (["B-0", "B-1", "B-2"], 422) == (sorted(numbers), refused)
+
+
+async def test_endpoints_are_made_and_their_secret_is_shown_once(api: Api) -> None:
+    """The secret comes with the making and never again."""
+    _, made = await api.call("POST", "/v1/endpoints", {"url": "http://127.0.0.1:9/hear", "types": ["order.paid"]})
+    _, listed = await api.call("GET", "/v1/endpoints")
+    assert (True, [None]) == (made["secret"].startswith("whsec_"), [row["secret"] for row in listed["items"]])
+
+
+async def test_health_says_alive_and_ready(api: Api) -> None:
+    """Both without a key, for whoever watches the process."""
+    for path, body in (("/healthz", {"alive": True}), ("/readyz", {"ready": True})):
+        async with api.session.get(api.url + path) as answer:
+            assert (200, body) == (answer.status, await answer.json())
+
+
+def test_the_openapi_document_names_every_operation_and_nothing_unknown() -> None:
+    """Each route is there with its scope; every reference points at a schema; operation ids are unique."""
+    made = document(ROUTES)
+    text = json.dumps(made)
+    referenced = {part.split('"')[0] for part in text.split('"#/components/schemas/')[1:]}
+    operations = [operation for path in made["paths"].values() for operation in path.values()]
+    assert (len(ROUTES), set()) == (len(operations), referenced - made["components"]["schemas"].keys())
+    assert len(operations) == len({operation["operationId"] for operation in operations})
