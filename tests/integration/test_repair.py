@@ -1,0 +1,221 @@
+"""主动查单/补单 against a channel that speaks its real wire format: what was never told is asked for."""
+
+import asyncio
+from datetime import timedelta
+
+from merchant import Merchant
+from paidup.payments.states import State
+from paidup.refunds.states import State as RefundState
+from paidup.repair import worker as repair
+from paidup.repair.due import GIVE_UP_AFTER_EXPIRY_S
+from paidup.sandbox.faults import Faults
+
+
+async def test_a_payment_whose_callback_was_lost_is_found(merchant: Merchant) -> None:
+    """Nobody told us, so we ask; the order is paid within the first question."""
+    order = await merchant.order()
+    payment = await merchant.offer(order)
+    merchant.pay(payment)
+    await merchant.repair_for(30)
+    assert ["payment.paid", "order.paid"] == await merchant.told(order)
+    assert ["open", "query"] == await merchant.calls(payment)
+
+
+async def test_what_is_settled_is_never_asked_about_again(merchant: Merchant) -> None:
+    """Its job is gone with the answer that settled it."""
+    payment = await merchant.offer(await merchant.order())
+    merchant.pay(payment)
+    await merchant.repair_for(3600)
+    assert ["open", "query"] == await merchant.calls(payment)
+
+
+async def test_an_expired_order_is_closed_when_the_channel_says_so(merchant: Merchant) -> None:
+    """Its time is over here and there; the channel is asked, and its word closes the payment, then the order."""
+    order = await merchant.order()
+    payment = await merchant.offer(order)
+    await merchant.repair_for(3660)
+    assert (State.CLOSED, ["payment.closed", "order.closed"], "query") == (
+        (await merchant.payment(payment)).state,
+        await merchant.told(order),
+        (await merchant.calls(payment))[-1],
+    )
+
+
+async def test_a_given_up_order_is_closed_at_the_channel_before_it_is_called_closed(merchant: Merchant) -> None:
+    """Asked about first, then closed there, then here."""
+    order = await merchant.order()
+    payment = await merchant.offer(order)
+    await merchant.give_up(order)
+    before = await merchant.told(order)
+    await merchant.repair()
+    assert ([], ["payment.closed", "order.closed"]) == (before, await merchant.told(order))
+    assert (["open", "query", "close"], "closed") == (await merchant.calls(payment), merchant.trade(payment).state)
+
+
+async def test_a_withdrawn_offer_that_was_paid_all_the_same_is_given_back(merchant: Merchant) -> None:
+    """Two codes on two screens, both paid: the second one is asked about before it is closed, found paid, refunded."""
+    order = await merchant.order()
+    first, second = await merchant.offer(order), await merchant.offer(order, "alipay")
+    merchant.pay(first)
+    merchant.pay(second)
+    await merchant.repair_for(120)
+    assert [1250] == [r.amount_minor for p in (first, second) for r in merchant.trade(p).refunds]
+    assert [State.PAID] * 2 == [(await merchant.payment(p)).state for p in (first, second)]
+    assert 1 == (await merchant.told(order)).count("order.paid")
+
+
+async def test_money_of_the_last_second_is_found_by_the_question_before_the_close(merchant: Merchant) -> None:
+    """Paid just before it expired, and nobody told us: the order is paid, not closed."""
+    order = await merchant.order()
+    payment = await merchant.offer(order)
+    await merchant.clock.advance(3590)
+    merchant.pay(payment)
+    await merchant.repair_for(90)
+    assert ["payment.paid", "order.paid"] == await merchant.told(order)
+
+
+async def test_the_budget_is_shared_by_all_workers(merchant: Merchant) -> None:
+    """Ten due, a budget of three a second: three are asked, whoever asks; the rest in the seconds after."""
+    for n in range(10):
+        await merchant.offer(await merchant.order(f"A-{n}"))
+    await merchant.clock.advance(20)
+    asked = await asyncio.gather(*(merchant.repair(budget_per_s=3.0) for _ in range(3)))
+    rounds = []
+    for _ in range(4):
+        await merchant.clock.advance(2)
+        rounds.append(await merchant.repair(budget_per_s=3.0))
+    assert (3, 7) == (sum(asked), sum(rounds))
+
+
+async def test_two_workers_never_ask_about_the_same_payment(merchant: Merchant) -> None:
+    """A claimed row is nobody else's until its lease ends."""
+    offered = [await merchant.offer(await merchant.order(f"A-{n}")) for n in range(6)]
+    await merchant.clock.advance(20)
+    asked = await asyncio.gather(*(merchant.repair(limit=4) for _ in range(4)))
+    assert 6 == sum(asked)
+    assert [["open", "query"]] * 6 == [await merchant.calls(payment) for payment in offered]
+
+
+async def test_a_worker_that_died_hands_over_when_its_lease_ends(merchant: Merchant) -> None:
+    """Not before, and without anybody having noticed the death."""
+    payment = await merchant.offer(await merchant.order())
+    merchant.pay(payment)
+    await merchant.clock.advance(20)
+    async with merchant.db.transaction() as tx:  # claimed, and never heard of again
+        now = merchant.clock.now()
+        await tx.execute(
+            "UPDATE due SET due_at = $1, asked_at = $2, lease = lease + 1", now + timedelta(seconds=60), now
+        )
+    await merchant.clock.advance(59)
+    before = await merchant.repair()
+    await merchant.clock.advance(2)
+    assert (0, 1, State.PAID) == (before, await merchant.repair(), (await merchant.payment(payment)).state)
+
+
+async def test_silence_never_means_failed(merchant: Merchant) -> None:
+    """The channel answers nothing sensible until long after the expiry: a person is called, once, nothing is failed."""
+    payment = await merchant.offer(await merchant.order())
+    merchant.sandbox.faults = Faults(fail=1.0)
+    await merchant.repair_for(3600 + GIVE_UP_AFTER_EXPIRY_S + 1800, step_s=600)
+    assert (State.CLOSING, ["unanswered"]) == ((await merchant.payment(payment)).state, await merchant.cases())
+    assert [] == await merchant.column("SELECT subject_id FROM due")
+
+
+async def test_after_our_own_outage_everything_is_asked_before_anybody_is_called(merchant: Merchant) -> None:
+    """We were down for two days: what was paid in the meantime is found paid, what was not is closed; no case."""
+    orders = [await merchant.order(f"A-{n}") for n in range(2)]
+    paid, unpaid = [await merchant.offer(order) for order in orders]
+    merchant.pay(paid)
+    await merchant.clock.advance(2 * 86400)
+    await merchant.repair_for(300)
+    assert (State.PAID, State.CLOSED, []) == (
+        (await merchant.payment(paid)).state,
+        (await merchant.payment(unpaid)).state,
+        await merchant.cases(),
+    )
+
+
+async def test_after_our_own_outage_one_failed_question_is_not_the_end(merchant: Merchant) -> None:
+    """Patience is counted from when we began to close, not from an expiry that we slept through."""
+    payment = await merchant.offer(await merchant.order())
+    merchant.pay(payment)
+    await merchant.clock.advance(2 * 86400)
+    merchant.sandbox.faults = Faults(fail=1.0)
+    await merchant.repair_for(120)
+    merchant.sandbox.faults = Faults()
+    await merchant.repair_for(600)
+    assert (State.PAID, []) == ((await merchant.payment(payment)).state, await merchant.cases())
+
+
+async def test_a_refund_whose_answer_was_lost_goes_out_once(merchant: Merchant) -> None:
+    """Sent, and the answer broke off: it is asked about under its number, and found; the channel paid once."""
+    order = await merchant.order()
+    payment = await merchant.offer(order)
+    merchant.pay(payment)
+    await merchant.repair_for(30)
+    refund = await merchant.refund(payment, 500)
+    merchant.sandbox.faults = Faults(drop=1.0)
+    await merchant.repair()
+    merchant.sandbox.faults = Faults()
+    await merchant.repair_for(120)
+    assert ["refund", "query_refund"] == (await merchant.calls(refund))[:2]
+    assert [500] == [r.amount_minor for r in merchant.trade(payment).refunds]
+    assert (RefundState.SUCCEEDED, 500) == (
+        (await merchant.refund_now(refund)).state,
+        (await merchant.payment(payment)).refunded_minor,
+    )
+
+
+async def test_a_refund_that_a_dead_worker_may_have_sent_is_asked_about_first(merchant: Merchant) -> None:
+    """Stripe forgets an idempotency key after a day: sending blindly again would pay a second time."""
+    payment = await merchant.offer(await merchant.order(currency="USD"), "stripe")
+    merchant.pay(payment)
+    await merchant.repair_for(30)
+    refund = await merchant.refund(payment, 500)
+    async with merchant.db.transaction() as tx:  # claimed by a worker of which nothing was heard any more
+        await tx.execute("UPDATE due SET lease = lease + 1 WHERE subject_id = $1", refund.id)
+    await merchant.repair()
+    assert "query_refund" == (await merchant.calls(refund))[0]
+
+
+async def test_a_closed_account_is_told_and_takes_nobody_with_it(merchant: Merchant) -> None:
+    """A payment of an account that was taken out of the folder waits; its neighbours are asked about."""
+    lost, kept = [await merchant.offer(await merchant.order(f"A-{n}")) for n in range(2)]
+    async with merchant.db.transaction() as tx:
+        for table, key in (("payments", "id"), ("due", "subject_id")):
+            await tx.execute(f"UPDATE {table} SET account = 'gone' WHERE {key} = $1", lost.id)
+    merchant.pay(kept)
+    await merchant.repair_for(30)
+    assert (State.OPEN, State.PAID) == ((await merchant.payment(lost)).state, (await merchant.payment(kept)).state)
+
+
+async def test_a_refund_that_cannot_be_asked_about_calls_a_person_and_takes_nobody_with_it(merchant: Merchant) -> None:
+    """The channel needs a number that we do not have: one case, and the round goes on for the others."""
+    payment, other = [await merchant.offer(await merchant.order(f"A-{n}", currency="USD"), "stripe") for n in range(2)]
+    merchant.pay(payment)
+    await merchant.repair_for(30)
+    async with merchant.db.transaction() as tx:
+        await tx.execute("UPDATE payments SET channel_txn_id = NULL WHERE id = $1", payment.id)
+    refund = await merchant.refund(await merchant.payment(payment), 500)
+    merchant.pay(other)
+    await merchant.repair_for(60)
+    assert (["cannot_ask"], State.PAID, RefundState.REQUESTED) == (
+        await merchant.cases(),
+        (await merchant.payment(other)).state,
+        (await merchant.refund_now(refund)).state,
+    )
+
+
+async def test_looking_at_a_payment_asks_at_once_but_not_at_every_look(merchant: Merchant) -> None:
+    """Query-on-read, for a customer who waits: within three seconds a second look costs no second question."""
+    payment = await merchant.offer(await merchant.order())
+    looks = []
+    for seconds in (0, 1, 3):
+        await merchant.clock.advance(seconds)
+        looks.append(
+            await repair.ask_now(
+                merchant.db, payment.id, now=merchant.clock.now(), asker=merchant.asker, handlers=merchant.handlers,
+                budget_per_s=10.0,
+            )
+        )  # fmt: skip
+    assert [True, False, True] == looks
