@@ -1,23 +1,22 @@
 # Needs only Python >= 3.11 and make. Every target builds its own virtual environment from locked, hashed wheels.
 PYTHON ?= python3
 ARGS ?=
-SEEDS ?= 20
 RUN := .venv/bin/paidup
 DEV := .venv-dev/bin
 
-.PHONY: help demo serve sandbox test check format docs bench fault lock clean
+.PHONY: help demo serve sandbox test check format docs bench lock clean
 
 help:           ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 demo: .venv/ready      ## orders paid through three sandboxed channels while callbacks are lost and processes die (ARGS=--once ends by itself)
-	$(RUN) demo $(ARGS)
+	@$(RUN) demo $(ARGS)
 
 serve: .venv/ready     ## run Paidup on this machine with an embedded PostgreSQL
-	$(RUN) serve $(ARGS)
+	@$(RUN) serve $(ARGS)
 
 sandbox: .venv/ready   ## run the misbehaving payment channels alone
-	$(RUN) sandbox $(ARGS)
+	@$(RUN) sandbox $(ARGS)
 
 test: .venv-dev/ready  ## every test except the long fault runs (under 10 minutes on 2 cores)
 	$(DEV)/python -m pytest $(ARGS)
@@ -47,15 +46,17 @@ clean:                 ## remove the virtual environments and caches (never the 
 	rm -rf .venv .venv-dev .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 
 .venv/ready: requirements/runtime.lock requirements/build.lock pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Paidup needs Python 3.11 or newer: make PYTHON=python3.12 …")'
-	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/runtime.lock -r requirements/build.lock
-	.venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Paidup needs Python 3.11 or newer: make PYTHON=python3.12 …")'
+	@echo "installing locked dependencies into $(@D) …"
+	@$(PYTHON) -m venv .venv
+	@.venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/runtime.lock -r requirements/build.lock
+	@.venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
 
 .venv-dev/ready: requirements/dev.lock pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Paidup needs Python 3.11 or newer: make PYTHON=python3.12 …")'
-	$(PYTHON) -m venv .venv-dev
-	.venv-dev/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.lock
-	.venv-dev/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Paidup needs Python 3.11 or newer: make PYTHON=python3.12 …")'
+	@echo "installing locked dependencies into $(@D) …"
+	@$(PYTHON) -m venv .venv-dev
+	@.venv-dev/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@.venv-dev/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
