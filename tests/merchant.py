@@ -50,6 +50,7 @@ class Merchant:
 
     def __init__(self, db: Database, world: World, http: ChannelHttp) -> None:
         self.db, self.clock, self.sandbox = db, world.clock, world.running.sandbox
+        self.folder = world.folder
         self.accounts = AccountsFolder(world.folder)
         self.asker = Asker(http, self.accounts, now_of=world.clock.now, deadline_s=2.0)
         self.handlers = Handlers()
