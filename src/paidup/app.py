@@ -134,7 +134,7 @@ class Paidup:
         by_role = {
             "intake": [Job("intake", self._intake, idle_s=0.2)],
             "repair": [
-                Job("repair", self._repair, idle_s=0.25),
+                Job("repair", self._repair, idle_s=max(0.05, 0.25 / self.clock.rate)),
                 Job("expiry", self._expire, idle_s=5),
                 Job("sweep", self._sweep, idle_s=60),
                 Job("silence", self._silence, idle_s=30),

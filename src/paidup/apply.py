@@ -80,7 +80,8 @@ async def apply(tx: Tx, items: Sequence[Item], now: datetime, handlers: Handlers
         if step and order_id:
             working[order_id] = step.book
             settled.append((order_id, step))
-    events = await _write(tx, originals, working, settled, now)
+    announced_at = now + timedelta(microseconds=len(items))  # in every timeline, after the decisions that caused it
+    events = await _write(tx, originals, working, settled, now, announced_at)
     await journal.write(tx, [_entry(n, result, now) for n, result in enumerate(results) if _is_news(result)])
     await handlers.call(tx, events)
     return results
@@ -159,10 +160,11 @@ async def _write(
     working: Mapping[str, Book],
     settled: Sequence[tuple[str, Settled]],
     now: datetime,
+    announced_at: datetime,
 ) -> list[outbox.Written]:
     """Write what changed; rows of an order that nothing happened to are not touched."""
     opened = await _open_cases(tx, working, settled, now)
-    events = _number(originals, settled, opened, now)
+    events = _number(originals, settled, opened, announced_at)
     changes = [(originals[order_id], working[order_id]) for order_id in dict.fromkeys(o for o, _ in settled)]
     await _write_orders(tx, changes, events)
     old_payments = {p.id: p for before, _ in changes for p in before.payments.values()}
