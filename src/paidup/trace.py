@@ -45,20 +45,21 @@ class Life(msgspec.Struct, frozen=True, kw_only=True):
 
 # Whatever a person can read out: our ids, the shop's number, the numbers of the channel, or the end of a payment's id.
 FIND = """
-SELECT id AS order_id FROM orders WHERE id = $1 OR shop_order_no = $1
+SELECT o.id FROM orders o WHERE ($2::text IS NULL OR o.shop = $2) AND o.id IN (
+SELECT id FROM orders WHERE id = $1 OR shop_order_no = $1
 UNION SELECT order_id FROM payments WHERE id = $1 OR merchant_ref = $1 OR channel_txn_id = $1
 UNION SELECT order_id FROM refunds WHERE id = $1 OR merchant_ref = $1 OR channel_refund_id = $1
 UNION SELECT order_id FROM decisions WHERE callback_id = $1 AND order_id IS NOT NULL
 UNION SELECT order_id FROM events WHERE id = $1
-UNION SELECT order_id FROM cases WHERE id = $1 AND order_id IS NOT NULL
-LIMIT 2"""
+UNION SELECT order_id FROM cases WHERE id = $1 AND order_id IS NOT NULL)
+ORDER BY o.id DESC LIMIT 1"""
 
 
 async def trace(tx: Tx, any_id: str, shop: str | None = None) -> Life | None:
     """The life behind an id; None when nothing is known by it (in this shop)."""
-    found = await tx.fetch(FIND, any_id)
-    order = await orders.get(tx, found[0]["order_id"]) if found else None
-    if order is None or shop not in (None, order.shop):
+    found = await tx.fetchval(FIND, any_id, shop)
+    order = await orders.get(tx, found) if found else None
+    if order is None:
         return None
     its_payments = await payments.of_orders(tx, [order.id])
     its_refunds = await refunds.of_orders(tx, [order.id])

@@ -33,6 +33,7 @@ RETURNING id"""
 
 LIST = f"""
 SELECT {COLUMNS} FROM cases WHERE ($1::text IS NULL OR shop = $1) AND (resolved_at IS NULL OR $2)
+  AND ($4::text IS NULL OR id < $4)
 ORDER BY id DESC LIMIT $3"""
 
 OF_ORDER = f"SELECT {COLUMNS} FROM cases WHERE order_id = $1 ORDER BY opened_at"
@@ -56,9 +57,9 @@ async def open_many(tx: Tx, cases: Sequence[Case]) -> set[str]:
     return {row["id"] for row in await tx.fetch(OPEN, *map(list, zip(*rows, strict=True)))}
 
 
-async def page(tx: Tx, shop: str | None, limit: int, *, with_resolved: bool) -> list[Case]:
-    """Cases of a shop (of all shops when None), newest first."""
-    return [_case(row) for row in await tx.fetch(LIST, shop, with_resolved, limit)]
+async def page(tx: Tx, shop: str | None, limit: int, *, with_resolved: bool, before: str | None = None) -> list[Case]:
+    """Cases of a shop (of all shops when None), newest first, with ids smaller than `before`."""
+    return [_case(row) for row in await tx.fetch(LIST, shop, with_resolved, limit, before)]
 
 
 async def of_order(tx: Tx, order_id: str) -> list[Case]:

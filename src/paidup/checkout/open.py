@@ -67,7 +67,7 @@ async def open_payment(
         order = await _order(tx, shop, order_id)
         payment = _new_payment(order, account, wanted, now)
         known = await payments.get(tx, payment.id) if wanted.key else None
-        if known and (known.pay_with or known.state not in (PaymentState.CREATED, PaymentState.OPEN)):
+        if known and _was_answered(known, payment):
             return Offer(known, Success(pay_with=known.pay_with))
         _must_be_payable(order, now)
         step = CHANNELS[account.channel].open(to_open(known or payment, order), account, now)
@@ -136,6 +136,15 @@ def _must_be_payable(order: Order, now: datetime) -> None:
     if order.state is not OrderState.UNPAID or now >= order.expires_at:
         state = order.state if order.state is not OrderState.UNPAID else "expired"
         raise Conflict(f"order {order.id} is {state}; only an unpaid order can be offered to the customer")
+
+
+def _was_answered(known: Payment, wanted: Payment) -> bool:
+    """Whether the key's payment needs no further call. Raises Conflict when it can serve this request no more."""
+    if (known.channel, known.account, known.method) != (wanted.channel, wanted.account, wanted.method):
+        raise Conflict(f"this key opened payment {known.id} in another way; take a fresh key")
+    if known.state in (PaymentState.CLOSING, PaymentState.CLOSED):
+        raise Conflict(f"payment {known.id} of this key is {known.state}; open another one under a fresh key")
+    return bool(known.pay_with) or known.state not in (PaymentState.CREATED, PaymentState.OPEN)
 
 
 def _new_payment(order: Order, account: Account, wanted: Wanted, now: datetime) -> Payment:

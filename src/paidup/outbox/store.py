@@ -54,9 +54,9 @@ RETURNING event_id, shop, order_id, seq, type, created_at"""
 
 OF_ORDER = f"SELECT {COLUMNS} FROM events WHERE order_id = $1 ORDER BY seq"
 
-OF_SHOP = (
-    f"SELECT {COLUMNS} FROM events WHERE shop = $1 AND (created_at, id) > ($2, $3) ORDER BY created_at, id LIMIT $4"
-)
+OF_SHOP = f"""
+SELECT {COLUMNS} FROM events WHERE shop = $1 AND (created_at, id) > ($2, $3) AND created_at < $4
+ORDER BY created_at, id LIMIT $5"""
 
 WAITING = "SELECT count(*) FROM outbox_queue"
 
@@ -89,9 +89,13 @@ async def of_order(tx: Tx, order_id: str) -> list[Written]:
     return [_written(row) for row in await tx.fetch(OF_ORDER, order_id)]
 
 
-async def of_shop(tx: Tx, shop: str, after: tuple[datetime, str], limit: int) -> list[Written]:
-    """Events of a shop after (created_at, id), oldest first."""
-    return [_written(row) for row in await tx.fetch(OF_SHOP, shop, *after, limit)]
+async def of_shop(tx: Tx, shop: str, after: tuple[datetime, str], limit: int, *, until: datetime) -> list[Written]:
+    """Events of a shop after (created_at, id), oldest first, and made before `until`.
+
+    until: a moment before which no event can still be committed. Whoever reads further than that loses events: they
+    are dated when their work began, and become visible when it is committed.
+    """
+    return [_written(row) for row in await tx.fetch(OF_SHOP, shop, *after, until, limit)]
 
 
 async def waiting(tx: Tx) -> int:

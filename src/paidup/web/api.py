@@ -5,24 +5,24 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 
 from paidup.db.migrate import pending
 from paidup.errors import InvalidRequest
 from paidup.shops.store import ApiKey
-from paidup.web import orders, payments, told
+from paidup.web import body, orders, payments, respond, told
 from paidup.web.auth import Doorman
 from paidup.web.context import Context
+from paidup.web.docs_page import page
 from paidup.web.idempotency import Answer, once
-from paidup.web.openapi import document, page
-from paidup.web.problem import CAUGHT, handle
+from paidup.web.openapi import document
+from paidup.web.problem import HANDLERS
 from paidup.web.route import Route
 
 ROUTES: tuple[Route, ...] = (*orders.ROUTES, *payments.ROUTES, *told.ROUTES)
 
-MAX_BODY_BYTES = 64 << 10
-_HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def build_app(context: Context) -> Starlette:
@@ -33,29 +33,38 @@ def build_app(context: Context) -> Starlette:
             *(StarletteRoute(r.path, _endpoint(context, doorman, r), methods=[r.method]) for r in ROUTES),
             StarletteRoute("/healthz", _alive),
             StarletteRoute("/readyz", _ready(context)),
-            StarletteRoute("/openapi.json", lambda _: JSONResponse(document(ROUTES), headers=_HEADERS)),
-            StarletteRoute("/docs", lambda _: HTMLResponse(page(ROUTES), headers=_HEADERS)),
+            StarletteRoute("/openapi.json", _openapi),
+            StarletteRoute("/docs", _docs),
         ],
-        exception_handlers=dict.fromkeys(CAUGHT, handle),
+        exception_handlers=HANDLERS,
     )
 
 
-def _endpoint(context: Context, doorman: Doorman, route: Route) -> Callable[[Request], Awaitable[Response]]:
-    """One operation: admit, read the body, do the work once, answer."""
+def _endpoint(context: Context, doorman: Doorman, route: Route) -> Endpoint:
+    """One operation: admit, read the request, do the work once, answer."""
 
-    async def respond(request: Request) -> Response:
+    async def respond_to(request: Request) -> Response:
         key = await doorman.admit(request, route.scope)
-        raw = await _body(request)
-        arguments = (msgspec.json.decode(raw or b"{}", type=route.body),) if route.body else ()
+        body.check_address(request, route)
+        raw = await body.read(request)
+        arguments = _arguments(route, raw)
 
         async def work() -> Answer:
             given = await route.handler(context, key, request, *arguments)
             return Answer(route.status, msgspec.json.encode(given))
 
         answer = await _once(context, key, route, request, raw, work)
-        return Response(answer.body, answer.status, _HEADERS, "application/json")
+        extra = {"idempotent-replayed": "true"} if answer.replayed else {}
+        return respond.json(answer.body, answer.status, extra=extra)
 
-    return respond
+    return respond_to
+
+
+def _arguments(route: Route, raw: bytes) -> tuple[msgspec.Struct, ...]:
+    if route.body:
+        return (body.decode(raw, route.body),)
+    body.must_be_empty(raw)
+    return ()
 
 
 async def _once(
@@ -73,22 +82,21 @@ async def _once(
     return await once(context.db, shop=key.shop, key=given, request=stands_for, now=context.clock.now(), work=work)
 
 
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise InvalidRequest(f"a body has at most {MAX_BODY_BYTES} bytes")
-    return bytes(body)
-
-
 async def _alive(_request: Request) -> Response:
-    return JSONResponse({"alive": True}, headers=_HEADERS)
+    return respond.json(b'{"alive":true}')
 
 
-def _ready(context: Context) -> Callable[[Request], Awaitable[Response]]:
+def _ready(context: Context) -> Endpoint:
     async def ready(_request: Request) -> Response:
         missing = await pending(context.db)
-        return JSONResponse({"ready": not missing}, 503 if missing else 200, headers=_HEADERS)
+        return respond.json(b'{"ready":false}', 503) if missing else respond.json(b'{"ready":true}')
 
     return ready
+
+
+async def _openapi(request: Request) -> Response:
+    return respond.json(msgspec.json.encode(document(ROUTES, request.scope.get("root_path", ""))))
+
+
+async def _docs(_request: Request) -> Response:
+    return respond.page(page(ROUTES))

@@ -1,13 +1,22 @@
 """The table `idempotency_keys`: the same key and request get the first answer again; another request gets 409.
 
-The key is entered before the work and its answer after it, in transactions of their own. A crash in between leaves a
-key without an answer; after a minute the same request may run again. That is safe because everything beneath is
-idempotent by itself: what a key makes has an id that follows from the key.
+The key is entered before the work and its answer after it, in transactions of their own: the work of opening a payment
+calls a channel, and no transaction is held meanwhile. A crash in between leaves a key without an answer. It must not
+block that key for ever, so after a minute the same request may run again; by then the first run has ended, for a call
+to a channel has a deadline. Even where it has not, nothing is done twice, because what a key makes follows from the key
+(the ids of a payment and of a refund are derived from it) or from the shop's own numbers (orders, registered payments),
+and closing, testifying and resolving change nothing the second time. (An endpoint or a signing secret may then be there
+twice, which the list of endpoints shows and which harms nobody.) Two runs that both end give one answer: the first that
+was written.
+
+Only what was done is remembered. A refusal forgets its key: nothing was changed, and whatever was in the way may be
+gone when the same request comes again.
 """
 
 import hashlib
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 
@@ -29,9 +38,12 @@ WHERE shop = $1 AND key = $2 AND status IS NULL AND created_at < $4 RETURNING ke
 
 GET = "SELECT request_hash, status, answer FROM idempotency_keys WHERE shop = $1 AND key = $2"
 
-ANSWER = "UPDATE idempotency_keys SET status = $3, answer = $4 WHERE shop = $1 AND key = $2"
+ANSWER = (
+    "UPDATE idempotency_keys SET status = $3, answer = $4 WHERE shop = $1 AND key = $2 AND status IS NULL RETURNING key"
+)
 
-FORGET = "DELETE FROM idempotency_keys WHERE shop = $1 AND key = $2 AND status IS NULL"
+# created_at tells whose run it is: one that was taken over leaves the key to its successor.
+FORGET = "DELETE FROM idempotency_keys WHERE shop = $1 AND key = $2 AND status IS NULL AND created_at = $3"
 
 PRUNE = """
 DELETE FROM idempotency_keys WHERE (shop, key) IN (
@@ -39,10 +51,11 @@ DELETE FROM idempotency_keys WHERE (shop, key) IN (
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What was answered: HTTP status and JSON body."""
+    """What was answered: HTTP status and JSON body. replayed: to an earlier request under the same key."""
 
     status: int
     body: bytes
+    replayed: bool = False
 
 
 async def once(
@@ -63,10 +76,11 @@ async def once(
         answer = await work()
     except BaseException:
         async with db.transaction() as tx:
-            await tx.execute(FORGET, shop, key)
+            await tx.execute(FORGET, shop, key, now)
         raise
     async with db.transaction() as tx:
-        await tx.execute(ANSWER, shop, key, answer.status, answer.body.decode())
+        if await tx.fetchval(ANSWER, shop, key, answer.status, answer.body.decode()) is None:
+            return _answer_of(await tx.fetchrow(GET, shop, key)) or answer
     return answer
 
 
@@ -79,11 +93,16 @@ async def _known(tx: Tx, shop: str, key: str, hashed: bytes, now: datetime) -> A
         raise Busy("this Idempotency-Key is being released; try again")
     if bytes(row["request_hash"]) != hashed:
         raise Conflict("this Idempotency-Key was used for another request; take a fresh key for each new deed")
-    if row["status"] is not None:
-        return Answer(row["status"], row["answer"].encode())
+    first = _answer_of(row)
+    if first:
+        return first
     if await tx.fetchval(TAKE_OVER, shop, key, now, now - ABANDONED) is not None:
         return None
     raise Busy("the first request under this Idempotency-Key is still running; ask again in two seconds")
+
+
+def _answer_of(row: Any) -> Answer | None:
+    return Answer(row["status"], row["answer"].encode(), replayed=True) if row and row["status"] is not None else None
 
 
 async def prune(tx: Tx, now: datetime) -> None:

@@ -1,6 +1,5 @@
-"""The OpenAPI 3.1 document and a page to read it, both made from the table of routes."""
+"""The OpenAPI 3.1 document, made from the table of routes and the shapes."""
 
-import html
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -8,100 +7,106 @@ from typing import Any
 import msgspec
 
 from paidup import __version__
+from paidup.web.examples import example_of
 from paidup.web.problem import MEDIA_TYPE, Problem
-from paidup.web.route import Route
+from paidup.web.route import MAX_PAGE, Route
 
 _REF = "#/components/schemas/{name}"
 
+ABOUT = (
+    "Every payment reaches its order exactly once. Amounts are whole numbers of the minor unit (12.50 CNY is 1250). "
+    "Errors are application/problem+json (RFC 9457): `type` is a stable name, `detail` says what to do next, `errors` "
+    "points at fields."
+)
+KEYED = (
+    "any text of yours, up to 255 characters, kept for 30 days: the same key and request get the first answer again "
+    "(with `Idempotent-Replayed: true`); another request under it gets 409"
+)
 
-def document(routes: Sequence[Route]) -> dict[str, Any]:
-    """The whole document."""
+
+def document(routes: Sequence[Route], root: str = "") -> dict[str, Any]:
+    """The whole document. root: where the API is mounted, such as ``/paidup``."""
     shapes = [shape for route in routes for shape in (route.body, route.gives) if shape] + [Problem]
     unique = list(dict.fromkeys(shapes))
     schemas, components = msgspec.json.schema_components(unique, ref_template=_REF)
     by_shape = dict(zip(unique, schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, by_shape)
+        paths.setdefault(route.shown_path, {})[route.method.lower()] = _operation(route, by_shape)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Paidup",
             "version": __version__,
-            "description": "Every payment reaches its order exactly once.",
+            "description": ABOUT,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
+        "servers": [{"url": root or "/"}],
         "paths": paths,
-        "components": {"schemas": components, "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "bearer", "description": "an API key, pk_…: `paidup keys create-api`"}
+            },
+        },
         "security": [{"key": []}],
     }
 
 
 def _operation(route: Route, by_shape: dict[Any, Any]) -> dict[str, Any]:
-    summary = (route.handler.__doc__ or "").strip()
     operation: dict[str, Any] = {
         "operationId": _name(route),
-        "summary": summary.split(";")[0].split(":")[0].rstrip("."),
-        "description": f"{summary} Needs the scope `{route.scope}`.",
+        "tags": [route.path.split("/")[2]],
+        "summary": re.split(r"[.:;] |\.$", route.says)[0],
+        "description": f"{route.says} Needs the scope `{route.scope}`.",
         "parameters": _parameters(route),
         "responses": {
             str(route.status): {
                 "description": "done",
-                "content": {"application/json": {"schema": by_shape[route.gives]}},
+                "content": _content("application/json", route.gives, by_shape),
             },
             "default": {
                 "description": "what is wrong, and what to do next (RFC 9457)",
-                "content": {MEDIA_TYPE: {"schema": by_shape[Problem]}},
+                "content": _content(MEDIA_TYPE, Problem, by_shape),
             },
         },
     }
     if route.body:
+        optional = not any(field.required for field in msgspec.structs.fields(route.body))
         operation["requestBody"] = {
-            "required": True,
-            "content": {"application/json": {"schema": by_shape[route.body]}},
+            "required": not optional,
+            "content": _content("application/json", route.body, by_shape),
         }
     return operation
+
+
+def _content(media_type: str, shape: type[msgspec.Struct], by_shape: dict[Any, Any]) -> dict[str, Any]:
+    return {media_type: {"schema": by_shape[shape], "example": example_of(shape)}}
 
 
 def _parameters(route: Route) -> list[dict[str, Any]]:
     in_path = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in re.findall(r"{(\w+)}", route.path)
+        for name in re.findall(r"{(\w+)}", route.shown_path)
     ]
-    in_query = [{"name": name, "in": "query", "schema": {"type": "string"}} for name in route.query]
+    in_query = [
+        {"name": query.name, "in": "query", "description": query.meaning, "schema": _schema(query.kind)}
+        for query in route.query
+    ]
     key = {
         "name": "Idempotency-Key",
         "in": "header",
         "required": route.keyed,
-        "schema": {"type": "string", "maxLength": 255},
-        "description": "the same key and body get the first answer again; another body gets 409",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+        "description": KEYED,
     }
     return [*in_path, *in_query, *([key] if route.method == "POST" else [])]
 
 
+def _schema(kind: str) -> dict[str, Any]:
+    return {"type": kind} | ({"minimum": 1, "maximum": MAX_PAGE} if kind == "integer" else {})
+
+
 def _name(route: Route) -> str:
-    words = [part.strip("{}") for part in route.path.split("/") if part and part != "v1"]
-    return "_".join([route.method.lower(), *words])
-
-
-def page(routes: Sequence[Route]) -> str:
-    """A plain page: every operation with what it does, takes and gives. The machine's version is /openapi.json."""
-    rows = "".join(
-        f"<tr><td><code>{route.method}</code></td><td><code>{html.escape(route.path)}</code></td>"
-        f"<td>{html.escape((route.handler.__doc__ or '').strip())}</td><td>{route.scope}</td>"
-        f"<td>{'required' if route.keyed else ''}</td></tr>"
-        for route in routes
-    )
-    return _PAGE.replace("{rows}", rows)
-
-
-_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Paidup API</title><style>
-body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1d2129;background:#fff}
-table{border-collapse:collapse;width:100%}td,th{text-align:left;vertical-align:top;padding:.5rem;
-border-bottom:1px solid #dde}code{font-size:.9em}
-@media(prefers-color-scheme:dark){body{color:#dfe3ea;background:#14171c}td,th{border-color:#333a45}a{color:#8ab4ff}}
-</style><h1>Paidup API</h1>
-<p>Send <code>Authorization: Bearer pk_…</code>; amounts are integers in minor units; errors are
-<code>application/problem+json</code> and say what to do next. The same as <a href="openapi.json">OpenAPI 3.1</a>.</p>
-<table><tr><th>Method<th>Path<th>What it does<th>Scope<th>Idempotency-Key</tr>{rows}</table></html>"""
+    words = [part.strip("{}") for part in route.shown_path.split("/") if part and part != "v1"]
+    return "_".join([route.method.lower(), *words]).replace("-", "_")

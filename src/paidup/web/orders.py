@@ -5,7 +5,8 @@ from starlette.requests import Request
 from paidup import ids
 from paidup.apply import Item, apply
 from paidup.checkout.place import place_order
-from paidup.errors import Conflict, InvalidRequest, NotFound
+from paidup.db.transaction import Tx
+from paidup.errors import Conflict, NotFound
 from paidup.money import Money
 from paidup.orders import store as orders
 from paidup.orders.order import Order
@@ -14,26 +15,32 @@ from paidup.settle.book import Weighed
 from paidup.shops.store import ApiKey, Scope
 from paidup.web import shapes
 from paidup.web.context import Context
-from paidup.web.route import Route, limit_of
+from paidup.web.route import BEFORE, LIMIT, Query, Route, limit_of
 
 NEWEST = f"{ids.ORDER}~"  # sorts after every order id
+BY_NUMBER = Query("shop_order_no", "the shop's own number: the list holds this order, or nothing")
 
 
 async def place(context: Context, key: ApiKey, _request: Request, body: shapes.PlaceOrder) -> shapes.OrderOut:
-    """Place an order."""
-    now, settings = context.clock.now(), context.settings
+    """Place an order; one that has this number already is given back as it is."""
     async with context.db.transaction() as tx:
-        order = await place_order(
-            tx,
-            shop=key.shop,
-            shop_order_no=body.shop_order_no,
-            money=Money(body.amount_minor, body.currency),
-            description=body.description,
-            ttl_s=body.expires_in_s or settings.payment_ttl_s,
-            now=now,
-            shard=settings.shard,
-        )
-    return order_out(order)
+        return order_out(await place_in(tx, context, key, body))
+
+
+async def place_in(
+    tx: Tx, context: Context, key: ApiKey, body: shapes.PlaceOrder | shapes.RegisterOrderPayment
+) -> Order:
+    """The order that the body names, placed now unless it is there. Raises Conflict when it is over other money."""
+    return await place_order(
+        tx,
+        shop=key.shop,
+        shop_order_no=body.shop_order_no,
+        money=Money(body.amount_minor, body.currency),
+        description=body.description,
+        ttl_s=body.expires_in_s or context.settings.payment_ttl_s,
+        now=context.clock.now(),
+        shard=context.settings.shard,
+    )
 
 
 async def show(context: Context, key: ApiKey, request: Request) -> shapes.OrderOut:
@@ -50,7 +57,8 @@ async def list_(context: Context, key: ApiKey, request: Request) -> shapes.Order
             return shapes.Orders(items=[order_out(found)] if found else [])
         limit = limit_of(request)
         page = await orders.page(tx, key.shop, request.query_params.get("before", NEWEST), limit)
-    return shapes.Orders(items=[order_out(order) for order in page], next=page[-1].id if len(page) == limit else None)
+    following = page[-1].id if len(page) == limit else None
+    return shapes.Orders(items=[order_out(order) for order in page], next=following)
 
 
 async def close(context: Context, key: ApiKey, request: Request, body: shapes.CloseOrder) -> shapes.OrderOut:
@@ -66,8 +74,6 @@ async def close(context: Context, key: ApiKey, request: Request, body: shapes.Cl
 
 async def the_order(context: Context, key: ApiKey, order_id: str) -> Order:
     """The shop's own order. Raises NotFound, also for an order of another shop."""
-    if len(order_id) > 40:
-        raise InvalidRequest("this is no order id")
     async with context.db.session() as tx:
         order = await orders.get(tx, order_id)
     if order is None or order.shop != key.shop:
@@ -92,7 +98,10 @@ def order_out(order: Order) -> shapes.OrderOut:
 
 ROUTES = (
     Route("POST", "/v1/orders", place, Scope.WRITE, body=shapes.PlaceOrder, gives=shapes.OrderOut, status=201),
-    Route("GET", "/v1/orders", list_, Scope.READ, gives=shapes.Orders, query=("shop_order_no", "before", "limit")),
+    Route("GET", "/v1/orders", list_, Scope.READ, gives=shapes.Orders, query=(BY_NUMBER, BEFORE, LIMIT)),
     Route("GET", "/v1/orders/{id}", show, Scope.READ, gives=shapes.OrderOut),
-    Route("POST", "/v1/orders/{id}/close", close, Scope.WRITE, body=shapes.CloseOrder, gives=shapes.OrderOut),
-)
+    Route(
+        "POST", "/v1/orders/{id}/close", close, Scope.WRITE,
+        body=shapes.CloseOrder, gives=shapes.OrderOut, keyed=True,
+    ),
+)  # fmt: skip

@@ -1,14 +1,17 @@
 """Payments and refunds: open, register, ask, give back."""
 
+from datetime import timedelta
+
+import asyncpg
 import msgspec
 from starlette.requests import Request
 
 from paidup.apply import Item, apply
 from paidup.channels.channel import Declined, Retryable, Unknown
 from paidup.checkout.open import Wanted, open_payment, register_payment
-from paidup.checkout.place import place_order
 from paidup.checkout.refund import request_refund
-from paidup.errors import ChannelError, Conflict, InvalidRequest, NotFound
+from paidup.db.transaction import Tx
+from paidup.errors import ChannelError, Conflict, NotFound
 from paidup.evidence import PaymentEvidence, PaymentSays, Road
 from paidup.intake import inbox
 from paidup.money import Money
@@ -23,6 +26,7 @@ from paidup.settle.book import Weighed
 from paidup.shops.store import ApiKey, Scope
 from paidup.web import shapes
 from paidup.web.context import Context
+from paidup.web.orders import place_in
 from paidup.web.route import Route
 
 
@@ -54,32 +58,37 @@ async def open_(context: Context, key: ApiKey, request: Request, body: shapes.Op
     return payment_out(offer.payment)
 
 
-async def register(context: Context, key: ApiKey, _request: Request, body: shapes.RegisterPayment) -> shapes.PaymentOut:
-    """Guard a payment that the shop opened at the channel by itself: from now on Paidup receives, asks and tells."""
-    now, settings = context.clock.now(), context.settings
-    wanted = Wanted(channel=body.channel, account=body.account, method=body.method)
+async def register(context: Context, key: ApiKey, request: Request, body: shapes.RegisterPayment) -> shapes.PaymentOut:
+    """Guard a payment of this order that the shop opened at the channel by itself."""
     async with context.db.transaction() as tx:
-        order = await place_order(
-            tx,
-            shop=key.shop,
-            shop_order_no=body.shop_order_no,
-            money=Money(body.amount_minor, body.currency),
-            description=body.description,
-            ttl_s=body.expires_in_s or settings.payment_ttl_s,
-            now=now,
-            shard=settings.shard,
-        )
-        payment = await register_payment(
-            tx,
-            context.asker,
-            shop=key.shop,
-            order_id=order.id,
-            wanted=wanted,
-            merchant_ref=body.merchant_ref,
-            channel_txn_id=body.channel_txn_id,
-            now=now,
-        )
-        await inbox.unpark(tx, payment.channel, payment.account, payment.merchant_ref, now)
+        return await _register(tx, context, key, request.path_params["id"], body)
+
+
+async def register_order(
+    context: Context, key: ApiKey, _request: Request, body: shapes.RegisterOrderPayment
+) -> shapes.PaymentOut:
+    """Guard a payment that the shop opened at the channel by itself, in one call: its order is placed, too."""
+    async with context.db.transaction() as tx:
+        order = await place_in(tx, context, key, body)
+        return await _register(tx, context, key, order.id, body)
+
+
+async def _register(
+    tx: Tx, context: Context, key: ApiKey, order_id: str, body: shapes.RegisterPayment
+) -> shapes.PaymentOut:
+    now = context.clock.now()
+    payment = await register_payment(
+        tx,
+        context.asker,
+        shop=key.shop,
+        order_id=order_id,
+        wanted=Wanted(channel=body.channel, account=body.account, method=body.method),
+        merchant_ref=body.merchant_ref,
+        channel_txn_id=body.channel_txn_id,
+        now=now,
+    )
+    # A callback may have come first; it waits for this row, and is weighed once it is there.
+    await inbox.unpark(tx, payment.channel, payment.account, payment.merchant_ref, now)
     return payment_out(payment)
 
 
@@ -100,6 +109,7 @@ async def status(context: Context, key: ApiKey, request: Request) -> shapes.Stat
             asker=context.asker,
             handlers=context.handlers,
             budget_per_s=context.settings.query_budget_per_s,
+            lease=timedelta(seconds=repair.lease_s(context.settings.call_deadline_s) * context.clock.rate),
         )
         payment = await _the_payment(context, key, payment.id)
     async with context.db.session() as tx:
@@ -116,14 +126,14 @@ async def status(context: Context, key: ApiKey, request: Request) -> shapes.Stat
 async def refund(context: Context, key: ApiKey, request: Request, body: shapes.AskRefund) -> shapes.RefundOut:
     """Give money of a paid payment back; it is sent to the channel at once, and asked about until it is settled."""
     payment = await _the_payment(context, key, request.path_params["id"])
-    minor = body.amount_minor or payment.amount_minor - payment.refunded_minor
+    money = Money(body.amount_minor, payment.currency) if body.amount_minor is not None else None
     async with context.db.transaction() as tx:
         made = await request_refund(
             tx,
             context.handlers,
             shop=key.shop,
             payment_id=payment.id,
-            money=Money(minor, payment.currency),
+            money=money,
             reason=body.reason,
             key=request.headers["idempotency-key"],
             now=context.clock.now(),
@@ -136,7 +146,7 @@ async def show_refund(context: Context, key: ApiKey, request: Request) -> shapes
     async with context.db.session() as tx:
         found = await refunds.get(tx, request.path_params["id"])
     if found is None or found.shop != key.shop:
-        raise NotFound(f"there is no refund {request.path_params['id'][:40]}")
+        raise NotFound(f"there is no refund {request.path_params['id']}")
     return refund_out(found)
 
 
@@ -156,16 +166,17 @@ async def testify(context: Context, key: ApiKey, _request: Request, body: shapes
         says=PaymentSays.PAID,
         note=f"key {key.id}: {body.reason}",
     )
-    async with context.db.transaction() as tx:
-        (result,) = await apply(tx, [Item(what=evidence, shop=key.shop, road="operator")], now, context.handlers)
+    try:
+        async with context.db.transaction() as tx:
+            (result,) = await apply(tx, [Item(what=evidence, shop=key.shop, road="operator")], now, context.handlers)
+    except asyncpg.UniqueViolationError:
+        raise Conflict(f"{payment.channel} number {body.channel_txn_id} proves another payment already") from None
     if result.outcome is Weighed.REJECTED:
         raise Conflict(result.why)
     return payment_out(await _the_payment(context, key, payment.id))
 
 
 async def _the_payment(context: Context, key: ApiKey, payment_id: str) -> Payment:
-    if len(payment_id) > 40:
-        raise InvalidRequest("this is no payment id")
     async with context.db.session() as tx:
         payment = await payments.get(tx, payment_id)
     if payment is None or payment.shop != key.shop:
@@ -175,7 +186,7 @@ async def _the_payment(context: Context, key: ApiKey, payment_id: str) -> Paymen
 
 def payment_out(payment: Payment) -> shapes.PaymentOut:
     """A payment as the API shows it."""
-    fields = {name: getattr(payment, name) for name in shapes.PaymentOut.__struct_fields__ if name != "note"}
+    fields = {name: getattr(payment, name) for name in shapes.PaymentOut.__struct_fields__}
     return shapes.PaymentOut(**fields | {"state": payment.state.value})
 
 
@@ -190,8 +201,12 @@ ROUTES = (
         body=shapes.OpenPayment, gives=shapes.PaymentOut, status=201, keyed=True,
     ),
     Route(
-        "POST", "/v1/payments/register", register, Scope.WRITE,
+        "POST", "/v1/orders/{id}/payments/register", register, Scope.WRITE,
         body=shapes.RegisterPayment, gives=shapes.PaymentOut, status=201,
+    ),
+    Route(
+        "POST", "/v1/payments/register", register_order, Scope.WRITE,
+        body=shapes.RegisterOrderPayment, gives=shapes.PaymentOut, status=201,
     ),
     Route("GET", "/v1/payments/{id}", show, Scope.READ, gives=shapes.PaymentOut),
     Route("GET", "/v1/payments/{id}/status", status, Scope.READ, gives=shapes.StatusOut),

@@ -1,4 +1,4 @@
-"""A row of the API's table: address, scope, shapes. The server and the OpenAPI document are both made from it."""
+"""One row of the API: address, scope, shapes. The server and the OpenAPI document are both made from it."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -11,9 +11,23 @@ from paidup.errors import InvalidRequest
 from paidup.shops.store import Scope
 
 MAX_PAGE = 200
+USUAL_PAGE = 50
 
 # Any: each handler has its own body and answer; `body` and `gives` beside it say which.
 Handler = Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True)
+class Query:
+    """A query parameter: its name, what it means, and its JSON type."""
+
+    name: str
+    meaning: str
+    kind: str = "string"
+
+
+LIMIT = Query("limit", f"how many, from 1 to {MAX_PAGE}; {USUAL_PAGE} unless given", "integer")
+BEFORE = Query("before", "the `next` of the page before")
 
 
 @dataclass(frozen=True)
@@ -28,12 +42,22 @@ class Route:
     body: type[msgspec.Struct] | None = None
     status: int = 200
     keyed: bool = False
-    query: tuple[str, ...] = ()
+    query: tuple[Query, ...] = ()
+
+    @property
+    def shown_path(self) -> str:
+        """The path as people and OpenAPI write it."""
+        return self.path.replace(":path}", "}")
+
+    @property
+    def says(self) -> str:
+        """What the operation does, in one or two sentences."""
+        return " ".join((self.handler.__doc__ or "").split())
 
 
 def limit_of(request: Request) -> int:
     """?limit=, from 1 to 200. Raises InvalidRequest."""
-    text = request.query_params.get("limit", "50")
+    text = request.query_params.get(LIMIT.name, str(USUAL_PAGE))
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= MAX_PAGE:
         raise InvalidRequest(f"limit must be a whole number from 1 to {MAX_PAGE}")
     return int(text)

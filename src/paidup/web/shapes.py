@@ -6,10 +6,19 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+# PostgreSQL keeps no NUL in a text; a line keeps no control characters at all.
 Minor = Annotated[int, Meta(gt=0, le=10**15, description="minor units: fen, cents; yen has none")]
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217, such as CNY")]
-Text = Annotated[str, Meta(max_length=255)]
-Extra = Annotated[dict[str, Annotated[str, Meta(max_length=2048)]], Meta(max_length=20)]
+Line = Annotated[str, Meta(max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Name = Annotated[str, Meta(min_length=1, max_length=40, pattern=r"^[a-z0-9_-]+$")]
+Number = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Id = Annotated[str, Meta(min_length=1, max_length=40, pattern=r"^[0-9A-Za-z_-]+$")]
+Said = Annotated[str, Meta(min_length=3, max_length=1000, pattern=r"^[^\x00]*$")]
+Extra = Annotated[
+    dict[Line, Annotated[str, Meta(max_length=2048, pattern=r"^[^\x00]*$")]],
+    Meta(max_length=20, description="what the method needs, such as openid or return_url"),
+]
+Lifetime = Annotated[int, Meta(ge=60, le=2_592_000, description="seconds until it expires unpaid")]
 
 
 class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -19,81 +28,87 @@ class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class PlaceOrder(_Strict, frozen=True, kw_only=True):
     """Place an order. The shop's own number names it: placing it twice gives the same order."""
 
-    shop_order_no: Annotated[str, Meta(min_length=1, max_length=64)]
+    shop_order_no: Annotated[Number, Meta(description="the shop's own number of the order")]
     amount_minor: Minor
     currency: Currency
-    description: Text = ""
-    expires_in_s: Annotated[int, Meta(ge=60, le=2_592_000)] | None = None
+    description: Line = ""
+    expires_in_s: Lifetime | None = None
 
 
 class OpenPayment(_Strict, frozen=True, kw_only=True):
-    """Offer the order to the customer. extra: what the method needs, such as openid or return_url."""
+    """Offer the order to the customer."""
 
-    channel: Text
-    account: Text = "main"
-    method: Text = ""
+    channel: Annotated[Name, Meta(description="wechat, alipay or stripe")]
+    account: Annotated[Name, Meta(description="which of the shop's accounts at the channel")] = "main"
+    method: Annotated[Line, Meta(description="one of the channel's methods; its first unless given")] = ""
     extra: Extra = {}
 
 
 class RegisterPayment(_Strict, frozen=True, kw_only=True):
-    """Guard a payment that the shop opened at the channel by itself, in one call.
+    """Guard a payment of this order that the shop opened at the channel by itself."""
 
-    merchant_ref: the number it was opened under (out_trade_no; for Stripe the PaymentIntent's id).
-    """
+    channel: Annotated[Name, Meta(description="wechat, alipay or stripe")]
+    merchant_ref: Annotated[
+        Number, Meta(description="the number it was opened under: out_trade_no; for Stripe the PaymentIntent's id")
+    ]
+    account: Annotated[Name, Meta(description="which of the shop's accounts at the channel")] = "main"
+    method: Annotated[Line, Meta(description="one of the channel's methods; its first unless given")] = ""
+    channel_txn_id: Annotated[Number, Meta(description="the channel's own number, if it is known already")] | None = (
+        None
+    )
 
-    shop_order_no: Annotated[str, Meta(min_length=1, max_length=64)]
+
+class RegisterOrderPayment(RegisterPayment, frozen=True, kw_only=True):
+    """Guard a payment that the shop opened at the channel by itself, and place its order in the same call."""
+
+    shop_order_no: Annotated[Number, Meta(description="the shop's own number of the order")]
     amount_minor: Minor
     currency: Currency
-    channel: Text
-    merchant_ref: Annotated[str, Meta(min_length=1, max_length=64)]
-    account: Text = "main"
-    method: Text = ""
-    channel_txn_id: Text | None = None
-    description: Text = ""
-    expires_in_s: Annotated[int, Meta(ge=60, le=2_592_000)] | None = None
+    description: Line = ""
+    expires_in_s: Lifetime | None = None
 
 
 class CloseOrder(_Strict, frozen=True, kw_only=True):
     """Give an order up."""
 
-    reason: Text = "closed by the shop"
+    reason: Line = "closed by the shop"
 
 
 class AskRefund(_Strict, frozen=True, kw_only=True):
     """Give money back; without an amount, all that is left."""
 
     amount_minor: Minor | None = None
-    reason: Text = ""
+    reason: Line = ""
 
 
 class Resolve(_Strict, frozen=True, kw_only=True):
     """Close a case with what was decided."""
 
-    resolution: Annotated[str, Meta(min_length=3, max_length=1000)]
+    resolution: Said
 
 
 class Testify(_Strict, frozen=True, kw_only=True):
     """A person says that a payment was paid, with the channel's number as proof and a reason for the record."""
 
-    payment_id: Text
-    channel_txn_id: Annotated[str, Meta(min_length=4, max_length=64)]
+    payment_id: Id
+    channel_txn_id: Annotated[str, Meta(min_length=4, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
     amount_minor: Minor
     currency: Currency
-    reason: Annotated[str, Meta(min_length=5, max_length=500)]
+    reason: Said
 
 
 class AddEndpoint(_Strict, frozen=True, kw_only=True):
     """Where the shop listens. types: event types, or * for all."""
 
-    url: Annotated[str, Meta(max_length=2000)]
-    types: Annotated[tuple[Text, ...], Meta(min_length=1, max_length=50)] = ("*",)
+    url: Annotated[str, Meta(min_length=8, max_length=2000, pattern=r"^[^\x00-\x20\x7f]+$")]
+    types: Annotated[tuple[Line, ...], Meta(min_length=1, max_length=50)] = ("*",)
 
 
 class Redrive(_Strict, frozen=True, kw_only=True):
     """Send dead letters again: these, or all of one endpoint."""
 
-    delivery_ids: Annotated[list[int], Meta(max_length=5000)] = []
-    endpoint_id: Text | None = None
+    delivery_ids: Annotated[list[Annotated[int, Meta(ge=1, le=2**63 - 1)]], Meta(max_length=5000)] = []
+    endpoint_id: Id | None = None
 
 
 class OrderOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +126,7 @@ class OrderOut(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PaymentOut(msgspec.Struct, frozen=True, kw_only=True):
-    """A payment. pay_with: what the customer's device needs. note: what to know when the channel has not answered."""
+    """A payment. pay_with: what the customer's device needs. refunded_minor: what succeeded refunds gave back."""
 
     id: str
     order_id: str
@@ -129,7 +144,6 @@ class PaymentOut(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     expires_at: datetime
     paid_at: datetime | None
-    note: str = ""
 
 
 class StatusOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -208,15 +222,37 @@ class Events(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cases(msgspec.Struct, frozen=True, kw_only=True):
-    """Newest first."""
+    """Newest first; `next` goes into `before` (None: that was all)."""
 
     items: list[CaseOut]
+    next: str | None = None
 
 
 class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
     """All of the shop's endpoints."""
 
     items: list[EndpointOut]
+
+
+class DeliveryOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivery that was given up (dead), or skipped because its endpoint was disabled. seq: of its order."""
+
+    id: int
+    event_id: str
+    type: str
+    endpoint_id: str
+    order_id: str
+    seq: int
+    state: str
+    attempts: int
+    why: str
+
+
+class Deliveries(msgspec.Struct, frozen=True, kw_only=True):
+    """Oldest first; `next` goes into `after` (None: that was all)."""
+
+    items: list[DeliveryOut]
+    next: str | None = None
 
 
 class Redriven(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
 """What the shop is told, and what people decide: events, endpoints, dead letters, cases, the trace."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 from starlette.requests import Request
@@ -14,39 +14,52 @@ from paidup.shops.store import ApiKey, Scope
 from paidup.trace import Life, trace
 from paidup.web import shapes
 from paidup.web.context import Context
-from paidup.web.route import Route, limit_of
+from paidup.web.route import BEFORE, LIMIT, Query, Route, limit_of
 
 _BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+SETTLED_AFTER = timedelta(seconds=30)
+"""How long an event may take from its date to its commit: a statement is given up after that (db/transaction.py).
+
+A reader that goes by dates and reads closer to now than this would pass by events that are committed later. What took
+longer still shows as a gap in the order's `seq`.
+"""
+
+AFTER = Query("after", "the `next` of the page before")
+ALL = Query("all", "true shows the resolved ones, too", "boolean")
 
 
 async def events(context: Context, key: ApiKey, request: Request) -> shapes.Events:
-    """Events, oldest first; `after` takes the `next` of the last page."""
+    """Events, oldest first, for whoever catches up: each once, and none is missed. An event appears here half a minute
+    after it happened; endpoints are told at once."""
     limit = limit_of(request)
-    after = _cursor(request.query_params.get("after", ""))
+    given = request.query_params.get("after", "")
+    until = context.clock.now() - SETTLED_AFTER * context.clock.rate
     async with context.db.session() as tx:
-        found = await outbox.of_shop(tx, key.shop, after, limit)
+        found = await outbox.of_shop(tx, key.shop, _cursor(given), limit, until=until)
     items = [msgspec.convert(msgspec.structs.asdict(event), shapes.EventOut) for event in found]
-    following = f"{found[-1].created_at.isoformat()}_{found[-1].id}" if found else request.query_params.get("after")
-    return shapes.Events(items=items, next=following)
+    return shapes.Events(items=items, next=_cursor_of(found[-1]) if found else given or None)
 
 
 async def list_cases(context: Context, key: ApiKey, request: Request) -> shapes.Cases:
     """Open cases, newest first; ?all=true shows the resolved ones, too."""
+    limit, given = limit_of(request), request.query_params
+    if given.get("all", "true") not in ("true", "false"):
+        raise InvalidRequest("?all= is true or false")
     async with context.db.session() as tx:
         found = await cases.page(
-            tx, key.shop, limit_of(request), with_resolved=request.query_params.get("all") == "true"
+            tx, key.shop, limit, with_resolved=given.get("all") == "true", before=given.get("before")
         )
-    return shapes.Cases(items=[_case_out(case) for case in found])
+    following = found[-1].id if len(found) == limit else None
+    return shapes.Cases(items=[_case_out(case) for case in found], next=following)
 
 
 async def resolve(context: Context, key: ApiKey, request: Request, body: shapes.Resolve) -> shapes.CaseOut:
     """Close a case with what was decided."""
     case_id = request.path_params["id"]
     async with context.db.transaction() as tx:
-        mine = {case.id for case in await cases.page(tx, key.shop, 10_000, with_resolved=False)}
-        resolved = await cases.resolve(tx, case_id, body.resolution, context.clock.now()) if case_id in mine else None
-    if resolved is None:
-        raise NotFound(f"there is no open case {case_id[:40]}")
+        resolved = await cases.resolve(tx, case_id, body.resolution, context.clock.now())
+        if resolved is None or resolved.shop != key.shop:  # raising undoes what was done to another shop's case
+            raise NotFound(f"there is no open case {case_id}")
     return _case_out(resolved)
 
 
@@ -96,11 +109,27 @@ async def retire(context: Context, key: ApiKey, request: Request) -> shapes.Endp
         return _endpoint_out(await endpoints.retire_secrets(tx, key.shop, request.path_params["id"]))
 
 
+async def given_up(context: Context, key: ApiKey, request: Request) -> shapes.Deliveries:
+    """Dead letters of an endpoint, and what was skipped while it was disabled, oldest first; a redrive sends them."""
+    endpoint_id, limit = request.path_params["id"], limit_of(request)
+    after = request.query_params.get("after", "0")
+    if not after.isascii() or not after.isdigit() or len(after) > 18:
+        raise InvalidRequest("after must be the `next` of an earlier page")
+    async with context.db.session() as tx:
+        await endpoints.secrets_of(tx, key.shop, endpoint_id)
+        found = await deliveries.list_given_up(tx, endpoint_id, after_id=int(after), limit=limit)
+    items = [msgspec.convert(_some_of(delivery, shapes.DeliveryOut), shapes.DeliveryOut) for delivery in found]
+    return shapes.Deliveries(items=items, next=str(found[-1].id) if len(found) == limit else None)
+
+
 async def redrive(context: Context, key: ApiKey, _request: Request, body: shapes.Redrive) -> shapes.Redriven:
-    """Send dead letters again."""
+    """Send dead letters again: those of an endpoint (up to 5000 at a time, ask again until 0), or these."""
     now = context.clock.now()
+    if (body.endpoint_id is None) == (not body.delivery_ids):
+        raise InvalidRequest("name either endpoint_id or delivery_ids")
     async with context.db.transaction() as tx:
         if body.endpoint_id is not None:
+            await endpoints.secrets_of(tx, key.shop, body.endpoint_id)
             count = await deliveries.redrive_endpoint(tx, body.endpoint_id, now, shop=key.shop)
         else:
             count = await deliveries.redrive(tx, body.delivery_ids, now, shop=key.shop)
@@ -108,15 +137,18 @@ async def redrive(context: Context, key: ApiKey, _request: Request, body: shapes
 
 
 async def life(context: Context, key: ApiKey, request: Request) -> Life:
-    """Any id → the whole life of its payment, in time order."""
+    """Any id, ours, yours or the channel's → the whole life of its order, in time order."""
     any_id = request.path_params["id"]
-    if len(any_id) > 100:
-        raise InvalidRequest("no id is that long")
     async with context.db.session() as tx:
         found = await trace(tx, any_id, key.shop)
     if found is None:
         raise NotFound(f"nothing is known by {any_id}")
     return found
+
+
+def _cursor_of(event: outbox.Written) -> str:
+    """Without a + sign: cursors are pasted into URLs as they are."""
+    return f"{event.created_at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}_{event.id}"
 
 
 def _cursor(text: str) -> tuple[datetime, str]:
@@ -125,7 +157,7 @@ def _cursor(text: str) -> tuple[datetime, str]:
     if not text:
         return _BEGINNING, ""
     try:
-        at = datetime.fromisoformat(moment.replace(" ", "+"))
+        at = datetime.fromisoformat(moment)
     except ValueError:
         at = None
     if at is None or at.tzinfo is None:
@@ -134,7 +166,11 @@ def _cursor(text: str) -> tuple[datetime, str]:
 
 
 def _case_out(case: cases.Case) -> shapes.CaseOut:
-    return msgspec.convert({name: getattr(case, name) for name in shapes.CaseOut.__struct_fields__}, shapes.CaseOut)
+    return msgspec.convert(_some_of(case, shapes.CaseOut), shapes.CaseOut)
+
+
+def _some_of(row: msgspec.Struct, shape: type[msgspec.Struct]) -> dict[str, object]:
+    return {name: getattr(row, name) for name in shape.__struct_fields__}
 
 
 def _endpoint_out(endpoint: endpoints.Endpoint) -> shapes.EndpointOut:
@@ -149,8 +185,8 @@ def _endpoint_out(endpoint: endpoints.Endpoint) -> shapes.EndpointOut:
 
 
 ROUTES = (
-    Route("GET", "/v1/events", events, Scope.READ, gives=shapes.Events, query=("after", "limit")),
-    Route("GET", "/v1/cases", list_cases, Scope.READ, gives=shapes.Cases, query=("all", "limit")),
+    Route("GET", "/v1/events", events, Scope.READ, gives=shapes.Events, query=(AFTER, LIMIT)),
+    Route("GET", "/v1/cases", list_cases, Scope.READ, gives=shapes.Cases, query=(ALL, BEFORE, LIMIT)),
     Route("POST", "/v1/cases/{id}/resolve", resolve, Scope.ADMIN, body=shapes.Resolve, gives=shapes.CaseOut),
     Route(
         "POST", "/v1/endpoints", add_endpoint, Scope.ADMIN,
@@ -161,6 +197,10 @@ ROUTES = (
     Route("POST", "/v1/endpoints/{id}/disable", disable, Scope.ADMIN, gives=shapes.EndpointOut),
     Route("POST", "/v1/endpoints/{id}/rotate", rotate, Scope.ADMIN, gives=shapes.EndpointOut),
     Route("POST", "/v1/endpoints/{id}/retire", retire, Scope.ADMIN, gives=shapes.EndpointOut),
+    Route(
+        "GET", "/v1/endpoints/{id}/dead-letters", given_up, Scope.ADMIN,
+        gives=shapes.Deliveries, query=(AFTER, LIMIT),
+    ),
     Route("POST", "/v1/deliveries/redrive", redrive, Scope.ADMIN, body=shapes.Redrive, gives=shapes.Redriven),
-    Route("GET", "/v1/trace/{id}", life, Scope.READ, gives=Life),
+    Route("GET", "/v1/trace/{id:path}", life, Scope.READ, gives=Life),
 )  # fmt: skip

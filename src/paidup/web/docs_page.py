@@ -1,0 +1,57 @@
+"""The API on one readable page: no script, nothing loaded from elsewhere. The machine's version is /openapi.json."""
+
+from collections.abc import Sequence
+from html import escape
+
+import msgspec
+
+from paidup.web.examples import example_of
+from paidup.web.openapi import KEYED
+from paidup.web.route import Route
+
+
+def page(routes: Sequence[Route]) -> str:
+    """Every operation with what it does, takes and gives."""
+    contents = "".join(f'<li><a href="#{n}">{_address(route)}</a></li>' for n, route in enumerate(routes))
+    operations = "".join(_operation(n, route) for n, route in enumerate(routes))
+    return f"{_HEAD}<ul>{contents}</ul>{operations}</html>"
+
+
+def _operation(number: int, route: Route) -> str:
+    parts = [f'<section id="{number}"><h2>{_address(route)}</h2><p>{escape(route.says)}</p>', _needs(route)]
+    if route.query:
+        rows = "".join(f"<li><code>?{query.name}=</code> {escape(query.meaning)}</li>" for query in route.query)
+        parts.append(f"<ul>{rows}</ul>")
+    if route.body:
+        parts.append(f"<h3>Send</h3>{_shape(route.body)}")
+    parts.append(f"<h3>Get {route.status}</h3>{_shape(route.gives)}</section>")
+    return "".join(parts)
+
+
+def _address(route: Route) -> str:
+    return f"<code>{route.method} {escape(route.shown_path)}</code>"
+
+
+def _needs(route: Route) -> str:
+    key = "; an <code>Idempotency-Key</code> is required" if route.keyed else ""
+    return f"<p>Needs the scope <code>{route.scope}</code>{key}.</p>"
+
+
+def _shape(shape: type[msgspec.Struct]) -> str:
+    example = msgspec.json.format(msgspec.json.encode(example_of(shape)), indent=2).decode()
+    says = " ".join((shape.__doc__ or "").split())
+    return f"<p>{escape(says)}</p><pre>{escape(example)}</pre>"
+
+
+_HEAD = f"""<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>Paidup API</title><style>
+body{{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#1d2129;background:#fff}}
+h2{{font-size:1.1rem;margin-top:3rem;border-top:1px solid #dde;padding-top:1rem}}h3{{font-size:1rem}}
+pre{{overflow:auto;padding:.75rem;background:#f4f5f8}}code,pre{{font-size:.9em}}
+@media(prefers-color-scheme:dark){{body{{color:#dfe3ea;background:#14171c}}h2{{border-color:#333a45}}
+pre{{background:#1e232b}}a{{color:#8ab4ff}}}}
+</style><h1>Paidup API</h1>
+<p>Send <code>Authorization: Bearer pk_…</code>. Amounts are whole numbers of the minor unit: 12.50 CNY is 1250. Errors
+are <code>application/problem+json</code>: <code>type</code> is a stable name, <code>detail</code> says what to do next,
+<code>errors</code> points at fields. <code>Idempotency-Key</code>: {escape(KEYED)}.
+The same for machines: <a href="openapi.json">OpenAPI 3.1</a>.</p>"""

@@ -1,0 +1,119 @@
+"""One example of every body that the API takes or gives; the documents show them, and a test reads them back."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from paidup.events import EventType
+from paidup.orders.order import LatePayment, Order
+from paidup.orders.states import State as OrderState
+from paidup.payments.payment import Payment
+from paidup.payments.states import State as PaymentState
+from paidup.trace import Life, Moment
+from paidup.web import shapes
+from paidup.web.problem import Flaw, Problem
+
+_AT = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+_ORDER_ID, _PAYMENT_ID = "ord001yjdp9w00n3v8k2m3q9x7c0d1", "pay001yjdp9xw05t2h8e4q6b1m9s3f"
+_REFUND_ID, _EVENT_ID = "ref001yjdp9xw07c1k5w8a2z6g4r0p", "evt001yjdpag80j9d3y7v1x5b2n6t4"
+_ENDPOINT_ID, _CASE_ID = "ept001yjdp8r04m7q2s9c6h1f8w3k5", "cas001yjdpbk02x6z4a8t1v5r9e3g7"
+_NO, _TXN = "A-20261123-0001", "4200002511232026112316000001"
+
+_ORDER = shapes.OrderOut(
+    id=_ORDER_ID, shop_order_no=_NO, amount_minor=1250, currency="CNY", description="two teas", state="paid",
+    paid_by=_PAYMENT_ID, created_at=_AT, expires_at=_AT + timedelta(hours=2),
+)  # fmt: skip
+_PAYMENT = shapes.PaymentOut(
+    id=_PAYMENT_ID, order_id=_ORDER_ID, channel="wechat", account="main", method="native", merchant_ref=_PAYMENT_ID,
+    channel_txn_id=None, amount_minor=1250, currency="CNY", state="open", refunded_minor=0, registered=False,
+    pay_with={"code_url": "weixin://wxpay/bizpayurl?pr=example"}, created_at=_AT, expires_at=_AT + timedelta(hours=2),
+    paid_at=None,
+)  # fmt: skip
+_EVENT = shapes.EventOut(
+    id=_EVENT_ID, type=EventType.ORDER_PAID, order_id=_ORDER_ID, seq=2, subject_id=_ORDER_ID, created_at=_AT,
+    data={"shop_order_no": _NO, "amount_minor": 1250, "currency": "CNY", "payment_id": _PAYMENT_ID},
+)  # fmt: skip
+_CASE = shapes.CaseOut(
+    id=_CASE_ID, kind="mismatch", subject_id=_PAYMENT_ID, order_id=_ORDER_ID, why="paid, but not as agreed",
+    opened_at=_AT, resolved_at=None, resolution=None,
+)  # fmt: skip
+_ENDPOINT = shapes.EndpointOut(
+    id=_ENDPOINT_ID, url="https://shop.example/hooks/paidup", types=["order.paid"], enabled=True, disabled_why=""
+)
+_DELIVERY = shapes.DeliveryOut(
+    id=4711, event_id=_EVENT_ID, type="order.paid", endpoint_id=_ENDPOINT_ID, order_id=_ORDER_ID, seq=2, state="dead",
+    attempts=12, why="the receiver answered 500",
+)  # fmt: skip
+_LIFE = Life(
+    verdict="Paid at 08:00:20 UTC; the callback told us 1 s later. The order is paid.",
+    order=Order(
+        id=_ORDER_ID, shop="teahouse", shop_order_no=_NO, amount_minor=1250, currency="CNY", description="two teas",
+        state=OrderState.PAID, late_payment=LatePayment.REOPEN, paid_by=_PAYMENT_ID, event_seq=2, created_at=_AT,
+        expires_at=_AT + timedelta(hours=2), updated_at=_AT + timedelta(seconds=21),
+    ),
+    payments=[
+        Payment(
+            id=_PAYMENT_ID, shop="teahouse", order_id=_ORDER_ID, channel="wechat", account="main", method="native",
+            merchant_ref=_PAYMENT_ID, channel_txn_id=_TXN, payee="1900000001/wxd678efh567hg6787", amount_minor=1250,
+            currency="CNY", state=PaymentState.PAID, created_at=_AT, expires_at=_AT + timedelta(hours=2),
+            paid_at=_AT + timedelta(seconds=20), updated_at=_AT + timedelta(seconds=21),
+        )
+    ],
+    refunds=[],
+    moments=[Moment(_AT + timedelta(seconds=21), "event", "#2 order.paid", _ORDER_ID, _EVENT_ID)],
+    next_at=None,
+)  # fmt: skip
+
+_ALL: tuple[msgspec.Struct, ...] = (
+    shapes.PlaceOrder(shop_order_no=_NO, amount_minor=1250, currency="CNY", description="two teas", expires_in_s=7200),
+    shapes.OpenPayment(channel="wechat", account="main", method="jsapi", extra={"openid": "oUpF8uMuAJO_M2pxb1Q9z"}),
+    shapes.RegisterPayment(channel="wechat", merchant_ref="20261123080001"),
+    shapes.RegisterOrderPayment(
+        channel="stripe", merchant_ref="pi_3MtwBwLkdIwHu7ix28a", shop_order_no=_NO, amount_minor=1250, currency="USD"
+    ),
+    shapes.CloseOrder(reason="the customer changed his mind"),
+    shapes.AskRefund(amount_minor=500, reason="one tea was cold"),
+    shapes.Resolve(resolution="the customer got the difference back in cash"),
+    shapes.Testify(
+        payment_id=_PAYMENT_ID, channel_txn_id=_TXN, amount_minor=1250, currency="CNY",
+        reason="seen as paid in the merchant console, ticket 312",
+    ),
+    shapes.AddEndpoint(url="https://shop.example/hooks/paidup", types=("order.paid", "refund.succeeded")),
+    shapes.Redrive(endpoint_id=_ENDPOINT_ID),
+    _ORDER,
+    _PAYMENT,
+    shapes.StatusOut(
+        payment_id=_PAYMENT_ID, state="open", paid=False, asked=True, next_question_at=_AT + timedelta(seconds=30)
+    ),
+    shapes.RefundOut(
+        id=_REFUND_ID, payment_id=_PAYMENT_ID, order_id=_ORDER_ID, amount_minor=500, currency="CNY", state="requested",
+        cause="requested", reason="one tea was cold", created_at=_AT, settled_at=None,
+    ),
+    shapes.Orders(items=[_ORDER], next=_ORDER_ID),
+    shapes.Events(items=[_EVENT], next=f"2026-11-23T08:00:00.000000Z_{_EVENT_ID}"),
+    _CASE,
+    shapes.Cases(items=[_CASE]),
+    _ENDPOINT,
+    shapes.Endpoints(items=[_ENDPOINT]),
+    shapes.Deliveries(items=[_DELIVERY]),
+    shapes.Redriven(deliveries=3),
+    _LIFE,
+    Problem(
+        "urn:paidup:problem:invalid-request", "The request makes no sense as it is", 422,
+        "Expected `int`, got `float` - at `$.amount_minor`: amounts are whole numbers of the minor unit",
+        (Flaw("#/amount_minor", "Expected `int`, got `float`"),),
+    ),
+)  # fmt: skip
+EXAMPLES: dict[type[msgspec.Struct], msgspec.Struct] = {type(one): one for one in _ALL}
+
+
+def example_of(shape: type[msgspec.Struct]) -> Any:
+    """What a body of this shape looks like, as plain JSON values; what was not asked for is left out of requests."""
+    plain = msgspec.to_builtins(EXAMPLES[shape])
+    if not shape.__struct_config__.forbid_unknown_fields:
+        return plain
+    defaults = msgspec.to_builtins(
+        {f.name: f.default for f in msgspec.structs.fields(shape) if f.default is not msgspec.NODEFAULT}
+    )
+    return {name: value for name, value in plain.items() if name not in defaults or value != defaults[name]}

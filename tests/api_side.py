@@ -1,0 +1,103 @@
+"""A running Paidup without workers, the sandbox beside it, and a client with a key: where tests of the API start."""
+
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from paidup.app import Paidup
+from paidup.apply import Item, apply
+from paidup.clock import SystemClock
+from paidup.orders.order import LatePayment
+from paidup.sandbox.keys import Keys, make_keys
+from paidup.sandbox.server import SandboxConfig, serving
+from paidup.settings import load
+from paidup.settle.book import CloseOrder
+from paidup.shops import store as shops
+from paidup.shops.store import Scope
+from served import served
+
+ORDER = {"shop_order_no": "A-1", "amount_minor": 1250, "currency": "CNY"}
+
+
+@dataclass
+class Api:
+    """A running Paidup (no workers), the sandbox beside it, and a client with a key."""
+
+    paidup: Paidup
+    session: aiohttp.ClientSession
+    url: str
+    sandbox_url: str
+    key: str
+
+    async def call(
+        self, method: str, path: str, body: Any = None, *, key: str | None = None, once: str | None = None
+    ) -> tuple[int, Any]:
+        headers = {"authorization": f"Bearer {key or self.key}"} | ({"idempotency-key": once} if once else {})
+        data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
+        async with self.session.request(method, self.url + path, data=data, headers=headers) as answer:
+            return answer.status, json.loads(await answer.read())
+
+    async def an_order(self, number: str = "A-1") -> str:
+        return (await self.call("POST", "/v1/orders", ORDER | {"shop_order_no": number}))[1]["id"]
+
+    async def an_open_payment(self, number: str = "A-1", channel: str = "wechat") -> dict[str, Any]:
+        order_id = await self.an_order(number)
+        status, payment = await self.call(
+            "POST", f"/v1/orders/{order_id}/payments", {"channel": channel}, once=f"open-{number}"
+        )
+        assert 201 == status, payment
+        return payment
+
+    async def close_order(self, order_id: str, *, seconds_ago: float) -> None:
+        """Through the door, as if it had been so long ago."""
+        close = Item(what=CloseOrder(order_id, "the shop gives it up"), shop="acme", road="shop")
+        then = self.paidup.clock.now() - timedelta(seconds=seconds_ago)
+        async with self.paidup.db.transaction() as tx:
+            await apply(tx, [close], then, self.paidup.handlers)
+
+    async def a_key(self, *scopes: Scope, shop: str = "acme") -> str:
+        """Another API key; the shop is made if it is not there."""
+        now = self.paidup.clock.now()
+        async with self.paidup.db.transaction() as tx:
+            await shops.put_shop(tx, shop, LatePayment.REOPEN, now)
+            return await shops.create_key(tx, shop, scopes or list(Scope), now)
+
+    async def buyer_pays(self, payment: dict[str, Any]) -> None:
+        which = {"channel": payment["channel"], "merchant_ref": payment["merchant_ref"]}
+        async with self.session.post(f"{self.sandbox_url}/sandbox/pay", json=which) as answer:
+            assert 200 == answer.status, await answer.text()
+
+
+@pytest.fixture(scope="session")
+def channel_keys() -> dict[str, Keys]:
+    """Making them takes half a second; one set serves all."""
+    return {"main": make_keys(SystemClock().now())}
+
+
+@pytest.fixture
+async def api(db_dsn: str, tmp_path: Path, channel_keys: dict[str, Keys]) -> AsyncIterator[Api]:
+    async with contextlib.AsyncExitStack() as stack:
+        # Callbacks go to a port where nobody listens: whatever these tests learn, they learn by asking.
+        config = SandboxConfig(accounts_dir=tmp_path / "accounts", port=0, paidup_url="http://127.0.0.1:9", shop="acme")
+        sandbox = await stack.enter_async_context(serving(config, SystemClock(), channel_keys))
+        environ = {
+            "PAIDUP_DATABASE_URL": db_dsn,
+            "PAIDUP_DATA": str(tmp_path),
+            "PAIDUP_ROLES": "web",
+            "PAIDUP_ALLOW_LOOPBACK_ENDPOINTS": "true",
+        }
+        paidup = await stack.enter_async_context(Paidup(load(environ)))
+        now = SystemClock().now()
+        async with paidup.db.transaction() as tx:
+            await shops.put_shop(tx, "acme", LatePayment.REOPEN, now)
+            key = await shops.create_key(tx, "acme", list(Scope), now)
+        url = await stack.enter_async_context(served(paidup))
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        yield Api(paidup, session, url, sandbox.base_url, key)
