@@ -40,6 +40,7 @@ class Flusher(Generic[Row]):
         self._lanes = lanes
         self._waiting: deque[_Entry[Row]] = deque()
         self._running: set[asyncio.Task[None]] = set()
+        self._busy = 0
 
     async def put(self, row: Row) -> None:
         """Returns once the row is durable. Raises Overloaded when the queue is full, or what the write raised."""
@@ -47,7 +48,8 @@ class Flusher(Generic[Row]):
             raise Overloaded("the inbox is full for the moment; send it again")
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((row, done))
-        if len(self._running) < self._lanes:
+        if self._busy < self._lanes:
+            self._busy += 1
             task = asyncio.create_task(self._drain())
             self._running.add(task)
             task.add_done_callback(self._running.discard)
@@ -61,9 +63,14 @@ class Flusher(Generic[Row]):
     async def _drain(self) -> None:
         # Callers of the same tick join the first batch: one turn of the event loop costs nothing and fills it.
         await asyncio.sleep(0)
-        while self._waiting:
-            size = min(len(self._waiting), self._max_batch)
-            await self._flush([self._waiting.popleft() for _ in range(size)])
+        try:
+            while self._waiting:
+                size = min(len(self._waiting), self._max_batch)
+                await self._flush([self._waiting.popleft() for _ in range(size)])
+        finally:
+            # In the same step that saw the queue empty: the task itself ends later, and whoever puts a row in between
+            # must not rely on it.
+            self._busy -= 1
 
     async def _flush(self, batch: list[_Entry[Row]]) -> None:
         """Answer each caller after the commit that holds its row; a poisoned row fails alone."""
