@@ -16,7 +16,7 @@ class Buyers(msgspec.Struct, frozen=True, kw_only=True):
     fail_first: float = 0.0
     median_s: float = 25.0
     sigma: float = 1.0
-    at_most_s: float = 300.0
+    at_most_s: float = 200.0
 
     def __post_init__(self) -> None:
         if not (0 <= self.pay <= 1 and 0 <= self.fail_first <= 1):
