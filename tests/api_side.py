@@ -16,7 +16,7 @@ from paidup.apply import Item, apply
 from paidup.clock import SystemClock
 from paidup.orders.order import LatePayment
 from paidup.sandbox.keys import Keys, make_keys
-from paidup.sandbox.server import SandboxConfig, serving
+from paidup.sandbox.server import Running, Sandbox, SandboxConfig, serving
 from paidup.settings import load
 from paidup.settle.book import CloseOrder
 from paidup.shops import store as shops
@@ -33,8 +33,12 @@ class Api:
     paidup: Paidup
     session: aiohttp.ClientSession
     url: str
-    sandbox_url: str
+    running: Running
     key: str
+
+    @property
+    def sandbox(self) -> Sandbox:
+        return self.running.sandbox
 
     async def call(
         self, method: str, path: str, body: Any = None, *, key: str | None = None, once: str | None = None
@@ -69,9 +73,21 @@ class Api:
             await shops.put_shop(tx, shop, LatePayment.REOPEN, now)
             return await shops.create_key(tx, shop, scopes or list(Scope), now)
 
+    async def testify(self, payment: dict[str, Any], txn_id: str = "42000001") -> tuple[int, Any]:
+        """A person says that it was paid as agreed."""
+        money = {"amount_minor": payment["amount_minor"], "currency": payment["currency"]}
+        word = {"payment_id": payment["id"], "channel_txn_id": txn_id, "reason": "seen in the console"} | money
+        return await self.call("POST", "/v1/evidence", word, once=f"evidence-{payment['id']}-{txn_id}")
+
+    async def a_paid_payment(self, number: str = "A-1") -> dict[str, Any]:
+        payment = await self.an_open_payment(number)
+        status, paid = await self.testify(payment, f"42-{number}")
+        assert (200, "paid") == (status, paid["state"])
+        return paid
+
     async def buyer_pays(self, payment: dict[str, Any]) -> None:
         which = {"channel": payment["channel"], "merchant_ref": payment["merchant_ref"]}
-        async with self.session.post(f"{self.sandbox_url}/sandbox/pay", json=which) as answer:
+        async with self.session.post(f"{self.running.base_url}/sandbox/pay", json=which) as answer:
             assert 200 == answer.status, await answer.text()
 
 
@@ -86,7 +102,7 @@ async def api(db_dsn: str, tmp_path: Path, channel_keys: dict[str, Keys]) -> Asy
     async with contextlib.AsyncExitStack() as stack:
         # Callbacks go to a port where nobody listens: whatever these tests learn, they learn by asking.
         config = SandboxConfig(accounts_dir=tmp_path / "accounts", port=0, paidup_url="http://127.0.0.1:9", shop="acme")
-        sandbox = await stack.enter_async_context(serving(config, SystemClock(), channel_keys))
+        running = await stack.enter_async_context(serving(config, SystemClock(), channel_keys))
         environ = {
             "PAIDUP_DATABASE_URL": db_dsn,
             "PAIDUP_DATA": str(tmp_path),
@@ -100,4 +116,4 @@ async def api(db_dsn: str, tmp_path: Path, channel_keys: dict[str, Keys]) -> Asy
             key = await shops.create_key(tx, "acme", list(Scope), now)
         url = await stack.enter_async_context(served(paidup))
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        yield Api(paidup, session, url, sandbox.base_url, key)
+        yield Api(paidup, session, url, running, key)
