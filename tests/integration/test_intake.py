@@ -21,6 +21,7 @@ from paidup.payments.payment import Payment
 from paidup.testing.builders import after, paid
 
 SOURCE = "203.0.113.7"
+IDLE = asyncpg.InternalClientError("cannot switch to state 11")
 
 
 # Group commit -----------------------------------------------------------------------------------------------------
@@ -107,7 +108,9 @@ async def test_a_poisoned_row_fails_alone() -> None:
     assert {13: "ValueError"} == {n: error for n, error in enumerate(told) if error}
 
 
-@pytest.mark.parametrize("error", [ConnectionResetError(), asyncpg.InterfaceError("closed"), RuntimeError("a bug")])
+@pytest.mark.parametrize(
+    "error", [ConnectionResetError(), asyncpg.InterfaceError("closed"), RuntimeError("a bug"), IDLE]
+)
 async def test_nobody_waits_for_ever(error: Exception) -> None:
     """The database is gone, or the code is wrong: every caller of the batch hears an error and will send again."""
     writer = Writer(lambda _: error)
@@ -115,7 +118,7 @@ async def test_nobody_waits_for_ever(error: Exception) -> None:
     flusher = Flusher(writer.write, max_waiting=100, lanes=1)
     callers = [asyncio.create_task(flusher.put(n)) for n in range(5)]
     told = await outcomes(callers)
-    expected = OurError if isinstance(error, RuntimeError) else type(error)
+    expected = OurError if error is IDLE or isinstance(error, RuntimeError) else type(error)
     assert [expected.__name__] * 5 == told
 
 
@@ -143,6 +146,20 @@ async def test_the_flusher_goes_on_after_a_failure() -> None:
     flusher = Flusher(writer.write, max_waiting=100)
     first = await outcomes([asyncio.create_task(flusher.put(1))])
     assert (["ConnectionResetError"], None) == (first, await flusher.put(2))
+
+
+async def test_an_unforeseen_failure_does_not_strand_those_who_wait() -> None:
+    """The batch that met it hears of it; those who queued behind it are written."""
+    failures = [RuntimeError("a bug")]
+    writer = Writer(lambda _: failures.pop() if failures else None)
+    flusher = Flusher(writer.write, max_waiting=100, lanes=1)
+    first = asyncio.create_task(flusher.put(1))
+    await ready(first)
+    second = asyncio.create_task(flusher.put(2))
+    await ready(second)
+    writer.gate.set()
+    async with asyncio.timeout(5):
+        assert ["OurError", ""] == await outcomes([first, second])
 
 
 async def test_a_caller_that_left_harms_nobody() -> None:

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 import asyncpg
 
+from paidup import log
 from paidup.apply import in_halves
 from paidup.errors import OurError, Overloaded
 
@@ -48,17 +49,21 @@ class Flusher(Generic[Row]):
             raise Overloaded("the inbox is full for the moment; send it again")
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((row, done))
-        if self._busy < self._lanes:
-            self._busy += 1
-            task = asyncio.create_task(self._drain())
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+        self._start()
         await done
 
     async def close(self) -> None:
         """Wait until everything that was put is written."""
         while self._running:
             await asyncio.wait(tuple(self._running))
+
+    def _start(self) -> None:
+        """One more lane, if there is work and room for it."""
+        if self._waiting and self._busy < self._lanes:
+            self._busy += 1
+            task = asyncio.create_task(self._drain())
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
 
     async def _drain(self) -> None:
         # Callers of the same tick join the first batch: one turn of the event loop costs nothing and fills it.
@@ -71,6 +76,7 @@ class Flusher(Generic[Row]):
             # In the same step that saw the queue empty: the task itself ends later, and whoever puts a row in between
             # must not rely on it.
             self._busy -= 1
+            self._start()  # what still waits when a batch failed in an unforeseen way
 
     async def _flush(self, batch: list[_Entry[Row]]) -> None:
         """Answer each caller after the commit that holds its row; a poisoned row fails alone."""
@@ -87,6 +93,8 @@ class Flusher(Generic[Row]):
         except (OSError, asyncio.CancelledError, *_DATABASE) as error:
             for _, done in batch:
                 _fail(done, error)
+        except asyncpg.InternalClientError as error:  # asyncpg's word for a connection that the server ended while idle
+            log.warning("flush.failed", why=str(error))
         finally:
             for _, done in batch:  # whatever else went wrong, nobody waits for ever
                 _fail(done, OurError("the flusher failed; nothing is known to be stored"))
