@@ -252,7 +252,7 @@ async def test_trap_12_workers_come_back_after_the_database_went_away(db: Databa
 async def count_or_none(db: Database) -> int | None:
     try:
         return await count(db, "inbox_queue")
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
         return None
 
 
