@@ -1,0 +1,97 @@
+"""What the benches share: a durable embedded database, an account with real keys, signed WeChat Pay callbacks."""
+
+import base64
+import contextlib
+import json
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from paidup.clock import SystemClock
+from paidup.db.embedded import Embedded, start_embedded
+from paidup.db.migrate import migrate
+from paidup.db.transaction import Database
+from paidup.housekeeping import run_once as housekeeping
+from paidup.sandbox.accounts import write_accounts
+from paidup.sandbox.keys import Keys, make_keys, sign
+
+NOBODY = "http://127.0.0.1:9"
+
+
+@dataclass(frozen=True)
+class World:
+    """A migrated, durable database (fsync on), account folders, and their keys."""
+
+    folder: Path
+    embedded: Embedded
+    db: Database
+    keys: Keys
+    now: datetime
+
+
+@contextlib.asynccontextmanager
+async def world() -> AsyncIterator[World]:
+    """Everything below a temporary folder; gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="paidup-bench-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        async with await start_embedded(folder / "data") as embedded:
+            db = await Database.connect(embedded.dsn)
+            await migrate(db)
+            now = SystemClock().now()
+            await housekeeping(db, now=now)
+            keys = make_keys(now)
+            write_accounts(folder / "accounts", keys, base_url=NOBODY, paidup_url=NOBODY, shop="bench")
+            yield World(folder, embedded, db, keys, now)
+            await db.close()
+
+
+def callbacks(keys: Keys, now: datetime, count: int) -> list[bytes]:
+    """Whole HTTP requests, each with a callback of its own, signed with the public key that the account knows."""
+    return [_request(keys, now, n) for n in range(count)]
+
+
+def _request(keys: Keys, now: datetime, n: int) -> bytes:
+    wechat = keys.wechat
+    plain = {
+        "mchid": wechat.mchid,
+        "appid": wechat.appid,
+        "out_trade_no": f"pay{n:026}",
+        "transaction_id": f"42{n:026}",
+        "trade_type": "NATIVE",
+        "trade_state": "SUCCESS",
+        "trade_state_desc": "支付成功",
+        "bank_type": "OTHERS",
+        "success_time": now.isoformat(timespec="seconds"),
+        "payer": {"openid": "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o"},
+        "amount": {"total": 1250, "payer_total": 1250, "currency": "CNY", "payer_currency": "CNY"},
+    }
+    sealed = AESGCM(wechat.apiv3).encrypt(b"abcdefghijkl", json.dumps(plain).encode(), b"transaction")
+    resource = {
+        "original_type": "transaction",
+        "algorithm": "AEAD_AES_256_GCM",
+        "ciphertext": base64.b64encode(sealed).decode(),
+        "associated_data": "transaction",
+        "nonce": "abcdefghijkl",
+    }
+    notice = {
+        "id": f"EV-{n:030}",
+        "create_time": now.isoformat(timespec="seconds"),
+        "resource_type": "encrypt-resource",
+        "event_type": "TRANSACTION.SUCCESS",
+        "summary": "支付成功",
+        "resource": resource,
+    }
+    body = json.dumps(notice).encode()
+    timestamp, nonce = int(now.timestamp()), f"nonce{n:027}"
+    signature = sign(wechat.public, f"{timestamp}\n{nonce}\n".encode() + body + b"\n")
+    head = (
+        "POST /callbacks/wechat/main HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n"
+        f"wechatpay-timestamp: {timestamp}\r\nwechatpay-nonce: {nonce}\r\nwechatpay-signature: {signature}\r\n"
+        f"wechatpay-serial: {wechat.public_key_id}\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
