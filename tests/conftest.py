@@ -16,10 +16,8 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
-from paidup.clock import SystemClock
 from paidup.db.embedded import start_embedded
 from paidup.db.migrate import migrate
-from paidup.db.partitions import ensure_partitions
 from paidup.db.transaction import Database
 
 _numbers = itertools.count(1)
@@ -72,8 +70,6 @@ async def template(server_dsn: str, admin: asyncpg.Connection) -> AsyncIterator[
     async with _fresh_database(server_dsn, admin, "template1") as dsn:
         db = await Database.connect(dsn, max_size=1)
         await migrate(db)
-        async with db.transaction() as tx:
-            await ensure_partitions(tx, SystemClock().now())
         await db.close()
         yield urlsplit(dsn).path.removeprefix("/")
 

@@ -1,0 +1,98 @@
+"""The documents keep step with the code: the reference is what the generator writes, and what is quoted exists."""
+
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+from types import ModuleType
+
+import click
+import pytest
+
+from paidup.cli import cli
+from paidup.settings import describe
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
+COMMAND = re.compile(r"^\s*(?:\$ )?(paidup (?!=)[^|#>\n]*?)(?=\s{2,}|\s*[|#>\n]|$)", re.MULTILINE)
+"""A line that begins with a command; what stands behind two spaces explains it."""
+SETTING = re.compile(r"PAIDUP_[A-Z_]*[A-Z]")
+
+
+def generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+PAGES = generator().pages()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_reference_is_what_the_generator_writes(name: str) -> None:
+    """`make docs` was run after the code changed."""
+    assert PAGES[name] == (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_a_document_quotes_exists(document: Path) -> None:
+    """Its links lead somewhere; its commands, options and settings are known."""
+    text = document.read_text(encoding="utf-8")
+    assert [] == [*dead_links(document, text), *unknown_commands(text), *unknown_settings(text)]
+
+
+def test_the_paths_of_the_architecture_exist() -> None:
+    """Every path in the table "Where is …?" is there."""
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    paths = re.findall(r"`((?:src|tests|docs|bench)/[\w./-]+)`", text)
+    assert (True, []) == (len(paths) > 15, [path for path in paths if not (ROOT / path).exists()])
+
+
+def test_both_readmes_show_the_same_commands() -> None:
+    """Who reads Chinese gets no other commands than who reads English."""
+    english, chinese = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-CN.md"))
+    assert (commands(english), english.count("\n## ")) == (commands(chinese), chinese.count("\n## "))
+
+
+def test_the_checks_bite() -> None:
+    """A dead link, an unknown command, an unknown option and an unknown setting are each found."""
+    sample = "[x](nowhere.md)\n\n    paidup fly\n    paidup serve --wings 2\n    PAIDUP_WINGS\n"
+    found = [*dead_links(ROOT / "README.md", sample), *unknown_commands(sample), *unknown_settings(sample)]
+    assert ["link nowhere.md", "command paidup fly", "option --wings of paidup serve", "setting PAIDUP_WINGS"] == found
+
+
+def dead_links(document: Path, text: str) -> list[str]:
+    local = [link for link in LINK.findall(text) if not link.startswith(("http://", "https://", "mailto:"))]
+    return [f"link {link}" for link in local if not (document.parent / link).exists()]
+
+
+def commands(text: str) -> list[str]:
+    return [found.strip() for found in COMMAND.findall(text)]
+
+
+def unknown_commands(text: str) -> list[str]:
+    return [wrong for quoted in commands(text) for wrong in _wrong_with(quoted)]
+
+
+def _wrong_with(quoted: str) -> list[str]:
+    words = shlex.split(quoted.replace("…", "x"), posix=True)[1:]
+    command: click.Command = cli
+    path = ["paidup"]
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        inner = command.get_command(click.Context(command), words[0])
+        path.append(words.pop(0))
+        if inner is None:
+            return [f"command {' '.join(path)}"]
+        command = inner
+    known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+    given = {word.partition("=")[0] for word in words if word.startswith("--")}
+    return [f"option {name} of {' '.join(path)}" for name in sorted(given - known - {"--help"})]
+
+
+def unknown_settings(text: str) -> list[str]:
+    known = {setting.name for setting in describe()} | {"PAIDUP_TEST_DATABASE_URL"}
+    return [f"setting {name}" for name in dict.fromkeys(SETTING.findall(text)) if name not in known]

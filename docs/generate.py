@@ -1,0 +1,133 @@
+"""Writes docs/reference from the code: `make docs`. tests/test_docs.py fails when a page is not what this writes."""
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from inspect import getdoc
+from pathlib import Path
+from typing import Any
+
+import click
+
+from paidup import errors
+from paidup.cli import COMMANDS, cli
+from paidup.events import EventType
+from paidup.orders import states as orders
+from paidup.payments import states as payments
+from paidup.refunds import states as refunds
+from paidup.settings import describe
+from paidup.web.api import ROUTES
+
+REFERENCE = Path(__file__).resolve().parent / "reference"
+_NOTE = "<!-- Written by docs/generate.py; `make docs` writes it anew. -->\n\n"
+
+
+def pages() -> dict[str, str]:
+    """Every page of the reference by its file name."""
+    makers: Mapping[str, Callable[[], str]] = {
+        "states.md": states,
+        "settings.md": settings,
+        "events.md": events,
+        "errors.md": error_tree,
+        "cli.md": command_line,
+        "api.md": api,
+    }
+    return {name: _NOTE + make().rstrip() + "\n" for name, make in makers.items()}
+
+
+def states() -> str:
+    """The three lives, drawn from their tables."""
+    parts = ["# States", "Drawn from the tables in the code. Every state answers every happening."]
+    for name, module in (("Payment", payments), ("Order", orders), ("Refund", refunds)):
+        parts += [f"## {name}", _states_of(module), _diagram(module.TABLE), _table(module.TABLE)]
+    return "\n\n".join(parts)
+
+
+def _states_of(module: Any) -> str:
+    final = getattr(module, "FINAL", frozenset())
+    return "\n".join(f"- `{state}`{' (nothing is asked any more)' if state in final else ''}" for state in module.State)
+
+
+def _diagram(table: Mapping[tuple[StrEnum, StrEnum], Any]) -> str:
+    moves: dict[tuple[str, str], list[str]] = {}
+    for (state, happening), move in table.items():
+        if move.to is not state:
+            moves.setdefault((state.value, move.to.value), []).append(happening.value)
+    lines = [f"    {a} --> {b}: {', '.join(happenings)}" for (a, b), happenings in moves.items()]
+    return "\n".join(["```mermaid", "stateDiagram-v2", *lines, "```"])
+
+
+def _table(table: Mapping[tuple[StrEnum, StrEnum], Any]) -> str:
+    rows = ["| state | happening | next | why |", "| --- | --- | --- | --- |"]
+    for (state, happening), move in sorted(table.items(), key=lambda row: (row[0][0].value, row[0][1].value)):
+        case = getattr(move, "case", None)
+        opens = f" Opens the case `{case}`." if case else ""
+        rows.append(f"| {state} | {happening} | {move.to} | {move.why}.{opens} |")
+    return "\n".join(rows)
+
+
+def settings() -> str:
+    """Every setting of the environment."""
+    rows = ["# Settings", "", "An unknown `PAIDUP_*` name is an error that names the nearest one.", ""]
+    rows += ["| name | kind | default | meaning |", "| --- | --- | --- | --- |"]
+    rows += [f"| `{s.name}` | {s.kind} | {f'`{s.default}`' if s.default else ''} | {s.meaning} |" for s in describe()]
+    return "\n".join(rows)
+
+
+def events() -> str:
+    """Every event that a shop may be told."""
+    rows = [
+        "# Events",
+        "",
+        "`seq` counts per order, without gaps. The data of each is in `src/paidup/settle/announce.py`.",
+        "",
+    ]
+    return "\n".join([*rows, *(f"- `{event}`" for event in EventType)])
+
+
+def error_tree() -> str:
+    """The tree of errors, as the module's docstring draws it."""
+    return f"# Errors\n\n{getdoc(errors)}\n\nThe API answers them as problem details (RFC 9457)."
+
+
+def command_line() -> str:
+    """Every command with its options."""
+    parts = ["# Command line", "Data goes to stdout, everything else to stderr."]
+    context = click.Context(cli, info_name="paidup")
+    for name in COMMANDS:
+        command = cli.get_command(context, name)
+        parts += _command(command, f"paidup {name}") if command else []
+    return "\n\n".join(parts)
+
+
+def _command(command: click.Command, name: str) -> list[str]:
+    context = click.Context(command, info_name=name)
+    parts = [f"## {name}", (command.help or "").replace("\b\n", "").strip()]
+    options = [parameter.get_help_record(context) for parameter in command.params]
+    lines = [f"- `{record[0]}` {record[1]}".rstrip() for record in options if record]
+    parts += ["\n".join(lines)] if lines else []
+    if isinstance(command, click.Group):
+        for sub in command.list_commands(context):
+            inner = command.get_command(context, sub)
+            parts += _command(inner, f"{name} {sub}") if inner else []
+    return parts
+
+
+def api() -> str:
+    """Every operation; the machine's version is /openapi.json."""
+    rows = ["# HTTP API", "", "A running Paidup describes itself at `/docs` and `/openapi.json`.", ""]
+    rows += ["| operation | scope | what it does |", "| --- | --- | --- |"]
+    for route in ROUTES:
+        does = " ".join((getdoc(route.handler) or "").split())
+        rows.append(f"| `{route.method} {route.path}` | {route.scope} | {does} |")
+    return "\n".join(rows)
+
+
+def main() -> None:
+    """Write every page."""
+    REFERENCE.mkdir(exist_ok=True)
+    for name, text in pages().items():
+        (REFERENCE / name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
