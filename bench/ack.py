@@ -26,6 +26,7 @@ DISTINCT = 2000
 class Round:
     """One server under load for some seconds. cpu: of the generator and of PostgreSQL."""
 
+    answered: int
     per_s: float
     p50_ms: float
     p99_ms: float
@@ -41,7 +42,8 @@ async def servers(world: World, modes: tuple[str, ...] = MODES) -> AsyncIterator
     ports = {mode: free_port() for mode in modes}
     running = [
         subprocess.Popen(
-            [sys.executable, "-m", "bench.ack_server", mode, str(world.folder), world.embedded.dsn, clock, str(port)]
+            [sys.executable, "-m", "bench.ack_server", mode, str(world.folder), world.embedded.dsn, clock, str(port)],
+            cwd=Path(__file__).parents[1],
         )
         for mode, port in ports.items()
     ]
@@ -81,6 +83,7 @@ async def load(port: int, requests: list[bytes], connections: int, seconds: floa
     elapsed = time.monotonic() - began
     took.sort()
     return Round(
+        answered=len(took),
         per_s=len(took) / elapsed,
         p50_ms=took[len(took) // 2] * 1000,
         p99_ms=took[len(took) * 99 // 100] * 1000,
@@ -109,7 +112,8 @@ def _summary(count: int, measured: dict[tuple[int, str], list[Round]]) -> dict[s
     def ratio(mode: str, name: str = "per_s") -> float:
         """Per pair of neighbouring rounds, then the median: the machine's speed drifts."""
         pairs = zip(measured[count, "ours"], measured[count, mode], strict=True)
-        return round(median(getattr(a, name) / max(getattr(b, name), 1e-9) for a, b in pairs), 2)
+        ratios: list[float] = [getattr(a, name) / max(getattr(b, name), 1e-9) for a, b in pairs]
+        return round(median(ratios), 2)
 
     return {
         "figures": figures,

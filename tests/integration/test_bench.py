@@ -1,0 +1,42 @@
+"""The benches in small: they produce their figures, and what their servers acknowledged is in the database."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from bench import ack, door
+from bench.world import World, callbacks, world
+
+
+@pytest.fixture
+async def place() -> AsyncIterator[World]:
+    """A durable server, accounts and keys of the bench's own."""
+    async with world() as made:
+        yield made
+
+
+async def test_every_acknowledged_callback_is_in_the_database(place: World) -> None:
+    """As many rows as answers with 200, in the inbox as in the queue; nothing was refused."""
+    requests = callbacks(place.keys, place.now, 50)
+    async with ack.servers(place, ("ours",)) as ports:
+        sent = await ack.load(ports["ours"], requests, connections=4, seconds=0.3)
+    async with place.db.session() as tx:
+        kept = await tx.fetchval("SELECT count(*) FROM inbox")
+        queued = await tx.fetchval("SELECT count(*) FROM inbox_queue")
+    assert (0, sent.answered, sent.answered) == (sent.refused, kept, queued)
+    assert sent.answered > 0
+
+
+async def test_the_acknowledgement_bench_measures_every_server(place: World) -> None:
+    """Each mode answers, refuses nothing, and all ratios are there."""
+    found = await ack.run(place, rounds=1, seconds=0.3, connections=(4,))
+    figures = found["4 connections"]["figures"]  # type: ignore[index]
+    assert set(ack.MODES) == {mode for mode, f in figures.items() if f["per_s"] > 0 and f["refused"] == 0}
+
+
+async def test_the_door_bench_settles_all_it_prepared(place: World) -> None:
+    """Every prepared callback paid its order, in batches as one by one."""
+    await door.run(place, rounds=1, batched=40, single=10)
+    async with place.db.session() as tx:
+        paid = await tx.fetchval("SELECT count(*) FROM orders WHERE state = 'paid'")
+        left = await tx.fetchval("SELECT count(*) FROM inbox_queue")
+    assert (50, 0) == (paid, left)
