@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 import aiohttp
-import pytest
 
 from api_side import ORDER, Api
 from kept import count
@@ -16,84 +15,79 @@ from paidup.web.body import MAX_BODY_BYTES
 NUL = "tea\x00"
 
 
-@pytest.mark.parametrize(
-    ("path", "body"),
-    [
-        ("/v1/orders", ORDER | {"description": NUL}),
-        ("/v1/orders", ORDER | {"shop_order_no": NUL}),
-        ("/v1/orders/{order}/payments", {"channel": "wechat", "method": NUL}),
-        ("/v1/orders/{order}/payments", {"channel": "wechat", "extra": {"openid": NUL}}),
-        ("/v1/orders/{order}/payments", {"channel": "wechat", "extra": {NUL: "1"}}),
-        ("/v1/orders/{order}/payments", {"channel": "wechat", "extra": {str(n): "" for n in range(21)}}),
-        ("/v1/orders/{order}/payments", {"channel": NUL}),
-        ("/v1/orders/{order}/payments/register", {"channel": "wechat", "merchant_ref": NUL}),
-        ("/v1/orders/{order}/payments/register", {"channel": "wechat", "merchant_ref": "1", "channel_txn_id": NUL}),
-        ("/v1/orders/{order}/close", {"reason": NUL}),
-        ("/v1/cases/cas1/resolve", {"resolution": f"done {NUL}"}),
-        ("/v1/endpoints", {"url": "https://a.example/\x00"}),
-        ("/v1/endpoints", {"url": "https://a.example/", "types": [NUL]}),
-        ("/v1/endpoints", {"url": "https://a.example/", "types": []}),
-        ("/v1/deliveries/redrive", {"delivery_ids": [0]}),
-        ("/v1/deliveries/redrive", {"delivery_ids": [2**64]}),
-        ("/v1/deliveries/redrive", {"delivery_ids": [1], "endpoint_id": "ept1"}),
-        ("/v1/deliveries/redrive", {}),
-        ("/v1/endpoints/ept1/enable", {"now": True}),
-        ("/v1/evidence", {"payment_id": NUL}),
-    ],
+UNHOLDABLE: tuple[tuple[str, Any], ...] = (
+    ("/v1/orders", ORDER | {"description": NUL}),
+    ("/v1/orders", ORDER | {"shop_order_no": NUL}),
+    ("/v1/orders/{order}/payments", {"channel": "wechat", "method": NUL}),
+    ("/v1/orders/{order}/payments", {"channel": "wechat", "extra": {"openid": NUL}}),
+    ("/v1/orders/{order}/payments", {"channel": "wechat", "extra": {NUL: "1"}}),
+    ("/v1/orders/{order}/payments", {"channel": "wechat", "extra": {str(n): "" for n in range(21)}}),
+    ("/v1/orders/{order}/payments", {"channel": NUL}),
+    ("/v1/orders/{order}/payments/register", {"channel": "wechat", "merchant_ref": NUL}),
+    ("/v1/orders/{order}/payments/register", {"channel": "wechat", "merchant_ref": "1", "channel_txn_id": NUL}),
+    ("/v1/orders/{order}/close", {"reason": NUL}),
+    ("/v1/cases/cas1/resolve", {"resolution": f"done {NUL}"}),
+    ("/v1/endpoints", {"url": "https://a.example/\x00"}),
+    ("/v1/endpoints", {"url": "https://a.example/", "types": [NUL]}),
+    ("/v1/endpoints", {"url": "https://a.example/", "types": []}),
+    ("/v1/deliveries/redrive", {"delivery_ids": [0]}),
+    ("/v1/deliveries/redrive", {"delivery_ids": [2**64]}),
+    ("/v1/deliveries/redrive", {"delivery_ids": [1], "endpoint_id": "ept1"}),
+    ("/v1/deliveries/redrive", {}),
+    ("/v1/endpoints/ept1/enable", {"now": True}),
+    ("/v1/evidence", {"payment_id": NUL}),
 )
-async def test_what_the_database_cannot_hold_never_gets_there(api: Api, path: str, body: Any) -> None:
+
+
+async def test_what_the_database_cannot_hold_never_gets_there(api: Api) -> None:
     """NULs, huge numbers, too many fields: 422 that names the field, not a failure of the database."""
     order_id = await api.an_order()
-    status, problem = await api.call("POST", path.replace("{order}", order_id), body, once="k")
-    assert (422, "urn:paidup:problem:invalid-request") == (status, problem["type"]), problem
+    for n, (path, body) in enumerate(UNHOLDABLE):
+        status, problem = await api.call("POST", path.replace("{order}", order_id), body, once=f"k{n}")
+        assert (422, "urn:paidup:problem:invalid-request") == (status, problem["type"]), (path, body, problem)
 
 
-@pytest.mark.parametrize(
-    "identifier", ["%00", "a%00b", "x" * 256, "%0a", "%F0%9F%92%B0", "'%20OR%201=1--", "..%2F..%2F"]
-)
-async def test_a_strange_id_is_not_found(api: Api, identifier: str) -> None:
+STRANGE_IDS = ("%00", "a%00b", "x" * 256, "%0a", "%F0%9F%92%B0", "'%20OR%201=1--", "..%2F..%2F")
+PATHS = ("orders/{}", "payments/{}", "payments/{}/status", "refunds/{}", "trace/{}", "endpoints/{}/dead-letters")
+
+
+async def test_a_strange_id_is_not_found(api: Api) -> None:
     """Whatever stands in the path, nobody has such an id: 404, also where a slash makes it another path."""
-    for path in (
-        "orders/{}",
-        "payments/{}",
-        "payments/{}/status",
-        "refunds/{}",
-        "trace/{}",
-        "endpoints/{}/dead-letters",
-    ):
-        got = []
-        url = aiohttp.client.URL(f"{api.url}/v1/{path.format(identifier)}", encoded=True)
+    for path in (path.format(identifier) for identifier in STRANGE_IDS for path in PATHS):
+        url = aiohttp.client.URL(f"{api.url}/v1/{path}", encoded=True)
         async with api.session.get(url, headers={"authorization": f"Bearer {api.key}"}) as answer:
-            got.append((answer.status, answer.content_type))
-        assert [(404, "application/problem+json")] == got, path
+            assert (404, "application/problem+json") == (answer.status, answer.content_type), path
 
 
-@pytest.mark.parametrize(
-    ("query", "says"),
-    [
-        ("limt=5", "unknown query parameter 'limt'"),
-        ("limit=5&limit=6", "given twice"),
-        ("limit=0", "from 1 to 200"),
-        ("limit=201", "from 1 to 200"),
-        ("limit=-1", "from 1 to 200"),
-        ("limit=5.0", "from 1 to 200"),
-        ("limit=%D9%A3", "from 1 to 200"),
-        ("limit=1000000000000000000000", "from 1 to 200"),
-        ("before=%00", "printable"),
-        ("before=" + "x" * 256, "at most 255"),
-    ],
+QUERIES = (
+    ("limt=5", "unknown query parameter 'limt'"),
+    ("limit=5&limit=6", "given twice"),
+    ("limit=0", "from 1 to 200"),
+    ("limit=201", "from 1 to 200"),
+    ("limit=-1", "from 1 to 200"),
+    ("limit=5.0", "from 1 to 200"),
+    ("limit=%D9%A3", "from 1 to 200"),
+    ("limit=1000000000000000000000", "from 1 to 200"),
+    ("before=%00", "printable"),
+    ("before=" + "x" * 256, "at most 255"),
 )
-async def test_a_query_is_bounded_and_known(api: Api, query: str, says: str) -> None:
+
+
+async def test_a_query_is_bounded_and_known(api: Api) -> None:
     """A misspelt parameter would be silently without effect, so it is refused."""
-    status, problem = await api.call("GET", f"/v1/orders?{query}")
-    assert (422, True) == (status, says in problem["detail"]), problem
+    for query, says in QUERIES:
+        status, problem = await api.call("GET", f"/v1/orders?{query}")
+        assert (422, True) == (status, says in problem["detail"]), (query, problem)
 
 
-@pytest.mark.parametrize("cursor", ["x", "2026-11-23", "2026-11-23T08:00:00_evt1", "_", "9999999999_evt1", "_evt1"])
-async def test_an_invented_cursor_is_refused(api: Api, cursor: str) -> None:
+CURSORS = ("x", "2026-11-23", "2026-11-23T08:00:00_evt1", "_", "9999999999_evt1", "_evt1")
+
+
+async def test_an_invented_cursor_is_refused(api: Api) -> None:
     """`after` takes what an earlier page gave, and nothing that looks a bit like it."""
-    status, problem = await api.call("GET", f"/v1/events?after={cursor}")
-    assert (422, True) == (status, "`next` of an earlier page" in problem["detail"]), problem
+    for cursor in CURSORS:
+        status, problem = await api.call("GET", f"/v1/events?after={cursor}")
+        assert (422, True) == (status, "`next` of an earlier page" in problem["detail"]), (cursor, problem)
 
 
 async def test_a_body_is_bounded_before_it_is_read_whole(api: Api) -> None:
@@ -111,34 +105,32 @@ async def test_a_body_is_bounded_before_it_is_read_whole(api: Api) -> None:
     assert [413, 401] == got
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "status", "name"),
-    [
-        ("GET", "/", 404, "no-such-route"),
-        ("GET", "/v1/nothing", 404, "no-such-route"),
-        ("GET", "/v2/orders", 404, "no-such-route"),
-        ("DELETE", "/v1/orders", 405, "method-not-allowed"),
-        ("PUT", "/v1/payments/pay1", 405, "method-not-allowed"),
-    ],
+ADDRESSES = (
+    ("GET", "/", 404, "no-such-route"),
+    ("GET", "/v1/nothing", 404, "no-such-route"),
+    ("GET", "/v2/orders", 404, "no-such-route"),
+    ("DELETE", "/v1/orders", 405, "method-not-allowed"),
+    ("PUT", "/v1/payments/pay1", 405, "method-not-allowed"),
 )
-async def test_an_unknown_address_is_answered_like_every_error(
-    api: Api, method: str, path: str, status: int, name: str
-) -> None:
+
+
+async def test_an_unknown_address_is_answered_like_every_error(api: Api) -> None:
     """Problem details, too, for paths and methods that do not exist."""
-    got, problem = await api.call(method, path)
-    assert (status, f"urn:paidup:problem:{name}") == (got, problem["type"])
+    for method, path, status, name in ADDRESSES:
+        got, problem = await api.call(method, path)
+        assert (status, f"urn:paidup:problem:{name}") == (got, problem["type"]), path
 
 
-@pytest.mark.parametrize(
-    "header",
-    ["", "Bearer", "Bearer ", "Basic cGs6", "pk_x", "Bearer " + "x" * 201, "Bearer pk_x pk_y", "Bearer \u00e9"],
-)
-async def test_whoever_has_no_key_is_told_how_to_send_one(api: Api, header: str) -> None:
+NO_KEYS = ("", "Bearer", "Bearer ", "Basic cGs6", "pk_x", "Bearer " + "x" * 201, "Bearer pk_x pk_y", "Bearer \u00e9")
+
+
+async def test_whoever_has_no_key_is_told_how_to_send_one(api: Api) -> None:
     """401 with WWW-Authenticate, whatever the header holds."""
-    async with api.session.get(f"{api.url}/v1/orders", headers={"authorization": header}) as answer:
-        problem = await answer.json(content_type=None)
-        challenge = answer.headers["www-authenticate"]
-    assert (401, "Bearer", "urn:paidup:problem:unauthorized") == (answer.status, challenge, problem["type"])
+    for header in NO_KEYS:
+        async with api.session.get(f"{api.url}/v1/orders", headers={"authorization": header}) as answer:
+            problem = await answer.json(content_type=None)
+        challenge = answer.headers.get("www-authenticate")
+        assert (401, "Bearer", "urn:paidup:problem:unauthorized") == (answer.status, challenge, problem["type"]), header
 
 
 async def test_no_origin_is_allowed(api: Api) -> None:
