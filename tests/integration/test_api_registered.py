@@ -1,0 +1,105 @@
+"""Payments that the shop opened by itself: one call guards them, whatever came before it."""
+
+import msgspec
+
+from api_side import ORDER, Api
+from kept import count
+from paidup.evidence import PaymentEvidence, PaymentSays, Road
+from paidup.intake import inbox
+from paidup.intake.worker import run_once
+from paidup.money import Money
+
+REGISTER = ORDER | {"channel": "wechat", "merchant_ref": "SHOP-77"}
+
+
+async def a_callback_comes(api: Api, merchant_ref: str) -> None:
+    """WeChat says that it is paid, and the entrance makes it durable."""
+    now, account = api.paidup.clock.now(), api.paidup.accounts.current.get("wechat", "main")
+    says = PaymentEvidence(
+        road=Road.CALLBACK, channel="wechat", account="main", key="n1", received_at=now, occurred_at=now,
+        merchant_ref=merchant_ref, channel_txn_id="42000001", amount=Money(1250, "CNY"), payee=account.payee,
+        says=PaymentSays.PAID,
+    )  # fmt: skip
+    received = inbox.Received(
+        id="cbk1", received_at=now, shop="acme", channel="wechat", account="main", dedup_key="n1", kind="notify",
+        target="/callbacks/wechat/main", headers="[]", body=b"raw", merchant_ref=merchant_ref,
+        evidence=msgspec.json.encode([says]).decode(),
+    )  # fmt: skip
+    async with api.paidup.db.transaction() as tx:
+        await inbox.store(tx, [received])
+
+
+async def intake(api: Api) -> int:
+    return await run_once(api.paidup.db, now=api.paidup.clock.now(), limit=10, handlers=api.paidup.handlers)
+
+
+async def test_a_callback_that_came_first_is_weighed_at_once(api: Api) -> None:
+    """It waits parked; registering wakes it, and the next round of the intake pays the order."""
+    await a_callback_comes(api, "SHOP-77")
+    assert 1 == await intake(api)
+    assert 0 == await intake(api)  # parked: it would be looked at again later
+    _, payment = await api.call("POST", "/v1/payments/register", REGISTER)
+    assert ("open", 1) == (payment["state"], await intake(api))
+    _, order = await api.call("GET", f"/v1/orders/{payment['order_id']}")
+    assert ("paid", payment["id"]) == (order["state"], order["paid_by"])
+
+
+async def test_a_payment_of_a_known_order_is_registered_by_its_id(api: Api) -> None:
+    """Amount and currency are the order's; an unknown order is 404, and nothing is kept of it."""
+    order_id = await api.an_order()
+    body = {"channel": "alipay", "merchant_ref": "SHOP-78", "channel_txn_id": "2026112322001"}
+    status, payment = await api.call("POST", f"/v1/orders/{order_id}/payments/register", body)
+    unknown, _ = await api.call("POST", "/v1/orders/ord1/payments/register", body | {"merchant_ref": "SHOP-79"})
+    assert (201, order_id, 1250, "2026112322001", 404, 1) == (
+        status, payment["order_id"], payment["amount_minor"], payment["channel_txn_id"], unknown,
+        await count(api.paidup.db, "payments"),
+    )  # fmt: skip
+
+
+async def test_registering_twice_is_one_payment_and_one_job(api: Api) -> None:
+    """An integration that repeats the call after a timeout needs no key for it."""
+    answers = [await api.call("POST", "/v1/payments/register", REGISTER) for _ in range(3)]
+    assert [answers[0]] * 3 == answers
+    assert (1, 1, 1) == tuple([await count(api.paidup.db, table) for table in ("orders", "payments", "due")])
+
+
+async def test_a_refused_registration_leaves_no_order_behind(api: Api) -> None:
+    """The channel account is unknown, or the number belongs to another order: the call is undone whole."""
+    unknown, problem = await api.call("POST", "/v1/payments/register", REGISTER | {"account": "second"})
+    assert (404, True, 0) == (unknown, "wechat/main" in problem["detail"], await count(api.paidup.db, "orders"))
+    await api.call("POST", "/v1/payments/register", REGISTER)
+    taken, _ = await api.call("POST", "/v1/payments/register", REGISTER | {"shop_order_no": "A-2"})
+    assert (409, 1) == (taken, await count(api.paidup.db, "orders"))
+
+
+async def test_an_order_over_other_money_is_not_overwritten(api: Api) -> None:
+    """The shop's number was used for 12.50; a registration over 1.00 is a conflict."""
+    await api.an_order()
+    status, problem = await api.call("POST", "/v1/payments/register", REGISTER | {"amount_minor": 100})
+    assert (409, True, 0) == (status, "12.50 CNY" in problem["detail"], await count(api.paidup.db, "payments"))
+
+
+async def test_a_field_that_the_method_needs_is_asked_for(api: Api) -> None:
+    """WeChat's jsapi needs the customer's openid: 422 says so, nothing is written, and the key is free again."""
+    order_id = await api.an_order()
+    path, body = f"/v1/orders/{order_id}/payments", {"channel": "wechat", "method": "jsapi"}
+    missing, problem = await api.call("POST", path, body, once="k")
+    written = await count(api.paidup.db, "payments")
+    opened, _ = await api.call("POST", path, body | {"extra": {"openid": "oUpF8uMuAJO"}}, once="k")
+    assert (422, True, 0, 201) == (missing, "openid" in problem["detail"], written, opened)
+
+
+async def test_the_waiting_page_is_told_when_the_channel_is_asked_next(api: Api) -> None:
+    """While it is open there is a next time; once it is paid there is none, and the channel is left alone."""
+    payment = await api.an_open_payment()
+    _, waiting = await api.call("GET", f"/v1/payments/{payment['id']}/status")
+    await api.testify(payment)
+    _, paid = await api.call("GET", f"/v1/payments/{payment['id']}/status")
+    assert (False, True, True) == (waiting["paid"], waiting["asked"], waiting["next_question_at"] is not None)
+    assert {
+        "payment_id": payment["id"],
+        "state": "paid",
+        "paid": True,
+        "asked": False,
+        "next_question_at": None,
+    } == paid

@@ -1,0 +1,117 @@
+"""Whom the shop lets us tell, what could not be told, and what people decide."""
+
+from typing import Any
+
+from api_side import ORDER, Api
+from paidup.delivery import store as deliveries
+
+URL = "http://127.0.0.1:9/hear"
+
+
+async def an_endpoint(api: Api, **more: Any) -> dict[str, Any]:
+    status, endpoint = await api.call("POST", "/v1/endpoints", {"url": URL} | more)
+    assert 201 == status, endpoint
+    return endpoint
+
+
+async def give_out(api: Api) -> int:
+    """The delivery worker's first half: events are given to the endpoints that want them."""
+    async with api.paidup.db.transaction() as tx:
+        return await deliveries.fan_out(tx, api.paidup.clock.now(), 100)
+
+
+async def test_an_endpoint_is_disabled_and_enabled_again(api: Api) -> None:
+    """By the shop, and it says so."""
+    endpoint = await an_endpoint(api, types=["order.paid", "order.paid"])
+    _, off = await api.call("POST", f"/v1/endpoints/{endpoint['id']}/disable")
+    _, on = await api.call("POST", f"/v1/endpoints/{endpoint['id']}/enable")
+    assert [(["order.paid"], False, "by the shop"), (["order.paid"], True, "")] == [
+        (e["types"], e["enabled"], e["disabled_why"]) for e in (off, on)
+    ]
+
+
+async def test_a_signing_secret_is_rotated_and_the_old_one_retired(api: Api) -> None:
+    """Two new secrets beside the first; a fourth has to wait until the old ones are retired."""
+    endpoint = await an_endpoint(api)
+    path = f"/v1/endpoints/{endpoint['id']}"
+    rotated = [await api.call("POST", f"{path}/rotate") for _ in range(3)]
+    _, retired = await api.call("POST", f"{path}/retire")
+    again, _ = await api.call("POST", f"{path}/rotate")
+    secrets = [endpoint["secret"], *(answer.get("secret") for _, answer in rotated[:2])]
+    assert ([200, 200, 409], 3, None, 200) == (
+        [status for status, _ in rotated], len(set(secrets)), retired["secret"], again,
+    )  # fmt: skip
+
+
+async def test_an_address_that_may_not_be_called_is_refused(api: Api) -> None:
+    """The cloud's own address, a file, no scheme: 422, and no endpoint is made."""
+    for url in (
+        "http://169.254.169.254/latest",
+        "file:///etc/passwd",
+        "shop.example/hooks",
+        "https://u:p@shop.example/",
+    ):
+        status, problem = await api.call("POST", "/v1/endpoints", {"url": url})
+        assert 422 == status, (url, problem)
+    assert [] == (await api.call("GET", "/v1/endpoints"))[1]["items"]
+
+
+async def test_what_a_disabled_endpoint_missed_is_listed_and_sent_again(api: Api) -> None:
+    """Page by page, oldest first; a redrive of the endpoint takes all, and then nothing is left."""
+    endpoint = await an_endpoint(api)
+    path = f"/v1/endpoints/{endpoint['id']}"
+    await api.call("POST", f"{path}/disable")
+    payment = await api.a_paid_payment()
+    assert 2 == await give_out(api)
+    _, first = await api.call("GET", f"{path}/dead-letters?limit=1")
+    _, rest = await api.call("GET", f"{path}/dead-letters?limit=5&after={first['next']}")
+    missed = first["items"] + rest["items"]
+    assert ([payment["order_id"]] * 2, [1, 2], ["skipped"] * 2, None) == (
+        [m["order_id"] for m in missed], [m["seq"] for m in missed], [m["state"] for m in missed], rest["next"],
+    )  # fmt: skip
+    await api.call("POST", f"{path}/enable")
+    _, one = await api.call("POST", "/v1/deliveries/redrive", {"delivery_ids": [missed[0]["id"]]})
+    _, others = await api.call("POST", "/v1/deliveries/redrive", {"endpoint_id": endpoint["id"]})
+    _, left = await api.call("GET", f"{path}/dead-letters")
+    assert (1, 1, []) == (one["deliveries"], others["deliveries"], left["items"])
+
+
+async def test_dead_letters_are_paged_by_what_an_earlier_page_gave(api: Api) -> None:
+    """Anything else is refused."""
+    endpoint = await an_endpoint(api)
+    for after in ("x", "-1", "1" * 19):
+        status, _ = await api.call("GET", f"/v1/endpoints/{endpoint['id']}/dead-letters?after={after}")
+        assert 422 == status, after
+
+
+async def test_a_case_is_resolved_once_with_what_was_decided(api: Api) -> None:
+    """It leaves the list of open cases and stays in the list of all; a second decision finds no open case."""
+    payment = await api.a_paid_payment()
+    await api.testify(payment | {"amount_minor": 1}, "other-amount")
+    (case,) = (await api.call("GET", "/v1/cases"))[1]["items"]
+    path, decided = f"/v1/cases/{case['id']}/resolve", {"resolution": "a typing error\nof ours"}
+    _, resolved = await api.call("POST", path, decided)
+    again, _ = await api.call("POST", path, decided)
+    lists = [(await api.call("GET", f"/v1/cases?all={which}"))[1]["items"] for which in ("false", "true")]
+    assert (decided["resolution"], 404, [[], [resolved]]) == (resolved["resolution"], again, lists)
+
+
+async def test_cases_are_paged_newest_first(api: Api) -> None:
+    """Each comes once, and the last page says that it is the last."""
+    for n in range(3):
+        payment = await api.a_paid_payment(f"C-{n}")
+        await api.testify(payment | {"amount_minor": 1}, f"other-{n}")
+    _, first = await api.call("GET", "/v1/cases?limit=2")
+    _, rest = await api.call("GET", f"/v1/cases?limit=2&before={first['next']}")
+    ids = [case["id"] for case in first["items"] + rest["items"]]
+    assert (sorted(ids, reverse=True), 3, None) == (ids, len(set(ids)), rest["next"])
+    refused, _ = await api.call("GET", "/v1/cases?all=yes")
+    assert 422 == refused
+
+
+async def test_a_number_with_slashes_can_be_traced(api: Api) -> None:
+    """Shops number their orders as they like."""
+    _, order = await api.call("POST", "/v1/orders", ORDER | {"shop_order_no": "2026/11/23-7"})
+    for path in ("/v1/trace/2026/11/23-7", "/v1/trace/2026%2F11%2F23-7"):
+        _, life = await api.call("GET", path)
+        assert order["id"] == life["order"]["id"]
