@@ -10,10 +10,13 @@ import uvicorn
 
 
 @contextlib.asynccontextmanager
-async def served(application: Any) -> AsyncIterator[str]:
-    """Serve until the block ends; gives the base URL. The application's lifespan is run."""
+async def served(application: Any, listener: socket.socket | None = None) -> AsyncIterator[str]:
+    """Serve until the block ends; gives the base URL. The application's lifespan is run.
+
+    listener: where to listen, for those who must know the address before; any free port otherwise.
+    """
     # The socket listens already: a request that comes before the server has started waits in its backlog.
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with listener or socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(application, log_level="warning", ws="none", timeout_graceful_shutdown=2)
         server = uvicorn.Server(config)
         task = asyncio.create_task(server._serve([listener]))  # serve() would take over the signal handlers

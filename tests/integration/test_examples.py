@@ -1,8 +1,11 @@
 """The examples, each as its reader would run it: a payment is paid through the mounted Paidup, and the shop's own row
 is committed with it."""
 
+import asyncio
+import contextlib
 import importlib.util
 import json
+import socket
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -14,11 +17,15 @@ import pytest
 from paidup.clock import SystemClock
 from paidup.orders.order import LatePayment
 from paidup.sandbox.accounts import write_accounts
-from paidup.sandbox.keys import make_keys
+from paidup.sandbox.keys import Keys, make_keys
+from paidup.sandbox.server import SandboxConfig, serving
 from paidup.shops import store as shops
 from paidup.shops.store import Scope
 from served import served
 
+EMBEDDED = ("fastapi_app", "starlette_app", "django_app")
+MONEY = {"amount_minor": 1250, "currency": "CNY"}
+NOBODY = "http://127.0.0.1:9"  # the discard port: nothing is answered there
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
@@ -39,31 +46,84 @@ async def post(session: aiohttp.ClientSession, url: str, body: dict[str, Any], o
         return json.loads(text)
 
 
-@pytest.mark.parametrize("name", ["fastapi_app", "starlette_app", "django_app"])
-async def test_the_shops_own_row_is_committed_with_the_payment(
-    name: str, db_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture(scope="module")
+def keys() -> Keys:
+    """Making them takes half a second; one set serves all."""
+    return make_keys(SystemClock().now())
+
+
+async def a_client(example: ModuleType, stack: contextlib.AsyncExitStack) -> aiohttp.ClientSession:
+    """With an API key of the shop, which is made for it."""
+    now = SystemClock().now()
+    async with example.paidup.db.transaction() as tx:
+        await shops.put_shop(tx, "acme", LatePayment.REOPEN, now)
+        key = await shops.create_key(tx, "acme", list(Scope), now)
+    return await stack.enter_async_context(aiohttp.ClientSession(headers={"authorization": f"Bearer {key}"}))
+
+
+async def shipments(session: aiohttp.ClientSession, url: str) -> Any:
+    """What the shop's own page says."""
+    async with session.get(f"{url}/shipments") as answer:
+        return await answer.json()
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+async def test_a_callback_to_the_mounted_path_writes_the_shops_row(
+    name: str, db_dsn: str, tmp_path: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The customer pays at the channel, which signs a callback and sends it over HTTP: the shop's row is there."""
+    monkeypatch.setenv("PAIDUP_DATABASE_URL", db_dsn)
+    monkeypatch.setenv("PAIDUP_DATA", str(tmp_path))
+    async with contextlib.AsyncExitStack() as stack:
+        listener = socket.create_server(("127.0.0.1", 0))
+        mounted = f"http://127.0.0.1:{listener.getsockname()[1]}/paidup"
+        config = SandboxConfig(accounts_dir=tmp_path / "accounts", port=0, paidup_url=mounted, shop="acme")
+        channel = await stack.enter_async_context(serving(config, SystemClock(), {"main": keys}))
+        example = load_example(name)
+        url = await stack.enter_async_context(served(example.app, listener))
+        session = await a_client(example, stack)
+        order = await post(session, f"{url}/paidup/v1/orders", {"shop_order_no": "A-1"} | MONEY, "o")
+        payment = await post(session, f"{url}/paidup/v1/orders/{order['id']}/payments", {"channel": "wechat"}, "p")
+        which = {"channel": "wechat", "merchant_ref": payment["merchant_ref"]}
+        await post(session, f"{channel.base_url}/sandbox/pay", which, "s")
+        async with asyncio.timeout(20):
+            while not (shipped := await shipments(session, url)):
+                pass  # the callback is on its way
+        async with session.get(f"{url}/paidup/v1/trace/A-1") as answer:
+            life = await answer.json()
+    assert [{"order_no": "A-1", "amount_minor": 1250, "paid_by": payment["id"]}] == shipped
+    assert ("paid", True) == (life["order"]["state"], "the callback told us" in life["verdict"])
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+async def test_the_shops_own_row_is_committed_once_with_the_payment(
+    name: str, db_dsn: str, tmp_path: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Register a payment, testify twice that it is paid: one shipment, written by the handler."""
-    keys = make_keys(SystemClock().now())
-    write_accounts(
-        tmp_path / "accounts", keys, base_url="http://127.0.0.1:9", paidup_url="http://127.0.0.1:9", shop="acme"
-    )
+    write_accounts(tmp_path / "accounts", keys, base_url=NOBODY, paidup_url=NOBODY, shop="acme")
     monkeypatch.setenv("PAIDUP_DATABASE_URL", db_dsn)
     monkeypatch.setenv("PAIDUP_DATA", str(tmp_path))
     example = load_example(name)
-    async with served(example.app) as url, aiohttp.ClientSession() as session:
-        async with session.get(f"{url}/shipments") as answer:
-            assert [] == await answer.json()
-        now = SystemClock().now()
-        async with example.paidup.db.transaction() as tx:
-            await shops.put_shop(tx, "acme", LatePayment.REOPEN, now)
-            key = await shops.create_key(tx, "acme", list(Scope), now)
-        session.headers["authorization"] = f"Bearer {key}"
-        money = {"amount_minor": 1250, "currency": "CNY"}
-        registered = {"shop_order_no": "A-1", "channel": "wechat", "merchant_ref": "S-1"} | money
+    async with served(example.app) as url, contextlib.AsyncExitStack() as stack:
+        session = await a_client(example, stack)
+        assert [] == await shipments(session, url)
+        registered = {"shop_order_no": "A-1", "channel": "wechat", "merchant_ref": "S-1"} | MONEY
         payment = await post(session, f"{url}/paidup/v1/payments/register", registered, "r")
-        word = {"payment_id": payment["id"], "channel_txn_id": "42000001", "reason": "seen in the console"} | money
+        word = {"payment_id": payment["id"], "channel_txn_id": "42000001", "reason": "seen in the console"} | MONEY
         for n in range(2):
             await post(session, f"{url}/paidup/v1/evidence", word, f"e{n}")
-        async with session.get(f"{url}/shipments") as answer:
-            assert [{"order_no": "A-1", "amount_minor": 1250, "paid_by": payment["id"]}] == await answer.json()
+        assert [{"order_no": "A-1", "amount_minor": 1250, "paid_by": payment["id"]}] == await shipments(session, url)
+
+
+async def test_the_document_of_a_mounted_paidup_has_the_right_addresses(
+    db_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is mounted at /paidup says so, and its page links to its own document."""
+    monkeypatch.setenv("PAIDUP_DATABASE_URL", db_dsn)
+    monkeypatch.setenv("PAIDUP_DATA", str(tmp_path))
+    async with served(load_example("starlette_app").app) as url, aiohttp.ClientSession() as session:
+        async with session.get(f"{url}/paidup/openapi.json") as answer:
+            document = await answer.json()
+        async with session.get(f"{url}/paidup/docs") as answer:
+            page = await answer.text()
+    assert ([{"url": "/paidup"}], True) == (document["servers"], 'href="openapi.json"' in page)
