@@ -16,7 +16,6 @@ import pytest
 
 from paidup.clock import SystemClock
 from paidup.orders.order import LatePayment
-from paidup.sandbox.accounts import write_accounts
 from paidup.sandbox.keys import Keys, make_keys
 from paidup.sandbox.server import SandboxConfig, serving
 from paidup.shops import store as shops
@@ -25,7 +24,6 @@ from served import served
 
 EMBEDDED = ("fastapi_app", "starlette_app", "django_app")
 MONEY = {"amount_minor": 1250, "currency": "CNY"}
-NOBODY = "http://127.0.0.1:9"  # the discard port: nothing is answered there
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
@@ -52,13 +50,16 @@ def keys() -> Keys:
     return make_keys(SystemClock().now())
 
 
-async def a_client(example: ModuleType, stack: contextlib.AsyncExitStack) -> aiohttp.ClientSession:
-    """With an API key of the shop, which is made for it."""
+async def a_client(example: ModuleType, url: str, stack: contextlib.AsyncExitStack) -> aiohttp.ClientSession:
+    """With an API key of the shop, which is made for it. Nothing is shipped yet."""
+    session = await stack.enter_async_context(aiohttp.ClientSession())
+    assert [] == await shipments(session, url)  # the application has started
     now = SystemClock().now()
     async with example.paidup.db.transaction() as tx:
         await shops.put_shop(tx, "acme", LatePayment.REOPEN, now)
         key = await shops.create_key(tx, "acme", list(Scope), now)
-    return await stack.enter_async_context(aiohttp.ClientSession(headers={"authorization": f"Bearer {key}"}))
+    session.headers["authorization"] = f"Bearer {key}"
+    return session
 
 
 async def shipments(session: aiohttp.ClientSession, url: str) -> Any:
@@ -68,10 +69,10 @@ async def shipments(session: aiohttp.ClientSession, url: str) -> Any:
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
-async def test_a_callback_to_the_mounted_path_writes_the_shops_row(
+async def test_the_shops_own_row_is_committed_with_the_payment(
     name: str, db_dsn: str, tmp_path: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The customer pays at the channel, which signs a callback and sends it over HTTP: the shop's row is there."""
+    """Once through a signed callback to the mounted path, once because a person says so, twice: one row each."""
     monkeypatch.setenv("PAIDUP_DATABASE_URL", db_dsn)
     monkeypatch.setenv("PAIDUP_DATA", str(tmp_path))
     async with contextlib.AsyncExitStack() as stack:
@@ -81,38 +82,37 @@ async def test_a_callback_to_the_mounted_path_writes_the_shops_row(
         channel = await stack.enter_async_context(serving(config, SystemClock(), {"main": keys}))
         example = load_example(name)
         url = await stack.enter_async_context(served(example.app, listener))
-        session = await a_client(example, stack)
-        order = await post(session, f"{url}/paidup/v1/orders", {"shop_order_no": "A-1"} | MONEY, "o")
-        payment = await post(session, f"{url}/paidup/v1/orders/{order['id']}/payments", {"channel": "wechat"}, "p")
-        which = {"channel": "wechat", "merchant_ref": payment["merchant_ref"]}
-        await post(session, f"{channel.base_url}/sandbox/pay", which, "s")
-        async with asyncio.timeout(20):
-            while not (shipped := await shipments(session, url)):
-                pass  # the callback is on its way
+        session = await a_client(example, url, stack)
+        by_callback = await paid_at_the_channel(session, url, channel.base_url)
+        by_word = await paid_by_word(session, url)
+        shipped = await shipments(session, url)
         async with session.get(f"{url}/paidup/v1/trace/A-1") as answer:
             life = await answer.json()
-    assert [{"order_no": "A-1", "amount_minor": 1250, "paid_by": payment["id"]}] == shipped
+    rows = [("A-1", 1250, by_callback), ("A-2", 1250, by_word)]
+    assert rows == sorted((row["order_no"], row["amount_minor"], row["paid_by"]) for row in shipped)
     assert ("paid", True) == (life["order"]["state"], "the callback told us" in life["verdict"])
 
 
-@pytest.mark.parametrize("name", EMBEDDED)
-async def test_the_shops_own_row_is_committed_once_with_the_payment(
-    name: str, db_dsn: str, tmp_path: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Register a payment, testify twice that it is paid: one shipment, written by the handler."""
-    write_accounts(tmp_path / "accounts", keys, base_url=NOBODY, paidup_url=NOBODY, shop="acme")
-    monkeypatch.setenv("PAIDUP_DATABASE_URL", db_dsn)
-    monkeypatch.setenv("PAIDUP_DATA", str(tmp_path))
-    example = load_example(name)
-    async with served(example.app) as url, contextlib.AsyncExitStack() as stack:
-        session = await a_client(example, stack)
-        assert [] == await shipments(session, url)
-        registered = {"shop_order_no": "A-1", "channel": "wechat", "merchant_ref": "S-1"} | MONEY
-        payment = await post(session, f"{url}/paidup/v1/payments/register", registered, "r")
-        word = {"payment_id": payment["id"], "channel_txn_id": "42000001", "reason": "seen in the console"} | MONEY
-        for n in range(2):
-            await post(session, f"{url}/paidup/v1/evidence", word, f"e{n}")
-        assert [{"order_no": "A-1", "amount_minor": 1250, "paid_by": payment["id"]}] == await shipments(session, url)
+async def paid_at_the_channel(session: aiohttp.ClientSession, url: str, channel_url: str) -> str:
+    """The customer pays at the channel, which signs a callback and sends it over HTTP. Gives the payment's id."""
+    order = await post(session, f"{url}/paidup/v1/orders", {"shop_order_no": "A-1"} | MONEY, "o")
+    payment = await post(session, f"{url}/paidup/v1/orders/{order['id']}/payments", {"channel": "wechat"}, "p")
+    which = {"channel": "wechat", "merchant_ref": payment["merchant_ref"]}
+    await post(session, f"{channel_url}/sandbox/pay", which, "s")
+    async with asyncio.timeout(20):
+        while not await shipments(session, url):
+            pass  # the callback is on its way
+    return str(payment["id"])
+
+
+async def paid_by_word(session: aiohttp.ClientSession, url: str) -> str:
+    """A payment is registered, and a person testifies twice that it was paid. Gives its id."""
+    registered = {"shop_order_no": "A-2", "channel": "wechat", "merchant_ref": "S-1"} | MONEY
+    payment = await post(session, f"{url}/paidup/v1/payments/register", registered, "r")
+    word = {"payment_id": payment["id"], "channel_txn_id": "42000001", "reason": "seen in the console"} | MONEY
+    for n in range(2):
+        await post(session, f"{url}/paidup/v1/evidence", word, f"e{n}")
+    return str(payment["id"])
 
 
 async def test_the_document_of_a_mounted_paidup_has_the_right_addresses(
