@@ -118,7 +118,7 @@ def api() -> str:
     rows += ["| operation | scope | what it does |", "| --- | --- | --- |"]
     for route in ROUTES:
         does = " ".join((getdoc(route.handler) or "").split())
-        rows.append(f"| `{route.method} {route.path}` | {route.scope} | {does} |")
+        rows.append(f"| `{route.method} {route.shown_path}` | {route.scope} | {does} |")
     return "\n".join(rows)
 
 
