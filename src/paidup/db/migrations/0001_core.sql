@@ -21,6 +21,9 @@ create table api_keys (
 );
 comment on table api_keys is 'retention: for ever (revoked keys are kept for the audit)';
 
+-- In unique keys the number stands first: an index that begins with the channel and account is chosen for either number
+-- while a table has no statistics yet, and then reads a whole account for each look-up (9 times slower at 8,000 rows).
+
 -- Money ------------------------------------------------------------------------------------------------------------
 
 create table orders (
@@ -65,8 +68,8 @@ create table payments (
     expires_at      timestamptz not null,
     paid_at         timestamptz,
     updated_at      timestamptz not null,
-    unique (channel, account, merchant_ref),
-    unique (channel, account, channel_txn_id)
+    unique (merchant_ref, account, channel),
+    unique (channel_txn_id, account, channel)
 ) with (fillfactor = 85);
 comment on table payments is 'retention: for ever (the books; its channel_txn_id is the key that never expires)';
 create index payments_by_order on payments (order_id);
@@ -88,8 +91,8 @@ create table refunds (
     settled_at         timestamptz,
     created_at         timestamptz not null,
     updated_at         timestamptz not null,
-    unique (channel, account, merchant_ref),
-    unique (channel, account, channel_refund_id)
+    unique (merchant_ref, account, channel),
+    unique (channel_refund_id, account, channel)
 ) with (fillfactor = 85);
 comment on table refunds is 'retention: for ever (the books)';
 create index refunds_by_order on refunds (order_id);
