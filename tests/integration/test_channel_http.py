@@ -1,9 +1,9 @@
 """The only caller of providers, against real servers on loopback that misbehave."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from datetime import datetime
 
 import msgspec
@@ -29,14 +29,15 @@ NOW_OF = SystemClock().now
 NEVER_OPENS = Rules(min_calls=1000)
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def serving(handler: Handler) -> AsyncIterator[str]:
     """A raw TCP server; yields its base URL. Every connection that is still open at the end is cut."""
     writers: list[asyncio.StreamWriter] = []
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writers.append(writer)
-        await handler(reader, writer)
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):  # the caller hung up: often the point
+            await handler(reader, writer)
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
     try:
@@ -95,7 +96,7 @@ def exchange(
     return Exchange(Request(method, base_url, target, headers, body), read)
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def calling(rules: Rules = NEVER_OPENS) -> AsyncIterator[ChannelHttp]:
     http = ChannelHttp(rules)
     try:
