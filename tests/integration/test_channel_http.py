@@ -32,10 +32,12 @@ NEVER_OPENS = Rules(min_calls=1000)
 @contextlib.asynccontextmanager
 async def serving(handler: Handler) -> AsyncIterator[str]:
     """A raw TCP server; yields its base URL. Every connection that is still open at the end is cut."""
-    writers: list[asyncio.StreamWriter] = []
+    open_now: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.append(writer)
+        task = asyncio.current_task()
+        assert task is not None
+        open_now[task] = writer
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):  # the caller hung up: often the point
             await handler(reader, writer)
 
@@ -44,8 +46,11 @@ async def serving(handler: Handler) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
-        for writer in writers:
+        for task, writer in open_now.items():
+            task.cancel()
             writer.transport.abort()
+        await asyncio.gather(*open_now, return_exceptions=True)
+        await asyncio.gather(*(writer.wait_closed() for writer in open_now.values()), return_exceptions=True)
 
 
 async def read_request(reader: asyncio.StreamReader) -> bytes:
@@ -371,9 +376,15 @@ async def test_a_declined_answer_keeps_the_breaker_closed() -> None:
 
 async def test_a_call_that_is_cancelled_is_not_held_against_the_channel() -> None:
     """We went away, not they; and the cancellation is not swallowed."""
-    async with serving(silent_after_reading()) as url, calling(Rules(min_calls=1)) as http:
+    arrived = asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        arrived.set()
+
+    async with serving(handle) as url, calling(Rules(min_calls=1)) as http:
         call = asyncio.create_task(http.send(account(url), exchange(url), now_of=NOW_OF, deadline_s=30))
-        await asyncio.sleep(0)
+        await arrived.wait()
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
