@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
@@ -44,18 +43,6 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     answer: str
 
 
-WRITE = """
-INSERT INTO decisions (id, decided_at, road, outcome, why, shop, callback_id, order_id, payment_id, refund_id, before,
-  after, evidence)
-SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-  $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[])"""
-
-WRITE_CALLS = """
-INSERT INTO channel_calls (id, called_at, shop, channel, account, subject_id, purpose, outcome, why, status, elapsed_ms,
-  answer)
-SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-  $8::text[], $9::text[], $10::int[], $11::int[], $12::text[])"""
-
 OF_ORDER = """
 SELECT id, decided_at, road, outcome, why, shop, callback_id, order_id, payment_id, refund_id, before, after, evidence
 FROM decisions WHERE order_id = $1 ORDER BY decided_at, id"""
@@ -69,20 +56,20 @@ SELECT id, called_at, shop, channel, account, subject_id, purpose, outcome, why,
 FROM channel_calls WHERE subject_id = ANY($1::text[]) ORDER BY called_at, id"""
 
 
-def _columns(rows: Sequence[msgspec.Struct]) -> list[list[Any]]:
-    return [list(column) for column in zip(*map(msgspec.structs.astuple, rows), strict=True)]
-
-
 async def write(tx: Tx, entries: Sequence[Entry]) -> None:
     """Append decisions."""
-    if entries:
-        await tx.execute(WRITE, *_columns(entries))
+    await _append(tx, "decisions", entries, Entry)
 
 
 async def write_calls(tx: Tx, calls: Sequence[Call]) -> None:
     """Append calls to channels."""
-    if calls:
-        await tx.execute(WRITE_CALLS, *_columns(calls))
+    await _append(tx, "channel_calls", calls, Call)
+
+
+async def _append(tx: Tx, table: str, rows: Sequence[msgspec.Struct], kind: type[msgspec.Struct]) -> None:
+    if rows:
+        records = [msgspec.structs.astuple(row) for row in rows]
+        await tx.copy_records_to_table(table, records=records, columns=kind.__struct_fields__)
 
 
 async def of_order(tx: Tx, order_id: str) -> list[Entry]:

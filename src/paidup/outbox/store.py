@@ -35,21 +35,14 @@ class Queued(msgspec.Struct, frozen=True):
 
 
 COLUMNS = "id, created_at, shop, type, order_id, seq, subject_id, data"
-
-WRITE = f"""
-INSERT INTO events ({COLUMNS})
-SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[],
-  $8::text[])"""
-
-QUEUE = """
-INSERT INTO outbox_queue (event_id, created_at, shop, type, order_id, seq)
-SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::int[])"""
+_COLUMNS = COLUMNS.split(", ")
+_QUEUED = ("event_id", *_COLUMNS[1:6])
 
 # Oldest first; an order's events are written in order, and a row skipped because another worker holds it is that
 # worker's to give out. Claim first, act on arrays afterwards: one statement that did both would be planned badly.
 TAKE = """
-DELETE FROM outbox_queue WHERE event_id IN (
-  SELECT event_id FROM outbox_queue ORDER BY created_at, event_id LIMIT $1 FOR UPDATE SKIP LOCKED)
+DELETE FROM outbox_queue WHERE (order_id, seq) IN (
+  SELECT order_id, seq FROM outbox_queue ORDER BY created_at, event_id LIMIT $1 FOR UPDATE SKIP LOCKED)
 RETURNING event_id, shop, order_id, seq, type, created_at"""
 
 OF_ORDER = f"SELECT {COLUMNS} FROM events WHERE order_id = $1 ORDER BY seq"
@@ -73,9 +66,8 @@ async def write(tx: Tx, events: Sequence[Written]) -> None:
         (e.id, e.created_at, e.shop, e.type, e.order_id, e.seq, e.subject_id, msgspec.json.encode(e.data).decode())
         for e in events
     ]
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    await tx.execute(WRITE, *columns)
-    await tx.execute(QUEUE, *columns[:6])
+    await tx.copy_records_to_table("events", records=rows, columns=_COLUMNS)
+    await tx.copy_records_to_table("outbox_queue", records=[row[:6] for row in rows], columns=_QUEUED)
 
 
 async def take(tx: Tx, limit: int) -> list[Queued]:

@@ -255,12 +255,13 @@ create index events_by_order on events (order_id, seq);
 create index events_by_shop on events (shop, created_at, id);
 
 create table outbox_queue (
-    event_id    text primary key,
+    event_id    text not null,
     shop        text not null,
     order_id    text not null,
     seq         integer not null,
     type        text not null,
-    created_at  timestamptz not null
+    created_at  timestamptz not null,
+    primary key (order_id, seq)
 );
 comment on table outbox_queue is 'retention: until the event has been given to every endpoint';
 create index outbox_queue_by_time on outbox_queue (created_at, event_id);

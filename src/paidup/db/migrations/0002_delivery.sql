@@ -69,6 +69,3 @@ create table delivery_attempts (
 create table delivery_attempts_rest partition of delivery_attempts default;
 comment on table delivery_attempts is 'every attempt to deliver an event and what came back';
 create index delivery_attempts_by_order on delivery_attempts (order_id);
-
--- Whether an event that comes before another of its order still waits to be given out.
-create index outbox_queue_by_order on outbox_queue (order_id, seq);
