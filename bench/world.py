@@ -19,6 +19,9 @@ from paidup.housekeeping import run_once as housekeeping
 from paidup.sandbox.accounts import write_accounts
 from paidup.sandbox.keys import Keys, make_keys, sign
 
+DISTINCT = 8000
+"""Different callbacks: more than the slowest peer answers in a round, so that each of its orders is paid once."""
+
 NOBODY = "http://127.0.0.1:9"
 
 
