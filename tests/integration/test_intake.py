@@ -8,8 +8,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from kept import a_callback, count, take_in
+from kept import a_callback, count, open_cases, take_in
 from merchant import Merchant
+from paidup.cases import store as cases
 from paidup.channels.accounts import AccountsFolder
 from paidup.channels.channel import CallbackRequest
 from paidup.db.transaction import Database
@@ -326,3 +327,16 @@ async def test_a_poisoned_callback_is_replayed_by_hand(db: Database) -> None:
     async with db.transaction() as tx:
         replayed = [await inbox.replay(tx, name, after(60)) for name in ("cbk1", "cbk2")]
     assert (0, [True, False], 1) == (poisoned, replayed, await take_in(db, 60))
+
+
+async def test_who_resolves_an_unknown_payment_is_not_asked_again(db: Database) -> None:
+    """The callback keeps waiting for its payment, silently: a person has decided."""
+    async with db.transaction() as tx:
+        await inbox.store(tx, [a_callback("cbk1", paid())])
+    for seconds in (40, 2000):
+        await take_in(db, seconds)
+    async with db.transaction() as tx:
+        [case] = await cases.page(tx, None, 10, with_resolved=False)
+        await cases.resolve(tx, case.id, "a test of the bank", after(2100))
+    await take_in(db, 90_000)
+    assert ([], 1) == (await open_cases(db), await count(db, "inbox_queue", "state = 'parked'"))

@@ -187,6 +187,7 @@ async def test_trap_08_a_callback_before_its_order_waits(db: Database) -> None:
     await keep(db, an_offer())
     await take_in(db, 3 * 3600)
     assert ([], [("unknown_payment", "cbk1")], ["paid", "paid"]) == (early, late, states(await read(db)))
+    assert [] == await open_cases(db)
 
 
 async def test_trap_09_bytes_of_a_bad_signature_are_kept_and_replayed(merchant: Merchant, tmp_path: Path) -> None:

@@ -42,7 +42,10 @@ RESOLVE = f"""
 UPDATE cases SET resolved_at = $2, resolution = $3 WHERE id = $1 AND resolved_at IS NULL RETURNING {COLUMNS}"""
 
 RESOLVE_KIND = """
-UPDATE cases SET resolved_at = $3, resolution = $4 WHERE kind = $1 AND subject_id = $2 AND resolved_at IS NULL"""
+UPDATE cases SET resolved_at = $3, resolution = $4
+WHERE kind = $1 AND subject_id = ANY($2::text[]) AND resolved_at IS NULL"""
+
+EVER = "SELECT subject_id FROM cases WHERE kind = $1 AND subject_id = ANY($2::text[])"
 
 
 def _case(row: Any) -> Case:
@@ -73,6 +76,12 @@ async def resolve(tx: Tx, case_id: str, resolution: str, now: datetime) -> Case 
     return _case(row) if row else None
 
 
-async def resolve_kind(tx: Tx, kind: str, subject_id: str, resolution: str, now: datetime) -> None:
-    """Close the open case of this kind, if there is one: its cause is gone."""
-    await tx.execute(RESOLVE_KIND, kind, subject_id, now, resolution)
+async def resolve_kind(tx: Tx, kind: str, subject_ids: Sequence[str], resolution: str, now: datetime) -> None:
+    """Close the open cases of this kind about these subjects: their cause is gone."""
+    if subject_ids:
+        await tx.execute(RESOLVE_KIND, kind, subject_ids, now, resolution)
+
+
+async def ever(tx: Tx, kind: str, subject_ids: Sequence[str]) -> set[str]:
+    """Those of these subjects that had a case of this kind, be it open or resolved."""
+    return {row["subject_id"] for row in await tx.fetch(EVER, kind, subject_ids)} if subject_ids else set()

@@ -23,6 +23,8 @@ _PARKED_AGAIN_S = (2, 5, 15, 60, 300, 900, 3600)
 _CASE_AFTER = timedelta(minutes=15)
 """So long may an order's row come later than its callback before a person is told that money came for nothing."""
 
+_EARLY = "unknown_payment"
+
 _evidence = msgspec.json.Decoder(tuple[Evidence | Nothing, ...])
 
 
@@ -82,20 +84,25 @@ async def _settle(tx: Tx, rows: Sequence[inbox.Waiting], now: datetime, handlers
     for row, result in zip(owners, results, strict=True):
         if result.outcome is Weighed.PARKED:
             early.setdefault(row.seq, []).append(result)
-    await inbox.done(tx, [row.seq for row in rows if row.seq not in early])
+    done = [row for row in rows if row.seq not in early]
+    await inbox.done(tx, [row.seq for row in done])
+    waited = [row.callback_id for row in done if row.state == "parked"]
+    await cases.resolve_kind(tx, _EARLY, waited, "what it speaks of is here now; it was applied", now)
     await _park(tx, [(row, early[row.seq]) for row in rows if row.seq in early], now)
     return results
 
 
 async def _park(tx: Tx, waiting: Sequence[tuple[inbox.Waiting, list[Result]]], now: datetime) -> None:
     """Keep the evidence that came too early; after a while a person is told that money came for nothing we know."""
+    overdue = [row.callback_id for row, _ in waiting if now - row.received_at >= _CASE_AFTER]
+    told = await cases.ever(tx, _EARLY, overdue)  # whoever resolved it has decided: it is not opened again
     parked = []
     for row, results in waiting:
         pause_s = _PARKED_AGAIN_S[min(row.attempts, len(_PARKED_AGAIN_S) - 1)]
         evidence = msgspec.json.encode([result.item.what for result in results]).decode()
         parked.append((row.seq, evidence, now + timedelta(seconds=pause_s), results[0].why))
-        if now - row.received_at >= _CASE_AFTER:
-            await _open_case(tx, "unknown_payment", row, results[0].why, now)
+        if row.callback_id in overdue and row.callback_id not in told:
+            await _open_case(tx, _EARLY, row, results[0].why, now)
     await inbox.park(tx, parked)
 
 

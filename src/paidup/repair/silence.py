@@ -37,7 +37,7 @@ async def _look(tx: Tx, channel: str, name: str, shop: str, now: datetime, silen
     subject = f"{channel}/{name}"
     if not watched.alarms(now, silent_minutes=silent_minutes):
         if last > now - timedelta(minutes=silent_minutes):
-            await cases.resolve_kind(tx, KIND, subject, "callbacks arrive again", now)
+            await cases.resolve_kind(tx, KIND, [subject], "callbacks arrive again", now)
         return 0
     why = (
         f"no callback from {subject} since {since:%Y-%m-%d %H:%M:%S} UTC, while queries found {found} paid payments: "

@@ -136,6 +136,7 @@ create table cases (
 comment on table cases is 'retention: for ever (decisions of people about money)';
 create unique index cases_open_once on cases (kind, subject_id) where resolved_at is null;
 create index cases_by_order on cases (order_id);
+create index cases_by_subject on cases (subject_id);
 
 -- The inbox --------------------------------------------------------------------------------------------------------
 
