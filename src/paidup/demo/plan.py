@@ -19,8 +19,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     reorder: float = 0.05
     forge: float = 0.05
     corrupt: float = 0.02
+    probe: float = 0.02
     slow: float = 0.01
+    hang: float = 0.0
+    drop: float = 0.01
     fail: float = 0.01
+    refund_fail: float = 0.0
     once: bool = False
     kill: bool = True
     """Kill a worker with SIGKILL, and crash the database, in the middle."""

@@ -25,6 +25,7 @@ from paidup.demo.shop import Shop
 from paidup.demo.verdict import Verdict, compare
 from paidup.orders.order import LatePayment
 from paidup.report import print_checks, print_life
+from paidup.sandbox.faults import SHARES
 from paidup.shops import store as shops
 from paidup.shops.store import Scope
 from paidup.trace import trace
@@ -127,7 +128,6 @@ async def _shop_in_database(world: World) -> None:
 
 async def _start_children(world: World) -> None:
     plan = world.plan
-    faults = ("lose", "repeat", "delay", "reorder", "corrupt", "forge", "slow", "fail")
     sandbox = world.child(
         "sandbox",
         "sandbox",
@@ -135,7 +135,7 @@ async def _start_children(world: World) -> None:
         f"--paidup-url={world.web_url}",
         f"--seed={plan.seed}",
         f"--accounts-dir={plan.folder / 'accounts'}",
-        *(f"--{name}={getattr(plan, name)}" for name in faults),
+        *(f"--{name.replace('_', '-')}={getattr(plan, name)}" for name in SHARES),
     )
     await sandbox.start()
     await answering(world.sandbox_port, sandbox)

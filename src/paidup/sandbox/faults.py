@@ -7,9 +7,21 @@ import msgspec
 
 from paidup.errors import ConfigError
 
-_SHARES = (
-    "lose", "repeat", "delay", "reorder", "corrupt", "forge", "probe", "slow", "hang", "drop", "fail", "refund_fail",
-)  # fmt: skip
+SHARES = {
+    "lose": "callbacks that never arrive",
+    "repeat": "callbacks sent twice",
+    "delay": "callbacks that come late, a minute on average",
+    "reorder": "callbacks overtaken by later ones",
+    "corrupt": "callbacks with a flipped bit",
+    "forge": "payments that a stranger claims with a forged callback",
+    "probe": "WeChat Pay callbacks led by a SIGNTEST probe, which must be refused",
+    "slow": "requests answered after seconds",
+    "hang": "requests acted on and never answered",
+    "drop": "requests acted on, with an answer that breaks off",
+    "fail": "requests answered with 5xx, nothing done",
+    "refund_fail": "refunds taken on that never reach the customer (WeChat Pay, Stripe)",
+}
+"""What may go wrong, each with a probability, as people read it."""
 
 
 class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,7 +59,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     rate_limit_per_s: int = 0
 
     def __post_init__(self) -> None:
-        for name in _SHARES:
+        for name in SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"fault {name!r} must be a probability from 0 to 1, not {getattr(self, name)}")
         if min(self.delay_s, self.reorder_s, self.slow_s, self.rate_limit_per_s) < 0:
