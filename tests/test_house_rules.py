@@ -25,14 +25,14 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("intake", "repair", "reconcile", "checkout", "delivery"),
     ("ask",),
     ("apply",),
-    ("settle", "handlers"),
+    ("settle", "handlers", "chain"),
     ("shops",),  # a shop says what becomes of its orders, in their words
     ("payments", "refunds", "orders", "inventory", "outbox", "cases", "journal", "schedule"),
     ("channels",),
     ("resilience",),
     ("db",),
 )
-WORDS = frozenset("errors money clock ids evidence events settings log".split())
+WORDS = frozenset("errors money clock ids evidence events seal settings log".split())
 ONLY_WORDS = frozenset({"sandbox"})  # the other side knows nothing of ours
 OUTSIDE = frozenset({"cli", "demo", "testing"})  # they drive Paidup and the sandbox from without, in real time
 HEIGHT = {part: -depth for depth, line in enumerate(LAYERS) for part in line}

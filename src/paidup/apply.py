@@ -5,18 +5,16 @@ run per item in arrival order, write everything that changed with a few set-base
 payments and refunds, too: nobody changes those without holding it.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import NamedTuple
 
-import asyncpg
 import msgspec
 
-from paidup import ids
+from paidup import chain, ids
 from paidup.cases import store as cases
 from paidup.db.transaction import Tx
-from paidup.errors import PaidupError
-from paidup.events import EventType
+from paidup.events import EventType, Scalar
 from paidup.evidence import DisputeEvidence, Evidence, PaymentEvidence, RefundEvidence
 from paidup.handlers import Handlers
 from paidup.journal import store as journal
@@ -71,20 +69,33 @@ async def apply(tx: Tx, items: Sequence[Item], now: datetime, handlers: Handlers
     """Weigh a batch and write all that follows from it, in the caller's transaction."""
     homes = await _locate(tx, items)
     originals = await _load(tx, set(homes.values()))
-    working, settled = dict(originals), []
-    results = []
+    working = dict(originals)
+    results, steps = [], []
     for n, item in enumerate(items):
         order_id = homes.get(n)
-        result, step = _weigh(item, working.get(order_id) if order_id else None, now)
+        result, settled = _weigh(item, working.get(order_id) if order_id else None, now)
         results.append(result)
-        if step and order_id:
-            working[order_id] = step.book
-            settled.append((order_id, step))
+        if settled and order_id:
+            working[order_id] = settled.book
+            steps.append(_Step(n, order_id, settled))
     announced_at = now + timedelta(microseconds=len(items))  # in every timeline, after the decisions that caused it
-    events = await _write(tx, originals, working, settled, now, announced_at)
-    await journal.write(tx, [_entry(n, result, now) for n, result in enumerate(results) if _is_news(result)])
+    told = _number(originals, steps, await _open_cases(tx, steps, now), announced_at)
+    entries = [_entry(n, result, now) for n, result in enumerate(results)]
+    chained = chain.extend(entries, told, {order_id: book.order for order_id, book in originals.items()})
+    await _write(tx, originals, _changed(originals, working, told, chained.heads, now), now)
+    events = [event for events in told.values() for event in events]
+    await outbox.write(tx, events)
+    await journal.write(tx, [e for e, r in zip(chained.entries, results, strict=True) if _is_news(r)])
     await handlers.call(tx, events)
     return results
+
+
+class _Step(NamedTuple):
+    """The nth item of the batch, and what it meant for its order."""
+
+    n: int
+    order_id: str
+    settled: Settled
 
 
 def _weigh(item: Item, book: Book | None, now: datetime) -> tuple[Result, Settled | None]:
@@ -154,49 +165,50 @@ async def _load(tx: Tx, order_ids: set[str]) -> dict[str, Book]:
 # Writing ----------------------------------------------------------------------------------------------------------
 
 
-async def _write(
-    tx: Tx,
+def _changed(
     originals: Mapping[str, Book],
     working: Mapping[str, Book],
-    settled: Sequence[tuple[str, Settled]],
+    told: Mapping[int, Sequence[outbox.Written]],
+    heads: Mapping[str, bytes],
     now: datetime,
-    announced_at: datetime,
-) -> list[outbox.Written]:
-    """Write what changed; rows of an order that nothing happened to are not touched."""
-    opened = await _open_cases(tx, working, settled, now)
-    events = _number(originals, settled, opened, announced_at)
-    changes = [(originals[order_id], working[order_id]) for order_id in dict.fromkeys(o for o, _ in settled)]
-    await _write_orders(tx, changes, events)
+) -> dict[str, Book]:
+    """The books that something happened to, with the number of the last event and the head of the chain."""
+    last_seq = {event.order_id: event.seq for events in told.values() for event in events}
+    return {
+        order_id: book.put(
+            msgspec.structs.replace(
+                book.order,
+                event_seq=last_seq.get(order_id, book.order.event_seq),
+                chain=heads.get(order_id, book.order.chain),
+                updated_at=now,
+            )
+        )
+        for order_id, book in working.items()
+        if order_id in heads or book != originals[order_id]
+    }
+
+
+async def _write(tx: Tx, originals: Mapping[str, Book], after: Mapping[str, Book], now: datetime) -> None:
+    """Write what changed; rows that nothing happened to are not touched."""
+    changes = [(originals[order_id], book) for order_id, book in after.items()]
+    await orders.update(tx, [(before.order, book.order) for before, book in changes])
     old_payments = {p.id: p for before, _ in changes for p in before.payments.values()}
     await payments.update(
         tx,
-        [(old_payments[p.id], p) for _, after in changes for p in after.payments.values() if p != old_payments[p.id]],
+        [(old_payments[p.id], p) for _, book in changes for p in book.payments.values() if p != old_payments[p.id]],
     )
     old_refunds = {r.id: r for before, _ in changes for r in before.refunds.values()}
-    new_refunds = [r for _, after in changes for r in after.refunds.values() if r.id not in old_refunds]
-    await refunds.insert(tx, new_refunds)
+    await refunds.insert(tx, [r for _, book in changes for r in book.refunds.values() if r.id not in old_refunds])
     await refunds.update(
         tx,
         [
             (old_refunds[r.id], r)
-            for _, after in changes
-            for r in after.refunds.values()
+            for _, book in changes
+            for r in book.refunds.values()
             if r.id in old_refunds and r != old_refunds[r.id]
         ],
     )
-    await outbox.write(tx, events)
     await _write_due(tx, changes, now)
-    return events
-
-
-async def _write_orders(tx: Tx, changes: Sequence[tuple[Book, Book]], events: Sequence[outbox.Written]) -> None:
-    last_seq = {event.order_id: event.seq for event in events}
-    pairs = []
-    for before, after in changes:
-        order = msgspec.structs.replace(after.order, event_seq=last_seq.get(after.order.id, after.order.event_seq))
-        if order != before.order:
-            pairs.append((before.order, order))
-    await orders.update(tx, pairs)
 
 
 async def _write_due(tx: Tx, changes: Sequence[tuple[Book, Book]], now: datetime) -> None:
@@ -218,62 +230,63 @@ async def _write_due(tx: Tx, changes: Sequence[tuple[Book, Book]], now: datetime
     await schedule.put(tx, put)
 
 
-async def _open_cases(
-    tx: Tx, working: Mapping[str, Book], settled: Sequence[tuple[str, Settled]], now: datetime
-) -> list[tuple[str, NewCase, str]]:
-    """Open the cases that are not open yet; returns (order id, case, case id) of those."""
+async def _open_cases(tx: Tx, steps: Sequence[_Step], now: datetime) -> dict[int, list[tuple[NewCase, str]]]:
+    """Open the cases that are not open yet; returns (case, case id) of those, by the item that opened them."""
     wanted = [
-        (order_id, case, ids.new_id(ids.CASE, now, ids.shard_of(order_id)))
-        for order_id, step in settled
-        for case in step.cases
+        (step, case, ids.new_id(ids.CASE, now, ids.shard_of(step.order_id)))
+        for step in steps
+        for case in step.settled.cases
     ]
     rows = [
         cases.Case(
             id=case_id,
-            shop=working[order_id].order.shop,
+            shop=step.settled.book.order.shop,
             kind=case.kind,
             subject_id=case.subject_id,
-            order_id=order_id,
+            order_id=step.order_id,
             why=case.why,
             opened_at=now,
         )
-        for order_id, case, case_id in wanted
+        for step, case, case_id in wanted
     ]
     opened = await cases.open_many(tx, rows)
-    return [entry for entry in wanted if entry[2] in opened]
+    by_item: dict[int, list[tuple[NewCase, str]]] = {}
+    for step, case, case_id in wanted:
+        if case_id in opened:
+            by_item.setdefault(step.n, []).append((case, case_id))
+    return by_item
 
 
 def _number(
     originals: Mapping[str, Book],
-    settled: Sequence[tuple[str, Settled]],
-    opened: Sequence[tuple[str, NewCase, str]],
+    steps: Sequence[_Step],
+    opened: Mapping[int, Sequence[tuple[NewCase, str]]],
     now: datetime,
-) -> list[outbox.Written]:
-    """Give each event its number in its order: 1, 2, 3 … without gaps, because the order is locked."""
-    announced = [(order_id, e.type, e.subject_id, dict(e.data)) for order_id, step in settled for e in step.events]
-    announced += [
-        (order_id, EventType.CASE_OPENED, case.subject_id, {"case_id": case_id, "kind": case.kind, "why": case.why})
-        for order_id, case, case_id in opened
-    ]
+) -> dict[int, list[outbox.Written]]:
+    """The events of each item, numbered in their order: 1, 2, 3 … without gaps, because the order is locked."""
     last: dict[str, int] = {}
-    written = []
-    for order_id, kind, subject_id, data in announced:
-        order = originals[order_id].order
-        seq = last[order_id] = last.get(order_id, order.event_seq) + 1
-        after = timedelta(microseconds=seq - order.event_seq - 1)  # whoever lists events by time gets them in order
-        written.append(
-            outbox.Written(
-                id=ids.new_id(ids.EVENT, now, ids.shard_of(order_id)),
+    told: dict[int, list[outbox.Written]] = {}
+    for step in steps:
+        announced = [(e.type, e.subject_id, dict(e.data)) for e in step.settled.events]
+        for case, case_id in opened.get(step.n, ()):
+            data: dict[str, Scalar] = {"case_id": case_id, "kind": case.kind, "why": case.why}
+            announced.append((EventType.CASE_OPENED, case.subject_id, data))
+        order = originals[step.order_id].order
+        for kind, subject_id, said in announced:
+            seq = last[order.id] = last.get(order.id, order.event_seq) + 1
+            after = timedelta(microseconds=seq - order.event_seq - 1)  # whoever lists by time gets them in order
+            written = outbox.Written(
+                id=ids.new_id(ids.EVENT, now, ids.shard_of(order.id)),
                 created_at=now + after,
                 shop=order.shop,
                 type=kind,
-                order_id=order_id,
+                order_id=order.id,
                 seq=seq,
                 subject_id=subject_id,
-                data=data,
+                data=said,
             )
-        )
-    return written
+            told.setdefault(step.n, []).append(written)
+    return told
 
 
 def _is_news(result: Result) -> bool:
@@ -297,39 +310,3 @@ def _entry(n: int, result: Result, now: datetime) -> journal.Entry:
         after=result.after,
         evidence=msgspec.json.encode(result.item.what).decode(),
     )
-
-
-# Poison -----------------------------------------------------------------------------------------------------------
-
-POISON = (
-    asyncpg.IntegrityConstraintViolationError,
-    asyncpg.DataError,
-    PaidupError,
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    TypeError,
-    ValueError,  # msgspec's errors are ValueErrors
-)
-"""What one bad item may raise. A lost connection or a deadlock is nobody's fault: it passes through, all is retried."""
-
-T = TypeVar("T")
-
-
-async def in_halves(
-    items: Sequence[T], attempt: Callable[[Sequence[T]], Awaitable[None]]
-) -> list[tuple[T, BaseException]]:
-    """Run `attempt` (one transaction) on all; a failing batch is halved until the poisoned items stand alone.
-
-    Returns those with what they raised; everything else was committed.
-    """
-    if not items:
-        return []
-    try:
-        await attempt(items)
-    except POISON as error:
-        if len(items) == 1:
-            return [(items[0], error)]
-        middle = len(items) // 2
-        return await in_halves(items[:middle], attempt) + await in_halves(items[middle:], attempt)
-    return []

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 import asyncpg
 
 from paidup import log
-from paidup.apply import in_halves
+from paidup.db.poison import in_halves
 from paidup.errors import OurError, Overloaded
 
 Row = TypeVar("Row")

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 import msgspec
 
 from paidup import ids, log
-from paidup.apply import POISON, Item, Nothing, Result, apply, in_halves
+from paidup.apply import Item, Nothing, Result, apply
 from paidup.cases import store as cases
+from paidup.db.poison import POISON, in_halves
 from paidup.db.transaction import Database, Tx
 from paidup.evidence import Evidence
 from paidup.handlers import Handlers

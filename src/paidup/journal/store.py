@@ -9,7 +9,11 @@ from paidup.db.transaction import Tx
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One weighing. before and after tell what moved (``payment open → paid``); evidence is JSON, word for word."""
+    """One weighing. before and after tell what moved (``payment open → paid``); evidence is JSON, word for word.
+
+    A decision that changed something is a link of its order's chain: event_seq is the number of the last event it told,
+    `told` their fingerprint, and prev that of the link before it.
+    """
 
     id: str
     decided_at: datetime
@@ -24,6 +28,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     before: str | None = None
     after: str | None = None
     evidence: str
+    event_seq: int | None = None
+    told: bytes | None = None
+    prev: bytes | None = None
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,11 +51,13 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 OF_ORDER = """
-SELECT id, decided_at, road, outcome, why, shop, callback_id, order_id, payment_id, refund_id, before, after, evidence
+SELECT id, decided_at, road, outcome, why, shop, callback_id, order_id, payment_id, refund_id, before, after,
+  evidence, event_seq, told, prev
 FROM decisions WHERE order_id = $1 ORDER BY decided_at, id"""
 
 OF_CALLBACK = """
-SELECT id, decided_at, road, outcome, why, shop, callback_id, order_id, payment_id, refund_id, before, after, evidence
+SELECT id, decided_at, road, outcome, why, shop, callback_id, order_id, payment_id, refund_id, before, after,
+  evidence, event_seq, told, prev
 FROM decisions WHERE callback_id = $1 ORDER BY decided_at, id"""
 
 CALLS_OF = """

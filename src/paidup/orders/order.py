@@ -17,7 +17,8 @@ class LatePayment(StrEnum):
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `orders`. paid_by is the payment that paid it, once one did; event_seq counts its events."""
+    """A row of `orders`. paid_by is the payment that paid it, once one did; event_seq counts its events;
+    chain is the head of the chain of decisions that changed it."""
 
     id: str
     shop: str
@@ -29,6 +30,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     late_payment: LatePayment
     paid_by: str | None = None
     event_seq: int = 0
+    chain: bytes = b""
     created_at: datetime
     expires_at: datetime
     updated_at: datetime

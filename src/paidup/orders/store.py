@@ -9,9 +9,10 @@ import msgspec
 from paidup.db.transaction import Tx
 from paidup.errors import BrokenPromise
 from paidup.orders.order import Order
+from paidup.seal import seal
 
 COLUMNS = """id, shop, shop_order_no, amount_minor, currency, description, state, late_payment, paid_by, event_seq,
-created_at, expires_at, updated_at"""
+chain, created_at, expires_at, updated_at"""
 
 # Taken in id order by everybody, so that two batches never wait for each other in a circle.
 LOCK = f"SELECT {COLUMNS} FROM orders WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE"
@@ -25,13 +26,14 @@ BY_NUMBER = f"SELECT {COLUMNS} FROM orders WHERE shop = $1 AND shop_order_no = $
 LIST = f"SELECT {COLUMNS} FROM orders WHERE shop = $1 AND id < $2 ORDER BY id DESC LIMIT $3"
 
 INSERT = f"""
-INSERT INTO orders ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+INSERT INTO orders ({COLUMNS}, seal) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 ON CONFLICT DO NOTHING RETURNING id"""
 
 UPDATE = """
-UPDATE orders o SET state = c.state, paid_by = c.paid_by, event_seq = c.event_seq, updated_at = c.updated_at
-FROM unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::int[], $7::timestamptz[])
-  AS c (id, old_state, old_seq, state, paid_by, event_seq, updated_at)
+UPDATE orders o SET state = c.state, paid_by = c.paid_by, event_seq = c.event_seq, chain = c.chain,
+  updated_at = c.updated_at, seal = c.seal
+FROM unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::int[], $7::bytea[], $8::timestamptz[],
+  $9::bytea[]) AS c (id, old_state, old_seq, state, paid_by, event_seq, chain, updated_at, seal)
 WHERE o.id = c.id AND o.state = c.old_state AND o.event_seq = c.old_seq
 RETURNING o.id"""
 
@@ -72,14 +74,17 @@ async def page(tx: Tx, shop: str, before: str, limit: int) -> list[Order]:
 
 async def insert(tx: Tx, order: Order) -> bool:
     """Write a new order; False when the shop's number (or the id) is already taken."""
-    return await tx.fetchval(INSERT, *msgspec.structs.astuple(order)) is not None
+    return await tx.fetchval(INSERT, *msgspec.structs.astuple(order), seal(order)) is not None
 
 
 async def update(tx: Tx, changes: Sequence[tuple[Order, Order]]) -> None:
     """Write (before, after) pairs. Raises BrokenPromise when a row is not as it was locked."""
     if not changes:
         return
-    rows = [(b.id, b.state, b.event_seq, a.state, a.paid_by, a.event_seq, a.updated_at) for b, a in changes]
+    rows = [
+        (b.id, b.state, b.event_seq, a.state, a.paid_by, a.event_seq, a.chain, a.updated_at, seal(a))
+        for b, a in changes
+    ]
     written = await tx.fetch(UPDATE, *map(list, zip(*rows, strict=True)))
     if len(written) != len(rows):
         raise BrokenPromise(f"{len(rows) - len(written)} of {len(rows)} orders changed under their lock")

@@ -8,6 +8,7 @@ import msgspec
 from paidup.db.transaction import Tx
 from paidup.errors import BrokenPromise
 from paidup.payments.payment import Payment
+from paidup.seal import seal
 
 COLUMNS = """id, shop, order_id, channel, account, method, merchant_ref, channel_txn_id, payee, amount_minor, currency,
 state, refunded_minor, dispute_id, dispute_says, registered, extra, pay_with, created_at, expires_at, paid_at,
@@ -29,17 +30,17 @@ JOIN payments p ON p.channel = i.channel AND p.account = i.account AND p.channel
 ORDER BY n, rank"""
 
 INSERT = f"""
-INSERT INTO payments ({COLUMNS})
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
+INSERT INTO payments ({COLUMNS}, seal)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
 ON CONFLICT DO NOTHING RETURNING id"""
 
 UPDATE = """
 UPDATE payments p SET state = c.state, channel_txn_id = c.channel_txn_id, refunded_minor = c.refunded_minor,
   dispute_id = c.dispute_id, dispute_says = c.dispute_says, pay_with = c.pay_with::jsonb, paid_at = c.paid_at,
-  updated_at = c.updated_at
+  updated_at = c.updated_at, seal = c.seal
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[],
-  $9::timestamptz[], $10::timestamptz[])
-  AS c (id, old_state, state, channel_txn_id, refunded_minor, dispute_id, dispute_says, pay_with, paid_at, updated_at)
+  $9::timestamptz[], $10::timestamptz[], $11::bytea[]) AS c (id, old_state, state, channel_txn_id, refunded_minor,
+  dispute_id, dispute_says, pay_with, paid_at, updated_at, seal)
 WHERE p.id = c.id AND p.state = c.old_state
 RETURNING p.id"""
 
@@ -83,7 +84,7 @@ async def locate(tx: Tx, names: Sequence[tuple[int, str, str, str | None, str | 
 async def insert(tx: Tx, payment: Payment) -> bool:
     """Write a new payment; False when its number at this channel account is already taken."""
     fields = msgspec.structs.asdict(payment) | {"extra": _json(payment.extra), "pay_with": _json(payment.pay_with)}
-    return await tx.fetchval(INSERT, *fields.values()) is not None
+    return await tx.fetchval(INSERT, *fields.values(), seal(payment)) is not None
 
 
 async def update(tx: Tx, changes: Sequence[tuple[Payment, Payment]]) -> None:
@@ -93,7 +94,7 @@ async def update(tx: Tx, changes: Sequence[tuple[Payment, Payment]]) -> None:
     rows = [
         (
             b.id, b.state, a.state, a.channel_txn_id, a.refunded_minor, a.dispute_id, a.dispute_says,
-            _json(a.pay_with), a.paid_at, a.updated_at,
+            _json(a.pay_with), a.paid_at, a.updated_at, seal(a),
         )
         for b, a in changes
     ]  # fmt: skip

@@ -8,6 +8,7 @@ import msgspec
 from paidup.db.transaction import Tx
 from paidup.errors import BrokenPromise
 from paidup.refunds.refund import Refund
+from paidup.seal import seal
 
 COLUMNS = """id, shop, order_id, payment_id, channel, account, merchant_ref, channel_refund_id, amount_minor, currency,
 state, cause, reason, settled_at, created_at, updated_at"""
@@ -26,16 +27,16 @@ SELECT i.n, r.order_id FROM unnest($1::int[], $2::text[], $3::text[], $4::text[]
 JOIN refunds r ON r.channel = i.channel AND r.account = i.account AND r.channel_refund_id = i.channel_refund_id"""
 
 INSERT = f"""
-INSERT INTO refunds ({COLUMNS})
+INSERT INTO refunds ({COLUMNS}, seal)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
   $9::bigint[], $10::text[], $11::text[], $12::text[], $13::text[], $14::timestamptz[], $15::timestamptz[],
-  $16::timestamptz[])"""
+  $16::timestamptz[], $17::bytea[])"""
 
 UPDATE = """
 UPDATE refunds r SET state = c.state, channel_refund_id = c.channel_refund_id, settled_at = c.settled_at,
-  updated_at = c.updated_at
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[])
-  AS c (id, old_state, state, channel_refund_id, settled_at, updated_at)
+  updated_at = c.updated_at, seal = c.seal
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::bytea[])
+  AS c (id, old_state, state, channel_refund_id, settled_at, updated_at, seal)
 WHERE r.id = c.id AND r.state = c.old_state
 RETURNING r.id"""
 
@@ -69,14 +70,15 @@ async def locate(tx: Tx, names: Sequence[tuple[int, str, str, str | None, str | 
 async def insert(tx: Tx, refunds: Sequence[Refund]) -> None:
     """Write new refunds; a number used twice at one channel account is an error of the database."""
     if refunds:
-        await tx.execute(INSERT, *map(list, zip(*map(msgspec.structs.astuple, refunds), strict=True)))
+        rows = [(*msgspec.structs.astuple(refund), seal(refund)) for refund in refunds]
+        await tx.execute(INSERT, *map(list, zip(*rows, strict=True)))
 
 
 async def update(tx: Tx, changes: Sequence[tuple[Refund, Refund]]) -> None:
     """Write (before, after) pairs. Raises BrokenPromise when a row is not as it was locked."""
     if not changes:
         return
-    rows = [(b.id, b.state, a.state, a.channel_refund_id, a.settled_at, a.updated_at) for b, a in changes]
+    rows = [(b.id, b.state, a.state, a.channel_refund_id, a.settled_at, a.updated_at, seal(a)) for b, a in changes]
     written = await tx.fetch(UPDATE, *map(list, zip(*rows, strict=True)))
     if len(written) != len(rows):
         raise BrokenPromise(f"{len(rows) - len(written)} of {len(rows)} refunds changed under their order's lock")

@@ -13,8 +13,9 @@ from datetime import datetime, timedelta
 import msgspec
 
 from paidup import ids, log
-from paidup.apply import Item, Result, apply, in_halves
+from paidup.apply import Item, Result, apply
 from paidup.ask import Answer, Asker
+from paidup.db.poison import in_halves
 from paidup.db.transaction import Database, Tx
 from paidup.errors import InvalidRequest, NotFound
 from paidup.handlers import Handlers

@@ -37,12 +37,17 @@ create table orders (
     late_payment   text not null,
     paid_by        text,
     event_seq      integer not null default 0,
+    chain          bytea not null default '',
     created_at     timestamptz not null,
     expires_at     timestamptz not null,
     updated_at     timestamptz not null,
+    seal           bytea not null default '',
     unique (shop, shop_order_no)
 ) with (fillfactor = 85);
 comment on table orders is 'retention: for ever (the books)';
+comment on column orders.chain is 'head of the chain of decisions that changed the order, its payments or refunds';
+comment on column orders.seal is 'fingerprint of the row: verify names a row that was edited by hand';
+create index orders_by_change on orders using brin (updated_at);
 create index orders_by_expiry on orders (expires_at) where state = 'unpaid';
 
 create table payments (
@@ -68,6 +73,7 @@ create table payments (
     expires_at      timestamptz not null,
     paid_at         timestamptz,
     updated_at      timestamptz not null,
+    seal            bytea not null default '',
     unique (merchant_ref, account, channel),
     unique (channel_txn_id, account, channel)
 ) with (fillfactor = 85);
@@ -91,6 +97,7 @@ create table refunds (
     settled_at         timestamptz,
     created_at         timestamptz not null,
     updated_at         timestamptz not null,
+    seal               bytea not null default '',
     unique (merchant_ref, account, channel),
     unique (channel_refund_id, account, channel)
 ) with (fillfactor = 85);
@@ -210,10 +217,16 @@ create table decisions (
     before       text,
     after        text,
     evidence     text not null,
+    event_seq    integer,
+    told         bytea,
+    prev         bytea,
     primary key (id, decided_at)
 ) partition by range (decided_at);
 create table decisions_rest partition of decisions default;
 comment on table decisions is 'every weighing of evidence, with its reason word for word';
+comment on column decisions.event_seq is 'number of the last event that the order had after this decision';
+comment on column decisions.told is 'fingerprint of the events that this decision announced';
+comment on column decisions.prev is 'link: fingerprint of the decision that changed the order before this one';
 create index decisions_by_order on decisions (order_id);
 create index decisions_of_queries on decisions (decided_at) where road = 'query';
 create index decisions_by_callback on decisions (callback_id);

@@ -1,0 +1,41 @@
+"""A batch in which one item is bad: halve it until the bad one stands alone."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import asyncpg
+
+from paidup.errors import PaidupError
+
+POISON = (
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.DataError,
+    PaidupError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,  # msgspec's errors are ValueErrors
+)
+"""What one bad item may raise. A lost connection or a deadlock is nobody's fault: it passes through, all is retried."""
+
+T = TypeVar("T")
+
+
+async def in_halves(
+    items: Sequence[T], attempt: Callable[[Sequence[T]], Awaitable[None]]
+) -> list[tuple[T, BaseException]]:
+    """Run `attempt` (one transaction) on all; a failing batch is halved until the poisoned items stand alone.
+
+    Returns those with what they raised; everything else was committed.
+    """
+    if not items:
+        return []
+    try:
+        await attempt(items)
+    except POISON as error:
+        if len(items) == 1:
+            return [(items[0], error)]
+        middle = len(items) // 2
+        return await in_halves(items[:middle], attempt) + await in_halves(items[middle:], attempt)
+    return []
