@@ -4,7 +4,7 @@ ARGS ?=
 RUN := .venv/bin/paidup
 DEV := .venv-dev/bin
 
-.PHONY: help demo serve sandbox test check format docs bench lock clean
+.PHONY: help demo serve sandbox test check format docs bench chaos lock clean
 
 help:           ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -36,6 +36,9 @@ docs: .venv-dev/ready  ## write docs/reference anew from the code
 
 bench: .venv-dev/ready ## each figure beside its peer and its ceiling, interleaved in one run
 	$(DEV)/python -m bench $(ARGS)
+
+chaos: .venv-dev/ready ## kill, freeze, fill and fail over under load, then count the money (about 5 minutes; ARGS="--minutes 1")
+	$(DEV)/python -m chaos $(ARGS)
 
 lock:                  ## resolve the dependencies anew (needs uv)
 	uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -o requirements/runtime.lock

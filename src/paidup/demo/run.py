@@ -81,26 +81,31 @@ async def _world(plan: Plan) -> AsyncIterator[World]:
     async with contextlib.AsyncExitStack() as stack:
         world.embedded = await stack.enter_async_context(await start_embedded(plan.folder / "data"))
         dsn = await _fresh_database(world.embedded.dsn)
-        clock = f"{SystemClock().now().isoformat(timespec='seconds')}*{plan.speed:g}"  # shared by all processes
-        world.env = {
-            "PAIDUP_DATABASE_URL": dsn,
-            "PAIDUP_DATA": str(plan.folder / "data"),
-            "PAIDUP_ACCOUNTS": str(plan.folder / "accounts"),
-            "PAIDUP_CLOCK": clock,
-            "PAIDUP_PORT": str(world.web_port),
-            "PAIDUP_ALLOW_LOOPBACK_ENDPOINTS": "true",
-            "PAIDUP_QUERY_BUDGET_PER_S": "50",
-            "PAIDUP_CALL_DEADLINE_S": "1.5",  # real seconds; the clocks run faster
-        }
+        world.env = environment(world, dsn)
         world.db = await Database.connect(dsn)
         stack.push_async_callback(world.db.close)
         await migrate(world.db)
         stack.push_async_callback(world.shop.close)
         await world.shop.listen(world.shop_port)
-        await _shop_in_database(world)
+        await shop_in_database(world)
         stack.push_async_callback(_end_all, world)
         await _start_children(world)
         yield world
+
+
+def environment(world: World, dsn: str) -> dict[str, str]:
+    """The settings that all processes of a world share, its clock among them: it starts now."""
+    plan = world.plan
+    return {
+        "PAIDUP_DATABASE_URL": dsn,
+        "PAIDUP_DATA": str(plan.folder / "data"),
+        "PAIDUP_ACCOUNTS": str(plan.folder / "accounts"),
+        "PAIDUP_CLOCK": f"{SystemClock().now().isoformat(timespec='seconds')}*{plan.speed:g}",
+        "PAIDUP_PORT": str(world.web_port),
+        "PAIDUP_ALLOW_LOOPBACK_ENDPOINTS": "true",
+        "PAIDUP_QUERY_BUDGET_PER_S": "50",
+        "PAIDUP_CALL_DEADLINE_S": "1.5",  # real seconds; the clocks run faster
+    }
 
 
 async def _fresh_database(dsn: str) -> str:
@@ -115,7 +120,8 @@ async def _fresh_database(dsn: str) -> str:
     return base.rpartition("/")[0] + "/demo" + mark + query
 
 
-async def _shop_in_database(world: World) -> None:
+async def shop_in_database(world: World) -> None:
+    """The shop, its API key, and its endpoint, which is told of paid orders."""
     now = SystemClock().now()
     async with world.db.transaction() as tx:
         await shops.put_shop(tx, SHOP, LatePayment.REOPEN, now)
@@ -126,7 +132,8 @@ async def _shop_in_database(world: World) -> None:
     world.shop.secret = endpoint.secret or ""
 
 
-async def _start_children(world: World) -> None:
+async def start_sandbox(world: World) -> Child:
+    """The channels, with the faults of the plan; they have written the account folders when this returns."""
     plan = world.plan
     sandbox = world.child(
         "sandbox",
@@ -139,6 +146,11 @@ async def _start_children(world: World) -> None:
     )
     await sandbox.start()
     await answering(world.sandbox_port, sandbox)
+    return sandbox
+
+
+async def _start_children(world: World) -> None:
+    await start_sandbox(world)
     web = world.child("web", "serve", "--roles=web", PAIDUP_ROLES="web")
     worker = world.child("worker", "serve", "--roles=intake,repair,delivery", PAIDUP_PORT=str(free_port()))
     await web.start()
@@ -160,7 +172,7 @@ async def _play(world: World) -> bool:
             await orders
             if trouble:
                 await trouble
-        truth = await _ledger(session, world.sandbox_url)
+        truth = await ledger(session, world.sandbox_url)
     verdict = await compare(world.db, truth, world.shop)
     checks = await verify(world.db)
     console = Console(highlight=False, soft_wrap=True)
@@ -183,16 +195,16 @@ async def _watch(
             child.must_live()
         async with session.get(f"{world.sandbox_url}/sandbox/summary") as answer:
             summary = await answer.json()
-        paid = await _paid(world.db)
+        paid = await paid_counts(world.db)
         screen.show(world.plan.orders, world.shop.counts(), summary, paid[0])
         if orders.done():
             waited_s += MOMENT_S
-            if orders.exception() or _is_quiet(world, summary, paid):
+            if orders.exception() or is_quiet(world, summary, paid):
                 break
     return summary
 
 
-def _is_quiet(world: World, summary: dict[str, Any], paid: tuple[int, int]) -> bool:
+def is_quiet(world: World, summary: dict[str, Any], paid: tuple[int, int]) -> bool:
     """Every buyer who will pay has paid, no first callback is under way, and everybody agrees."""
     at_channel = sum(channel["paid"] for channel in summary["channels"].values())
     # A callback that was corrupted is sent again in minutes; its payment is found long before.
@@ -201,7 +213,7 @@ def _is_quiet(world: World, summary: dict[str, Any], paid: tuple[int, int]) -> b
     return bool(still == 0 and at_channel == payments and orders == len(world.shop.told))
 
 
-async def _paid(db: Database) -> tuple[int, int]:
+async def paid_counts(db: Database) -> tuple[int, int]:
     """Paid payments and paid orders."""
     try:
         async with db.session() as tx:
@@ -226,7 +238,8 @@ async def _trouble(world: World, screen: Screen) -> None:
     screen.happened("the database has recovered")
 
 
-async def _ledger(session: aiohttp.ClientSession, sandbox_url: str) -> list[dict[str, Any]]:
+async def ledger(session: aiohttp.ClientSession, sandbox_url: str) -> list[dict[str, Any]]:
+    """All trades of the sandbox: the truth."""
     trades: list[dict[str, Any]] = []
     while True:
         async with session.get(f"{sandbox_url}/sandbox/ledger", params={"offset": len(trades)}) as answer:

@@ -1,0 +1,1 @@
+"""Real processes, real faults, and a proof after each phase: `python -m chaos`."""

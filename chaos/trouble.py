@@ -1,0 +1,177 @@
+"""The four phases: what is done to the world while orders are placed and paid. Each returns the faults it survived."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+
+from chaos.arena import WEB, WORKERS, Arena, freeze, thaw
+from chaos.plan import CHANNELS, ROLES, Blow, Plan, blows, database_blows, pause_s
+from chaos.pulse import WITHIN_S, beats_again
+from paidup.clock import monotonic_s
+from paidup.demo.processes import Child
+
+Tell = Callable[[str], None]
+_LEAVES = '"event":"paidup.stopped"'
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """One fault that was survived, or not. healed_s: from its beginning until everybody concerned worked again; None
+    when that did not happen in time."""
+
+    kind: str
+    healed_s: float | None
+    note: str = ""
+
+
+class Trouble:
+    """Makes trouble in a world. `tell` gets a line for each thing that is done."""
+
+    def __init__(self, world: Arena, plan: Plan, tell: Tell) -> None:
+        self._world = world
+        self._plan = plan
+        self._tell = tell
+
+    async def phase(self, name: str) -> list[Fault]:
+        """Run one phase to its end, which is when its last fault has healed and its time is over."""
+        phases: dict[str, Callable[[float], Awaitable[list[Fault]]]] = {
+            "kills": self._kills, "database": self._database, "rolling": self._rolling, "standby": self._standby,
+        }  # fmt: skip
+        seconds = self._plan.seconds(name)
+        faults, _ = await asyncio.gather(phases[name](seconds), asyncio.sleep(seconds))
+        return faults
+
+    # Processes -------------------------------------------------------------------------------------------------------
+
+    async def _kills(self, seconds: float) -> list[Fault]:
+        """SIGKILL and SIGSTOP, each at its moment; one process suffers one thing at a time."""
+        busy = {child.name: asyncio.Lock() for child in self._world.children}
+        dice = random.Random(f"{self._plan.seed}/victims")
+        planned = [(blow, dice.choice(self._world.roles[blow.role])) for blow in blows(self._plan.seed, seconds)]
+        async with asyncio.TaskGroup() as group:
+            struck = [group.create_task(self._strike(blow, child, busy[child.name])) for blow, child in planned]
+        return [task.result() for task in struck]
+
+    async def _strike(self, blow: Blow, child: Child, turn: asyncio.Lock) -> Fault:
+        await asyncio.sleep(blow.at_s)
+        async with turn:
+            began = monotonic_s()
+            self._tell(f"{child.name} ({child.pid}) is {blow.kind} for {blow.lasts_s:.1f} s")
+            if blow.kind == "killed":
+                await child.kill()
+                await asyncio.sleep(blow.lasts_s)
+                await self._start(child)
+            else:
+                freeze(child)
+                try:
+                    await asyncio.sleep(blow.lasts_s)
+                finally:
+                    thaw(child)
+            return await self._healed(f"{blow.role} {blow.kind}", began, (blow.role,))
+
+    async def _start(self, child: Child) -> None:
+        await child.start()
+        if child.name in WEB:
+            await self._world.web_answers(child)
+
+    async def _healed(self, kind: str, began: float, roles: Sequence[str], note: str = "") -> Fault:
+        works = await beats_again(self._world, roles)
+        healed_s = monotonic_s() - began if works else None
+        self._tell(f"{kind}: {f'healed after {healed_s:.1f} s' if healed_s else f'NOT healed in {WITHIN_S:.0f} s'}")
+        return Fault(kind, healed_s, note)
+
+    # The database ----------------------------------------------------------------------------------------------------
+
+    async def _database(self, seconds: float) -> list[Fault]:
+        kinds = database_blows(self._plan.seed)
+        faults = []
+        for kind in kinds:
+            await asyncio.sleep(pause_s(self._plan.seed, kind, seconds / len(kinds) / 2))
+            if kind == "disk full" and self._world.disk.why_not:
+                self._tell(f"disk full: not possible here: {self._world.disk.why_not}")
+                continue
+            began = monotonic_s()
+            self._tell(f"{kind} …")
+            note = await self._befall(kind, seconds / len(kinds) / 2)
+            faults.append(await self._healed(kind, began, (*ROLES, CHANNELS), note))
+        return faults
+
+    async def _befall(self, kind: str, at_most_s: float) -> str:
+        servers = self._world.servers
+        if kind == "database restarted":
+            await servers.restart()
+        elif kind == "database killed -9":
+            await servers.kill()
+            await asyncio.sleep(pause_s(self._plan.seed, "power", 1))
+            await servers.revive()
+        elif kind == "connections cut":
+            return f"{await servers.cut()} connections"
+        else:
+            return await self._fill_the_disk(at_most_s)
+        return ""
+
+    async def _fill_the_disk(self, lasts_s: float) -> str:
+        """Until callbacks are refused for it, and then for a while; a full disk that nobody feels proves nothing."""
+        tally = self._world.balancer.callbacks
+        before = tally.unavailable
+        try:
+            self._world.disk.fill()
+            for _ in range(200):
+                if tally.unavailable > before:
+                    break
+                await asyncio.sleep(0.1)
+            await asyncio.sleep(lasts_s)
+        finally:
+            self._world.disk.free()
+        await self._world.servers.revive()
+        return f"{tally.unavailable - before} callbacks answered 503 meanwhile"
+
+    # Rolling restart -------------------------------------------------------------------------------------------------
+
+    async def _rolling(self, seconds: float) -> list[Fault]:
+        """One process after the other, again and again while there is time; every process at least once."""
+        until = monotonic_s() + seconds
+        faults: list[Fault] = []
+        while not faults or monotonic_s() < until:
+            faults += [await self._replace(name) for name in (*WEB, *WORKERS)]
+        return faults
+
+    async def _replace(self, name: str) -> Fault:
+        """As an operator does it: the balancer gives a web process nothing new, and in the same moment it is told to
+        end (SIGTERM) while requests that it has taken are under way."""
+        world = self._world
+        role = "web" if name in WEB else name
+        child = next(child for child in world.roles[role] if child.name == name)
+        backend = world.balancer.backends.get(name)
+        began = monotonic_s()
+        self._tell(f"{name} ({child.pid}) is replaced")
+        if backend:
+            backend.takes = False
+        await child.end()
+        left_well = _LEAVES in child.log.read_text(errors="replace").replace(" ", "")[-500:]
+        await self._start(child)
+        if backend:
+            backend.takes = True
+        fault = await self._healed(f"{role} replaced", began, (role,))
+        return fault if left_well else Fault(fault.kind, None, f"{name} did not end by itself after SIGTERM")
+
+    # The standby -----------------------------------------------------------------------------------------------------
+
+    async def _standby(self, seconds: float) -> list[Fault]:
+        """The primary dies without a word while callbacks arrive; the standby becomes the primary."""
+        servers = self._world.servers
+        self._tell("a standby is made; from then on no commit is answered before the standby has it")
+        await servers.add_standby()
+        await asyncio.sleep(pause_s(self._plan.seed, "primary", seconds / 2))
+        began = monotonic_s()
+        before = self._world.balancer.callbacks.acknowledged
+        self._tell(f"the primary is killed -9 ({before} callbacks acknowledged in this phase)")
+        await servers.kill()
+        await asyncio.sleep(pause_s(self._plan.seed, "watchdog", 2))
+        await servers.fail_over()
+        self._tell("the standby is the primary now")
+        note = f"{before} callbacks acknowledged before, {{after}} after"
+        fault = await self._healed("primary lost, standby promoted", began, (*ROLES, CHANNELS))
+        after = self._world.balancer.callbacks.acknowledged - before
+        return [Fault(fault.kind, fault.healed_s, note.format(after=after))]
