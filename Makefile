@@ -4,7 +4,7 @@ ARGS ?=
 RUN := .venv/bin/paidup
 DEV := .venv-dev/bin
 
-.PHONY: help demo serve sandbox test check format docs bench chaos lock clean
+.PHONY: help demo serve sandbox test fuzz check format docs bench chaos lock clean
 
 help:           ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -20,6 +20,9 @@ sandbox: .venv/ready   ## run the misbehaving payment channels alone
 
 test: .venv-dev/ready  ## every test except the long fault runs (under 10 minutes on 2 cores)
 	$(DEV)/python -m pytest $(ARGS)
+
+fuzz: .venv-dev/ready  ## the spoiled messages of tests/security, sixty times as many of them
+	$(DEV)/python -m pytest -m fuzz --hypothesis-profile=long $(ARGS)
 
 check: .venv-dev/ready ## format, lint, strict types, house rules, documents up to date
 	$(DEV)/ruff format --check .

@@ -15,12 +15,15 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+from hypothesis import settings
 
 from paidup.db.embedded import start_embedded
 from paidup.db.migrate import migrate
 from paidup.db.transaction import Database
 
 _numbers = itertools.count(1)
+
+settings.register_profile("long")  # --hypothesis-profile=long; tests/security tries many more examples under it
 
 # What a throw-away server may give up: it is never asked to survive a power cut. Killed processes do no harm to it.
 _QUICK = {"fsync": "off", "max_connections": "200"}

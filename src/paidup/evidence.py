@@ -4,12 +4,18 @@ A callback may be late, repeated or contradicted, so nothing here is called a fa
 authority.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 import msgspec
 
+from paidup.errors import InvalidRequest
 from paidup.money import Money
+
+MAX_NUMBER_CHARS = 500
+"""A key or a number. Honest ones have some 30; PostgreSQL indexes no text of more than 2704 bytes."""
+MAX_NOTE_CHARS = 2000
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
 
 
 class Road(StrEnum):
@@ -49,7 +55,7 @@ class DisputeSays(StrEnum):
 
 
 class _Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What all evidence carries.
+    """What all evidence carries. Raises InvalidRequest for what the database could not hold.
 
     key names the happening as the channel does (event id, notify_id); two pieces with one key are repeats. It only
     saves work: weighing the same evidence twice changes nothing.
@@ -70,6 +76,13 @@ class _Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Who got the money, as the message says (mchid and appid, app_id and seller_id, live or test mode)."""
     note: str = ""
     """The channel's own words for the state, for people: ``TRADE_SUCCESS``, ``USERPAYING``."""
+
+    def __post_init__(self) -> None:
+        for name, value in msgspec.structs.asdict(self).items():
+            if isinstance(value, str):
+                must_be_holdable(value, MAX_NOTE_CHARS if name == "note" else MAX_NUMBER_CHARS)
+        if self.occurred_at is not None and not EARLIEST <= self.occurred_at <= LATEST:
+            raise InvalidRequest(f"it is said to have happened in the year {self.occurred_at.year}")
 
 
 class PaymentEvidence(_Evidence, frozen=True, kw_only=True, tag="payment"):
@@ -95,6 +108,13 @@ class DisputeEvidence(_Evidence, frozen=True, kw_only=True, tag="dispute"):
 
 
 Evidence = PaymentEvidence | RefundEvidence | DisputeEvidence
+
+
+def must_be_holdable(text: str, max_chars: int) -> None:
+    """Raises InvalidRequest for a text of the channel's that PostgreSQL could not keep, signed or not."""
+    if "\x00" in text or len(text) > max_chars:
+        raise InvalidRequest(f"{text[:40]!r} is no such text: it holds a NUL, or more than {max_chars} characters")
+
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Evidence] = msgspec.json.Decoder(Evidence)

@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from paidup.errors import CallbackRefused
-from paidup.evidence import Evidence
+from paidup.evidence import MAX_NUMBER_CHARS, Evidence, must_be_holdable
 from paidup.money import Money
 
 
@@ -35,6 +35,9 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
 
 AccountT = TypeVar("AccountT", bound=Account)
+
+MAX_PAY_WITH_CHARS = 64 << 10
+"""A signed page's URL has some thousand characters, a QR code's text fewer."""
 
 
 class KeyInfo(msgspec.Struct, frozen=True):
@@ -61,11 +64,18 @@ class CallbackRequest(msgspec.Struct, frozen=True):
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """A verified callback. `evidence` is empty for kinds of notice that say nothing about money we follow."""
+    """A verified callback. `evidence` is empty for kinds of notice that say nothing about money we follow.
+
+    Raises InvalidRequest for a key or kind that the database could not hold.
+    """
 
     key: str
     kind: str  # the channel's own word for the kind of notice
     evidence: tuple[Evidence, ...]
+
+    def __post_init__(self) -> None:
+        must_be_holdable(self.key, MAX_NUMBER_CHARS)
+        must_be_holdable(self.kind, MAX_NUMBER_CHARS)
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -103,11 +113,19 @@ class Response(msgspec.Struct, frozen=True):
 
 
 class Success(msgspec.Struct, frozen=True):
-    """The channel did or told what was asked. `pay_with` is what the customer's device needs (code_url, html …)."""
+    """The channel did or told what was asked. `pay_with` is what the customer's device needs (code_url, html …).
+
+    Raises InvalidRequest for texts that the database could not hold.
+    """
 
     evidence: tuple[Evidence, ...] = ()
     pay_with: Mapping[str, str] = {}
     channel_txn_id: str | None = None
+
+    def __post_init__(self) -> None:
+        must_be_holdable(self.channel_txn_id or "", MAX_NUMBER_CHARS)
+        for text in (*self.pay_with, *self.pay_with.values()):
+            must_be_holdable(text, MAX_PAY_WITH_CHARS)
 
 
 class Declined(msgspec.Struct, frozen=True):
