@@ -180,7 +180,7 @@ def _changed(
                 book.order,
                 event_seq=last_seq.get(order_id, book.order.event_seq),
                 chain=heads.get(order_id, book.order.chain),
-                updated_at=now,
+                updated_at=max(now, originals[order_id].order.updated_at),  # an older batch may be committed later
             )
         )
         for order_id, book in working.items()

@@ -48,7 +48,7 @@ def test_every_command_explains_itself(command: str) -> None:
 def test_verify_prints_its_sums_as_json(env: dict[str, str]) -> None:
     """An empty database has no breach; the sums are numbers that a machine can read."""
     ran = paidup("verify", "--json", env=env)
-    checks = json.loads(ran.stdout)
+    checks = json.loads(ran.stdout)["checks"]
     assert (0, [[]] * len(checks)) == (ran.returncode, [check["breaches"] for check in checks])
     assert 0 == checks[0]["sums"]["received"]
 

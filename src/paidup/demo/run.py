@@ -174,13 +174,13 @@ async def _play(world: World) -> bool:
                 await trouble
         truth = await ledger(session, world.sandbox_url)
     verdict = await compare(world.db, truth, world.shop)
-    checks = await verify(world.db)
+    report = await verify(world.db)
     console = Console(highlight=False, soft_wrap=True)
     print_verdict(console, verdict, speed=plan.speed, summary=summary)
     console.print()
-    print_checks(checks)
+    print_checks(report.checks)
     await _show_one(world, verdict, console)
-    return verdict.holds and all(check.holds for check in checks)
+    return verdict.holds and report.holds
 
 
 async def _watch(

@@ -250,6 +250,17 @@ create table channel_calls_rest partition of channel_calls default;
 comment on table channel_calls is 'every call to a channel and what came back';
 create index channel_calls_by_subject on channel_calls (subject_id);
 
+create table verifications (
+    began_at  timestamptz primary key,
+    since     timestamptz,
+    up_to     timestamptz,
+    orders    bigint not null,
+    holds     boolean not null,
+    anchor    text not null,
+    checks    text not null
+);
+comment on table verifications is 'retention: for ever (what was proven, and when; one row per run of verify)';
+
 -- The outbox -------------------------------------------------------------------------------------------------------
 
 create table events (

@@ -1,0 +1,72 @@
+"""The claims about whole tables: each callback became something, and each queued event exists."""
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from paidup.db.transaction import Database
+from paidup.verify.check import Check
+from paidup.verify.read import SNAPSHOT
+
+
+class _Claim(msgspec.Struct, frozen=True):
+    name: str
+    claim: str
+    sums: str
+    breaches: str
+
+
+# Each callback counts once, as the strongest thing that became of its evidence.
+CALLBACKS = _Claim(
+    "callbacks",
+    "received = applied + repeated + ignored + rejected + parked + waiting + quarantined",
+    """
+    WITH settled AS (
+      SELECT callback_id, bool_or(outcome = 'applied') AS applied, bool_or(outcome = 'rejected') AS rejected,
+        bool_or(outcome = 'repeated') AS repeated
+      FROM decisions WHERE callback_id IS NOT NULL AND decided_at >= $1 GROUP BY callback_id)
+    SELECT count(*) AS received,
+      count(*) FILTER (WHERE q.state IS NULL AND s.applied) AS applied,
+      count(*) FILTER (WHERE q.state IS NULL AND s.rejected AND NOT s.applied) AS rejected,
+      count(*) FILTER (WHERE q.state IS NULL AND s.repeated AND NOT s.applied AND NOT s.rejected) AS repeated,
+      count(*) FILTER (WHERE q.state IS NULL AND NOT (s.applied OR s.rejected OR s.repeated)) AS ignored,
+      count(*) FILTER (WHERE q.state = 'parked') AS parked,
+      count(*) FILTER (WHERE q.state = 'waiting') AS waiting,
+      count(*) FILTER (WHERE q.state = 'poisoned') AS quarantined
+    FROM inbox i LEFT JOIN inbox_queue q ON q.callback_id = i.id LEFT JOIN settled s ON s.callback_id = i.id
+    WHERE i.received_at >= $1""",
+    """
+    SELECT i.id FROM inbox i WHERE i.received_at >= $1
+      AND NOT EXISTS (SELECT FROM inbox_queue q WHERE q.callback_id = i.id)
+      AND NOT EXISTS (SELECT FROM decisions d WHERE d.callback_id = i.id AND d.decided_at >= $1)
+    UNION ALL SELECT q.callback_id FROM inbox_queue q
+      WHERE q.received_at >= $1 AND NOT EXISTS (SELECT FROM inbox i WHERE i.id = q.callback_id)
+    LIMIT 10""",
+)
+
+TOLD = _Claim(
+    "told",
+    "every event is queued, or was given to each endpoint that wants it",
+    """
+    SELECT (SELECT count(*) FROM events WHERE created_at >= $1) AS events,
+      (SELECT count(*) FROM outbox_queue WHERE created_at >= $1) AS queued,
+      count(*) FILTER (WHERE state = 'delivered') AS delivered,
+      count(*) FILTER (WHERE state = 'waiting') AS under_way,
+      count(*) FILTER (WHERE state = 'dead') AS dead_letters
+    FROM deliveries WHERE event_created_at >= $1""",
+    """
+    SELECT q.event_id FROM outbox_queue q WHERE q.created_at >= $1
+      AND NOT EXISTS (SELECT FROM events e WHERE e.id = q.event_id AND e.created_at = q.created_at) LIMIT 10""",
+)
+
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+async def check(db: Database, claim: _Claim, since: datetime | None) -> Check:
+    """One claim, on one snapshot; the database sorts what does not fit into its memory on disk."""
+    start = since or BEGINNING
+    async with db.transaction() as tx:
+        await tx.execute(SNAPSHOT)
+        [sums] = await tx.fetch(claim.sums, start)
+        breaches = [str(row[0]) for row in await tx.fetch(claim.breaches, start)]
+    return Check(claim.name, claim.claim, {name: int(value) for name, value in sums.items()}, breaches)

@@ -1,0 +1,156 @@
+"""What verify finds: a row that was edited, added or taken away by hand is named; an honest life holds."""
+
+from datetime import timedelta
+
+import pytest
+
+from kept import a_callback, an_offer, keep, receive, take_in
+from merchant import Merchant
+from paidup.db.transaction import Database
+from paidup.settle.book import Book
+from paidup.testing.builders import a_payment, after, an_order, attempt_failed, order_id, paid, payment_id, waiting
+from paidup.verify import Report, verify
+from paidup.verify.store import proven_up_to, write
+
+
+async def a_life(db: Database) -> None:
+    """Order 1 was offered, tried in vain, and paid; order 2 waits for its customer."""
+    await keep(db, an_offer(1), an_offer(2))
+    await receive(db, a_callback("cbk1", attempt_failed(1, key="k1")), a_callback("cbk2", waiting(2)))
+    await take_in(db, 40)
+    await receive(db, a_callback("cbk3", paid(1)), a_callback("cbk4", paid(1, key="again")))
+    await take_in(db, 50)
+
+
+def broken(report: Report) -> dict[str, list[str]]:
+    """The claims that do not hold, and what breaks them."""
+    return {check.name: check.breaches for check in report.checks if not check.holds}
+
+
+async def by_hand(db: Database, statement: str) -> int:
+    """Somebody with a database shell."""
+    async with db.transaction() as tx:
+        return int((await tx.execute(statement)).split()[-1])
+
+
+async def test_an_honest_life_holds(merchant: Merchant) -> None:
+    """Paid, refunded in part, closed, paid twice: all claims hold, and every row and link was looked at."""
+    order = await merchant.order()
+    payment = await merchant.offer(order)
+    other = await merchant.offer(order, key="other")
+    for one in (payment, other):
+        merchant.pay(one)
+    await merchant.repair_for(600)
+    await merchant.refund(payment, 100)
+    await merchant.repair_for(600)
+    given_up = await merchant.order("A-2")
+    await merchant.offer(given_up)
+    await merchant.give_up(given_up)
+    await merchant.repair_for(3600, step_s=60)
+    report = await verify(merchant.db, now=merchant.clock.now())
+    sums = {check.name: check.sums for check in report.checks}
+    assert {} == broken(report)
+    assert (2, 2, {"sealed_rows": 7}) == (report.orders, sums["paid once"]["paid_events"], sums["seals"])
+    assert sums["journal"]["links"] >= 8
+
+
+EDITS = {
+    "an amount of an order": ("UPDATE orders SET amount_minor = 1 WHERE id = '{order}'", "orders", "{order}"),
+    "a description": ("UPDATE orders SET description = 'gold' WHERE id = '{order}'", "seals", "{order}"),
+    "the state of a payment": ("UPDATE payments SET state = 'closed' WHERE id = '{payment}'", "seals", "{payment}"),
+    "the channel's number": ("UPDATE payments SET channel_txn_id = 'x' WHERE id = '{payment}'", "seals", "{payment}"),
+    "what a decision says": ("UPDATE decisions SET why = 'ok' WHERE outcome = 'applied'", "journal", "dec"),
+    "what a decision was made on": (
+        "UPDATE decisions SET evidence = '[]' WHERE outcome = 'applied'",
+        "journal",
+        "dec",
+    ),
+    "a decision that is gone": ("DELETE FROM decisions WHERE outcome = 'applied'", "journal", "{order}"),
+    "a decision that was put in": (
+        "INSERT INTO decisions (id, decided_at, road, outcome, why, shop, order_id, evidence, prev)"
+        " SELECT 'dec0', decided_at, road, outcome, 'forged', shop, order_id, evidence, prev FROM decisions"
+        " WHERE outcome = 'applied' LIMIT 1",
+        "journal",
+        "dec",
+    ),
+    "what an event told": ("UPDATE events SET data = '{{}}' WHERE type = 'order.paid'", "journal", "evt"),
+    "an event that is gone": ("DELETE FROM events WHERE type = 'order.paid'", "event order", "{order}"),
+    "an event told twice": (
+        "INSERT INTO events SELECT 'evt0', created_at, shop, type, order_id, 3, subject_id, data FROM events"
+        " WHERE type = 'payment.paid'",
+        "paid once",
+        "{payment}",
+    ),
+    "a job that is gone": ("DELETE FROM due WHERE subject_id = '{other}'", "jobs", "{other}"),
+    "a callback that became nothing": ("DELETE FROM decisions WHERE callback_id = 'cbk4'", "callbacks", "cbk4"),
+    "a queued event that does not exist": (
+        "UPDATE outbox_queue SET event_id = 'evt9' WHERE type = 'order.paid'",
+        "told",
+        "evt9",
+    ),
+}
+
+
+@pytest.mark.parametrize(("statement", "claim", "named"), EDITS.values(), ids=EDITS.keys())
+async def test_what_is_edited_by_hand_is_named(db: Database, statement: str, claim: str, named: str) -> None:
+    """The claim that breaks says which row it was."""
+    await a_life(db)
+    assert {} == broken(await verify(db))
+    names = {"order": order_id(1), "payment": payment_id(1), "other": payment_id(2)}
+    assert await by_hand(db, statement.format(**names)) >= 1
+    found = broken(await verify(db))
+    assert any(name.startswith(named.format(**names)) for name in found[claim]), found
+
+
+async def test_money_that_does_not_add_up_is_named(db: Database) -> None:
+    """A row written whole, seal and all, by a program that is wrong: the sums still find it."""
+    payment = a_payment(1, order_id=order_id(1), refunded_minor=5)
+    await keep(db, Book(an_order(1), {payment.id: payment}, {}))
+    assert {"refunds": [payment_id(1)]} == broken(await verify(db))
+
+
+async def test_batches_that_overtake_each_other_stay_a_chain(db: Database) -> None:
+    """A worker whose batch began earlier commits later: the links follow the lock, not the clock."""
+    await keep(db, an_offer(1))
+    await receive(db, a_callback("cbk1", attempt_failed(1, key="k1", channel_txn_id="first")))
+    await take_in(db, 60)
+    await receive(db, a_callback("cbk2", paid(1)))
+    await take_in(db, 50)
+    assert {} == broken(await verify(db))
+
+
+async def test_only_what_changed_is_looked_at_again(db: Database) -> None:
+    """After a run that held, the next one may begin where that one ended; a run that found a breach moves nothing."""
+    await a_life(db)
+    whole = await verify(db, now=after(3600))
+    async with db.transaction() as tx:
+        await write(tx, after(3600), whole)
+        since = await proven_up_to(tx)
+    nothing = await verify(db, now=after(7200), since=since)
+    await receive(db, a_callback("cbk5", paid(2)))
+    await take_in(db, 7000)
+    await by_hand(db, f"UPDATE orders SET description = 'gold' WHERE id = '{order_id(2)}'")
+    one = await verify(db, now=after(7200), since=since)
+    async with db.transaction() as tx:
+        await write(tx, after(7200), one)
+        assert since == await proven_up_to(tx) == after(3600) - timedelta(minutes=2)
+    assert (2, 0, 1) == (whole.orders, nothing.orders, one.orders)
+    assert {"seals": [order_id(2)]} == broken(one)
+
+
+async def test_what_left_by_age_is_not_missed(db: Database) -> None:
+    """Events are kept for 90 days; an order that is older is judged by its rows."""
+    await a_life(db)
+    await by_hand(db, "DELETE FROM events")
+    await by_hand(db, "DELETE FROM outbox_queue")
+    young, old = await verify(db, now=after(3600)), await verify(db, now=after(100 * 86400))
+    assert ({"paid once", "event order", "journal"}, {}) == (set(broken(young)), broken(old))
+
+
+async def test_the_anchor_follows_from_every_row(db: Database) -> None:
+    """It is the same for the same orders, and another after any change."""
+    await a_life(db)
+    first, same = await verify(db), await verify(db)
+    await receive(db, a_callback("cbk5", paid(2)))
+    await take_in(db, 60)
+    assert first.anchor == same.anchor != (await verify(db)).anchor
