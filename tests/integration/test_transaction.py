@@ -1,11 +1,12 @@
 """The pool: what a transaction promises, and what is said when there is no database."""
 
 import json
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 import pytest
 
-from paidup.db.transaction import Database, require_version, without_password
+from paidup.db.transaction import Database, DatabaseAway, require_version, without_password
 from paidup.errors import ConfigError
 
 
@@ -119,3 +120,11 @@ def test_old_servers_are_refused() -> None:
     with pytest.raises(ConfigError, match="Upgrade it"):
         require_version(14)
     require_version(15)
+
+
+async def test_a_server_that_is_not_the_one_asked_for_may_become_it(db_dsn: str) -> None:
+    """While no host of the URL is what it asks for, as during a failover, the database is away, not misconfigured."""
+    parts = urlsplit(db_dsn)
+    wanted = [*parse_qsl(parts.query), ("target_session_attrs", "standby")]
+    with pytest.raises(DatabaseAway, match="cannot connect"):
+        await Database.connect(urlunsplit(parts._replace(query=urlencode(wanted))))

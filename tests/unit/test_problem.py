@@ -53,6 +53,8 @@ STATUS = [
     (ConnectionRefusedError("db:5432"), 503, "database-away"),
     (TimeoutError("30 s"), 503, "database-away"),
     (asyncpg.InterfaceError("the pool is closed"), 503, "database-away"),
+    (asyncpg.InternalClientError("cannot switch to state 15"), 503, "database-away"),
+    (asyncpg.TargetServerAttributeNotMatched("read-write"), 503, "database-away"),
     (asyncpg.CannotConnectNowError("it starts"), 503, "database-away"),
     (asyncpg.TooManyConnectionsError("100"), 503, "database-away"),
     (asyncpg.DeadlockDetectedError("process 4711 waits"), 503, "database-away"),

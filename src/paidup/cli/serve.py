@@ -1,6 +1,10 @@
 """`paidup serve`: all roles in one process, or some of them."""
 
+import asyncio
+import contextlib
 import signal
+import socket
+import sys
 
 import click
 import msgspec
@@ -10,6 +14,9 @@ from paidup import log
 from paidup.app import Paidup
 from paidup.settings import ROLES, Settings, load
 from paidup.web.callbacks import Receive, Scope, Send
+
+LINGER_S = 0.5
+"""So long the rest of a request may be on its way to us when we are told to end."""
 
 
 @click.command()
@@ -50,7 +57,7 @@ def serve(settings: Settings) -> None:
         await paidup.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
-    uvicorn.run(
+    config = uvicorn.Config(
         application,
         host=settings.host,
         port=settings.port,
@@ -64,6 +71,24 @@ def serve(settings: Settings) -> None:
         timeout_graceful_shutdown=15,
         limit_concurrency=2000,
     )
+    server = _LingeringServer(config)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(3)  # as uvicorn.run does: it could not start, and has said why
+
+
+class _LingeringServer(uvicorn.Server):
+    """uvicorn, when told to end, resets each connection whose request it has not read yet, though the sender has sent
+    it, and may not send it again. This one takes no new connections, and reads what is on its way, before it goes on.
+    """
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Linger, then end as uvicorn does."""
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(LINGER_S)
+        await super().shutdown(sockets)
 
 
 def _roles(text: str) -> tuple[str, ...]:

@@ -34,6 +34,10 @@ _SESSION = {
 }
 
 
+# Of several hosts in the URL none is what target_session_attrs asks for, as while a standby is being promoted.
+_NOT_THE_ONE = asyncpg.TargetServerAttributeNotMatched
+
+
 class Tx(Protocol):
     """What code that is handed a transaction may do with it. asyncpg's connections satisfy it; jsonb is `str`."""
 
@@ -103,8 +107,8 @@ class Database:
                 statement_cache_size=_STATEMENT_CACHE_SIZE,
                 server_settings=_SESSION,
             )
-        except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as failure:
-            away = isinstance(failure, OSError | asyncpg.CannotConnectNowError)
+        except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError, _NOT_THE_ONE) as failure:
+            away = isinstance(failure, OSError | asyncpg.CannotConnectNowError | _NOT_THE_ONE)
             raise (DatabaseAway if away else ConfigError)(_cannot_connect(dsn, failure)) from None
         db = cls(dsn, pool)
         try:

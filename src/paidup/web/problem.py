@@ -82,13 +82,19 @@ _KINDS: tuple[tuple[type[Exception], int, str, str], ...] = (
     (Overloaded, 503, "overloaded", "Too much at once; try again"),
     (OSError, 503, "database-away", _AWAY),
     (asyncpg.InterfaceError, 503, "database-away", _AWAY),
+    (
+        asyncpg.InternalClientError,
+        503,
+        "database-away",
+        _AWAY,
+    ),  # a connection that broke, or no server takes writes now
     (asyncpg.PostgresConnectionError, 503, "database-away", _AWAY),
     (asyncpg.OperatorInterventionError, 503, "database-away", _AWAY),  # it starts, stops or gave our statement up
     (asyncpg.InsufficientResourcesError, 503, "database-away", _AWAY),
     (asyncpg.TransactionRollbackError, 503, "database-away", "Others changed the same rows; try again"),
 )
 _OURS = (500, "our-error", "Paidup is at fault; the reason stands in its log")
-CAUGHT = (PaidupError, OSError, asyncpg.InterfaceError, asyncpg.PostgresError)
+CAUGHT = (PaidupError, OSError, asyncpg.InterfaceError, asyncpg.InternalClientError, asyncpg.PostgresError)
 """What is answered here for good. Anything else is a defect: answered the same way, and raised on to the server."""
 TYPES = tuple(dict.fromkeys([*(name for _, _, name, _ in _KINDS), _OURS[1], "no-such-route", "method-not-allowed"]))
 """Every problem type there is; as ``urn:paidup:problem:<name>``."""
