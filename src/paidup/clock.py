@@ -7,6 +7,9 @@ from typing import Protocol
 
 from paidup.errors import ConfigError
 
+MAX_RATE = 100_000
+"""A day in a second; a clock that runs faster leaves the calendar while somebody looks at it."""
+
 
 class Clock(Protocol):
     """What the edges (supervisor, server, sandbox) hold; everything below gets `now` as an argument."""
@@ -66,9 +69,14 @@ def parse_clock(text: str) -> Clock:
         return SystemClock()
     start, _, rate = text.partition("*")
     try:
-        return FastClock(datetime.fromisoformat(start).astimezone(UTC), float(rate))
-    except ValueError:
-        raise ConfigError(f"clock {text!r}: write 'system' or '<ISO time>*<rate>'") from None
+        clock = FastClock(datetime.fromisoformat(start).astimezone(UTC), float(rate))
+        if not 0 < clock.rate <= MAX_RATE:
+            raise ValueError(rate)
+        clock.now()  # OverflowError for one that has run out of the calendar
+    except (ValueError, OverflowError):
+        hint = f"write 'system' or '<ISO time>*<rate>', with a rate above 0 and at most {MAX_RATE}"
+        raise ConfigError(f"clock {text[:60]!r}: {hint}") from None
+    return clock
 
 
 def monotonic_s() -> float:

@@ -126,7 +126,7 @@ def _from_file(path: Path) -> dict[str, str]:
         table = tomllib.loads(data.decode()) if len(data) <= MAX_CONFIG_BYTES else None
     except OSError as error:
         raise ConfigError(f"{PREFIX}CONFIG={str(path)!r}: {error.strerror}; name a readable TOML file") from None
-    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
         raise ConfigError(f"{path}: not TOML: {error}") from None
     if table is None:
         raise ConfigError(f"{path}: larger than {MAX_CONFIG_BYTES} bytes; that is no settings file")
@@ -181,7 +181,10 @@ def _host(text: str) -> str:
 def _folder(text: str) -> Path:
     if not text or "\0" in text:
         raise ValueError("write the path of a folder")
-    return Path(text).expanduser()
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ValueError("write the path of a folder; there is no such user whose home it could begin with") from None
 
 
 def _folder_or_none(text: str) -> Path | None:

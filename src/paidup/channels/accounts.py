@@ -109,7 +109,7 @@ def _parse(folder: Path, key: _Key, files: Mapping[str, bytes], channels: Channe
 def _toml(path: Path, data: bytes) -> Mapping[str, object]:
     try:
         return tomllib.loads(data.decode())
-    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
         raise ConfigError(f"{path}: not TOML: {error}") from None
 
 

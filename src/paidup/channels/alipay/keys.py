@@ -7,6 +7,7 @@ from datetime import datetime
 
 import msgspec
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -83,7 +84,7 @@ def _private_key(toml: AccountToml, file: str, content: bytes) -> RSAPrivateKey:
     """PEM, or the bare base64 that Alipay's key tool gives (PKCS#1 and PKCS#8 alike)."""
     try:
         key = load_pem_private_key(content, None) if _is_pem(content) else load_der_private_key(_bare(content), None)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         raise toml.wrong("private_key", f"in {file!r} is no unencrypted private key (PEM or bare base64)") from None
     if not isinstance(key, RSAPrivateKey) or key.key_size < MIN_KEY_BITS:
         raise _too_weak(toml, "private_key", file)
@@ -100,7 +101,7 @@ def _alipay_key(toml: AccountToml, file: str, content: bytes) -> AlipayKey:
             key, expires_at = certificate.public_key(), certificate.not_valid_after_utc
         else:
             key = load_pem_public_key(content) if _is_pem(content) else load_der_public_key(_bare(content))
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         why = f"{file!r} holds no public key (PEM, bare base64 from the console, or a certificate)"
         raise toml.wrong(name, why) from None
     if not isinstance(key, RSAPublicKey) or key.key_size < MIN_KEY_BITS:

@@ -8,6 +8,7 @@ from typing import TypeGuard
 
 import msgspec
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -110,7 +111,10 @@ def keys(account: WechatAccount) -> tuple[KeyInfo, ...]:
 def certificate_key(pem: bytes) -> VerifyKey:
     """The key of a platform certificate, under its serial. Raises ValueError when it is no RSA certificate."""
     certificate = x509.load_pem_x509_certificate(pem)
-    public = certificate.public_key()
+    try:
+        public = certificate.public_key()
+    except UnsupportedAlgorithm:
+        public = None
     if not _is_strong(public):
         raise ValueError(f"not an RSA certificate of {MIN_KEY_BITS} bits or more")
     return VerifyKey(f"{certificate.serial_number:X}", public, certificate.not_valid_after_utc)
@@ -144,7 +148,7 @@ def _public_key(toml: AccountToml, serial: str, file: str, files: Mapping[str, b
         raise toml.wrong("public_keys", f"names the file {file!r}, which is not beside it")
     try:
         public = load_pem_public_key(files[file])
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         raise toml.wrong("public_keys", f"{file!r} is no public key in PEM form") from None
     if not _is_strong(public):
         raise toml.wrong("public_keys", f"{file!r} is no RSA key of {MIN_KEY_BITS} bits or more")
@@ -174,7 +178,7 @@ def _private_key(toml: AccountToml) -> RSAPrivateKey:
     file, content = toml.file("private_key")
     try:
         key = load_pem_private_key(content, None)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         raise toml.wrong("private_key", f"in {file!r} is no unencrypted private key in PEM form") from None
     if not isinstance(key, RSAPrivateKey) or key.key_size < MIN_KEY_BITS:
         raise toml.wrong("private_key", f"in {file!r} must be an RSA key of 2048 bits or more (apiclient_key.pem)")
