@@ -31,6 +31,7 @@ def main() -> int:
         minutes=options.minutes,
         seed=options.seed,
         orders_per_s=options.orders_per_s,
+        speed=options.speed,
         phases=tuple(name for name in PHASES if name in options.phases.split(",")),
     )
     logging.getLogger("asyncpg").setLevel(logging.CRITICAL)  # it would report what we cause
@@ -86,6 +87,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=3.0, help="under load, in all phases together (default 3)")
     parser.add_argument("--seed", type=int, default=1, help="decides who is hit when, and what befalls callbacks")
     parser.add_argument("--orders-per-s", type=float, default=12.0, help="how many orders are placed (default 12)")
+    parser.add_argument("--speed", type=float, default=15.0, help="how much faster than yours the clocks run (15)")
     parser.add_argument("--phases", default=",".join(PHASES), help=f"some of {','.join(PHASES)}")
     parser.add_argument("--json", action="store_true", help="the report as JSON on stdout")
     parser.add_argument("--keep", action="store_true", help="keep the folder with logs and data")

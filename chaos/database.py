@@ -5,7 +5,7 @@ import contextlib
 import os
 import shutil
 import signal
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -99,13 +99,26 @@ class Servers:
                 await asyncio.sleep(0.1)
         raise OurError(f"the standby does not follow after {_FOLLOWS_WITHIN_S} s; see {self._folder / STANDBY}")
 
+    @contextlib.asynccontextmanager
+    async def standby_frozen(self) -> AsyncIterator[None]:
+        """SIGSTOP for the standby and all its processes, until the block ends."""
+        pids = await _processes(self._require_standby())
+        try:
+            _signal(pids, signal.SIGSTOP)
+            yield
+        finally:
+            _signal(pids, signal.SIGCONT)
+
     async def fail_over(self) -> None:
         """The standby becomes the primary. The old one must be dead, and is not started again."""
-        if self._standby is None:
-            raise OurError("there is no standby to promote")
-        async with _connection(self._standby) as connection:
+        async with _connection(self._require_standby()) as connection:
             if not await connection.fetchval("SELECT pg_promote(true, 60)"):
                 raise OurError("the standby was not promoted within 60 s")
+
+    def _require_standby(self) -> Embedded:
+        if self._standby is None:
+            raise OurError("there is no standby yet")
+        return self._standby
 
 
 async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
@@ -132,18 +145,27 @@ def _password(server: Embedded) -> str:
 
 
 async def _kill(server: Embedded) -> None:
-    postmaster = (await server.status()).pid
-    if postmaster is None:
-        raise OurError("the database does not run, so that it cannot be killed")
-    pids = [postmaster, *_children(postmaster)]
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    pids = await _processes(server)
+    _signal(pids, signal.SIGKILL)
     for _ in range(_ENDS_WITHIN_S * 20):
         if not any(map(_lives, pids)):
             return
         await asyncio.sleep(0.05)
     raise OurError(f"PostgreSQL's processes {pids} do not end")
+
+
+async def _processes(server: Embedded) -> list[int]:
+    """The server's process ids, its first process first."""
+    postmaster = (await server.status()).pid
+    if postmaster is None:
+        raise OurError("the database does not run, so that it cannot be hit")
+    return [postmaster, *_children(postmaster)]
+
+
+def _signal(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def _children(parent: int) -> Iterator[int]:

@@ -13,7 +13,8 @@ ROLES = ("web", "intake", "repair", "delivery")
 CHANNELS = "channels"
 """The sandbox: it is only frozen, because its memory is the truth that everything is compared with."""
 
-DATABASE_BLOWS = ("database restarted", "database killed -9", "connections cut", "disk full")
+DISK_FULL, EVERYTHING = "disk full", "everything killed -9"
+DATABASE_BLOWS = ("database restarted", "database killed -9", "connections cut", DISK_FULL, EVERYTHING)
 _EVERY_S = 6.0
 _LONGEST_S = 4.0
 
@@ -56,7 +57,7 @@ def blows(seed: int, seconds: float) -> list[Blow]:
 
 
 def database_blows(seed: int) -> list[str]:
-    """The four faults of the database, in an order that the seed decides."""
+    """The faults of the database, in an order that the seed decides."""
     kinds = list(DATABASE_BLOWS)
     random.Random(f"{seed}/database").shuffle(kinds)
     return kinds

@@ -147,7 +147,7 @@ async def _verify(world: Arena) -> tuple[int, list[str]]:
         if process.returncode is None:
             process.kill()
     try:
-        checks = json.loads(said)
+        checks = json.loads(said)["checks"]
     except ValueError:
         return 0, [f"verify said nothing: {complained.decode(errors='replace')[-500:]}"]
     broken = [f"verify: {check['name']}: {', '.join(check['breaches'])}" for check in checks if check["breaches"]]

@@ -83,7 +83,8 @@ def kinds(faults: Sequence[Fault]) -> list[Kind]:
 def _kind(kind: str, faults: Sequence[Fault]) -> Kind:
     healed = [fault.healed_s for fault in faults if fault.healed_s is not None]
     worst = max(healed) if len(healed) == len(faults) else None
-    return Kind(kind, len(healed), len(faults), worst, "; ".join(fault.note for fault in faults if fault.note))
+    notes = dict.fromkeys(fault.note for fault in faults if fault.note)
+    return Kind(kind, len(healed), len(faults), worst, "; ".join(notes))
 
 
 def print_report(report: Report) -> None:

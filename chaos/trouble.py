@@ -7,13 +7,19 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 
 from chaos.arena import WEB, WORKERS, Arena, freeze, thaw
-from chaos.plan import CHANNELS, ROLES, Blow, Plan, blows, database_blows, pause_s
+from chaos.plan import CHANNELS, DISK_FULL, EVERYTHING, ROLES, Blow, Plan, blows, database_blows, pause_s
 from chaos.pulse import WITHIN_S, beats_again
+from chaos.straggler import IN_THE_BODY, IN_THE_HEAD, Straggler
 from paidup.clock import monotonic_s
 from paidup.demo.processes import Child
 
 Tell = Callable[[str], None]
 _LEAVES = '"event":"paidup.stopped"'
+_UNDER_WAY_S = 0.3
+"""So long an answer may take that was on its way when the standby froze."""
+_STANDBY_FROZEN_S = 2.0
+_AFTER_SIGTERM_S = 0.25
+"""When the second half of a request comes: uvicorn looks ten times a second whether it was told to end."""
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -88,8 +94,8 @@ class Trouble:
         faults = []
         for kind in kinds:
             await asyncio.sleep(pause_s(self._plan.seed, kind, seconds / len(kinds) / 2))
-            if kind == "disk full" and self._world.disk.why_not:
-                self._tell(f"disk full: not possible here: {self._world.disk.why_not}")
+            if kind == DISK_FULL and self._world.disk.why_not:
+                self._tell(f"{kind}: not possible here: {self._world.disk.why_not}")
                 continue
             began = monotonic_s()
             self._tell(f"{kind} …")
@@ -107,9 +113,20 @@ class Trouble:
             await servers.revive()
         elif kind == "connections cut":
             return f"{await servers.cut()} connections"
+        elif kind == EVERYTHING:
+            await self._kill_everything()
         else:
             return await self._fill_the_disk(at_most_s)
         return ""
+
+    async def _kill_everything(self) -> None:
+        """As when a machine loses its power: the database and every process of ours at once. The channels go on."""
+        ours = [child for role in ROLES for child in self._world.roles[role]]
+        await asyncio.gather(self._world.servers.kill(), *(child.kill() for child in ours))
+        await asyncio.gather(*(child.start() for child in ours))
+        await self._world.servers.revive()
+        for child in self._world.roles["web"]:
+            await self._world.web_answers(child)
 
     async def _fill_the_disk(self, lasts_s: float) -> str:
         """Until callbacks are refused for it, and then for a while; a full disk that nobody feels proves nothing."""
@@ -148,30 +165,75 @@ class Trouble:
         self._tell(f"{name} ({child.pid}) is replaced")
         if backend:
             backend.takes = False
-        await child.end()
-        left_well = _LEAVES in child.log.read_text(errors="replace").replace(" ", "")[-500:]
+        wrong = await (_end_with_stragglers(child, backend.port) if backend else _end(child))
         await self._start(child)
         if backend:
             backend.takes = True
         fault = await self._healed(f"{role} replaced", began, (role,))
-        return fault if left_well else Fault(fault.kind, None, f"{name} did not end by itself after SIGTERM")
+        if wrong:
+            return Fault(fault.kind, None, wrong)
+        return Fault(fault.kind, fault.healed_s, "requests half sent at SIGTERM were answered" if backend else "")
 
     # The standby -----------------------------------------------------------------------------------------------------
 
     async def _standby(self, seconds: float) -> list[Fault]:
-        """The primary dies without a word while callbacks arrive; the standby becomes the primary."""
-        servers = self._world.servers
+        """A standby is made and frozen for a while; then the primary dies while callbacks arrive."""
         self._tell("a standby is made; from then on no commit is answered before the standby has it")
-        await servers.add_standby()
-        await asyncio.sleep(pause_s(self._plan.seed, "primary", seconds / 2))
+        await self._world.servers.add_standby()
+        await asyncio.sleep(pause_s(self._plan.seed, "standby", seconds / 4))
+        self._tell("the standby is frozen")
+        frozen = await self._freeze_the_standby()
+        await asyncio.sleep(pause_s(self._plan.seed, "primary", seconds / 4))
+        return [frozen, await self._lose_the_primary()]
+
+    async def _lose_the_primary(self) -> Fault:
+        """It dies without a word, and is not started again; the standby becomes the primary."""
+        servers = self._world.servers
         began = monotonic_s()
         before = self._world.balancer.callbacks.acknowledged
         self._tell(f"the primary is killed -9 ({before} callbacks acknowledged in this phase)")
         await servers.kill()
-        await asyncio.sleep(pause_s(self._plan.seed, "watchdog", 2))
+        newcomers = [self._world.roles["web"][0], self._world.roles["intake"][0]]
+        for child in newcomers:
+            self._tell(f"{child.name} is killed and starts while only a standby answers, which takes no writes")
+            await child.kill()
+            await child.start()
+        await asyncio.sleep(pause_s(self._plan.seed, "watchdog", 4))
         await servers.fail_over()
         self._tell("the standby is the primary now")
-        note = f"{before} callbacks acknowledged before, {{after}} after"
-        fault = await self._healed("primary lost, standby promoted", began, (*ROLES, CHANNELS))
-        after = self._world.balancer.callbacks.acknowledged - before
-        return [Fault(fault.kind, fault.healed_s, note.format(after=after))]
+        await self._world.web_answers(newcomers[0])
+        note = f"{before} callbacks acknowledged before"
+        return await self._healed("primary lost, standby promoted", began, (*ROLES, CHANNELS), note)
+
+    async def _freeze_the_standby(self) -> Fault:
+        """While the standby says nothing, nothing may be acknowledged: that is what it is for."""
+        tally, began = self._world.balancer.callbacks, monotonic_s()
+        async with self._world.servers.standby_frozen():
+            await asyncio.sleep(_UNDER_WAY_S)
+            before = tally.acknowledged
+            await asyncio.sleep(_STANDBY_FROZEN_S)
+            meanwhile = tally.acknowledged - before
+        fault = await self._healed("standby frozen", began, (*ROLES, CHANNELS), "nothing was acknowledged meanwhile")
+        if meanwhile:
+            return Fault(fault.kind, None, f"{meanwhile} callbacks were acknowledged without the standby")
+        return fault
+
+
+async def _end(child: Child) -> str:
+    """SIGTERM; what went wrong, empty when it finished what it had begun and ended by itself."""
+    await child.end()
+    said = child.log.read_text(errors="replace").replace(" ", "")[-500:]
+    return "" if _LEAVES in said else f"{child.name} did not end by itself after SIGTERM"
+
+
+async def _end_with_stragglers(child: Child, port: int) -> str:
+    """The same, with requests half sent at that moment, each broken off elsewhere; all must be answered."""
+    stragglers = [await Straggler.begin(port, sent) for sent in (IN_THE_HEAD, IN_THE_BODY)]
+    await asyncio.sleep(_UNDER_WAY_S)  # they have arrived
+    ending = asyncio.create_task(_end(child))
+    await asyncio.sleep(_AFTER_SIGTERM_S)
+    statuses = [await straggler.finish() for straggler in stragglers]
+    for straggler in stragglers:
+        straggler.close()
+    wrong = await ending
+    return wrong or ("" if all(statuses) else f"requests half sent at SIGTERM were answered {statuses} (0: not at all)")
