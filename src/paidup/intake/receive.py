@@ -25,6 +25,8 @@ _PROBE_OR_NOISE = frozenset((Verdict.PROBE,))
 """Refused on purpose and expected: counted, never kept."""
 
 _MAX_SOURCES = 10_000
+MAX_KEPT_BYTES_AN_HOUR = 64 << 20
+"""Of all sources together: addresses are cheap. It is room for twenty thousand honest callbacks."""
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -36,16 +38,29 @@ class Received(msgspec.Struct, frozen=True):
 
 
 class Receiver:
-    """The entrance of one process: it holds the flushers, and counts what it refused from whom."""
+    """The entrance of one process: it holds the flushers, and counts what it refused from whom.
 
-    def __init__(self, db: Database, accounts: AccountsFolder, *, max_waiting: int, keep_per_source: int) -> None:
+    keep_per_source, keep_bytes: how many refused callbacks of one source, and how many bytes of all, are kept an hour.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        accounts: AccountsFolder,
+        *,
+        max_waiting: int,
+        keep_per_source: int,
+        keep_bytes: int = MAX_KEPT_BYTES_AN_HOUR,
+    ) -> None:
         self._db = db
         self._accounts = accounts
         self._inbox = Flusher(self._write_inbox, max_waiting=max_waiting)
         self._quarantine = Flusher(self._write_quarantine, max_waiting=max_waiting, lanes=1)
         self._keep_per_source = keep_per_source
+        self._keep_bytes = keep_bytes
         self._hour = ""
         self._kept: Counter[str] = Counter()
+        self._kept_bytes = 0
         self.counts: Counter[tuple[str, Verdict]] = Counter()
 
     async def receive(
@@ -60,7 +75,8 @@ class Receiver:
         except NotFound as error:
             refusal = CallbackRefused(Verdict.UNKNOWN_ACCOUNT, str(error))
             await self._refuse(request, channel_name, account_name, refusal, source, now)
-            raise
+            # Which accounts there are stands in the quarantine; it is nothing for a stranger.
+            raise NotFound(f"no channel account {channel_name}/{account_name}"[:200]) from None
         try:
             reading = channel.read_callback(request, account, now)
         except CallbackRefused as refusal:
@@ -82,7 +98,7 @@ class Receiver:
         """Count a refusal, and keep its bytes unless this source has had its share of this hour."""
         known = channel if channel in CHANNELS else "unknown"
         self.counts[known, refusal.verdict] += 1
-        if refusal.verdict in _PROBE_OR_NOISE or not self._may_keep(source, now):
+        if refusal.verdict in _PROBE_OR_NOISE or not self._may_keep(source, _size(request), now):
             return
         await self._quarantine.put(
             quarantine.Refused(
@@ -99,16 +115,18 @@ class Receiver:
             )
         )
 
-    def _may_keep(self, source: str, now: datetime) -> bool:
+    def _may_keep(self, source: str, size_bytes: int, now: datetime) -> bool:
         hour = now.strftime("%Y-%m-%dT%H")
         if hour != self._hour:
             self._hour = hour
             self._kept.clear()
-        if self._kept[source] >= self._keep_per_source:
+            self._kept_bytes = 0
+        if self._kept[source] >= self._keep_per_source or self._kept_bytes + size_bytes > self._keep_bytes:
             return False
         if source not in self._kept and len(self._kept) >= _MAX_SOURCES:
             return False
         self._kept[source] += 1
+        self._kept_bytes += size_bytes
         return True
 
     async def _write_inbox(self, rows: Sequence[inbox.Received]) -> None:
@@ -139,6 +157,10 @@ def received(
         merchant_ref=refs[0] if refs else None,
         evidence=msgspec.json.encode(reading.evidence or (Nothing(kind=reading.kind),)).decode(),
     )
+
+
+def _size(request: CallbackRequest) -> int:
+    return len(request.body) + sum(len(name) + len(value) for name, value in request.headers)
 
 
 def headers_json(request: CallbackRequest) -> str:

@@ -64,9 +64,7 @@ class Callbacks:
             headers=_headers(scope),
             body=await _body(scope, receive, self._max_bytes),
         )
-        client = scope.get("client")
-        source = client[0] if client else "unknown"
-        got = await self._receiver.receive(request, channel, account, source=source, now=self._clock.now())
+        got = await self._receiver.receive(request, channel, account, source=_source(scope), now=self._clock.now())
         if got.callback_id is not None:
             self._stored()
         return got.reply
@@ -80,13 +78,22 @@ def _address(scope: Scope) -> tuple[str, str]:
         raise _Refusal(404, "callbacks go to /callbacks/{channel}/{account}")
     if scope["method"] != "POST":
         raise _Refusal(405, "callbacks are sent with POST")
-    return unquote(parts[0]), unquote(parts[1])
+    channel, account = unquote(parts[0]), unquote(parts[1])
+    if not (channel + account).isprintable():  # nobody has such a name; and no table could hold it
+        raise _Refusal(404, "no channel or account has such a name")
+    return channel, account
+
+
+def _source(scope: Scope) -> str:
+    """Who sent it: an address, or what a proxy in front of us says it is."""
+    client = scope.get("client")
+    return client[0] if client and client[0].isprintable() else "unknown"
 
 
 def _target(scope: Scope) -> str:
-    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    raw: bytes = scope.get("raw_path") or scope["path"].encode("utf-8", "replace")
     query: bytes = scope.get("query_string", b"")
-    return (raw + b"?" + query if query else raw).decode("latin-1")[:2000]
+    return (raw + b"?" + query if query else raw).decode("latin-1").replace("\x00", "%00")[:2000]
 
 
 def _headers(scope: Scope) -> tuple[tuple[str, str], ...]:
@@ -100,7 +107,7 @@ async def _body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
     """The whole body. Raises _Refusal when it is too long, too slow, or ends half-way."""
     too_long = _Refusal(413, f"a callback has at most {max_bytes} bytes")
     length = next((value for name, value in scope["headers"] if name.lower() == b"content-length"), b"0")
-    if length.isdigit() and int(length) > max_bytes:
+    if length.isdigit() and (len(length) > 18 or int(length) > max_bytes):
         raise too_long
     body = bytearray()
     more = True
