@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -32,7 +32,7 @@ def main() -> int:
         seed=options.seed,
         orders_per_s=options.orders_per_s,
         speed=options.speed,
-        phases=tuple(name for name in PHASES if name in options.phases.split(",")),
+        phases=options.phases,
     )
     logging.getLogger("asyncpg").setLevel(logging.CRITICAL)  # it would report what we cause
     code = 1
@@ -84,14 +84,37 @@ def _say(text: str) -> None:
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=3.0, help="under load, in all phases together (default 3)")
+    parser.add_argument(
+        "--minutes", type=_within(0.1, 600), default=3.0, help="under load, in all phases together (default 3)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="decides who is hit when, and what befalls callbacks")
-    parser.add_argument("--orders-per-s", type=float, default=12.0, help="how many orders are placed (default 12)")
-    parser.add_argument("--speed", type=float, default=15.0, help="how much faster than yours the clocks run (15)")
-    parser.add_argument("--phases", default=",".join(PHASES), help=f"some of {','.join(PHASES)}")
+    parser.add_argument(
+        "--orders-per-s", type=_within(1, 1000), default=12.0, help="how many orders are placed (default 12)"
+    )
+    parser.add_argument(
+        "--speed", type=_within(1, 60), default=15.0, help="how much faster than yours the clocks run (15)"
+    )
+    parser.add_argument("--phases", type=_phases, default=PHASES, help=f"some of {','.join(PHASES)}")
     parser.add_argument("--json", action="store_true", help="the report as JSON on stdout")
     parser.add_argument("--keep", action="store_true", help="keep the folder with logs and data")
     return parser.parse_args(arguments)
+
+
+def _within(low: float, high: float) -> Callable[[str], float]:
+    def number(text: str) -> float:
+        if not low <= float(text) <= high:
+            raise ValueError(text)
+        return float(text)
+
+    number.__name__ = f"number from {low:g} to {high:g}"  # argparse names it in its complaint
+    return number
+
+
+def _phases(text: str) -> tuple[str, ...]:
+    named = text.split(",")
+    if not set(named) <= set(PHASES):
+        raise argparse.ArgumentTypeError(f"write some of {','.join(PHASES)}")
+    return tuple(name for name in PHASES if name in named)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ class Phase(msgspec.Struct, kw_only=True):
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """All faults of one kind. worst_healed_s is None when one of them did not heal in time."""
+    """All faults of one kind. worst_healed_s is None when something went wrong with one of them."""
 
     kind: str
     survived: int
@@ -134,7 +134,7 @@ def _faults(rows: Sequence[Kind]) -> Table:
     for name in ("fault", "survived", "healed within", ""):
         table.add_column(name, justify="left" if name in ("fault", "") else "right")
     for row in rows:
-        healed = "not in time" if row.worst_healed_s is None else f"{row.worst_healed_s:.1f} s"
+        healed = "WRONG" if row.worst_healed_s is None else f"{row.worst_healed_s:.1f} s"
         table.add_row(row.kind, f"{row.survived} of {row.of}", healed, row.note)
     return table
 

@@ -65,7 +65,7 @@ async def _under_load(name: str, world: Arena, trouble: Trouble) -> list[Fault]:
 
 def _breaches(name: str, world: Arena, faults: Sequence[Fault], left: str, proof: Proof) -> list[str]:
     found = proof.breaches + [f"an order could not be placed: {why}" for why in world.shop.failed]
-    found += [f"{fault.kind}: did not heal in time {fault.note}".strip() for fault in faults if fault.healed_s is None]
+    found += [fault.wrong for fault in faults if fault.wrong]
     if left:
         found.append(f"not settled: {left}")
     if name == "rolling":

@@ -24,11 +24,16 @@ _AFTER_SIGTERM_S = 0.25
 
 class Fault(msgspec.Struct, frozen=True):
     """One fault that was survived, or not. healed_s: from its beginning until everybody concerned worked again; None
-    when that did not happen in time."""
+    when something went wrong, which `note` then says."""
 
     kind: str
     healed_s: float | None
     note: str = ""
+
+    @property
+    def wrong(self) -> str:
+        """What went wrong; empty when it was survived."""
+        return f"{self.kind}: {self.note}" if self.healed_s is None else ""
 
 
 class Trouble:
@@ -85,7 +90,7 @@ class Trouble:
         works = await beats_again(self._world, roles)
         healed_s = monotonic_s() - began if works else None
         self._tell(f"{kind}: {f'healed after {healed_s:.1f} s' if healed_s else f'NOT healed in {WITHIN_S:.0f} s'}")
-        return Fault(kind, healed_s, note)
+        return Fault(kind, healed_s, note if works else f"somebody did nothing for {WITHIN_S:.0f} s afterwards")
 
     # The database ----------------------------------------------------------------------------------------------------
 
@@ -183,7 +188,7 @@ class Trouble:
         await asyncio.sleep(pause_s(self._plan.seed, "standby", seconds / 4))
         self._tell("the standby is frozen")
         frozen = await self._freeze_the_standby()
-        await asyncio.sleep(pause_s(self._plan.seed, "primary", seconds / 4))
+        await asyncio.sleep(pause_s(self._plan.seed, "primary", seconds / 2))
         return [frozen, await self._lose_the_primary()]
 
     async def _lose_the_primary(self) -> Fault:
