@@ -99,15 +99,13 @@ class Servers:
                 await asyncio.sleep(0.1)
         raise OurError(f"the standby does not follow after {_FOLLOWS_WITHIN_S} s; see {self._folder / STANDBY}")
 
-    @contextlib.asynccontextmanager
-    async def standby_frozen(self) -> AsyncIterator[None]:
-        """SIGSTOP for the standby and all its processes, until the block ends."""
-        pids = await _processes(self._require_standby())
-        try:
-            _signal(pids, signal.SIGSTOP)
-            yield
-        finally:
-            _signal(pids, signal.SIGCONT)
+    def primary_frozen(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """SIGSTOP for the primary and all its processes, until the block ends: connections stay, nothing answers."""
+        return _frozen(self.primary)
+
+    def standby_frozen(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """The same for the standby."""
+        return _frozen(self._require_standby())
 
     async def fail_over(self) -> None:
         """The standby becomes the primary. The old one must be dead, and is not started again."""
@@ -152,6 +150,16 @@ async def _kill(server: Embedded) -> None:
             return
         await asyncio.sleep(0.05)
     raise OurError(f"PostgreSQL's processes {pids} do not end")
+
+
+@contextlib.asynccontextmanager
+async def _frozen(server: Embedded) -> AsyncIterator[None]:
+    pids = await _processes(server)
+    try:
+        _signal(pids, signal.SIGSTOP)
+        yield
+    finally:
+        _signal(pids, signal.SIGCONT)
 
 
 async def _processes(server: Embedded) -> list[int]:

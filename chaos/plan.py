@@ -14,7 +14,14 @@ CHANNELS = "channels"
 """The sandbox: it is only frozen, because its memory is the truth that everything is compared with."""
 
 DISK_FULL, EVERYTHING = "disk full", "everything killed -9"
-DATABASE_BLOWS = ("database restarted", "database killed -9", "connections cut", DISK_FULL, EVERYTHING)
+DATABASE_BLOWS = (
+    "database restarted",
+    "database killed -9",
+    "database frozen",
+    "connections cut",
+    DISK_FULL,
+    EVERYTHING,
+)
 _EVERY_S = 6.0
 _LONGEST_S = 4.0
 

@@ -17,7 +17,9 @@ Tell = Callable[[str], None]
 _LEAVES = '"event":"paidup.stopped"'
 _UNDER_WAY_S = 0.3
 """So long an answer may take that was on its way when the standby froze."""
-_STANDBY_FROZEN_S = 2.0
+_FROZEN_S = 2.0
+"""So long a database server is frozen."""
+_NOT_FELT = "nobody felt the full disk, so that this proves nothing"
 _AFTER_SIGTERM_S = 0.25
 """When the second half of a request comes: uvicorn looks ten times a second whether it was told to end."""
 
@@ -105,10 +107,11 @@ class Trouble:
             began = monotonic_s()
             self._tell(f"{kind} …")
             note = await self._befall(kind, seconds / len(kinds) / 2)
-            faults.append(await self._healed(kind, began, (*ROLES, CHANNELS), note))
+            fault = await self._healed(kind, began, (*ROLES, CHANNELS), note)
+            faults.append(Fault(kind, None, note) if note == _NOT_FELT else fault)
         return faults
 
-    async def _befall(self, kind: str, at_most_s: float) -> str:
+    async def _befall(self, kind: str, lasts_s: float) -> str:
         servers = self._world.servers
         if kind == "database restarted":
             await servers.restart()
@@ -116,12 +119,15 @@ class Trouble:
             await servers.kill()
             await asyncio.sleep(pause_s(self._plan.seed, "power", 1))
             await servers.revive()
+        elif kind == "database frozen":
+            async with servers.primary_frozen():
+                await asyncio.sleep(min(lasts_s, _FROZEN_S))
         elif kind == "connections cut":
             return f"{await servers.cut()} connections"
         elif kind == EVERYTHING:
             await self._kill_everything()
         else:
-            return await self._fill_the_disk(at_most_s)
+            return await self._fill_the_disk(lasts_s)
         return ""
 
     async def _kill_everything(self) -> None:
@@ -135,19 +141,20 @@ class Trouble:
 
     async def _fill_the_disk(self, lasts_s: float) -> str:
         """Until callbacks are refused for it, and then for a while; a full disk that nobody feels proves nothing."""
-        tally = self._world.balancer.callbacks
-        before = tally.unavailable
+        balancer = self._world.balancer
+        before = balancer.callbacks.unavailable, balancer.api.unavailable
         try:
             self._world.disk.fill()
             for _ in range(200):
-                if tally.unavailable > before:
+                if balancer.callbacks.unavailable > before[0]:
                     break
                 await asyncio.sleep(0.1)
             await asyncio.sleep(lasts_s)
         finally:
             self._world.disk.free()
         await self._world.servers.revive()
-        return f"{tally.unavailable - before} callbacks answered 503 meanwhile"
+        callbacks, calls = balancer.callbacks.unavailable - before[0], balancer.api.unavailable - before[1]
+        return f"{callbacks} callbacks and {calls} calls of the shop answered 5xx" if callbacks + calls else _NOT_FELT
 
     # Rolling restart -------------------------------------------------------------------------------------------------
 
@@ -216,7 +223,7 @@ class Trouble:
         async with self._world.servers.standby_frozen():
             await asyncio.sleep(_UNDER_WAY_S)
             before = tally.acknowledged
-            await asyncio.sleep(_STANDBY_FROZEN_S)
+            await asyncio.sleep(_FROZEN_S)
             meanwhile = tally.acknowledged - before
         fault = await self._healed("standby frozen", began, (*ROLES, CHANNELS), "nothing was acknowledged meanwhile")
         if meanwhile:
