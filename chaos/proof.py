@@ -85,12 +85,13 @@ async def _left(world: Arena) -> str:
 
 async def prove(world: Arena) -> Proof:
     """Compare the channels' ledger with us and the shop, the acknowledged callbacks with the inbox, and run verify."""
+    acknowledged = Counter(world.balancer.acknowledged)  # before we look: late repeats may still come in
     async with aiohttp.ClientSession() as session:
         truth = await ledger(session, world.sandbox_url)
     db = await Database.connect(world.servers.url, max_size=2)
     try:
         verdict = await compare(db, truth, world.shop)
-        missing = await _missing(db, world.balancer.acknowledged)
+        missing = await _missing(db, acknowledged)
         given_up = await _given_up(db)
     finally:
         await db.close()
@@ -103,7 +104,7 @@ async def prove(world: Arena) -> Proof:
         untold=len(verdict.untold),
         doubled=verdict.doubled,
         invented=len(verdict.invented),
-        acknowledged=world.balancer.acknowledged.total(),
+        acknowledged=acknowledged.total(),
         acknowledged_and_missing=missing,
         checks=checks,
         breaches=[*_broken(verdict, missing), *given_up, *breaches],

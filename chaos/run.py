@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
+import msgspec
+
 from chaos.arena import Arena, arena
 from chaos.plan import Plan
 from chaos.proof import Proof, drained, prove
@@ -33,16 +35,16 @@ async def _phase(name: str, world: Arena, trouble: Trouble, tell: Tell) -> Phase
     tell("no more orders; waiting until everything is settled")
     drained_s, left = await drained(world)
     tell(f"settled after {drained_s:.1f} s" if not left else f"NOT settled after {drained_s:.0f} s: {left}")
+    callbacks, api = map(msgspec.structs.replace, (world.balancer.callbacks, world.balancer.api))
     proof = await prove(world)
     tell(f"paid at the channels {proof.paid_at_channel}, here {proof.paid_here}, told {proof.told_to_shop}")
-    balancer = world.balancer
     return Phase(
         name=name,
         load_s=load_s,
         drained_s=drained_s,
-        longest_without_answer_s=balancer.silence.longest_s,
-        callbacks=balancer.callbacks,
-        api=balancer.api,
+        longest_without_answer_s=world.balancer.silence.longest_s,
+        callbacks=callbacks,
+        api=api,
         faults=faults,
         proof=proof,
         breaches=_breaches(name, world, faults, left, proof),
