@@ -1,29 +1,52 @@
-"""`python -m bench [--quick] [--json FILE]`: run all benches and print medians and ratios."""
+"""`python -m bench [NAME …] [--quick] [--minutes N] [--json FILE] [--html FILE] [--against OLD.json]`.
+
+Runs the named benches (all, if none is named), prints figures and bars, and writes them where it is told to.
+"""
 
 import argparse
-import json
+import asyncio
+import importlib
+import os
 import platform
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
+import msgspec
 import uvloop
 
-from bench import ack, door
-from bench.world import world
+from bench import report
+from bench.result import Asked, Result, Run
+from paidup.clock import SystemClock
+
+BENCHES = {
+    "ack": "how many callbacks a second are acknowledged durably, and what it costs",
+    "door": "how many callbacks a second become paid orders",
+}
+"""name of the module below bench/, and the question it answers; its `run(Asked)` gives a Result."""
 
 
-async def run(*, quick: bool) -> dict[str, object]:
-    """All benches in one run on one database."""
-    async with world() as place:
-        return {
-            "machine": f"{platform.machine()}, {_cpu()}, Python {platform.python_version()}",
-            "date": f"{place.now:%Y-%m-%d}",
-            "acknowledge": await ack.run(
-                place, rounds=2 if quick else 5, seconds=2 if quick else 5, connections=(64, 256)
-            ),
-            "apply": await door.run(
-                place, rounds=2 if quick else 5, batched=2000 if quick else 5000, single=150 if quick else 400
-            ),
-        }
+def bench(name: str) -> Callable[[Asked], Awaitable[Result]]:
+    """The function that runs one of BENCHES."""
+    run: Callable[[Asked], Awaitable[Result]] = importlib.import_module(f"bench.{name}").run
+    return run
+
+
+async def run_all(names: Sequence[str], asked: Asked) -> Run:
+    """One after the other, each on a database of its own."""
+    load = f"{os.getloadavg()[0]:.1f} processes wanted a core before it began"
+    results: dict[str, Result] = {}
+    for name in names:
+        print(f"\n{name}: {BENCHES[name]}?", flush=True)
+        results[name] = await bench(name)(asked)
+        print(report.as_text(results[name]), flush=True)
+        await asyncio.sleep(1)  # so that what one bench leaves to the disk is not paid by the next one
+    return Run(
+        machine=f"{platform.machine()}, {_cpu()}, Python {platform.python_version()}",
+        date=f"{SystemClock().now():%Y-%m-%d}",
+        load_before=load,
+        quick=asked.quick,
+        results=results,
+    )
 
 
 def _cpu() -> str:
@@ -32,16 +55,36 @@ def _cpu() -> str:
     return f"{len(models)} cores of {models[0]}" if models else platform.processor()
 
 
-def main() -> None:
-    """Print the figures; write them to a file when asked."""
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHES)}")
     parser.add_argument("--quick", action="store_true", help="shorter rounds, noisier figures")
+    parser.add_argument("--minutes", type=float, help="how long memory is watched under load (2)")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--html", type=Path, help="also write a page with charts to this file")
+    parser.add_argument("--against", type=Path, help="the JSON of an earlier run: say what changed beyond the noise")
     options = parser.parse_args()
-    text = json.dumps(uvloop.run(run(quick=options.quick)), indent=2, ensure_ascii=False)
-    print(text)
+    for name in options.names:
+        if name not in BENCHES:
+            parser.error(f"there is no bench {name!r}; there are {', '.join(BENCHES)}")
+    return options
+
+
+def main() -> None:
+    """Print the figures; write them to files when asked."""
+    options = _options()
+    before = msgspec.json.decode(options.against.read_bytes(), type=Run) if options.against else None
+    asked = Asked(quick=options.quick, minutes=options.minutes)
+    run = uvloop.run(run_all(options.names or list(BENCHES), asked))
+    print(report.bars(run))
+    if before:
+        print(report.changes(before, run))
     if options.json:
-        options.json.write_text(text + "\n")
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(run), indent=1) + b"\n")
+    if options.html:
+        options.html.parent.mkdir(parents=True, exist_ok=True)
+        options.html.write_text(report.page(run))
 
 
 if __name__ == "__main__":

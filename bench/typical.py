@@ -10,7 +10,8 @@ from typing import Any
 
 import pydantic
 from fastapi import FastAPI, Request
-from sqlalchemy import BigInteger, LargeBinary, String, insert, select, text
+from sqlalchemy import BigInteger, LargeBinary, String, select, text
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -97,7 +98,7 @@ def typical(settings: Settings, *, log_only: bool, orders: int) -> Any:
             await connection.run_sync(Base.metadata.create_all)
             if not log_only:
                 rows = [{"number": f"pay{n:026}", "amount": 1250, "status": "unpaid"} for n in range(orders)]
-                await connection.execute(insert(Order), rows)
+                await connection.execute(insert(Order).on_conflict_do_nothing(), rows)
         yield
         await engine.dispose()
 

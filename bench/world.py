@@ -35,6 +35,13 @@ class World:
     keys: Keys
     now: datetime
 
+    async def postmaster(self) -> int:
+        """The process id of the server. Raises RuntimeError when it does not run."""
+        pid = (await self.embedded.status()).pid
+        if pid is None:
+            raise RuntimeError("the bench's PostgreSQL does not run any more")
+        return pid
+
 
 @contextlib.asynccontextmanager
 async def world() -> AsyncIterator[World]:
