@@ -1,0 +1,289 @@
+"""WeChat Pay's bills: the trade bill (交易账单) and the fund flow bill (资金账单).
+
+Source: WeChat Pay's documents 申请交易账单, 申请资金账单 and 下载账单, and the official Java SDK, which makes the SHA-1
+over the unzipped bytes. Both are UTF-8; each cell is led by a backtick, nothing is quoted, and texts may hold commas.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import BinaryIO
+
+from paidup.channels.bill import (
+    Bill,
+    BillFault,
+    BillKind,
+    BillLine,
+    BillName,
+    BillProof,
+    BillReading,
+    BillRefused,
+    LineKind,
+    day_in,
+    minor,
+    number_of,
+    sound,
+)
+from paidup.channels.bill_file import (
+    LIMITS,
+    Limits,
+    cut_off,
+    fitted,
+    gunzipped,
+    lines_of,
+    must_add_up,
+    must_be_the_file,
+    must_have_hash,
+    unreadable,
+)
+from paidup.channels.wechat.keys import WechatAccount
+
+BEIJING = timezone(timedelta(hours=8))
+"""A bill's day, and the times in it, are Beijing time."""
+
+MAX_ROW_CHARS = 64 << 10
+
+_CNY = "CNY"
+_NONE = ("", "0")  # a payment's line has refund numbers 0; an ordinary merchant's has sub-merchant 0
+_NUMBER = re.compile(r"[^,`]*")
+_AMOUNT = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
+_TEXT = None
+
+_TRADE_COLUMNS: dict[str, re.Pattern[str] | None] = {
+    "交易时间": _TIME, "公众账号ID": _NUMBER, "商户号": _NUMBER, "特约商户号": _NUMBER, "设备号": _TEXT,
+    "微信订单号": _NUMBER, "商户订单号": _NUMBER, "用户标识": _NUMBER, "交易类型": _NUMBER, "交易状态": _NUMBER,
+    "付款银行": _NUMBER, "货币种类": _NUMBER, "应结订单金额": _AMOUNT, "代金券金额": _AMOUNT,
+    "微信退款单号": _NUMBER, "商户退款单号": _NUMBER, "退款金额": _AMOUNT, "充值券退款金额": _AMOUNT,
+    "退款类型": _NUMBER, "退款状态": _NUMBER, "商品名称": _TEXT, "商户数据包": _TEXT, "手续费": _AMOUNT,
+    "费率": _NUMBER, "订单金额": _AMOUNT, "申请退款金额": _AMOUNT, "费率备注": _TEXT,
+}  # fmt: skip
+_TRADE_TOTALS = (
+    "总交易单数", "应结订单总金额", "退款总金额", "充值券退款总金额", "手续费总金额", "订单总金额", "申请退款总金额",
+)  # fmt: skip
+_SUMMED = ("应结订单金额", "退款金额", "充值券退款金额", "手续费", "订单金额", "申请退款金额")
+"""The columns that the trade bill's totals are of, in the order of the totals."""
+
+_FUND_COLUMNS: dict[str, re.Pattern[str] | None] = {
+    "记账时间": _TIME, "微信支付业务单号": _NUMBER, "资金流水单号": _NUMBER, "业务名称": _TEXT, "业务类型": _TEXT,
+    "收支类型": re.compile("收入|支出"), "收支金额(元)": _AMOUNT, "账户结余(元)": _AMOUNT,
+    "资金变更提交申请人": _TEXT, "备注": _TEXT, "业务凭证号": _NUMBER,
+}  # fmt: skip
+_FUND_TOTALS = ("资金流水总笔数", "收入笔数", "收入金额", "支出笔数", "支出金额")
+
+# A micropay that was taken back (REVOKED) has the numbers and amounts of a refund.
+_TRADE_KINDS = {"SUCCESS": LineKind.PAYMENT, "REFUND": LineKind.REFUND, "REVOKED": LineKind.REFUND}
+_FUND_KINDS = {
+    "交易": LineKind.PAYMENT,
+    "退款": LineKind.REFUND,
+    "扣除交易手续费": LineKind.FEE,
+    "提现": LineKind.PAYOUT,
+}
+
+
+def read_bill(
+    file: BinaryIO, name: BillName, account: WechatAccount, proof: BillProof, limits: Limits = LIMITS
+) -> Bill:
+    """Read a bill as it was downloaded, gzipped or plain. Raises BillRefused.
+
+    The fund flow bill does not say whose it is; that it is ours rests on the request, and on its SHA-1.
+    """
+    must_be_the_file(file, proof, limits)
+    must_have_hash(gunzipped(file), proof, limits)
+    trades = name.kind is BillKind.TRADES
+
+    def read() -> BillReading:
+        table = _Table(lines_of(gunzipped(file), "utf-8", limits), _TRADE_COLUMNS if trades else _FUND_COLUMNS)
+        return _trades(table, account) if trades else _funds(table)
+
+    return sound(account.channel, account.name, name, day_in(BEIJING, name.day), read)
+
+
+class _Table:
+    """Header, rows, and the two lines of totals, as both bills have them."""
+
+    def __init__(self, lines: Iterator[tuple[int, str]], columns: Mapping[str, re.Pattern[str] | None]) -> None:
+        self._lines = lines
+        _, header = next(lines, (0, ""))
+        if not header:
+            raise BillRefused(BillFault.EMPTY, "the file has no content; ask the channel for it again")
+        self.names = header.split(",")
+        if unknown := [name for name in self.names if name not in columns]:
+            why = f"its first line names {unknown[0][:40]!r}, which is no column of this bill that Paidup knows"
+            raise BillRefused(BillFault.UNKNOWN_FORMAT, why)
+        if missing := [name for name in columns if self.names.count(name) != 1]:
+            raise BillRefused(BillFault.UNKNOWN_FORMAT, f"its first line must name {missing[0]!r} once")
+        self._forms = [columns[name] for name in self.names]
+        self._totals_header = ""
+
+    def places(self, *names: str) -> list[int]:
+        """Where these columns stand."""
+        return [self.names.index(name) for name in names]
+
+    def rows(self) -> Iterator[tuple[int, str, list[str]]]:
+        """Number, text and cells of each row, up to the totals."""
+        width, held = len(self.names), ""
+        first = 0
+        for number, line in self._lines:
+            # A line that begins without a backtick goes on with a text that holds a line feed, or begins the totals.
+            if held and not line.startswith("`") and held.count(",`") + 1 < width:
+                held = f"{held}\n{line}"
+                if len(held) > MAX_ROW_CHARS:
+                    raise BillRefused(BillFault.TOO_LARGE, f"the row on line {first} does not end")
+                continue
+            if held:
+                yield first, held, self._cells(first, held)
+            if not line.startswith("`"):
+                self._totals_header = line
+                return
+            first, held = number, line
+        raise cut_off("its totals")
+
+    def totals(self, names: Sequence[str]) -> dict[str, str]:
+        """The totals that the file states, by name, after all rows were read."""
+        found = self._totals_header.split(",")
+        if found != list(names):
+            why = f"its totals are called {self._totals_header[:100]!r}; this bill's are {','.join(names)}"
+            raise BillRefused(BillFault.UNKNOWN_FORMAT, why)
+        _, line = next(self._lines, (0, ""))
+        cells = line.removeprefix("`").split(",`")
+        if len(cells) != len(names) or not line.startswith("`"):
+            raise cut_off("the values of its totals")
+        if after := next(self._lines, None):
+            raise BillRefused(BillFault.UNKNOWN_FORMAT, f"line {after[0]} stands after the totals")
+        return dict(zip(names, cells, strict=True))
+
+    def _cells(self, number: int, line: str) -> list[str]:
+        cells = line[1:].split(",`")
+        if len(cells) == len(self._forms):
+            return cells
+        found = fitted(cells, self._forms)
+        if found is None:
+            why = f"line {number} has {len(cells)} cells that do not fit the {len(self._forms)} columns"
+            raise BillRefused(BillFault.UNKNOWN_FORMAT, why)
+        return found
+
+
+def _trades(table: _Table, account: WechatAccount) -> BillReading:
+    count, sums = 0, [0] * len(_SUMMED)
+    summed = table.places(*_SUMMED)
+    columns = table.places(
+        "交易时间", "公众账号ID", "商户号", "特约商户号", "微信订单号", "商户订单号", "交易状态", "货币种类",
+        "微信退款单号", "商户退款单号", "退款状态",
+    )  # fmt: skip
+    for number, raw, cells in table.rows():
+        try:
+            amounts = [minor(cells[n], _CNY) for n in summed]
+            line = _trade(number, raw, [cells[n] for n in columns], amounts, account)
+        except ValueError as wrong:
+            raise unreadable(number, wrong) from None
+        count += 1
+        sums = [total + amount for total, amount in zip(sums, amounts, strict=True)]
+        yield line
+    stated = table.totals(_TRADE_TOTALS)
+    must_add_up(_TRADE_TOTALS[0], _count(stated[_TRADE_TOTALS[0]]), count)
+    for name, total in zip(_TRADE_TOTALS[1:], sums, strict=True):
+        must_add_up(name, _yuan(stated[name]), total)
+    return stated
+
+
+def _trade(number: int, raw: str, cells: list[str], amounts: list[int], account: WechatAccount) -> BillLine:
+    """Raises ValueError, and BillRefused for a line of another merchant.
+
+    A refund's line has the numbers of its payment, and its own time. 应结 and 退款 are what was settled: less than the
+    order's 订单金额 and 申请退款金额 where the merchant gave a coupon.
+    """
+    at, appid, mchid, sub, txn, ref, word, currency, refund_id, refund_ref, status = cells
+    if mchid != account.mchid:
+        why = f"line {number} is of merchant {mchid[:40]}, and this account is {account.mchid}"
+        raise BillRefused(BillFault.OTHER_MERCHANT, why)
+    if currency != _CNY:
+        raise ValueError(f"currency {currency[:10]!r} in a bill that counts in yuan")
+    settled, given_back, _, fee, ordered, asked_back = amounts
+    return BillLine(
+        number=number,
+        raw=raw,
+        kind=_TRADE_KINDS.get(word, LineKind.UNKNOWN),
+        word=word,
+        currency=_CNY,
+        amount_minor=ordered - asked_back,
+        fee_minor=fee,
+        net_minor=settled - given_back - fee,
+        occurred_at=_moment(at),
+        channel_txn_id=number_of(txn, none=_NONE),
+        merchant_ref=number_of(ref, none=_NONE),
+        channel_refund_id=number_of(refund_id, none=_NONE),
+        merchant_refund_ref=number_of(refund_ref, none=_NONE),
+        payee=f"{mchid}/{appid}",
+        sub_merchant=number_of(sub, none=_NONE),
+        status=status,
+    )
+
+
+def _funds(table: _Table) -> BillReading:
+    counts, sums = {"收入": 0, "支出": 0}, {"收入": 0, "支出": 0}
+    columns = table.places(
+        "记账时间", "微信支付业务单号", "资金流水单号", "业务类型", "收支类型", "收支金额(元)", "业务凭证号"
+    )
+    for number, raw, cells in table.rows():
+        try:
+            at, business, entry, word, direction, amount, voucher = (cells[n] for n in columns)
+            if direction not in counts:
+                raise ValueError(f"{direction[:10]!r} is neither 收入 nor 支出")
+            moved = minor(amount, _CNY)
+            line = _fund(number, raw, word, moved if direction == "收入" else -moved, at, (business, entry, voucher))
+        except ValueError as wrong:
+            raise unreadable(number, wrong) from None
+        counts[direction] += 1
+        sums[direction] += moved
+        yield line
+    stated = table.totals(_FUND_TOTALS)
+    all_lines, *directions = _FUND_TOTALS
+    must_add_up(all_lines, _count(stated[all_lines]), sum(counts.values()))
+    for direction, how_many, how_much in zip(counts, directions[::2], directions[1::2], strict=True):
+        must_add_up(how_many, _count(stated[how_many]), counts[direction])
+        must_add_up(how_much, _yuan(stated[how_much]), sums[direction])
+    return stated
+
+
+def _fund(number: int, raw: str, word: str, moved: int, at: str, numbers: tuple[str, str, str]) -> BillLine:
+    """In a refund's line 微信支付业务单号 and 业务凭证号 are the refund's, else the payment's. Raises ValueError."""
+    business, entry, voucher = (number_of(it, none=_NONE) for it in numbers)
+    kind = _FUND_KINDS.get(word, LineKind.UNKNOWN)
+    refund = kind is LineKind.REFUND
+    return BillLine(
+        number=number,
+        raw=raw,
+        kind=kind,
+        word=word,
+        currency=_CNY,
+        amount_minor=0 if kind is LineKind.FEE else moved,
+        fee_minor=-moved if kind is LineKind.FEE else 0,
+        net_minor=moved,
+        occurred_at=_moment(at),
+        channel_txn_id=None if refund else business,
+        merchant_ref=None if refund else voucher,
+        channel_refund_id=business if refund else None,
+        merchant_refund_ref=voucher if refund else None,
+        entry=entry,
+    )
+
+
+def _moment(text: str) -> datetime:
+    """Raises ValueError."""
+    if not _TIME.fullmatch(text):
+        raise ValueError(f"{text[:40]!r} is no time such as 2026-11-23 08:00:00")
+    return datetime.fromisoformat(f"{text}+08:00")
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 12):
+        raise BillRefused(BillFault.UNKNOWN_FORMAT, f"the total {text[:20]!r} is no number of lines")
+    return int(text)
+
+
+def _yuan(text: str) -> int:
+    try:
+        return minor(text, _CNY)
+    except ValueError as wrong:
+        raise BillRefused(BillFault.UNKNOWN_FORMAT, f"in the totals: {wrong}") from None
