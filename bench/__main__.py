@@ -21,6 +21,9 @@ from paidup.clock import SystemClock
 BENCHES = {
     "ack": "how many callbacks a second are acknowledged durably, and what it costs",
     "door": "how many callbacks a second become paid orders",
+    "growth": "does work become dearer when the tables grow",
+    "processes": "what do more processes on one PostgreSQL bring, and is anything done twice",
+    "cells": "can a second cell with its own PostgreSQL take half of the payments",
 }
 """name of the module below bench/, and the question it answers; its `run(Asked)` gives a Result."""
 
