@@ -18,10 +18,12 @@ from paidup.demo.plan import Plan as DemoPlan
 from paidup.demo.processes import Child, answering, free_port
 from paidup.demo.run import World, environment, shop_in_database, start_sandbox
 from paidup.demo.shop import Shop
+from paidup.errors import OurError
 
 WEB = ("web-1", "web-2")
 WORKERS = ("intake", "repair", "delivery")
 AT_ONCE = 12
+_STARTS = 3
 _DISK_MB, _DISK_MB_A_MINUTE = 400, 100
 
 
@@ -66,6 +68,9 @@ class Arena(World):
         self.balancer = Balancer()
         self.servers = Servers(plan.folder)
         self.roles: dict[str, list[Child]] = {}
+        self.fallen: list[str] = []
+        """Names of processes that ended by themselves and were started again, since this was emptied."""
+        self._minding = asyncio.Lock()
 
     async def start_processes(self) -> None:
         """Sandbox first: it writes the accounts that the others read."""
@@ -77,14 +82,39 @@ class Arena(World):
         ]
         for name in WORKERS:
             self.roles[name] = [self.child(name, "serve", f"--roles={name}", PAIDUP_PORT="0")]
-        for child in [child for name in ("web", *WORKERS) for child in self.roles[name]]:
+        for child in self.ours():
             await child.start()
         for child in self.roles["web"]:
             await self.web_answers(child)
 
+    def ours(self) -> list[Child]:
+        """All processes of Paidup."""
+        return [child for name in ("web", *WORKERS) for child in self.roles[name]]
+
     async def web_answers(self, child: Child) -> None:
-        """Wait until this web process listens."""
-        await answering(self.balancer.backends[child.name].port, child)
+        """Wait until this web process listens. Raises OurError when it does not, however often it is started."""
+        for _ in range(_STARTS):
+            with contextlib.suppress(OurError):
+                return await answering(self.balancer.backends[child.name].port, child)
+            await self.start_fallen()
+        return await answering(self.balancer.backends[child.name].port, child)
+
+    async def kill(self, child: Child) -> None:
+        """SIGKILL, and nobody takes it for one that fell."""
+        async with self._minding:
+            await child.kill()
+
+    async def start_fallen(self) -> None:
+        """Start again what ended by itself, as whatever minds services on a real machine does. Raises OurError when it
+        is the sandbox: the truth is gone with it."""
+        self.roles["channels"][0].must_live()
+        async with self._minding:
+            for child in self.ours():
+                try:
+                    child.must_live()
+                except OurError:
+                    self.fallen.append(child.name)
+                    await child.start()
 
     async def end_processes(self) -> None:
         """End what runs, frozen processes too."""

@@ -59,8 +59,7 @@ async def drained(world: Arena) -> tuple[float, str]:
     left = "nobody has looked yet"
     while left and monotonic_s() - began < PATIENCE_S:
         await asyncio.sleep(LOOK_EVERY_S)
-        for child in world.children:
-            child.must_live()
+        await world.start_fallen()
         with contextlib.suppress(*PASSING):
             left = await _left(world)
     return monotonic_s() - began, left

@@ -31,6 +31,7 @@ async def beats_again(world: Arena, roles: Collection[str] = (*ROLES, CHANNELS))
     before: dict[str, int] = {}
     began = monotonic_s()
     while monotonic_s() - began < WITHIN_S:
+        await world.start_fallen()
         with contextlib.suppress(*PASSING):
             now = await pulse(world)
             before = before or now

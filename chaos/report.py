@@ -16,7 +16,8 @@ from chaos.trouble import Fault
 
 
 class Phase(msgspec.Struct, kw_only=True):
-    """One phase. Seconds are real ones. breaches: in words; `not_done`: what this machine did not allow, and why."""
+    """One phase. Seconds are real ones. breaches: in words. fallen: processes that ended by themselves and were started
+    again. not_done: what this machine did not allow, and why."""
 
     name: str
     load_s: float
@@ -25,6 +26,7 @@ class Phase(msgspec.Struct, kw_only=True):
     callbacks: Tally
     api: Tally
     faults: list[Fault]
+    fallen: list[str]
     proof: Proof
     breaches: list[str]
     not_done: str = ""
@@ -94,6 +96,10 @@ def print_report(report: Report) -> None:
     console.print(_faults(report.faults))
     console.print(_phases(report.phases))
     for phase in report.phases:
+        if phase.fallen:
+            console.print(
+                f"fallen      {phase.name}: ended by themselves, were started again: {', '.join(phase.fallen)}"
+            )
         if phase.not_done:
             console.print(f"not done    {phase.name}: {phase.not_done}")
     _print_verdict(console, report)

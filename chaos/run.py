@@ -29,6 +29,7 @@ async def run(plan: Plan, tell: Tell) -> Report:
 async def _phase(name: str, world: Arena, trouble: Trouble, tell: Tell) -> Phase:
     tell(f"phase {name}")
     world.balancer.begin()
+    world.fallen.clear()
     began = monotonic_s()
     faults = await _under_load(name, world, trouble)
     load_s = monotonic_s() - began
@@ -46,6 +47,7 @@ async def _phase(name: str, world: Arena, trouble: Trouble, tell: Tell) -> Phase
         callbacks=callbacks,
         api=api,
         faults=faults,
+        fallen=list(world.fallen),
         proof=proof,
         breaches=_breaches(name, world, faults, left, proof),
         not_done=f"disk full: {world.disk.why_not}" if name == "database" and world.disk.why_not else "",

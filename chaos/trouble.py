@@ -72,7 +72,7 @@ class Trouble:
             began = monotonic_s()
             self._tell(f"{child.name} ({child.pid}) is {blow.kind} for {blow.lasts_s:.1f} s")
             if blow.kind == "killed":
-                await child.kill()
+                await self._world.kill(child)
                 await asyncio.sleep(blow.lasts_s)
                 await self._start(child)
             else:
@@ -132,8 +132,8 @@ class Trouble:
 
     async def _kill_everything(self) -> None:
         """As when a machine loses its power: the database and every process of ours at once. The channels go on."""
-        ours = [child for role in ROLES for child in self._world.roles[role]]
-        await asyncio.gather(self._world.servers.kill(), *(child.kill() for child in ours))
+        ours = self._world.ours()
+        await asyncio.gather(self._world.servers.kill(), *(self._world.kill(child) for child in ours))
         await asyncio.gather(*(child.start() for child in ours))
         await self._world.servers.revive()
         for child in self._world.roles["web"]:
@@ -208,7 +208,7 @@ class Trouble:
         newcomers = [self._world.roles["web"][0], self._world.roles["intake"][0]]
         for child in newcomers:
             self._tell(f"{child.name} is killed and starts while only a standby answers, which takes no writes")
-            await child.kill()
+            await self._world.kill(child)
             await child.start()
         await asyncio.sleep(pause_s(self._plan.seed, "watchdog", 4))
         await servers.fail_over()

@@ -1,5 +1,6 @@
 """The pool: what a transaction promises, and what is said when there is no database."""
 
+import asyncio
 import json
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -128,3 +129,17 @@ async def test_a_server_that_is_not_the_one_asked_for_may_become_it(db_dsn: str)
     wanted = [*parse_qsl(parts.query), ("target_session_attrs", "standby")]
     with pytest.raises(DatabaseAway, match="cannot connect"):
         await Database.connect(urlunsplit(parts._replace(query=urlencode(wanted))))
+
+
+async def test_a_server_that_hangs_up_is_starting_or_stopping() -> None:
+    """Who takes a connection and closes it is no wrong setting: the database is away, and is waited for."""
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(8)  # the beginning of what a client says first
+        writer.close()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(DatabaseAway, match="cannot connect"):
+            await Database.connect(f"postgresql://u:p@127.0.0.1:{port}/d?sslmode=disable")

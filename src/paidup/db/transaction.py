@@ -34,8 +34,15 @@ _SESSION = {
 }
 
 
-# Of several hosts in the URL none is what target_session_attrs asks for, as while a standby is being promoted.
-_NOT_THE_ONE = asyncpg.TargetServerAttributeNotMatched
+# What time mends: nobody listens, the server hangs up, starts, stops or is full; or of several hosts in the URL none is
+# what target_session_attrs asks for, as while a standby is being promoted.
+_AWAY = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.TargetServerAttributeNotMatched,
+)
 
 
 class Tx(Protocol):
@@ -78,7 +85,7 @@ class Tx(Protocol):
 
 
 class DatabaseAway(ConfigError):
-    """The server does not answer, or is starting or recovering: it may be there in a moment."""
+    """The server does not answer, starts, stops, recovers or is full: it may be there in a moment."""
 
 
 class Database:
@@ -95,7 +102,7 @@ class Database:
     async def connect(cls, dsn: str, *, max_size: int = 10) -> Self:
         """Open a pool of at most `max_size` connections, the first of them at once.
 
-        Raises ConfigError when the database cannot be reached, refuses us, or is too old.
+        Raises DatabaseAway when it cannot be reached now, ConfigError when it refuses us or is too old.
         """
         try:
             pool = await asyncpg.create_pool(
@@ -107,9 +114,10 @@ class Database:
                 statement_cache_size=_STATEMENT_CACHE_SIZE,
                 server_settings=_SESSION,
             )
-        except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError, _NOT_THE_ONE) as failure:
-            away = isinstance(failure, OSError | asyncpg.CannotConnectNowError | _NOT_THE_ONE)
-            raise (DatabaseAway if away else ConfigError)(_cannot_connect(dsn, failure)) from None
+        except _AWAY as failure:
+            raise DatabaseAway(_cannot_connect(dsn, failure)) from None
+        except (ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as failure:
+            raise ConfigError(_cannot_connect(dsn, failure)) from None
         db = cls(dsn, pool)
         try:
             async with pool.acquire() as connection:
