@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle
+from typing import cast
 
 import msgspec
 
@@ -117,8 +118,7 @@ class _Line(asyncio.Protocol):
         self.idle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
 
     def follow(self, following: Callable[[], bytes | None]) -> None:
         """Send what this gives, one after the other, until it gives nothing."""

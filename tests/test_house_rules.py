@@ -21,7 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("app",),
     ("housekeeping",),
     ("web", "console"),
-    ("supervisor", "trace", "verify"),
+    ("supervisor", "wakeups", "trace", "verify"),
     ("intake", "repair", "reconcile", "checkout", "delivery"),
     ("ask",),
     ("apply",),

@@ -22,12 +22,19 @@ from paidup.repair import silence, sweep
 from paidup.repair import worker as repair
 from paidup.settings import Settings, load
 from paidup.supervisor import Job, Supervisor
+from paidup.wakeups import BEAT_S, NEXT_DELIVERY, NEXT_EXPIRY, NEXT_INTAKE, NEXT_REPAIR, Wakeups, next_of
 from paidup.web.callbacks import PREFIX, Callbacks, Receive, Scope, Send
 
 INTAKE_BATCH = 500
 DELIVERY_BATCH = 200
+LOOK_AGAIN_S = 5.0
+"""A worker without work looks again after so long, whether or not it heard of any; what is due is never waited for."""
 START_PATIENCE_S = 60
 """A server that starts together with its database, or while that recovers from a crash, waits for it."""
+
+
+_WORKERS = ("intake", "repair", "delivery")
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Paidup:
@@ -83,6 +90,8 @@ class Paidup:
             keep_per_source=settings.quarantine_per_source,
         )
         self._stack.push_async_callback(self.receiver.close)
+        self._wakeups = Wakeups(self.db.dsn, settings.roles, heard=self._heard, lost=lambda: self._heard("wakeups"))
+        self._stack.push_async_callback(self._wakeups.aclose)
         self._supervisor = Supervisor(self._jobs(), self.clock)
         self._supervisor.start()
         self._stack.push_async_callback(self._supervisor.stop)
@@ -106,6 +115,20 @@ class Paidup:
             await self._callbacks(scope, receive, send)
         else:
             await self._asgi(scope, receive, send)
+            if scope["type"] == "http" and scope["method"] not in _READS:
+                self.wake(*_WORKERS)
+
+    def wake(self, *roles: str) -> None:
+        """There is committed work for these workers, here or in other processes: they need not wait to find it."""
+        for role in roles:
+            self._heard(role)
+        elsewhere = [role for role in roles if role not in self.settings.roles]
+        if elsewhere:
+            self._wakeups.tell(*elsewhere)
+
+    def _heard(self, job: str) -> None:
+        if self._supervisor:
+            self._supervisor.wake(job)
 
     def _web(self) -> None:
         from paidup.web.api import build_app  # noqa: PLC0415  workers without the web role do not load it
@@ -121,36 +144,40 @@ class Paidup:
             handlers=self.handlers,
             clock=self.clock,
             settings=self.settings,
+            wake=lambda: self.wake(*_WORKERS),
         )
         self._asgi = build_app(context)
 
     def _stored(self) -> None:
-        if self._supervisor:
-            self._supervisor.wake("intake")
+        self.wake("intake")
 
     def _jobs(self) -> list[Job]:
         """The rounds of the roles that this process plays."""
-        jobs = [Job("accounts", self._refresh_accounts, idle_s=5), Job("housekeeping", self._housekeeping, idle_s=600)]
+        jobs = [
+            Job("accounts", self._refresh_accounts, idle_s=5),
+            Job("housekeeping", self._housekeeping, idle_s=600),
+            Job("wakeups", self._wakeups.run_once, idle_s=BEAT_S),
+        ]
         by_role = {
-            "intake": [Job("intake", self._intake, idle_s=0.2)],
+            "intake": [Job("intake", self._intake, LOOK_AGAIN_S, next_of(self.db, NEXT_INTAKE))],
             "repair": [
-                Job("repair", self._repair, idle_s=max(0.05, 0.25 / self.clock.rate)),
-                Job("expiry", self._expire, idle_s=5),
+                Job("repair", self._repair, LOOK_AGAIN_S, next_of(self.db, NEXT_REPAIR)),
+                Job("expiry", self._expire, LOOK_AGAIN_S, next_of(self.db, NEXT_EXPIRY)),
                 Job("sweep", self._sweep, idle_s=60),
                 Job("silence", self._silence, idle_s=30),
             ],
-            "delivery": [Job("delivery", self._deliver, idle_s=0.2)],
+            "delivery": [Job("delivery", self._deliver, LOOK_AGAIN_S, self._next_delivery)],
         }
         return jobs + [job for role in self.settings.roles for job in by_role.get(role, [])]
 
     async def _intake(self, now: datetime) -> int:
         done = await intake.run_once(self.db, now=now, limit=INTAKE_BATCH, handlers=self.handlers)
-        if done and self._supervisor:
-            self._supervisor.wake("delivery")
+        if done:
+            self.wake("delivery", "repair")
         return done
 
     async def _repair(self, now: datetime) -> int:
-        return await repair.run_once(
+        done = await repair.run_once(
             self.db,
             now=now,
             limit=repair.BATCH,
@@ -159,9 +186,15 @@ class Paidup:
             budget_per_s=self.settings.query_budget_per_s,
             lease=timedelta(seconds=repair.lease_s(self.settings.call_deadline_s) * self.clock.rate),
         )
+        if done:
+            self.wake("delivery")
+        return done
 
     async def _expire(self, now: datetime) -> int:
-        return await repair.expire_orders(self.db, now=now, limit=INTAKE_BATCH, handlers=self.handlers)
+        done = await repair.expire_orders(self.db, now=now, limit=INTAKE_BATCH, handlers=self.handlers)
+        if done:
+            self.wake("delivery", "repair")
+        return done
 
     async def _sweep(self, now: datetime) -> int:
         return await sweep.run_once(self.db, now=now - timedelta(minutes=1), limit=INTAKE_BATCH)
@@ -173,6 +206,11 @@ class Paidup:
 
     async def _deliver(self, now: datetime) -> int:
         return await delivery.run_once(self.db, now=now, limit=DELIVERY_BATCH, courier=self.courier)
+
+    async def _next_delivery(self) -> datetime | None:
+        if self.courier.busy:
+            return self.clock.now()  # a round waits for answers by itself
+        return await next_of(self.db, NEXT_DELIVERY)()
 
     async def _refresh_accounts(self, _now: datetime) -> int:
         before = self.accounts.error

@@ -15,16 +15,23 @@ from paidup.clock import Clock
 from paidup.resilience.backoff import Backoff
 
 Round = Callable[[datetime], Awaitable[int]]
+Next = Callable[[], Awaitable[datetime | None]]
 
 _BACKOFF = Backoff(steps_s=(0.1, 0.2, 0.5, 1, 2, 5, 10))
+HELD_S = 0.2
+"""How long to rest when work is due that a round could not take, because another worker holds it."""
 
 
 class Job(msgspec.Struct, frozen=True):
-    """A round to repeat. `run(now)` says how much it did; after nothing it rests `idle_s` real seconds."""
+    """A round to repeat. `run(now)` says how much it did; after nothing it rests `idle_s` real seconds at most.
+
+    next_at: asked after a round that did nothing, when the next work is due by the clock; it rests exactly so long.
+    """
 
     name: str
     run: Round
     idle_s: float
+    next_at: Next | None = None
 
 
 class Supervisor:
@@ -56,16 +63,26 @@ class Supervisor:
     async def _repeat(self, job: Job) -> None:
         failures = 0
         while not self._stopping.is_set():
+            now = self._clock.now()
             try:
-                done = await job.run(self._clock.now())
+                pause_s = 0.0 if await job.run(now) else await self._pause_s(job, now)
             except Exception as error:  # noqa: BLE001  whatever a round raises is told, and the round is tried again
                 failures += 1
                 log.error("round.failed", job=job.name, failures=failures, why=f"{type(error).__name__}: {error}"[:500])
                 await self._rest(job.name, _BACKOFF.wait_s(failures))
                 continue
             failures = 0
-            if not done:
-                await self._rest(job.name, job.idle_s)
+            if pause_s > 0:
+                await self._rest(job.name, pause_s)
+
+    async def _pause_s(self, job: Job, looked_at: datetime) -> float:
+        """Real seconds until the job looks again, after a round at `looked_at` that found nothing to do."""
+        at = await job.next_at() if job.next_at else None
+        if at is None:
+            return job.idle_s
+        if at <= looked_at:
+            return min(job.idle_s, HELD_S)
+        return min(job.idle_s, (at - self._clock.now()).total_seconds() / self._clock.rate)
 
     async def _rest(self, name: str, seconds: float) -> None:
         waker = self._wakers[name]

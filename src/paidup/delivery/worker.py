@@ -73,6 +73,11 @@ class Courier:
         return self._breakers.get(endpoint_id, self._fresh)
 
     @property
+    def busy(self) -> bool:
+        """Whether attempts are under way."""
+        return bool(self._under_way)
+
+    @property
     def room(self) -> int:
         """How many more attempts may begin."""
         return MAX_UNDER_WAY - len(self._under_way)

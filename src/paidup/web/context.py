@@ -1,5 +1,6 @@
 """What the API's handlers need, in one frozen value."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from paidup.ask import Asker
@@ -12,7 +13,7 @@ from paidup.settings import Settings
 
 @dataclass(frozen=True)
 class Context:
-    """The parts of a running Paidup that answer requests."""
+    """The parts of a running Paidup that answer requests. wake: tells the workers that a look-up left them work."""
 
     db: Database
     asker: Asker
@@ -20,3 +21,4 @@ class Context:
     handlers: Handlers
     clock: Clock
     settings: Settings
+    wake: Callable[[], None]

@@ -111,6 +111,8 @@ async def status(context: Context, key: ApiKey, request: Request) -> shapes.Stat
             budget_per_s=context.settings.query_budget_per_s,
             lease=timedelta(seconds=repair.lease_s(context.settings.call_deadline_s) * context.clock.rate),
         )
+        if asked:
+            context.wake()
         payment = await _the_payment(context, key, payment.id)
     async with context.db.session() as tx:
         due = (await schedule.get(tx, [payment.id])).get(payment.id)
