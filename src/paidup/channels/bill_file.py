@@ -4,12 +4,13 @@ Nothing is unpacked to disk or held in memory as a whole, so neither a path insi
 unpacks into a large one does harm.
 """
 
+import csv
 import gzip
 import hashlib
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from hmac import compare_digest
 from typing import IO, BinaryIO, TypeAlias
 
@@ -118,6 +119,36 @@ def lines_of(plain: Plain, encoding: str, limits: Limits = LIMITS) -> Iterator[t
             raise BillRefused(BillFault.BROKEN_FILE, f"line {number} holds a NUL, which no text has")
         if text:
             yield number, text.removeprefix("\ufeff") if number == 1 else text
+
+
+def csv_rows(
+    lines: Iterator[tuple[int, str]], delimiter: str = ",", limits: Limits = LIMITS
+) -> Iterator[tuple[int, str, list[str]]]:
+    """Number, text and cells of each row of a file whose cells may be quoted, delimiters and line feeds inside.
+
+    Raises BillRefused for a row that does not end.
+    """
+    for number, line in lines:
+        row = line
+        while row.count('"') % 2:
+            _, more = next(lines, (0, None))
+            if more is None or len(row) > limits.line_bytes:
+                raise cut_off(f"the end of the quoted text on line {number}")
+            row = f"{row}\n{more}"
+        yield number, row, next(csv.reader([row], delimiter=delimiter)) if '"' in row else row.split(delimiter)
+
+
+def must_name_once(names: Sequence[str], needed: Iterable[str], known: Container[str] | None = None) -> None:
+    """Raises BillRefused when a header lacks a column, names one twice, or has one that is not known."""
+    for name in needed:
+        if names.count(name) != 1:
+            raise BillRefused(BillFault.UNKNOWN_FORMAT, f"its header must name the column {name!r} once")
+    for name in names if known is not None else ():
+        if known is not None and name not in known:
+            why = f"its header names {name[:40]!r}, which is no column of this bill that Paidup knows"
+            raise BillRefused(BillFault.UNKNOWN_FORMAT, why)
+    if len(set(names)) != len(names):
+        raise BillRefused(BillFault.UNKNOWN_FORMAT, "its header names a column twice")
 
 
 def fitted(cells: Sequence[str], forms: Sequence[re.Pattern[str] | None]) -> list[str] | None:

@@ -5,11 +5,12 @@ Adding a channel: docs/how-to/add-a-channel.md.
 """
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
-from typing import Protocol, TypeVar
+from datetime import date, datetime, tzinfo
+from typing import BinaryIO, Protocol, TypeVar
 
 import msgspec
 
+from paidup.channels.bill import Bill, BillKind, BillName, BillProof
 from paidup.errors import CallbackRefused
 from paidup.evidence import MAX_NUMBER_CHARS, Evidence, must_be_holdable
 from paidup.money import Money
@@ -112,8 +113,32 @@ class Response(msgspec.Struct, frozen=True):
         return values[0] if len(values) == 1 else None
 
 
+class BillAt(msgspec.Struct, frozen=True):
+    """The bill is there: `download` fetches it, at once, for such addresses live for seconds or minutes."""
+
+    download: Request
+    proof: BillProof
+
+
+class BillComing(msgspec.Struct, frozen=True):
+    """The channel has not made it yet: ask again later, by BillName.made_as when the channel gave it a number."""
+
+    why: str
+    made_as: str | None = None
+
+
+class NoBill(msgspec.Struct, frozen=True):
+    """The channel says that there is none for this day. True only if nothing was paid or given back on it."""
+
+    why: str
+
+
+BillFound = BillAt | BillComing | NoBill
+
+
 class Success(msgspec.Struct, frozen=True):
-    """The channel did or told what was asked. `pay_with` is what the customer's device needs (code_url, html …).
+    """The channel did or told what was asked. `pay_with` is what the customer's device needs (code_url, html …);
+    `bill` is what became of a bill that was asked for.
 
     Raises InvalidRequest for texts that the database could not hold.
     """
@@ -121,6 +146,7 @@ class Success(msgspec.Struct, frozen=True):
     evidence: tuple[Evidence, ...] = ()
     pay_with: Mapping[str, str] = {}
     channel_txn_id: str | None = None
+    bill: BillFound | None = None
 
     def __post_init__(self) -> None:
         must_be_holdable(self.channel_txn_id or "", MAX_NUMBER_CHARS)
@@ -195,10 +221,12 @@ class RefundName(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Channel(Protocol[AccountT]):
-    """One payment channel. `methods` are the ways to open a payment, the first being the default."""
+    """One payment channel. `methods` are the ways to open a payment, the first being the default. `bills` are the
+    kinds of bills it gives."""
 
     name: str
     methods: tuple[str, ...]
+    bills: tuple[BillKind, ...]
 
     def parse_account(self, name: str, table: Mapping[str, object], files: Mapping[str, bytes]) -> AccountT:
         """Build an account from its account.toml and the files beside it. Raises ConfigError naming what is wrong."""
@@ -243,4 +271,21 @@ class Channel(Protocol[AccountT]):
 
     def query_refund(self, refund: RefundName, account: AccountT, now: datetime) -> Exchange:
         """Ask what became of a refund."""
+        ...
+
+    def bill_zone(self, account: AccountT) -> tzinfo:
+        """The time zone in which the days of its bills are counted."""
+        ...
+
+    def bill_ready_at(self, day: date, account: AccountT) -> datetime:
+        """From when on it is worth asking for the bill of a day."""
+        ...
+
+    def ask_bill(self, name: BillName, account: AccountT, now: datetime) -> Exchange:
+        """Ask where a bill is (对账单); a Success carries `bill`. "There is none" is NoBill, never an error."""
+        ...
+
+    def read_bill(self, file: BinaryIO, name: BillName, account: AccountT, proof: BillProof) -> Bill:
+        """Check a downloaded file as a whole, then give its lines one at a time. `file` can seek, and stays open as
+        long as the bill is read. Raises BillRefused and nothing else, whatever the bytes are."""
         ...

@@ -6,16 +6,32 @@ leaves the outcome Unknown.
 """
 
 import asyncio
+import contextlib
+import contextlib
+import contextlib
 from collections.abc import Callable
 from datetime import datetime
 from types import SimpleNamespace
+from typing import BinaryIO
+from typing import BinaryIO
+from typing import BinaryIO
 
 import aiohttp
 import msgspec
 from yarl import URL
 
 from paidup import __version__
-from paidup.channels.channel import Account, Exchange, Outcome, Request, Response, Retryable, Unknown
+from paidup.channels.channel import (
+    Account,
+    Declined,
+    Exchange,
+    Outcome,
+    Request,
+    Response,
+    Retryable,
+    Success,
+    Unknown,
+)
 from paidup.clock import monotonic_s
 from paidup.errors import ChannelError
 from paidup.log import masked_json, masked_query
@@ -74,6 +90,75 @@ class ChannelHttp:
         except BreakerOpen as refusal:
             return _sent(exchange.request, Retryable(str(refusal)), monotonic_s())
 
+    async def download(
+        self,
+        account: Account,
+        request: Request,
+        into: BinaryIO,
+        *,
+        max_bytes: int,
+        now_of: Callable[[], datetime],
+        deadline_s: float,
+    ) -> Sent:
+        """Fetch a file. Success: all of it stands in `into`; otherwise what stands there is worth nothing.
+
+        Downloading changes nothing at the channel, so whatever goes wrong is Retryable; a file of more than max_bytes
+        is Declined. Never raises for what the network or the channel does.
+        """
+        key = _key(account)
+        try:
+            return await self._guard.call(
+                key, lambda: self._fetch(key, request, into, max_bytes, deadline_s), _judge, now_of
+            )
+        except BreakerOpen as refusal:
+            return _sent(request, Retryable(str(refusal)), monotonic_s())
+
+    async def download(
+        self,
+        account: Account,
+        request: Request,
+        into: BinaryIO,
+        *,
+        max_bytes: int,
+        now_of: Callable[[], datetime],
+        deadline_s: float,
+    ) -> Sent:
+        """Fetch a file. Success: all of it stands in `into`; otherwise what stands there is worth nothing.
+
+        Downloading changes nothing at the channel, so whatever goes wrong is Retryable; a file of more than max_bytes
+        is Declined. Never raises for what the network or the channel does.
+        """
+        key = _key(account)
+        try:
+            return await self._guard.call(
+                key, lambda: self._fetch(key, request, into, max_bytes, deadline_s), _judge, now_of
+            )
+        except BreakerOpen as refusal:
+            return _sent(request, Retryable(str(refusal)), monotonic_s())
+
+    async def download(
+        self,
+        account: Account,
+        request: Request,
+        into: BinaryIO,
+        *,
+        max_bytes: int,
+        now_of: Callable[[], datetime],
+        deadline_s: float,
+    ) -> Sent:
+        """Fetch a file. Success: all of it stands in `into`; otherwise what stands there is worth nothing.
+
+        Downloading changes nothing at the channel, so whatever goes wrong is Retryable; a file of more than max_bytes
+        is Declined. Never raises for what the network or the channel does.
+        """
+        key = _key(account)
+        try:
+            return await self._guard.call(
+                key, lambda: self._fetch(key, request, into, max_bytes, deadline_s), _judge, now_of
+            )
+        except BreakerOpen as refusal:
+            return _sent(request, Retryable(str(refusal)), monotonic_s())
+
     def breaker(self, account: Account) -> Breaker:
         """The account's breaker, for health pages."""
         return self._guard.breaker(_key(account))
@@ -94,6 +179,48 @@ class ChannelHttp:
             failure = Unknown(f"no usable answer: {why}") if way.connected else Retryable(f"not sent: {why}")
             return _sent(request, failure, began_s)
         return _sent(request, exchange.read(response, now_of()), began_s, response)
+
+    async def _fetch(self, key: str, request: Request, into: BinaryIO, max_bytes: int, deadline_s: float) -> Sent:
+        began_s, way = monotonic_s(), SimpleNamespace(connected=False)
+        try:
+            async with asyncio.timeout(deadline_s), _asked(self._session(key), request, way) as answer:
+                if answer.status != 200:
+                    response = Response(answer.status, (), await _body(answer))
+                    return _sent(request, Retryable(f"HTTP {answer.status} instead of the file"), began_s, response)
+                whole = await _copied(answer, into, max_bytes)
+        except (ChannelError, aiohttp.ClientError, TimeoutError, OSError) as error:
+            why = f"the file did not come: {_what(error)} after {monotonic_s() - began_s:.1f} s"
+            return _sent(request, Retryable(why), began_s)
+        outcome = Success() if whole else Declined("too_large", f"the file has more than {max_bytes} bytes")
+        return _sent(request, outcome, began_s, Response(200, (), b""))
+
+    async def _fetch(self, key: str, request: Request, into: BinaryIO, max_bytes: int, deadline_s: float) -> Sent:
+        began_s, way = monotonic_s(), SimpleNamespace(connected=False)
+        try:
+            async with asyncio.timeout(deadline_s), _asked(self._session(key), request, way) as answer:
+                if answer.status != 200:
+                    response = Response(answer.status, (), await _body(answer))
+                    return _sent(request, Retryable(f"HTTP {answer.status} instead of the file"), began_s, response)
+                whole = await _copied(answer, into, max_bytes)
+        except (ChannelError, aiohttp.ClientError, TimeoutError, OSError) as error:
+            why = f"the file did not come: {_what(error)} after {monotonic_s() - began_s:.1f} s"
+            return _sent(request, Retryable(why), began_s)
+        outcome = Success() if whole else Declined("too_large", f"the file has more than {max_bytes} bytes")
+        return _sent(request, outcome, began_s, Response(200, (), b""))
+
+    async def _fetch(self, key: str, request: Request, into: BinaryIO, max_bytes: int, deadline_s: float) -> Sent:
+        began_s, way = monotonic_s(), SimpleNamespace(connected=False)
+        try:
+            async with asyncio.timeout(deadline_s), _asked(self._session(key), request, way) as answer:
+                if answer.status != 200:
+                    response = Response(answer.status, (), await _body(answer))
+                    return _sent(request, Retryable(f"HTTP {answer.status} instead of the file"), began_s, response)
+                whole = await _copied(answer, into, max_bytes)
+        except (ChannelError, aiohttp.ClientError, TimeoutError, OSError) as error:
+            why = f"the file did not come: {_what(error)} after {monotonic_s() - began_s:.1f} s"
+            return _sent(request, Retryable(why), began_s)
+        outcome = Success() if whole else Declined("too_large", f"the file has more than {max_bytes} bytes")
+        return _sent(request, outcome, began_s, Response(200, (), b""))
 
     def _session(self, key: str) -> aiohttp.ClientSession:
         if key not in self._sessions:
@@ -123,7 +250,15 @@ async def _mark_connected(_session: aiohttp.ClientSession, context: SimpleNamesp
 
 
 async def _call(session: aiohttp.ClientSession, request: Request, way: SimpleNamespace, deadline_s: float) -> Response:
-    call = session.request(
+    async with asyncio.timeout(deadline_s), _asked(session, request, way) as answer:
+        headers = tuple((name.lower(), value) for name, value in answer.headers.items())
+        return Response(answer.status, headers, await _body(answer))
+
+
+def _asked(
+    session: aiohttp.ClientSession, request: Request, way: SimpleNamespace
+) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
+    return session.request(
         request.method,
         # encoded: the target was signed as it stands, so it is sent as it stands.
         URL(request.base_url.rstrip("/") + request.target, encoded=True),
@@ -132,9 +267,6 @@ async def _call(session: aiohttp.ClientSession, request: Request, way: SimpleNam
         allow_redirects=False,
         trace_request_ctx=way,
     )
-    async with asyncio.timeout(deadline_s), call as answer:
-        headers = tuple((name.lower(), value) for name, value in answer.headers.items())
-        return Response(answer.status, headers, await _body(answer))
 
 
 def _headers(request: Request) -> list[tuple[str, str]]:
@@ -145,14 +277,64 @@ def _headers(request: Request) -> list[tuple[str, str]]:
 
 async def _body(answer: aiohttp.ClientResponse) -> bytes:
     """The whole body, at most MAX_ANSWER_BYTES. Raises ChannelError when it is longer or came in an encoding."""
-    if answer.headers.get("Content-Encoding") not in _PLAIN:
-        raise ChannelError(f"the answer came as {answer.headers['Content-Encoding']:.20}, which we did not ask for")
+    _must_be_plain(answer)
     body = bytearray()
     async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
         body += chunk
         if len(body) > MAX_ANSWER_BYTES:
             raise ChannelError(f"the answer is longer than {MAX_ANSWER_BYTES} bytes")
     return bytes(body)
+
+
+async def _copied(answer: aiohttp.ClientResponse, into: BinaryIO, max_bytes: int) -> bool:
+    """Whether the whole body stood within max_bytes. Raises ChannelError when it came in an encoding."""
+    _must_be_plain(answer)
+    size_bytes = 0
+    async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
+        size_bytes += len(chunk)
+        if size_bytes > max_bytes:
+            return False
+        into.write(chunk)
+    return True
+
+
+def _must_be_plain(answer: aiohttp.ClientResponse) -> None:
+    if answer.headers.get("Content-Encoding") not in _PLAIN:
+        raise ChannelError(f"the answer came as {answer.headers['Content-Encoding']:.20}, which we did not ask for")
+
+
+async def _copied(answer: aiohttp.ClientResponse, into: BinaryIO, max_bytes: int) -> bool:
+    """Whether the whole body stood within max_bytes. Raises ChannelError when it came in an encoding."""
+    _must_be_plain(answer)
+    size_bytes = 0
+    async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
+        size_bytes += len(chunk)
+        if size_bytes > max_bytes:
+            return False
+        into.write(chunk)
+    return True
+
+
+def _must_be_plain(answer: aiohttp.ClientResponse) -> None:
+    if answer.headers.get("Content-Encoding") not in _PLAIN:
+        raise ChannelError(f"the answer came as {answer.headers['Content-Encoding']:.20}, which we did not ask for")
+
+
+async def _copied(answer: aiohttp.ClientResponse, into: BinaryIO, max_bytes: int) -> bool:
+    """Whether the whole body stood within max_bytes. Raises ChannelError when it came in an encoding."""
+    _must_be_plain(answer)
+    size_bytes = 0
+    async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
+        size_bytes += len(chunk)
+        if size_bytes > max_bytes:
+            return False
+        into.write(chunk)
+    return True
+
+
+def _must_be_plain(answer: aiohttp.ClientResponse) -> None:
+    if answer.headers.get("Content-Encoding") not in _PLAIN:
+        raise ChannelError(f"the answer came as {answer.headers['Content-Encoding']:.20}, which we did not ask for")
 
 
 def _judge(sent: Sent) -> Ending:

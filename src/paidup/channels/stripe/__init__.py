@@ -2,8 +2,10 @@
 # ruff: noqa: ARG002 - the Protocol hands `now` over; nothing that Stripe is sent depends on it
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime, tzinfo
+from typing import BinaryIO
 
+from paidup.channels.bill import Bill, BillKind, BillName, BillProof
 from paidup.channels.channel import (
     CallbackRequest,
     Channel,
@@ -15,6 +17,8 @@ from paidup.channels.channel import (
     Reply,
     ToOpen,
 )
+from paidup.channels.stripe.bill import read_bill
+from paidup.channels.stripe.bill_request import ask_bill, ready_at
 from paidup.channels.stripe.callback import accepted, read_callback, refused
 from paidup.channels.stripe.close import close_payment
 from paidup.channels.stripe.keys import StripeAccount, keys, parse_account
@@ -31,6 +35,7 @@ class _Stripe:
 
     name: str = "stripe"
     methods: tuple[str, ...] = METHODS
+    bills: tuple[BillKind, ...] = (BillKind.TRADES, BillKind.FUNDS)
 
     def parse_account(self, name: str, table: Mapping[str, object], files: Mapping[str, bytes]) -> StripeAccount:
         return parse_account(name, table, files)
@@ -61,6 +66,18 @@ class _Stripe:
 
     def query_refund(self, refund: RefundName, account: StripeAccount, now: datetime) -> Exchange:
         return query_refund(refund, account)
+
+    def bill_zone(self, account: StripeAccount) -> tzinfo:
+        return account.zone
+
+    def bill_ready_at(self, day: date, account: StripeAccount) -> datetime:
+        return ready_at(day, account)
+
+    def ask_bill(self, name: BillName, account: StripeAccount, now: datetime) -> Exchange:
+        return ask_bill(name, account)
+
+    def read_bill(self, file: BinaryIO, name: BillName, account: StripeAccount, proof: BillProof) -> Bill:
+        return read_bill(file, name, account, proof)
 
 
 STRIPE: Channel[StripeAccount] = _Stripe()

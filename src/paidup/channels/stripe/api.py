@@ -49,7 +49,7 @@ def get(
     path: str, account: StripeAccount, kind: type[ObjectT], on_object: OnObject[ObjectT], on_error: OnError
 ) -> Exchange:
     """Read one object. `path` is already quoted."""
-    request = Request("GET", account.base_url, path, _headers(account), b"")
+    request = Request("GET", account.base_url, path, headers(account), b"")
     return Exchange(request, _reading(kind, on_object, on_error))
 
 
@@ -64,10 +64,10 @@ def post(
 ) -> Exchange:
     """Change something. Stripe keeps the answer, errors included, for a day under the idempotency key; so deeds that
     are idempotent by themselves (cancel, expire) go without one, or a refusal would be repeated for a day."""
-    headers = (*_headers(account), ("content-type", "application/x-www-form-urlencoded"))
+    sent = (*headers(account), ("content-type", "application/x-www-form-urlencoded"))
     if idempotency_key is not None:
-        headers = (*headers, ("idempotency-key", idempotency_key))
-    request = Request("POST", account.base_url, path, headers, urlencode(parameters).encode("ascii"))
+        sent = (*sent, ("idempotency-key", idempotency_key))
+    request = Request("POST", account.base_url, path, sent, urlencode(parameters).encode("ascii"))
     return Exchange(request, _reading(kind, on_object, on_error))
 
 
@@ -97,9 +97,10 @@ def no_to_a_deed(error: ApiError, _: datetime) -> Outcome:
     return Declined(error.decline_code or error.code or error.type or "no code", str(error))
 
 
-def _headers(account: StripeAccount) -> tuple[tuple[str, str], ...]:
-    headers = (("authorization", f"Bearer {account.secret_key.value}"), ("stripe-version", API_VERSION))
-    return (*headers, ("stripe-account", account.connect_account)) if account.connect_account else headers
+def headers(account: StripeAccount) -> tuple[tuple[str, str], ...]:
+    """What every request carries: the secret key, the version, and for whom it is made."""
+    own = (("authorization", f"Bearer {account.secret_key.value}"), ("stripe-version", API_VERSION))
+    return (*own, ("stripe-account", account.connect_account)) if account.connect_account else own
 
 
 def _reading(

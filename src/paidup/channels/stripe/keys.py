@@ -2,6 +2,8 @@
 
 import hashlib
 from collections.abc import Mapping
+from datetime import UTC, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
@@ -10,7 +12,10 @@ from paidup.channels.channel import Account, KeyInfo
 
 PRODUCTION_URL = "https://api.stripe.com"
 
-_NAMES = ("shop", "notify_url", "base_url", "secret_key", "webhook_secrets", "livemode", "connect_account")
+_NAMES = (
+    "shop", "notify_url", "base_url", "secret_key", "webhook_secrets", "livemode", "connect_account", "timezone",
+)  # fmt: skip
+_UTC = "Etc/UTC"
 
 
 class Secret(msgspec.Struct, frozen=True):
@@ -28,11 +33,18 @@ class Secret(msgspec.Struct, frozen=True):
 
 
 class StripeAccount(Account, frozen=True, kw_only=True):
-    """payee is ``live`` or ``test``, plus ``/<acct>`` when requests are made for a connected account."""
+    """payee is ``live`` or ``test``, plus ``/<acct>`` when requests are made for a connected account. timezone: the
+    account's own, in which the days of its bills are counted."""
 
     secret_key: Secret
     webhook_secrets: tuple[Secret, ...]
     connect_account: str | None
+    timezone: str = _UTC
+
+    @property
+    def zone(self) -> tzinfo:
+        """The time zone; UTC needs no time zone database on the machine."""
+        return UTC if self.timezone == _UTC else ZoneInfo(self.timezone)
 
 
 def parse_account(name: str, table: Mapping[str, object], files: Mapping[str, bytes]) -> StripeAccount:
@@ -50,6 +62,7 @@ def parse_account(name: str, table: Mapping[str, object], files: Mapping[str, by
         secret_key=_secret_key(toml, livemode),
         webhook_secrets=tuple(_secret(toml, "webhook_secrets", *file) for file in toml.file_list("webhook_secrets")),
         connect_account=connect,
+        timezone=_timezone(toml),
     )
 
 
@@ -64,6 +77,16 @@ def payee(livemode: bool, connect: str | None) -> str:
     """Who gets the money, in the form of Account.payee."""
     mode = "live" if livemode else "test"
     return f"{mode}/{connect}" if connect else mode
+
+
+def _timezone(toml: AccountToml) -> str:
+    name = toml.text("timezone", _UTC)
+    try:
+        if name != _UTC:
+            ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise toml.wrong("timezone", "must be one of Stripe's dashboard, such as Europe/Berlin") from None
+    return name
 
 
 def _secret_key(toml: AccountToml, livemode: bool) -> Secret:

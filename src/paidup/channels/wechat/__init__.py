@@ -1,8 +1,11 @@
 """WeChat Pay's API v3: encrypted notices, platform certificates and public keys side by side."""
+# ruff: noqa: ARG002 - the Protocol hands `account` over; all its accounts keep Beijing time
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime, tzinfo
+from typing import BinaryIO
 
+from paidup.channels.bill import Bill, BillKind, BillName, BillProof
 from paidup.channels.channel import (
     CallbackRequest,
     Channel,
@@ -15,6 +18,8 @@ from paidup.channels.channel import (
     Success,
     ToOpen,
 )
+from paidup.channels.wechat.bill import BEIJING, read_bill
+from paidup.channels.wechat.bill_request import ask_bill, ready_at
 from paidup.channels.wechat.callback import accepted, read_callback, refused
 from paidup.channels.wechat.close import close_payment
 from paidup.channels.wechat.keys import WechatAccount, keys, parse_account
@@ -31,6 +36,7 @@ class _Wechat:
 
     name: str = "wechat"
     methods: tuple[str, ...] = METHODS
+    bills: tuple[BillKind, ...] = (BillKind.TRADES, BillKind.FUNDS)
 
     def parse_account(self, name: str, table: Mapping[str, object], files: Mapping[str, bytes]) -> WechatAccount:
         return parse_account(name, table, files)
@@ -61,6 +67,18 @@ class _Wechat:
 
     def query_refund(self, refund: RefundName, account: WechatAccount, now: datetime) -> Exchange:
         return query_refund(refund, account, now)
+
+    def bill_zone(self, account: WechatAccount) -> tzinfo:
+        return BEIJING
+
+    def bill_ready_at(self, day: date, account: WechatAccount) -> datetime:
+        return ready_at(day)
+
+    def ask_bill(self, name: BillName, account: WechatAccount, now: datetime) -> Exchange:
+        return ask_bill(name, account, now)
+
+    def read_bill(self, file: BinaryIO, name: BillName, account: WechatAccount, proof: BillProof) -> Bill:
+        return read_bill(file, name, account, proof)
 
 
 WECHAT: Channel[WechatAccount] = _Wechat()

@@ -34,6 +34,7 @@ from paidup.channels.bill_file import (
     must_add_up,
     must_be_the_file,
     must_have_hash,
+    must_name_once,
     unreadable,
 )
 from paidup.channels.wechat.keys import WechatAccount
@@ -108,11 +109,7 @@ class _Table:
         if not header:
             raise BillRefused(BillFault.EMPTY, "the file has no content; ask the channel for it again")
         self.names = header.split(",")
-        if unknown := [name for name in self.names if name not in columns]:
-            why = f"its first line names {unknown[0][:40]!r}, which is no column of this bill that Paidup knows"
-            raise BillRefused(BillFault.UNKNOWN_FORMAT, why)
-        if missing := [name for name in columns if self.names.count(name) != 1]:
-            raise BillRefused(BillFault.UNKNOWN_FORMAT, f"its first line must name {missing[0]!r} once")
+        must_name_once(self.names, columns, columns)
         self._forms = [columns[name] for name in self.names]
         self._totals_header = ""
 
