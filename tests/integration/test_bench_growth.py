@@ -10,7 +10,7 @@ from bench.fresh import fresh
 from bench.plans import Plan, Watched, explain
 from bench.world import World, callbacks, world
 
-from paidup import ids
+from paidup import housekeeping, ids
 from paidup.db.transaction import Database
 from paidup.delivery import store as delivery
 from paidup.handlers import Handlers
@@ -131,6 +131,26 @@ async def test_a_long_outbox_is_taken_from_its_front(place: World) -> None:
             given_out = await delivery.fan_out(tx, place.now + timedelta(seconds=1), 100)
         await watched.close()
     assert (100, []) == (given_out, read_whole(watched.plans, {"outbox_queue", "deliveries", "events_rest"}))
+
+
+async def test_old_deliveries_are_forgotten_by_their_number(place: World) -> None:
+    """When nothing is old yet, looking for it touches a few of many; when all is old, one pass forgets all of it but
+    what still waits."""
+    async with fresh(place, "old") as db:
+        await fill.endpoints(db, place.now, [growth.DEAD])
+        await fill.deliveries(db, place.now, 6000, [growth.DEAD], place.now)
+        async with db.transaction() as tx:
+            await tx.execute("UPDATE deliveries SET state = 'delivered', head = false WHERE seq = 1 OR id > 20")
+        watched = await Watched.connect(db.dsn, max_size=1)
+        watched.plans, watched.generic = [], True
+        async with watched.transaction() as tx:
+            gone = await delivery.forget(tx, place.now - timedelta(days=90), 100)
+        await watched.close()
+        await housekeeping.run_once(db, now=place.now + timedelta(days=91))
+        async with db.session() as tx:
+            left = await tx.fetch("SELECT state, count(*) FROM deliveries GROUP BY 1")
+    assert [0, [], True] == [gone, list(watched.plans[0].read_whole), watched.plans[0].blocks < 400]
+    assert [("waiting", 10)] == [tuple(row) for row in left]
 
 
 async def test_a_plan_that_reads_a_table_whole_is_seen(full: Database) -> None:

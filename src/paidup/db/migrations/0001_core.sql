@@ -24,6 +24,11 @@ comment on table api_keys is 'retention: for ever (revoked keys are kept for the
 -- In unique keys the number stands first: an index that begins with the channel and account is chosen for either number
 -- while a table has no statistics yet, and then reads a whole account for each look-up (9 times slower at 8,000 rows).
 
+-- Pages of the books are filled: becoming paid changes an indexed column (the order's state, the payment's number at the
+-- channel), so that no room left beside the row spares the indexes. Measured: 0 of 6,000 updates were spared them at
+-- fillfactor 85, at the same rate, in 7 % more space. Without orders_by_expiry and at fillfactor 50, 88 % of the orders'
+-- are, and that gains nothing: 4.8 instead of 5.1 kB of WAL for each paid order, at the same rate.
+
 -- Money ------------------------------------------------------------------------------------------------------------
 
 create table orders (
@@ -43,7 +48,7 @@ create table orders (
     updated_at     timestamptz not null,
     seal           bytea not null default '',
     unique (shop, shop_order_no)
-) with (fillfactor = 85);
+);
 comment on table orders is 'retention: for ever (the books)';
 comment on column orders.chain is 'head of the chain of decisions that changed the order, its payments or refunds';
 comment on column orders.seal is 'fingerprint of the row: verify names a row that was edited by hand';
@@ -76,7 +81,7 @@ create table payments (
     seal            bytea not null default '',
     unique (merchant_ref, account, channel),
     unique (channel_txn_id, account, channel)
-) with (fillfactor = 85);
+);
 comment on table payments is 'retention: for ever (the books; its channel_txn_id is the key that never expires)';
 create index payments_by_order on payments (order_id);
 
@@ -100,7 +105,7 @@ create table refunds (
     seal               bytea not null default '',
     unique (merchant_ref, account, channel),
     unique (channel_refund_id, account, channel)
-) with (fillfactor = 85);
+);
 comment on table refunds is 'retention: for ever (the books)';
 create index refunds_by_order on refunds (order_id);
 
@@ -115,7 +120,7 @@ create table due (
     asked       integer not null default 0,
     asked_at    timestamptz,
     lease       bigint not null default 0
-) with (fillfactor = 70);
+) with (fillfactor = 70); -- each question changes the row twice: with room beside it 4 % less WAL; the rate is the same
 comment on table due is 'retention: until the payment or refund is settled';
 create index due_by_time on due (due_at);
 
