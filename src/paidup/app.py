@@ -3,17 +3,15 @@
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from paidup import housekeeping, log
 from paidup.ask import Asker
 from paidup.channels.accounts import AccountsFolder
-from paidup.channels.http import ChannelHttp
 from paidup.clock import Clock, parse_clock
 from paidup.db.migrate import migrate
 from paidup.db.open import open_database
 from paidup.delivery import worker as delivery
-from paidup.delivery.send import Sender
 from paidup.errors import ConfigError
 from paidup.handlers import Handler, Handlers
 from paidup.intake import worker as intake
@@ -32,6 +30,10 @@ LOOK_AGAIN_S = 5.0
 START_PATIENCE_S = 60
 """A server that starts together with its database, or while that recovers from a crash, waits for it."""
 
+
+if TYPE_CHECKING:
+    from paidup.channels.http import ChannelHttp
+    from paidup.delivery.send import Sender
 
 _WORKERS = ("intake", "repair", "delivery")
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -76,10 +78,9 @@ class Paidup:
         await migrate(self.db)
         await housekeeping.run_once(self.db, now=self.clock.now())
         self.accounts = AccountsFolder(settings.accounts)
-        self.http = ChannelHttp()
+        self.http, sender = _clients(settings)
         self._stack.push_async_callback(self.http.aclose)
         self.asker = Asker(self.http, self.accounts, now_of=self.clock.now, deadline_s=settings.call_deadline_s)
-        sender = Sender(allow_loopback=settings.allow_loopback_endpoints)
         self._stack.push_async_callback(sender.aclose)
         self.courier = delivery.Courier(sender, lease=delivery.LEASE * self.clock.rate)
         self._stack.push_async_callback(self.courier.aclose)
@@ -149,7 +150,11 @@ class Paidup:
         self._asgi = build_app(context)
 
     def _stored(self) -> None:
-        self.wake("intake")
+        """Called for each callback: as little as possible."""
+        if "intake" in self.settings.roles:
+            self._heard("intake")
+        else:
+            self._wakeups.tell("intake")
 
     def _jobs(self) -> list[Job]:
         """The rounds of the roles that this process plays."""
@@ -223,6 +228,14 @@ class Paidup:
     async def _housekeeping(self, now: datetime) -> int:
         await housekeeping.run_once(self.db, now=now)
         return 0
+
+
+def _clients(settings: Settings) -> "tuple[ChannelHttp, Sender]":
+    """Who calls the channels, and who calls the shop. Their library is loaded by those who start, not who import."""
+    from paidup.channels.http import ChannelHttp  # noqa: PLC0415
+    from paidup.delivery.send import Sender  # noqa: PLC0415
+
+    return ChannelHttp(), Sender(allow_loopback=settings.allow_loopback_endpoints)
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -6,7 +6,7 @@ four certain ways and stands in the journal.
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -14,7 +14,6 @@ from paidup import ids
 from paidup.apply import Item
 from paidup.channels.accounts import AccountsFolder
 from paidup.channels.channel import Account, Channel, Declined, Exchange, PaymentName, RefundName, Success, ToOpen
-from paidup.channels.http import ChannelHttp, Sent
 from paidup.channels.registry import CHANNELS
 from paidup.evidence import Evidence, PaymentEvidence, PaymentSays, RefundEvidence, RefundSays
 from paidup.journal.store import Call
@@ -24,6 +23,9 @@ from paidup.payments.states import State as PaymentState
 from paidup.refunds.refund import Refund
 from paidup.refunds.states import State as RefundState
 from paidup.settle.book import RefundDeclined
+
+if TYPE_CHECKING:  # it brings an HTTP client along, which takes its time
+    from paidup.channels.http import ChannelHttp, Sent
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -37,7 +39,7 @@ class Asker:
     """Asks channels. It holds the connections; everything else is an argument."""
 
     def __init__(
-        self, http: ChannelHttp, accounts: AccountsFolder, *, now_of: Callable[[], datetime], deadline_s: float
+        self, http: "ChannelHttp", accounts: AccountsFolder, *, now_of: Callable[[], datetime], deadline_s: float
     ) -> None:
         self._http = http
         self._accounts = accounts
@@ -86,7 +88,7 @@ class Asker:
 
     async def send(
         self, account: Account, exchange: Exchange, shop: str, subject_id: str, purpose: str
-    ) -> tuple[Sent, Call]:
+    ) -> "tuple[Sent, Call]":
         """Send one exchange; returns what is certain afterwards, and its line for the journal."""
         called_at = self.now_of()
         sent = await self._http.send(account, exchange, now_of=self.now_of, deadline_s=self._deadline_s)
@@ -156,7 +158,7 @@ def refund_name(refund: Refund, payment: Payment, order: Order) -> RefundName:
     )
 
 
-def _evidence(sent: Sent) -> tuple[Evidence, ...]:
+def _evidence(sent: "Sent") -> tuple[Evidence, ...]:
     return sent.outcome.evidence if isinstance(sent.outcome, Success) else ()
 
 
@@ -175,7 +177,7 @@ def _is_unknown(found: tuple[Evidence, ...]) -> bool:
     return any(isinstance(e, RefundEvidence) and e.says is RefundSays.NOT_FOUND for e in found)
 
 
-def _why(sent: Sent) -> str:
+def _why(sent: "Sent") -> str:
     match sent.outcome:
         case Success(evidence=evidence):
             return ", ".join(f"{e.says}{f' ({e.note})' if e.note else ''}" for e in evidence) or "accepted"

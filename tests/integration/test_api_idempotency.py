@@ -12,8 +12,7 @@ from kept import count
 from paidup.clock import SystemClock
 from paidup.errors import Conflict
 from paidup.sandbox.faults import Faults
-from paidup.web.idempotency import ABANDONED, KEPT, Answer, once, prune
-from paidup.web.problem import Busy
+from paidup.web.idempotency import ABANDONED, KEPT, Answer, Busy, once, prune
 
 OPEN = {"channel": "wechat"}
 

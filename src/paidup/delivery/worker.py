@@ -8,6 +8,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,10 +16,12 @@ from paidup import ids, log
 from paidup.db.transaction import Database
 from paidup.delivery import plan, sign, store
 from paidup.delivery.plan import Answer, Step
-from paidup.delivery.send import Send
 from paidup.delivery.store import Claimed, Settled
 from paidup.errors import ConfigError
 from paidup.resilience.breaker import Breaker, Ending, Permit, Rules, State
+
+if TYPE_CHECKING:  # it brings an HTTP client along, which takes its time
+    from paidup.delivery.send import Send
 
 LEASE = timedelta(seconds=60)
 """Longer than an attempt (plan.DEADLINE_S) and its record take."""
@@ -51,7 +54,7 @@ class Courier:
 
     def __init__(
         self,
-        send: Send,
+        send: "Send",
         *,
         rules: Rules = RULES,
         per_endpoint: int = PER_ENDPOINT,
@@ -156,7 +159,7 @@ async def _claim(db: Database, now: datetime, limit: int, courier: Courier) -> l
         )
 
 
-async def _attempt(send: Send, claimed: Claimed, now: datetime) -> Answer:
+async def _attempt(send: "Send", claimed: Claimed, now: datetime) -> Answer:
     try:
         if claimed.message is None:
             return _hopeless("the event is no longer kept")

@@ -22,7 +22,6 @@ import msgspec
 
 from paidup.db.transaction import Database, Tx
 from paidup.errors import Conflict, InvalidRequest
-from paidup.web.problem import Busy
 
 KEPT = timedelta(days=30)
 ABANDONED = timedelta(seconds=60)
@@ -48,6 +47,10 @@ FORGET = "DELETE FROM idempotency_keys WHERE shop = $1 AND key = $2 AND status I
 PRUNE = """
 DELETE FROM idempotency_keys WHERE (shop, key) IN (
   SELECT shop, key FROM idempotency_keys WHERE created_at < $1 LIMIT 5000)"""
+
+
+class Busy(Conflict):
+    """The first request under this Idempotency-Key is still being worked on."""
 
 
 class Answer(msgspec.Struct, frozen=True):

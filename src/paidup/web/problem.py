@@ -20,6 +20,7 @@ from paidup.errors import (
     SenderError,
 )
 from paidup.web import respond
+from paidup.web.idempotency import Busy
 
 MEDIA_TYPE = "application/problem+json"
 MAX_DETAIL_CHARS = 1000
@@ -44,10 +45,6 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Unauthorized(NotAllowed):
     """No API key, or one that is not known."""
-
-
-class Busy(Conflict):
-    """The first request under this Idempotency-Key is still being worked on."""
 
 
 class TooLarge(InvalidRequest):

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
-from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.serialization import (
@@ -97,6 +96,8 @@ def _alipay_key(toml: AccountToml, file: str, content: bytes) -> AlipayKey:
     key: object
     try:
         if b"BEGIN CERTIFICATE" in content:
+            from cryptography import x509  # noqa: PLC0415  slow to load, and few accounts have certificates
+
             certificate = x509.load_pem_x509_certificate(content)
             key, expires_at = certificate.public_key(), certificate.not_valid_after_utc
         else:

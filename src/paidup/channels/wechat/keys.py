@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import TypeGuard
 
 import msgspec
-from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.serialization import (
@@ -110,6 +109,8 @@ def keys(account: WechatAccount) -> tuple[KeyInfo, ...]:
 
 def certificate_key(pem: bytes) -> VerifyKey:
     """The key of a platform certificate, under its serial. Raises ValueError when it is no RSA certificate."""
+    from cryptography import x509  # noqa: PLC0415  slow to load, and few accounts have certificates
+
     certificate = x509.load_pem_x509_certificate(pem)
     try:
         public = certificate.public_key()
