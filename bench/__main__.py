@@ -23,6 +23,7 @@ BENCHES = {
     "door": "how many callbacks a second become paid orders",
     "growth": "does work become dearer when the tables grow",
     "processes": "what do more processes on one PostgreSQL bring, and is anything done twice",
+    "footprint": "how much disk and how much WAL does a paid order take",
     "cells": "can a second cell with its own PostgreSQL take half of the payments",
 }
 """name of the module below bench/, and the question it answers; its `run(Asked)` gives a Result."""

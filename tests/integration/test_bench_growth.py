@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from bench import cells, door, fill, growth, processes
+from bench import cells, door, fill, footprint, growth, processes
 from bench.fresh import fresh
 from bench.plans import Plan, Watched, explain
 from bench.world import World, callbacks, world
@@ -217,6 +217,14 @@ async def test_two_cells_share_nothing(place: World) -> None:
     assert 200 == sum(proved.values())
     assert {name: len(its) for name, its in found.items()} == proved
     assert {name: {name} for name in found} == {name: {homes.of(order) for order in its} for name, its in found.items()}
+
+
+async def test_the_footprint_is_that_of_orders_that_were_paid_and_told(place: World) -> None:
+    """Real processes pay the orders (the bench raises if one is not), and every table they leave rows in is counted."""
+    found = await footprint.measure(place, orders=60)
+    kept = {table for tables in footprint.KEPT.values() for table in tables}
+    assert [8, []] == [len(found.figures), [f.name for f in found.figures if f.median <= 0]]
+    assert {table for table in kept if f"{table} 0" in found.notes[0]} == set()
 
 
 def test_the_same_number_is_placed_in_the_same_cell() -> None:
