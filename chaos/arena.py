@@ -125,14 +125,18 @@ class Arena(World):
 
 def freeze(child: Child) -> None:
     """SIGSTOP: it keeps its connections and its locks, and does nothing."""
-    os.kill(child.pid, signal.SIGSTOP)
+    _signal(child, signal.SIGSTOP)
 
 
 def thaw(child: Child) -> None:
     """SIGCONT, if it still is there."""
-    if child.pid:
+    _signal(child, signal.SIGCONT)
+
+
+def _signal(child: Child, number: signal.Signals) -> None:
+    if child.pid:  # 0 would be everybody in our own process group
         with contextlib.suppress(ProcessLookupError):
-            os.kill(child.pid, signal.SIGCONT)
+            os.kill(child.pid, number)
 
 
 @contextlib.asynccontextmanager

@@ -80,7 +80,7 @@ def _run(*command: str) -> str:
         done = subprocess.run(_found(command), check=False, capture_output=True, text=True, timeout=60)
     except OSError as error:
         return f"{command[0]}: {error.strerror}"
-    return "" if done.returncode == 0 else f"{command[0]}: {done.stderr.strip() or done.returncode}"
+    return "" if done.returncode == 0 else f"{command[0]}: {' '.join(done.stderr.split()) or done.returncode}"
 
 
 def _found(command: Sequence[str]) -> list[str]:
