@@ -16,7 +16,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # Who stands higher may import who stands lower; neighbours on one line do not import each other.
     ("__main__",),
     ("cli", "testing"),
-    ("demo",),
+    ("demo", "simulator"),
     ("report",),
     ("app",),
     ("housekeeping",),
@@ -34,7 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 )
 WORDS = frozenset("errors money clock ids evidence events seal settings log".split())
 ONLY_WORDS = frozenset({"sandbox"})  # the other side knows nothing of ours
-OUTSIDE = frozenset({"cli", "demo", "testing"})  # they drive Paidup and the sandbox from without, in real time
+OUTSIDE = frozenset({"cli", "demo", "simulator", "testing"})  # they drive Paidup and the sandbox from without
 HEIGHT = {part: -depth for depth, line in enumerate(LAYERS) for part in line}
 
 PURE = frozenset("states.py decide.py due.py plan.py sign.py saga.py match.py".split())
@@ -217,7 +217,7 @@ def chance(sources: Sources) -> list[str]:
     found = []
     for path, tree in trees({path: text for path, text in sources.items() if path != "ids.py"}):
         for line, name in imports(path, tree):
-            if name.split(".")[0] in CHANCE and not (part_of(path) == "sandbox" and name == "random"):
+            if name.split(".")[0] in CHANCE and not (part_of(path) in ("sandbox", "simulator") and name == "random"):
                 found.append(f"{path}:{line}: imports {name}")
         for node in ast.walk(tree):
             name = dotted(node) if isinstance(node, ast.Attribute) else ""

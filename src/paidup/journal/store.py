@@ -67,18 +67,18 @@ FROM channel_calls WHERE subject_id = ANY($1::text[]) ORDER BY called_at, id"""
 
 async def write(tx: Tx, entries: Sequence[Entry]) -> None:
     """Append decisions."""
-    await _append(tx, "decisions", entries, Entry)
+    if entries:
+        await tx.copy_records_to_table("decisions", records=_rows(entries), columns=Entry.__struct_fields__)
 
 
 async def write_calls(tx: Tx, calls: Sequence[Call]) -> None:
     """Append calls to channels."""
-    await _append(tx, "channel_calls", calls, Call)
+    if calls:
+        await tx.copy_records_to_table("channel_calls", records=_rows(calls), columns=Call.__struct_fields__)
 
 
-async def _append(tx: Tx, table: str, rows: Sequence[msgspec.Struct], kind: type[msgspec.Struct]) -> None:
-    if rows:
-        records = [msgspec.structs.astuple(row) for row in rows]
-        await tx.copy_records_to_table(table, records=records, columns=kind.__struct_fields__)
+def _rows(structs: Sequence[msgspec.Struct]) -> list[tuple[object, ...]]:
+    return [msgspec.structs.astuple(struct) for struct in structs]
 
 
 async def of_order(tx: Tx, order_id: str) -> list[Entry]:
