@@ -41,3 +41,14 @@ class Straggler:
     def close(self) -> None:
         """Hang up."""
         self._writer.close()
+
+
+async def refused(port: int) -> None:
+    """Return as soon as the process takes no new connections: it has begun to end."""
+    for _ in range(500):
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            return
+        writer.close()
+        await asyncio.sleep(0.01)

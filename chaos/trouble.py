@@ -9,19 +9,18 @@ import msgspec
 from chaos.arena import WEB, WORKERS, Arena, freeze, thaw
 from chaos.plan import CHANNELS, DISK_FULL, EVERYTHING, ROLES, Blow, Plan, blows, database_blows, pause_s
 from chaos.pulse import WITHIN_S, beats_again
-from chaos.straggler import IN_THE_BODY, IN_THE_HEAD, Straggler
+from chaos.straggler import IN_THE_BODY, IN_THE_HEAD, Straggler, refused
 from paidup.clock import monotonic_s
 from paidup.demo.processes import Child
 
 Tell = Callable[[str], None]
 _LEAVES = '"event":"paidup.stopped"'
-_UNDER_WAY_S = 0.3
+_UNDER_WAY_S = 1.0
 """So long an answer may take that was on its way when the standby froze."""
+_ARRIVES_WITHIN_S = 0.3
 _FROZEN_S = 2.0
 """So long a database server is frozen."""
 _NOT_FELT = "nobody felt the full disk, so that this proves nothing"
-_AFTER_SIGTERM_S = 0.25
-"""When the second half of a request comes: uvicorn looks ten times a second whether it was told to end."""
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -241,9 +240,9 @@ async def _end(child: Child) -> str:
 async def _end_with_stragglers(child: Child, port: int) -> str:
     """The same, with requests half sent at that moment, each broken off elsewhere; all must be answered."""
     stragglers = [await Straggler.begin(port, sent) for sent in (IN_THE_HEAD, IN_THE_BODY)]
-    await asyncio.sleep(_UNDER_WAY_S)  # they have arrived
+    await asyncio.sleep(_ARRIVES_WITHIN_S)
     ending = asyncio.create_task(_end(child))
-    await asyncio.sleep(_AFTER_SIGTERM_S)
+    await refused(port)
     statuses = [await straggler.finish() for straggler in stragglers]
     for straggler in stragglers:
         straggler.close()
