@@ -47,7 +47,7 @@ create table orders (
     expires_at     timestamptz not null,
     updated_at     timestamptz not null,
     seal           bytea not null default '',
-    unique (shop, shop_order_no)
+    unique (shop_order_no, shop)
 );
 comment on table orders is 'retention: for ever (the books)';
 comment on column orders.chain is 'head of the chain of decisions that changed the order, its payments or refunds';
