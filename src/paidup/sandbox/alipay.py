@@ -11,6 +11,8 @@ import msgspec
 
 from paidup.errors import InvalidRequest
 from paidup.money import Money, from_major, major
+from paidup.sandbox.bill_desks import ALIPAY_DOWNLOAD, ALIPAY_METHOD, AlipayDesk
+from paidup.sandbox.bills import Bills
 from paidup.sandbox.faults import Dice
 from paidup.sandbox.keys import AlipayKeys, is_signed, sign
 from paidup.sandbox.ledger import Ledger, Refund, RefundState, Trade, TradeState
@@ -42,6 +44,8 @@ class _Wanted(msgspec.Struct):
     timeout_express: str = ""
     refund_amount: str | int | float = ""
     out_request_no: str = ""
+    bill_type: str = ""
+    bill_date: str = ""
 
 
 class Alipay:
@@ -51,7 +55,9 @@ class Alipay:
     retries_s = RETRIES_S
     ack_within_s = 15.0
 
-    def __init__(self, account: str, keys: AlipayKeys, ledger: Ledger, dice: Dice, *, webhook_url: str) -> None:
+    def __init__(
+        self, account: str, keys: AlipayKeys, ledger: Ledger, dice: Dice, *, bills: Bills, webhook_url: str
+    ) -> None:
         self.account = account
         self.identity = keys.app_id
         self._keys = keys
@@ -59,6 +65,7 @@ class Alipay:
         self._dice = dice
         self._webhook_url = webhook_url
         self._app = keys.app.public_key()
+        self._desk = AlipayDesk(bills, account, keys)
 
     def subject(self, ask: Ask) -> str:
         """The method, and the numbers that biz_content names."""
@@ -71,13 +78,15 @@ class Alipay:
 
     def respond(self, ask: Ask, now: datetime) -> tuple[Tell, Trade | Refund | None]:
         """Answer one request; the second value is what it changed."""
+        if ask.path == ALIPAY_DOWNLOAD:
+            return self._desk.file(ask, now), None
         fields = fields_of(ask)
         method = fields.get("method", "")
         if not self._is_genuine(fields):
             refusal = {"code": "40002", "msg": "Invalid Arguments", "sub_code": "isv.invalid-signature"}
             return _unsigned(method, refusal | {"sub_msg": "验签出错: check app_id and the app's private key"}), None
         try:
-            told, changed = self._act(method, fields, now)
+            told, changed = self._act(method, fields, ask, now)
         except (msgspec.MsgspecError, InvalidRequest, ValueError) as wrong:
             told, changed = _no("ACQ.INVALID_PARAMETER", f"参数无效: {wrong}"), None
         if method == "alipay.trade.page.pay" and told["code"] == "10000":
@@ -131,9 +140,12 @@ class Alipay:
     # Requests --------------------------------------------------------------------------------------------------------
 
     def _act(
-        self, method: str, fields: Mapping[str, str], now: datetime
+        self, method: str, fields: Mapping[str, str], ask: Ask, now: datetime
     ) -> tuple[dict[str, str], Trade | Refund | None]:
         wanted = msgspec.json.decode(fields.get("biz_content", "{}"), type=_Wanted)
+        if method == ALIPAY_METHOD:
+            found = self._desk.where(wanted.bill_type, wanted.bill_date, ask, now)
+            return _ok(found) if found else _no("isp.bill_not_exist", "账单不存在"), None
         if method in _OPENING:
             return self._open(method, fields, wanted, now)
         trade = self._ledger.named(NAME, self.account, wanted.out_trade_no, now)

@@ -24,6 +24,42 @@ SHARES = {
 """What may go wrong, each with a probability, as people read it."""
 
 
+BILL_SHARES = {
+    "missing": "bill lines left out",
+    "extra": "bill lines of payments that nobody made here",
+    "wrong_amount": "bill lines whose amount is off by one",
+    "wrong_fee": "bill lines whose fee is off by one",
+    "wrong_day": "bill lines that come a day late",
+    "duplicate": "bill lines printed twice",
+    "wrong_total": "bills whose own totals do not fit their lines (at Stripe: a line that does not add up)",
+    "truncated": "bills cut off in the middle",
+    "wrong_hash": "bills that are not the file which was announced (hash, CRC or size)",
+}
+"""What may go wrong with a bill; the first six befall lines, the others whole files."""
+
+
+class BillFaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is wrong with bills: probabilities from 0 to 1, see BILL_SHARES; raises ConfigError outside of that.
+
+    A wrong line stands in the totals as it is printed: only wrong_total makes the two differ.
+    """
+
+    missing: float = 0.0
+    extra: float = 0.0
+    wrong_amount: float = 0.0
+    wrong_fee: float = 0.0
+    wrong_day: float = 0.0
+    duplicate: float = 0.0
+    wrong_total: float = 0.0
+    truncated: float = 0.0
+    wrong_hash: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in BILL_SHARES:
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"bill fault {name!r} must be a probability from 0 to 1, not {getattr(self, name)}")
+
+
 class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What goes wrong. The first twelve are probabilities from 0 to 1; raises ConfigError outside of that.
 
@@ -37,7 +73,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     refund_fail: refunds that WeChat Pay and Stripe take on, and that then do not reach the customer.
 
     lose_for_good: a lost callback's retries are lost, too, so that a payment is silent for ever or not at all.
-    Durations are seconds of the sandbox's clock.
+    Durations are seconds of the sandbox's clock. bill: what is wrong with the bills of a day.
     """
 
     lose: float = 0.0
@@ -57,6 +93,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     reorder_s: float = 10.0
     slow_s: float = 4.0
     rate_limit_per_s: int = 0
+    bill: BillFaults = BillFaults()
 
     def __post_init__(self) -> None:
         for name in SHARES:

@@ -13,6 +13,8 @@ from urllib.parse import parse_qs, parse_qsl
 import msgspec
 
 from paidup.errors import InvalidRequest
+from paidup.sandbox.bill_desks import StripeDesk
+from paidup.sandbox.bills import Bills
 from paidup.sandbox.faults import Dice
 from paidup.sandbox.keys import StripeKeys
 from paidup.sandbox.ledger import DisputeState, Ledger, Refund, RefundState, Trade, TradeState
@@ -49,7 +51,9 @@ class Stripe:
     retries_s = RETRIES_S
     ack_within_s = 15.0
 
-    def __init__(self, account: str, keys: StripeKeys, ledger: Ledger, dice: Dice, *, webhook_url: str) -> None:
+    def __init__(
+        self, account: str, keys: StripeKeys, ledger: Ledger, dice: Dice, *, bills: Bills, webhook_url: str
+    ) -> None:
         self.account = account
         self.identity = keys.secret
         self._keys = keys
@@ -58,6 +62,7 @@ class Stripe:
         self._webhook_url = webhook_url
         self._answers: dict[str, tuple[str, bytes, Tell]] = {}
         self._events: dict[str, Json] = {}
+        self._desk = StripeDesk(bills, account)
 
     def subject(self, ask: Ask) -> str:
         """The path, and for what makes something the idempotency key."""
@@ -142,6 +147,8 @@ class Stripe:
                 return self._expire(self._by_session(number, now), now)
             case ("POST", "refunds"):
                 return self._refund(fields, now)
+            case ("POST", "reporting", "report_runs"):
+                return tell(self._desk.start(fields, ask, now)), None
             case ("GET", *path):
                 return self._show(path, ask, now), None
             case _:
@@ -160,6 +167,12 @@ class Stripe:
             case ["refunds", number]:
                 refund = self._ledger.refund_at(NAME, self.account, number)
                 return tell(refund_object(refund)) if refund else _missing(f"No such refund: '{number}'")
+            case ["reporting", "report_runs", number]:
+                run = self._desk.run(number, ask, now)
+                return tell(run) if run else _missing(f"No such report run: '{number}'")
+            case ["files", number, "contents"]:
+                file = self._desk.file(number)
+                return Tell(200, {"content-type": "text/csv"}, file) if file else _missing(f"No such file: '{number}'")
             case ["events"]:
                 return self._list_events(ask)
             case ["events", number] if number in self._events:

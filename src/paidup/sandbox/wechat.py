@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from paidup import ids
 from paidup.errors import InvalidRequest
+from paidup.sandbox.bill_desks import WechatDesk
+from paidup.sandbox.bills import Bills
 from paidup.sandbox.faults import Dice
 from paidup.sandbox.keys import WechatKeys, is_signed, sign
 from paidup.sandbox.ledger import Ledger, Refund, RefundState, Trade, TradeState
@@ -92,6 +94,7 @@ class Wechat:
         ledger: Ledger,
         dice: Dice,
         *,
+        bills: Bills,
         webhook_url: str,
         public_key_share: float = 0.5,
     ) -> None:
@@ -103,6 +106,7 @@ class Wechat:
         self._webhook_url = webhook_url
         self._public_key_share = public_key_share
         self._merchant = keys.merchant.public_key()
+        self._desk = WechatDesk(bills, account, keys)
 
     def subject(self, ask: Ask) -> str:
         """The path, and the numbers that a body names."""
@@ -202,10 +206,18 @@ class Wechat:
                 return self._refund(ask, now)
             case ("GET", "refund", "domestic", "refunds", merchant_ref):
                 return self._query_refund(ask, merchant_ref, now), None
+            case ("GET", "bill" | "billdownload", what):
+                return self._bill(what, ask, now), None
             case ("GET", "certificates"):
                 return self._tell(ask, 200, self._certificates(), now), None
             case _:
                 return self._error(ask, 404, "RESOURCE_NOT_EXISTS", "no such address", now), None
+
+    def _bill(self, what: str, ask: Ask, now: datetime) -> Tell:
+        """Where a bill is, signed; or its file, which is not."""
+        if what == "file":
+            return self._desk.file(ask, now)
+        return self._tell(ask, *self._desk.where(what, ask, now), now)
 
     def _open(self, ask: Ask, method: str, now: datetime) -> tuple[Tell, Trade | None]:
         wanted = msgspec.json.decode(ask.body, type=_Open)
@@ -235,6 +247,7 @@ class Wechat:
             opened_at=now,
             expires_at=wanted.time_expire or now + timedelta(days=7),
             notify_url=wanted.notify_url,
+            extra={"description": wanted.description},
         )
 
     def _query(self, ask: Ask, trade: Trade | None, now: datetime) -> Tell:

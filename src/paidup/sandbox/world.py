@@ -16,6 +16,8 @@ import msgspec
 from paidup.errors import InvalidRequest
 from paidup.sandbox.alipay import NAME as ALIPAY
 from paidup.sandbox.alipay import Alipay, fields_of
+from paidup.sandbox.bill_desks import ALIPAY_DOWNLOAD
+from paidup.sandbox.bills import Bills
 from paidup.sandbox.buyers import Buyers, visit
 from paidup.sandbox.faults import Dice, Faults
 from paidup.sandbox.keys import Keys
@@ -27,7 +29,7 @@ from paidup.sandbox.wechat import Wechat, claims_of
 from paidup.sandbox.wire import Ask, News, Provider, Tell
 
 CHANNELS = (WECHAT, ALIPAY, STRIPE)
-_PREFIXES = (("/v3/", WECHAT), ("/gateway.do", ALIPAY), ("/v1/", STRIPE))
+_PREFIXES = (("/v3/", WECHAT), ("/gateway.do", ALIPAY), (ALIPAY_DOWNLOAD, ALIPAY), ("/v1/", STRIPE))
 _NOBODY = Tell(
     404, {"content-type": "text/plain"}, b"neither WeChat Pay (/v3/), nor Alipay (/gateway.do), nor Stripe (/v1/)"
 )
@@ -51,6 +53,7 @@ class World:
         self.manners = manners
         self.dice = dice
         self.ledger = Ledger()
+        self.bills = Bills(self.ledger, dice, lambda: self.manners.faults.bill)
         self.news: list[News] = []
         self.counts: Counter[str] = Counter()
         self._providers: dict[tuple[str, str], Provider] = {}
@@ -66,9 +69,10 @@ class World:
     def _add(self, name: str, keys: Keys, paidup_url: str) -> None:
         urls = {channel: f"{paidup_url}/callbacks/{channel}/{name}" for channel in CHANNELS}
         share = self.manners.public_key_share
-        wechat = Wechat(name, keys.wechat, self.ledger, self.dice, webhook_url=urls[WECHAT], public_key_share=share)
-        alipay = Alipay(name, keys.alipay, self.ledger, self.dice, webhook_url=urls[ALIPAY])
-        stripe = Stripe(name, keys.stripe, self.ledger, self.dice, webhook_url=urls[STRIPE])
+        books, bills = (self.ledger, self.dice), self.bills
+        wechat = Wechat(name, keys.wechat, *books, bills=bills, webhook_url=urls[WECHAT], public_key_share=share)
+        alipay = Alipay(name, keys.alipay, *books, bills=bills, webhook_url=urls[ALIPAY])
+        stripe = Stripe(name, keys.stripe, *books, bills=bills, webhook_url=urls[STRIPE])
         own: tuple[Provider, ...] = (wechat, alipay, stripe)
         for provider in own:
             self._providers[(provider.channel, name)] = provider

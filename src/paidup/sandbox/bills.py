@@ -1,0 +1,159 @@
+"""What the channels book of a day, out of the ledger of truth, and how their bills go wrong on order.
+
+Each fate follows from the seed and from the line it befalls: asked for again, a bill is wrong in the same way.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from enum import StrEnum
+
+import msgspec
+
+from paidup.sandbox.faults import BillFaults, Dice
+from paidup.sandbox.ledger import Ledger, Refund, RefundState, Trade
+
+STRIPE = "stripe"
+
+
+class EntryKind(StrEnum):
+    """What was booked."""
+
+    PAYMENT = "payment"
+    REFUND = "refund"
+    REFUND_FAILURE = "refund_failure"
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One booking. Amounts as the merchant sees them: a refund is negative, and so is a fee that comes back."""
+
+    kind: EntryKind
+    at: datetime
+    amount_minor: int
+    fee_minor: int
+    currency: str
+    number: str  # the trade's, at the channel
+    merchant_ref: str
+    refund_number: str = ""
+    refund_ref: str = ""
+    title: str = ""
+    method: str = ""
+
+    @property
+    def key(self) -> str:
+        """What fates go by."""
+        return f"{self.kind} {self.number} {self.refund_number}"
+
+
+class BilledDay(msgspec.Struct, frozen=True, kw_only=True):
+    """A day's bookings as the bill will have them, and what else will be wrong with the file."""
+
+    entries: tuple[Entry, ...]
+    wrong_total: bool = False
+    wrong_hash: bool = False
+    cut_at: float | None = None
+    """The share of the file that is left of it."""
+
+    def cut(self, file: bytes) -> bytes:
+        """The file as it is served."""
+        return file if self.cut_at is None else file[: max(1, int(len(file) * self.cut_at))]
+
+
+class Bills:
+    """The books of all accounts."""
+
+    def __init__(self, ledger: Ledger, dice: Dice, faults_of: Callable[[], BillFaults]) -> None:
+        self._ledger = ledger
+        self._dice = dice
+        self._faults_of = faults_of
+
+    def day(self, channel: str, account: str, day: date, zone: tzinfo) -> BilledDay:
+        """The bookings of a day in a time zone, oldest first."""
+        faults, whose = self._faults_of(), (channel, account, day)
+        entries = self._with_faults(faults, channel, account, day, zone)
+        cut = self._dice.hits(faults.truncated, "truncated", *whose)
+        return BilledDay(
+            entries=tuple(sorted(entries, key=lambda entry: entry.at)),
+            wrong_total=self._dice.hits(faults.wrong_total, "wrong total", *whose),
+            wrong_hash=self._dice.hits(faults.wrong_hash, "wrong hash", *whose),
+            cut_at=self._dice.throw("cut at", *whose).uniform(0.1, 0.9) if cut else None,
+        )
+
+    def booked(self, channel: str, account: str, day: date, zone: tzinfo) -> Iterator[Entry]:
+        """The truth: what happened on that day."""
+        begins, ends = (datetime.combine(it, time(), zone).astimezone(UTC) for it in (day, day + timedelta(days=1)))
+        for trade in self._ledger.page(0, len(self._ledger)):
+            if (trade.channel, trade.account) == (channel, account) and trade.paid_at is not None:
+                yield from (entry for entry in _entries(trade, trade.paid_at) if begins <= entry.at < ends)
+
+    def _with_faults(self, faults: BillFaults, channel: str, account: str, day: date, zone: tzinfo) -> Iterator[Entry]:
+        for entry in self.booked(channel, account, day - timedelta(days=1), zone):
+            if self._dice.hits(faults.wrong_day, "wrong day", entry.key):
+                begins = datetime.combine(day, time(), zone).astimezone(UTC)
+                yield msgspec.structs.replace(entry, at=begins + timedelta(seconds=1))
+        for entry in self.booked(channel, account, day, zone):
+            if not self._dice.hits(faults.wrong_day, "wrong day", entry.key):
+                yield from self._befallen(faults, entry)
+
+    def _befallen(self, faults: BillFaults, entry: Entry) -> Iterator[Entry]:
+        """The lines that one booking becomes."""
+        hits, sign = self._dice.hits, -1 if entry.amount_minor < 0 else 1
+        if hits(faults.extra, "extra", entry.key):
+            stranger = self._dice.digits(23, "stranger", entry.key)
+            number = entry.number[:5] + stranger[: len(entry.number) - 5]
+            yield msgspec.structs.replace(
+                entry, number=number, merchant_ref=f"stranger{stranger[:12]}", refund_number="", refund_ref="",
+                kind=EntryKind.PAYMENT, amount_minor=abs(entry.amount_minor), fee_minor=abs(entry.fee_minor),
+            )  # fmt: skip
+        if hits(faults.missing, "missing", entry.key):
+            return
+        if hits(faults.wrong_amount, "wrong amount", entry.key):
+            entry = msgspec.structs.replace(entry, amount_minor=entry.amount_minor + sign)
+        if hits(faults.wrong_fee, "wrong fee", entry.key):
+            entry = msgspec.structs.replace(entry, fee_minor=entry.fee_minor + sign)
+        yield entry
+        if hits(faults.duplicate, "duplicate", entry.key):
+            yield entry
+
+
+def fee_of(channel: str, amount_minor: int) -> int:
+    """What the channel keeps of a payment: 0.6 % rounded to the nearest minor unit; Stripe 2.9 % and 30 more."""
+    return (amount_minor * 29 + 500) // 1000 + 30 if channel == STRIPE else (amount_minor * 6 + 500) // 1000
+
+
+def _entries(trade: Trade, paid_at: datetime) -> Iterator[Entry]:
+    paid = Entry(
+        kind=EntryKind.PAYMENT,
+        at=paid_at,
+        amount_minor=trade.amount_minor,
+        fee_minor=fee_of(trade.channel, trade.amount_minor),
+        currency=trade.currency,
+        number=trade.number,
+        merchant_ref=trade.merchant_ref,
+        title=trade.extra.get("subject") or trade.extra.get("description") or "",
+        method=trade.method,
+    )
+    yield paid
+    for refund in trade.refunds:
+        yield from _given_back(paid, refund)
+
+
+def _given_back(paid: Entry, refund: Refund) -> Iterator[Entry]:
+    """Stripe books a refund when it is made, and a failed one back when it fails, and keeps its fee. WeChat Pay and
+    Alipay book it once it has succeeded, and return their share of the fee."""
+    channel = refund.trade.channel
+    if channel != STRIPE and (refund.state is not RefundState.SUCCEEDED or refund.settled_at is None):
+        return
+    booked = msgspec.structs.replace(
+        paid,
+        kind=EntryKind.REFUND,
+        at=refund.made_at if channel == STRIPE else refund.settled_at or refund.made_at,
+        amount_minor=-refund.amount_minor,
+        fee_minor=0 if channel == STRIPE else -fee_of(channel, refund.amount_minor),
+        refund_number=refund.number,
+        refund_ref=refund.merchant_ref,
+    )
+    yield booked
+    if channel == STRIPE and refund.state is RefundState.FAILED and refund.settled_at is not None:
+        yield msgspec.structs.replace(
+            booked, kind=EntryKind.REFUND_FAILURE, at=refund.settled_at, amount_minor=refund.amount_minor
+        )
