@@ -16,7 +16,8 @@ from typing import cast
 
 import msgspec
 
-_TICK_S = 0.0005
+_TICK_S = 0.001
+"""Timers of the event loop count milliseconds; a shorter one would spin."""
 _GRACE_S = 15.0
 """So long answers are waited for after the last request; what is missing then is counted as refused."""
 
@@ -179,7 +180,7 @@ class _Schedule:
         for n in range(self._left):
             at = began + n / self._rate
             while at > time.monotonic():  # noqa: ASYNC110  it waits for a moment
-                await asyncio.sleep(min(_TICK_S, at - time.monotonic()))
+                await asyncio.sleep(max(_TICK_S, at - time.monotonic()))
             self._meter.late.append(time.monotonic() - at)
             self._waiting.append((next(self._coming), at))
             self._send()

@@ -8,7 +8,7 @@ statements and session settings.
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
@@ -18,6 +18,10 @@ from paidup.errors import ConfigError
 if TYPE_CHECKING:
     from asyncpg import Record
     from asyncpg.pool import Pool
+
+    _Plain = asyncpg.Connection[Record]
+else:
+    _Plain = asyncpg.Connection
 
 OLDEST_SERVER_MAJOR = 15
 COMMAND_TIMEOUT_S = 30.0
@@ -84,6 +88,25 @@ class Tx(Protocol):
         ...
 
 
+class _Connection(_Plain):
+    """One that is not reset, which takes a round trip, after what leaves nothing behind in the session."""
+
+    untouched = False
+
+    async def write_alone(self, query: str, *args: object) -> str:
+        """One statement that leaves nothing behind."""
+        tag = await self.execute(query, *args)
+        self.untouched = True
+        return tag
+
+    def get_reset_query(self) -> str:
+        """What asyncpg runs when a connection goes back to the pool; nothing if it is empty."""
+        if self.untouched:
+            self.untouched = False
+            return ""
+        return str(super().get_reset_query())
+
+
 class DatabaseAway(ConfigError):
     """The server does not answer, starts, stops, recovers or is full: it may be there in a moment."""
 
@@ -113,6 +136,7 @@ class Database:
                 command_timeout=COMMAND_TIMEOUT_S,
                 statement_cache_size=_STATEMENT_CACHE_SIZE,
                 server_settings=_SESSION,
+                connection_class=_Connection,
             )
         except _AWAY as failure:
             raise DatabaseAway(_cannot_connect(dsn, failure)) from None
@@ -138,6 +162,15 @@ class Database:
         """A connection without a transaction, for reads."""
         async with self._pool.acquire() as connection:
             yield connection
+
+    async def write(self, query: str, *args: object) -> str:
+        """One statement that is a transaction by itself, committed when this returns; gives the command tag.
+
+        It must leave nothing behind in the session: no SET without LOCAL, no session lock.
+        """
+        async with self._pool.acquire() as lent:
+            connection = cast(_Connection, lent)  # asyncpg's wrapper around one, which passes calls on
+            return await connection.write_alone(query, *args)
 
     async def close(self) -> None:
         """Close the connections, waiting a few seconds for work that still holds one; then it loses it."""

@@ -130,8 +130,7 @@ class Receiver:
         return True
 
     async def _write_inbox(self, rows: Sequence[inbox.Received]) -> None:
-        async with self._db.transaction() as tx:
-            await inbox.store(tx, rows)
+        await self._db.write(inbox.STORE, *inbox.columns(rows))
 
     async def _write_quarantine(self, rows: Sequence[quarantine.Refused]) -> None:
         async with self._db.transaction() as tx:
