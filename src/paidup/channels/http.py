@@ -7,13 +7,9 @@ leaves the outcome Unknown.
 
 import asyncio
 import contextlib
-import contextlib
-import contextlib
 from collections.abc import Callable
 from datetime import datetime
 from types import SimpleNamespace
-from typing import BinaryIO
-from typing import BinaryIO
 from typing import BinaryIO
 
 import aiohttp
@@ -113,52 +109,6 @@ class ChannelHttp:
         except BreakerOpen as refusal:
             return _sent(request, Retryable(str(refusal)), monotonic_s())
 
-    async def download(
-        self,
-        account: Account,
-        request: Request,
-        into: BinaryIO,
-        *,
-        max_bytes: int,
-        now_of: Callable[[], datetime],
-        deadline_s: float,
-    ) -> Sent:
-        """Fetch a file. Success: all of it stands in `into`; otherwise what stands there is worth nothing.
-
-        Downloading changes nothing at the channel, so whatever goes wrong is Retryable; a file of more than max_bytes
-        is Declined. Never raises for what the network or the channel does.
-        """
-        key = _key(account)
-        try:
-            return await self._guard.call(
-                key, lambda: self._fetch(key, request, into, max_bytes, deadline_s), _judge, now_of
-            )
-        except BreakerOpen as refusal:
-            return _sent(request, Retryable(str(refusal)), monotonic_s())
-
-    async def download(
-        self,
-        account: Account,
-        request: Request,
-        into: BinaryIO,
-        *,
-        max_bytes: int,
-        now_of: Callable[[], datetime],
-        deadline_s: float,
-    ) -> Sent:
-        """Fetch a file. Success: all of it stands in `into`; otherwise what stands there is worth nothing.
-
-        Downloading changes nothing at the channel, so whatever goes wrong is Retryable; a file of more than max_bytes
-        is Declined. Never raises for what the network or the channel does.
-        """
-        key = _key(account)
-        try:
-            return await self._guard.call(
-                key, lambda: self._fetch(key, request, into, max_bytes, deadline_s), _judge, now_of
-            )
-        except BreakerOpen as refusal:
-            return _sent(request, Retryable(str(refusal)), monotonic_s())
-
     def breaker(self, account: Account) -> Breaker:
         """The account's breaker, for health pages."""
         return self._guard.breaker(_key(account))
@@ -179,34 +129,6 @@ class ChannelHttp:
             failure = Unknown(f"no usable answer: {why}") if way.connected else Retryable(f"not sent: {why}")
             return _sent(request, failure, began_s)
         return _sent(request, exchange.read(response, now_of()), began_s, response)
-
-    async def _fetch(self, key: str, request: Request, into: BinaryIO, max_bytes: int, deadline_s: float) -> Sent:
-        began_s, way = monotonic_s(), SimpleNamespace(connected=False)
-        try:
-            async with asyncio.timeout(deadline_s), _asked(self._session(key), request, way) as answer:
-                if answer.status != 200:
-                    response = Response(answer.status, (), await _body(answer))
-                    return _sent(request, Retryable(f"HTTP {answer.status} instead of the file"), began_s, response)
-                whole = await _copied(answer, into, max_bytes)
-        except (ChannelError, aiohttp.ClientError, TimeoutError, OSError) as error:
-            why = f"the file did not come: {_what(error)} after {monotonic_s() - began_s:.1f} s"
-            return _sent(request, Retryable(why), began_s)
-        outcome = Success() if whole else Declined("too_large", f"the file has more than {max_bytes} bytes")
-        return _sent(request, outcome, began_s, Response(200, (), b""))
-
-    async def _fetch(self, key: str, request: Request, into: BinaryIO, max_bytes: int, deadline_s: float) -> Sent:
-        began_s, way = monotonic_s(), SimpleNamespace(connected=False)
-        try:
-            async with asyncio.timeout(deadline_s), _asked(self._session(key), request, way) as answer:
-                if answer.status != 200:
-                    response = Response(answer.status, (), await _body(answer))
-                    return _sent(request, Retryable(f"HTTP {answer.status} instead of the file"), began_s, response)
-                whole = await _copied(answer, into, max_bytes)
-        except (ChannelError, aiohttp.ClientError, TimeoutError, OSError) as error:
-            why = f"the file did not come: {_what(error)} after {monotonic_s() - began_s:.1f} s"
-            return _sent(request, Retryable(why), began_s)
-        outcome = Success() if whole else Declined("too_large", f"the file has more than {max_bytes} bytes")
-        return _sent(request, outcome, began_s, Response(200, (), b""))
 
     async def _fetch(self, key: str, request: Request, into: BinaryIO, max_bytes: int, deadline_s: float) -> Sent:
         began_s, way = monotonic_s(), SimpleNamespace(connected=False)
@@ -284,40 +206,6 @@ async def _body(answer: aiohttp.ClientResponse) -> bytes:
         if len(body) > MAX_ANSWER_BYTES:
             raise ChannelError(f"the answer is longer than {MAX_ANSWER_BYTES} bytes")
     return bytes(body)
-
-
-async def _copied(answer: aiohttp.ClientResponse, into: BinaryIO, max_bytes: int) -> bool:
-    """Whether the whole body stood within max_bytes. Raises ChannelError when it came in an encoding."""
-    _must_be_plain(answer)
-    size_bytes = 0
-    async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
-        size_bytes += len(chunk)
-        if size_bytes > max_bytes:
-            return False
-        into.write(chunk)
-    return True
-
-
-def _must_be_plain(answer: aiohttp.ClientResponse) -> None:
-    if answer.headers.get("Content-Encoding") not in _PLAIN:
-        raise ChannelError(f"the answer came as {answer.headers['Content-Encoding']:.20}, which we did not ask for")
-
-
-async def _copied(answer: aiohttp.ClientResponse, into: BinaryIO, max_bytes: int) -> bool:
-    """Whether the whole body stood within max_bytes. Raises ChannelError when it came in an encoding."""
-    _must_be_plain(answer)
-    size_bytes = 0
-    async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
-        size_bytes += len(chunk)
-        if size_bytes > max_bytes:
-            return False
-        into.write(chunk)
-    return True
-
-
-def _must_be_plain(answer: aiohttp.ClientResponse) -> None:
-    if answer.headers.get("Content-Encoding") not in _PLAIN:
-        raise ChannelError(f"the answer came as {answer.headers['Content-Encoding']:.20}, which we did not ask for")
 
 
 async def _copied(answer: aiohttp.ClientResponse, into: BinaryIO, max_bytes: int) -> bool:
