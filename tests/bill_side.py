@@ -1,14 +1,14 @@
 """Bills for tests: where they lie, and what a claim about a refusal looks like."""
 
-import io
 from collections.abc import Callable
-from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from paidup.channels.bill import Bill, BillFault, BillKind, BillLine, BillName, BillRefused
+from paidup.sandbox.bills import BilledDay, Entry, EntryKind
 
 GOLDEN = Path(__file__).parent / "golden" / "bills"
 _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "bills"
@@ -39,7 +39,19 @@ def fault(read: Callable[[], Bill]) -> BillFault | None:
     return None
 
 
-@contextmanager
-def opened(content: bytes):
-    with io.BytesIO(content) as file:
-        yield file
+BILL = BillName(kind=BillKind.TRADES, day=date(2026, 11, 22))
+
+
+def one_day(currency: str, *, days_ago: int = 0) -> BilledDay:
+    """A day of bookings: 12.50 paid under pay1, 5.00 of it given back under ref1."""
+    noon = datetime(2026, 11, 22, 4, 0, tzinfo=UTC) - timedelta(days=days_ago)
+    number, refund_number = {"USD": ("pi_1", "re_1")}.get(currency, ("4200000000202611220000000001", "503000001"))
+    paid = Entry(
+        kind=EntryKind.PAYMENT, at=noon, amount_minor=1250, fee_minor=8, currency=currency, number=number,
+        merchant_ref="pay1", title="两张票, \"靠窗\"", method="native",
+    )  # fmt: skip
+    back = msgspec.structs.replace(
+        paid, kind=EntryKind.REFUND, at=noon - timedelta(hours=1), amount_minor=-500, fee_minor=-3,
+        refund_number=refund_number, refund_ref="ref1",
+    )  # fmt: skip
+    return BilledDay(entries=(back, paid))

@@ -1,13 +1,17 @@
 """Alipay as the conformance suite sees it."""
 
 import json
+from datetime import timedelta
 from urllib.parse import parse_qs
 
-from suite import Opening, Specimen
+from suite import Billing, Opening, Specimen
 
 import alipay_side as alipay
+from bill_side import BILL, one_day
 from paidup.channels.alipay import ALIPAY
+from paidup.channels.bill import BillFault, BillProof
 from paidup.evidence import PaymentSays, RefundSays
+from paidup.sandbox.bill_formats import alipay_trades
 
 _TRADE = {
     "code": "10000",
@@ -26,6 +30,24 @@ def _refund_number(request) -> str:
     biz = json.loads(parse_qs(request.body.decode())["biz_content"][0])
     return biz["out_request_no"]
 
+
+_BILL_METHOD = "alipay.data.dataservice.bill.downloadurl.query"
+_BILL_URL = "http://dwbillcenter.alipay.com/downloadBillFile.resource?bizType=trade&fileId=a%2Bb"
+_NO_BILL = {"code": "40004", "msg": "Business Failed", "sub_code": "isp.bill_not_exist", "sub_msg": "账单不存在"}
+_BILLING = Billing(
+    name=BILL,
+    at=alipay.answer(_BILL_METHOD, {"code": "10000", "msg": "Success", "bill_download_url": _BILL_URL}),
+    coming=None,
+    none=alipay.answer(_BILL_METHOD, _NO_BILL),
+    elsewhere=alipay.answer(_BILL_METHOD, {"code": "10000", "bill_download_url": "https://alipay.com.evil.example/x"}),
+    file=alipay_trades(one_day("CNY"), alipay.SELLER_ID, BILL.day),
+    proof=BillProof(),
+    others={
+        BillFault.OTHER_MERCHANT: alipay_trades(one_day("CNY"), "2088999999999999", BILL.day),
+        BillFault.OTHER_DAY: alipay_trades(one_day("CNY"), alipay.SELLER_ID, BILL.day - timedelta(days=1)),
+        BillFault.EMPTY: b"",
+    },
+)
 
 SPECIMEN = Specimen(
     channel=ALIPAY,
@@ -84,4 +106,5 @@ SPECIMEN = Specimen(
         },
     ),
     refund_number=_refund_number,
+    billing=_BILLING,
 )

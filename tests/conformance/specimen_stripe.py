@@ -1,11 +1,16 @@
 """Stripe as the conformance suite sees it."""
 
-from suite import Opening, Says, Specimen
+from datetime import UTC, datetime
+
+from suite import Billing, Opening, Says, Specimen
 
 import stripe_side as stripe
+from bill_side import BILL, one_day
+from paidup.channels.bill import BillFault, BillProof
 from paidup.channels.channel import CallbackRequest
 from paidup.channels.stripe import STRIPE
 from paidup.evidence import DisputeSays, PaymentSays, RefundSays
+from paidup.sandbox.bill_formats import STRIPE_COLUMNS, stripe_report
 
 _UNPAID = {**stripe.INTENT, "status": "requires_payment_method", "amount_received": 0}
 _PAGE = {**stripe.SESSION, "status": "open", "payment_status": "unpaid", "payment_intent": None, "url": "https://c/1"}
@@ -18,6 +23,28 @@ def _callback(number: int, kind: str, of, *says: Says) -> tuple[CallbackRequest,
 def _refund_number(request) -> str:
     return stripe.sent_header(request, "idempotency-key") or ""
 
+
+_FILE = stripe_report(one_day("USD"), STRIPE_COLUMNS[::-1], "po_1")
+_BEGINS = int(datetime(2026, 11, 22, tzinfo=UTC).timestamp())
+_RUN = {
+    "id": "frr_1",
+    "object": "reporting.report_run",
+    "livemode": False,
+    "report_type": "balance_change_from_activity.itemized.3",
+    "parameters": {"interval_start": _BEGINS, "interval_end": _BEGINS + 86400},
+    "status": "succeeded",
+    "result": {"id": "file_1", "url": "https://files.stripe.com/v1/files/file_1/contents", "size": len(_FILE)},
+}
+_BILLING = Billing(
+    name=BILL,
+    at=stripe.answer(_RUN),
+    coming=stripe.answer({**_RUN, "status": "pending", "result": None}),
+    none=None,
+    elsewhere=stripe.answer({**_RUN, "result": {"url": "https://files.stripe.com.evil.example/1", "size": 1}}),
+    file=_FILE,
+    proof=BillProof(size_bytes=len(_FILE)),
+    others={BillFault.OTHER_DAY: stripe_report(one_day("USD", days_ago=1), STRIPE_COLUMNS, ""), BillFault.EMPTY: b""},
+)
 
 _PAID_BODY = stripe.event("payment_intent.succeeded", stripe.INTENT)
 _LIVE_BODY = stripe.event("payment_intent.succeeded", stripe.INTENT, livemode=True)
@@ -63,4 +90,5 @@ SPECIMEN = Specimen(
     refund_says=RefundSays.PENDING,
     refund_found=stripe.answer(stripe.REFUND),
     refund_number=_refund_number,
+    billing=_BILLING,
 )

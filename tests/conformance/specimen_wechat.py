@@ -1,13 +1,18 @@
 """WeChat Pay as the conformance suite sees it."""
 
+import gzip
+import hashlib
 from collections.abc import Mapping
 
-from suite import Opening, Says, Specimen
+from suite import Billing, Opening, Says, Specimen
 
 import wechat_side as wechat
+from bill_side import BILL, one_day
+from paidup.channels.bill import BillFault, BillProof
 from paidup.channels.channel import CallbackRequest, Request
 from paidup.channels.wechat import WECHAT
 from paidup.evidence import PaymentSays, RefundSays
+from paidup.sandbox.bill_formats import gzipped, wechat_trades
 
 
 def _callback(
@@ -25,6 +30,24 @@ def _refund_notice(status: str) -> Mapping[str, object]:
 
 
 _PAID_BODY = wechat.event(wechat.TRANSACTION)
+
+_URL = {"hash_type": "SHA1", "download_url": "https://api.mch.weixin.qq.com/v3/billdownload/file?token=a%2Bb"}
+_FILE = gzipped(wechat_trades(one_day("CNY"), wechat.MCHID, wechat.APPID))
+_SHA1 = hashlib.sha1(gzip.decompress(_FILE)).hexdigest()
+_BILLING = Billing(
+    name=BILL,
+    at=wechat.answer({**_URL, "hash_value": _SHA1}),
+    coming=wechat.error(400, "STATEMENT_CREATING"),
+    none=wechat.error(400, "NO_STATEMENT_EXIST"),
+    elsewhere=wechat.answer({**_URL, "hash_value": _SHA1, "download_url": "https://evil.example/v3/x"}),
+    file=_FILE,
+    proof=BillProof(sha1_hex=_SHA1),
+    others={
+        BillFault.OTHER_MERCHANT: gzipped(wechat_trades(one_day("CNY"), "1900000009", wechat.APPID)),
+        BillFault.OTHER_DAY: gzipped(wechat_trades(one_day("CNY", days_ago=1), wechat.MCHID, wechat.APPID)),
+        BillFault.EMPTY: gzipped(b""),
+    },
+)
 
 SPECIMEN = Specimen(
     channel=WECHAT,
@@ -71,4 +94,5 @@ SPECIMEN = Specimen(
     refund_says=RefundSays.PENDING,
     refund_found=wechat.answer(wechat.REFUND),
     refund_number=_refund_number,
+    billing=_BILLING,
 )

@@ -5,6 +5,7 @@ the provider signs. A claim is a function of a specimen; its docstring says what
 payment (number ``pay1``) and one refund of it (``ref1``); `Specimen` says what they are.
 """
 
+import io
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,12 +16,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from paidup.channels.bill import Bill, BillFault, BillName, BillProof, BillRefused, LineKind, day_in
 from paidup.channels.channel import (
     Account,
+    BillAt,
+    BillComing,
     CallbackRequest,
     Channel,
     Declined,
     Exchange,
+    NoBill,
     Outcome,
     PaymentName,
     RefundName,
@@ -58,6 +63,26 @@ class Opening:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Billing:
+    """One bill of trades as the suite sees it: a payment of 12.50 under ``pay1`` and 5.00 given back under ``ref1``.
+
+    at, coming, none: the provider's signed answers to the question where it is. coming is None where the provider has
+    no word of its own for a bill that is not made yet, none where it gives an empty bill. elsewhere: an answer that
+    names an address which is not the provider's. file, proof: what is downloaded. others: whole files of another
+    merchant or another day, where a file says whose and when.
+    """
+
+    name: BillName
+    at: Response
+    coming: Response | None
+    none: Response | None
+    elsewhere: Response
+    file: bytes
+    proof: BillProof
+    others: Mapping[BillFault, bytes]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Specimen:
     """A channel as the suite sees it. Callbacks and answers speak of `payment` and `refund`, at `now`.
 
@@ -87,6 +112,7 @@ class Specimen:
     refund_says: RefundSays
     refund_found: Response
     refund_number: Callable[[Request], str]
+    billing: Billing
     account: Account = field(init=False)
 
     def __post_init__(self) -> None:
@@ -117,6 +143,24 @@ class Specimen:
         """Everything that only asks."""
         yield self.channel.query(self.payment, self.account, self.now)
         yield self.channel.query_refund(self.refund, self.account, self.now)
+        for kind in self.channel.bills:
+            yield self.channel.ask_bill(BillName(kind=kind, day=self.billing.name.day), self.account, self.now)
+
+    def asked(self, answer: Response) -> Outcome:
+        """What asking for the bill brings."""
+        return self.channel.ask_bill(self.billing.name, self.account, self.now).read(answer, self.now)
+
+    def bill(self, file: bytes, proof: BillProof | None = None) -> Bill:
+        """The bill in these bytes; anything raised that is no refusal passes through and fails the test."""
+        return self.channel.read_bill(io.BytesIO(file), self.billing.name, self.account, proof or self.billing.proof)
+
+    def bill_fault(self, file: bytes, proof: BillProof | None = None) -> BillFault | None:
+        """Why the bill is refused; None when it is not."""
+        try:
+            self.bill(file, proof)
+        except BillRefused as refusal:
+            return refusal.fault
+        return None
 
 
 # Accounts ---------------------------------------------------------------------------------------------------------
@@ -446,6 +490,106 @@ def trouble_at_the_channel_is_never_final(it: Specimen) -> None:
             assert {Unknown, Retryable} >= {type(exchange.read(response, it.now)) for exchange in it.questions()}
 
 
+# Bills ------------------------------------------------------------------------------------------------------------
+
+
+def a_bill_lies_at_the_channel(it: Specimen) -> None:
+    """Where a bill is, the channel says, and the download can be sent as it stands, over TLS."""
+    found = success(it.asked(it.billing.at)).bill
+    assert isinstance(found, BillAt)
+    request = found.download
+    assert ("GET", b"", "https://", "/") == (request.method, request.body, request.base_url[:8], request.target[:1])
+    lines = (request.target, *(part for pair in request.headers for part in pair))
+    assert [] == [line for line in lines if not line.isascii() or not line.isprintable()]
+    assert it.billing.proof == found.proof
+
+
+def a_bill_lies_nowhere_else(it: Specimen) -> None:
+    """An address that is not the channel's is not followed: some downloads carry our key."""
+    assert isinstance(it.asked(it.billing.elsewhere), Unknown | Retryable)
+
+
+def a_bill_that_comes_is_not_one_that_is_not(it: Specimen) -> None:
+    """A bill that is being made, and a day that has none, are told apart, and neither is an error."""
+    young = msgspec.structs.replace(it.billing.name, day=it.now.date())
+    day_ends = day_in(it.channel.bill_zone(it.account), it.now.date())[1]
+    assert it.now < day_ends < it.channel.bill_ready_at(young.day, it.account)
+    if it.billing.coming is not None:
+        assert isinstance(success(it.asked(it.billing.coming)).bill, BillComing)
+    if it.billing.none is not None:
+        early = it.channel.ask_bill(young, it.account, it.now).read(it.billing.none, it.now)
+        assert [NoBill, BillComing] == [type(success(told).bill) for told in (it.asked(it.billing.none), early)]
+
+
+def a_bill_says_what_was_paid_and_given_back(it: Specimen) -> None:
+    """Payment and refund apart, exact amounts with their sign, our numbers and the channel's, times with their zone."""
+    paid, back = sorted(it.bill(it.billing.file).lines(), key=lambda line: line.kind)
+    assert [LineKind.PAYMENT, LineKind.REFUND] == [paid.kind, back.kind]
+    assert [(1250, it.payment.money.currency), (-500, it.payment.money.currency)] == [
+        (line.amount_minor, line.currency) for line in (paid, back)
+    ]
+    assert ["pay1", "pay1", "ref1"] == [paid.merchant_ref, back.merchant_ref, back.merchant_refund_ref]
+    assert paid.channel_txn_id == back.channel_txn_id is not None
+    assert paid.fee_minor == paid.amount_minor - paid.net_minor > 0
+    assert {it.billing.name.day} == {
+        line.occurred_at.astimezone(it.channel.bill_zone(it.account)).date() for line in (paid, back)
+    }
+    assert all(line.raw and line.number > 1 for line in (paid, back))
+
+
+def a_bill_can_be_read_again(it: Specimen) -> None:
+    """The lines come again in the same order, and add up to the bill's totals."""
+    bill = it.bill(it.billing.file)
+    first, second = list(bill.lines()), list(bill.lines())
+    assert (first, len(first)) == (second, bill.totals.lines)
+    assert sum(line.net_minor for line in first) == sum(sums.net_minor for sums in bill.totals.sums.values())
+
+
+def a_bill_cut_off_anywhere_is_refused(it: Specimen) -> None:
+    """Whatever is missing at the end of the file, none of it is used."""
+    whole = it.billing.file
+    assert [] == [size for size in range(len(whole)) if it.bill_fault(whole[:size]) is None]
+
+
+def a_changed_bill_is_refused_or_says_the_same(it: Specimen) -> None:
+    """A byte that is changed on the way changes no line, where the channel gives a hash or a checksum at all."""
+    if it.billing.proof.size_bytes is not None:
+        return  # Stripe's CSV has neither: TLS alone keeps it
+    whole, honest = it.billing.file, list(it.bill(it.billing.file).lines())
+    for at in range(0, len(whole), 3):
+        file = whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :]
+        assert it.bill_fault(file) is not None or honest == list(it.bill(file).lines())
+
+
+def another_merchants_or_days_bill_is_refused(it: Specimen) -> None:
+    """A bill of somebody else, or of another day, is refused by its reason."""
+    found = {fault: it.bill_fault(file, BillProof()) for fault, file in it.billing.others.items()}
+    assert {fault: fault for fault in it.billing.others} == found
+
+
+def what_is_no_bill_is_refused(it: Specimen) -> None:
+    """Whatever the bytes are, reading them as a bill refuses and raises nothing else."""
+
+    @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(file=st.binary(max_size=300), head=st.sampled_from((b"", b"PK\x03\x04", b"\x1f\x8b\x08", b"#")))
+    def holds(file: bytes, head: bytes) -> None:
+        assert it.bill_fault(head + file, BillProof()) is not None
+
+    holds()
+
+
+def a_mangled_bill_raises_nothing_else(it: Specimen) -> None:
+    """A bill with a piece of it replaced is refused, or read; it never raises anything else."""
+
+    @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(at=st.integers(0, len(it.billing.file)), size=st.integers(0, 9), piece=st.binary(max_size=9))
+    def holds(at: int, size: int, piece: bytes) -> None:
+        file = it.billing.file[:at] + piece + it.billing.file[at + size :]
+        assert it.bill_fault(file, BillProof()) in {None, *BillFault}
+
+    holds()
+
+
 def success(outcome: Outcome | Declined) -> Success:
     assert isinstance(outcome, Success), outcome
     return outcome
@@ -484,4 +628,14 @@ CLAIMS: tuple[Callable[[Specimen], None], ...] = (
     a_refund_is_told_by_its_own_number,
     hostile_answers_prove_nothing,
     trouble_at_the_channel_is_never_final,
+    a_bill_lies_at_the_channel,
+    a_bill_lies_nowhere_else,
+    a_bill_that_comes_is_not_one_that_is_not,
+    a_bill_says_what_was_paid_and_given_back,
+    a_bill_can_be_read_again,
+    a_bill_cut_off_anywhere_is_refused,
+    a_changed_bill_is_refused_or_says_the_same,
+    another_merchants_or_days_bill_is_refused,
+    what_is_no_bill_is_refused,
+    a_mangled_bill_raises_nothing_else,
 )
