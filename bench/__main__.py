@@ -21,6 +21,7 @@ from paidup.clock import SystemClock
 BENCHES = {
     "ack": "how many callbacks a second are acknowledged durably, and what it costs",
     "door": "how many callbacks a second become paid orders",
+    "relay": "how many events a second reach the shop",
     "growth": "does work become dearer when the tables grow",
     "processes": "what do more processes on one PostgreSQL bring, and is anything done twice",
     "footprint": "how much disk and how much WAL does a paid order take",

@@ -36,8 +36,8 @@ async def measure(world: World, *, rounds: int, batched: int, single: int) -> Re
     """Interleaved: `batched` callbacks in batches of 500, then `single` ones, each in a transaction of its own."""
     in_batches, one_by_one = [], []
     for n in range(rounds):
-        in_batches.append(await _settle(world, f"b{n}", batched, 500))
-        one_by_one.append(await _settle(world, f"s{n}", single, 1))
+        in_batches.append(await settle(world, f"b{n}", batched, 500))
+        one_by_one.append(await settle(world, f"s{n}", single, 1))
     times = ratios("batches / one each", in_batches, one_by_one)
     return Result(
         figures=[
@@ -49,7 +49,7 @@ async def measure(world: World, *, rounds: int, batched: int, single: int) -> Re
     )
 
 
-async def _settle(world: World, name: str, count: int, limit: int) -> float:
+async def settle(world: World, name: str, count: int, limit: int) -> float:
     """Callbacks applied per second."""
     async with world.db.transaction() as tx:
         await _prepare(tx, world, name, count)

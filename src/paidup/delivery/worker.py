@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # it brings an HTTP client along, which takes its time
 LEASE = timedelta(seconds=60)
 """Longer than an attempt (plan.DEADLINE_S) and its record take."""
 
-PER_ENDPOINT = 16
+PER_ENDPOINT = 32
 """At most so many attempts at one endpoint are under way in one process: none takes the room of the others, and a shop
 that comes back is not run over by us."""
 
