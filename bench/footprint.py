@@ -29,6 +29,8 @@ KEPT = {
 }
 """What a paid order leaves behind, and for how long (src/paidup/db/partitions.py, src/paidup/housekeeping.py)."""
 
+_AT_ONCE = 4000  # within a few seconds, so that no connection is idle until the server closes it
+
 _SIZES = """
 SELECT coalesce(inhparent, oid)::regclass::text AS name, sum(pg_total_relation_size(oid))::bigint AS size
 FROM pg_class LEFT JOIN pg_inherits ON inhrelid = oid
@@ -105,8 +107,10 @@ async def _open(tx: Tx, world: World, n: int) -> None:
 
 async def _send(ports: list[int], requests: list[bytes]) -> None:
     """Each callback once. Raises AssertionError when one was refused."""
-    sent = await opened(ports, requests, rate=1500, connections=64)
-    assert (0, len(requests)) == (sent.refused, sent.answered)
+    for start in range(0, len(requests), _AT_ONCE):
+        some = requests[start : start + _AT_ONCE]
+        sent = await opened(ports, some, rate=1500, connections=32)
+        assert (0, len(some)) == (sent.refused, sent.answered)
 
 
 async def _apply(world: World, db: Database, settings: dict[str, str]) -> None:

@@ -255,7 +255,7 @@ def main() -> None:
             return await measure(place, rows=options.rows, days=DAYS, waiting=options.waiting, rounds=5, batched=4000)
 
     result = uvloop.run(sized())
-    print("\n".join([report.as_text(result), *map(str, result.bars)]))
+    print(report.as_text(result))
 
 
 if __name__ == "__main__":
