@@ -8,12 +8,13 @@ import re
 from collections.abc import Callable, Generator, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
+from functools import lru_cache
 
 import msgspec
 
 from paidup.errors import ChannelError
 from paidup.evidence import MAX_NUMBER_CHARS
-from paidup.money import decimals
+from paidup.money import MAX_AMOUNT_MINOR, decimals
 
 
 class BillKind(StrEnum):
@@ -200,6 +201,7 @@ _DECIMAL = re.compile(r"([+-]?)([0-9]{1,15})(?:\.([0-9]{1,10}))?")
 _SCALES = (1, 10, 100, 1000)
 
 
+@lru_cache(maxsize=4096)  # most amounts of a bill are 0.00, or one of a few prices
 def minor(text: str, currency: str) -> int:
     """``"-12.50"`` in major units as minor ones, exactly.
 
@@ -214,6 +216,8 @@ def minor(text: str, currency: str) -> int:
     if fraction[places:].strip("0"):
         raise ValueError(f"{text[:40]!r} has more decimals than {currency}")
     amount = int(whole) * _SCALES[places] + int(fraction[:places].ljust(places, "0") or 0)
+    if amount > MAX_AMOUNT_MINOR:
+        raise ValueError(f"{text[:40]!r} is more than any honest amount")
     return -amount if sign == "-" else amount
 
 

@@ -135,7 +135,11 @@ def csv_rows(
             if more is None or len(row) > limits.line_bytes:
                 raise cut_off(f"the end of the quoted text on line {number}")
             row = f"{row}\n{more}"
-        yield number, row, next(csv.reader([row], delimiter=delimiter)) if '"' in row else row.split(delimiter)
+        try:
+            cells = next(csv.reader([row], delimiter=delimiter, strict=True)) if '"' in row else row.split(delimiter)
+        except csv.Error as wrong:
+            raise BillRefused(BillFault.UNKNOWN_FORMAT, f"line {number} is no row of a CSV file: {wrong}") from None
+        yield number, row, cells
 
 
 def must_name_once(names: Sequence[str], needed: Iterable[str], known: Container[str] | None = None) -> None:
