@@ -35,6 +35,7 @@ from paidup.payments.payment import Payment
 from paidup.payments.states import State
 from paidup.schedule import store as schedule
 from paidup.shops import store as shops
+from paidup.wakeups import NOTIFY
 
 AMOUNT = Money(1250, "CNY")
 SHARDS = {0: "first", 1: "first", 2: "second", 3: "second"}
@@ -172,6 +173,7 @@ def _callback(world: World, payment_id: str) -> inbox.Received:
 async def _arrive(db: Database, rows: Sequence[inbox.Received]) -> None:
     async with db.transaction() as tx:
         await inbox.store(tx, rows)
+        await tx.execute(NOTIFY, "intake")  # as the web processes do
 
 
 async def proven(world: World, db: Database) -> int:

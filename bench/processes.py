@@ -23,6 +23,7 @@ from paidup.clock import SystemClock
 from paidup.db.transaction import Database
 from paidup.demo.processes import Child, answering, free_port
 from paidup.verify import verify
+from paidup.wakeups import NOTIFY
 
 COUNTS = (1, 2, 4)
 DONE = ("acknowledged", "applied", "claimed and settled")
@@ -116,6 +117,7 @@ async def work_off(world: World, db: Database, settings: Mapping[str, str], coun
     async with serving(world, settings, "intake", count):
         async with db.transaction() as tx:
             await door._prepare(tx, world, "job", jobs)
+            await tx.execute(NOTIFY, "intake")  # as the web processes do
         began = time.monotonic()
         await drained(db)
         elapsed_s = time.monotonic() - began
