@@ -38,7 +38,7 @@ docs: .venv-dev/ready  ## write docs/reference anew from the code
 	$(DEV)/python docs/generate.py
 
 bench: .venv-dev/ready ## each figure beside its peer and its ceiling, interleaved in one run
-	$(DEV)/python -m bench $(ARGS)
+	$(DEV)/python -m bench --json bench-report/bench.json --html bench-report/index.html $(ARGS)
 
 chaos: .venv-dev/ready ## kill, freeze, fill and fail over under load, then count the money (about 5 minutes; ARGS="--minutes 1")
 	$(DEV)/python -m chaos $(ARGS)

@@ -8,13 +8,14 @@ import asyncio
 import importlib
 import os
 import platform
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import msgspec
 import uvloop
 
-from bench import report
+from bench import cpu, report
 from bench.result import Asked, Result, Run
 from paidup.clock import SystemClock
 
@@ -22,9 +23,12 @@ BENCHES = {
     "ack": "how many callbacks a second are acknowledged durably, and what it costs",
     "door": "how many callbacks a second become paid orders",
     "relay": "how many events a second reach the shop",
+    "end_to_end": "how long from a callback to the shop, at a fixed rate",
+    "idle": "what does it cost to have nothing to do, how soon does it wake, and does it grow",
     "growth": "does work become dearer when the tables grow",
     "processes": "what do more processes on one PostgreSQL bring, and is anything done twice",
     "footprint": "how much disk and how much WAL does a paid order take",
+    "proof": "what do seals and chains cost the door, and how fast is verify",
     "cells": "can a second cell with its own PostgreSQL take half of the payments",
 }
 """name of the module below bench/, and the question it answers; its `run(Asked)` gives a Result."""
@@ -42,7 +46,7 @@ async def run_all(names: Sequence[str], asked: Asked) -> Run:
     results: dict[str, Result] = {}
     for name in names:
         print(f"\n{name}: {BENCHES[name]}?", flush=True)
-        results[name] = await bench(name)(asked)
+        results[name] = await _alone(name, asked)
         print(report.as_text(results[name]), flush=True)
         await asyncio.sleep(1)  # so that what one bench leaves to the disk is not paid by the next one
     return Run(
@@ -52,6 +56,16 @@ async def run_all(names: Sequence[str], asked: Asked) -> Run:
         quick=asked.quick,
         results=results,
     )
+
+
+async def _alone(name: str, asked: Asked) -> Result:
+    """Run it, and say how much of the machine others took meanwhile."""
+    began, (machine, ours) = time.monotonic(), cpu.busy_s()
+    result = await bench(name)(asked)
+    elapsed, (machine_after, ours_after) = time.monotonic() - began, cpu.busy_s()
+    others = max(0.0, machine_after - machine - (ours_after - ours)) / elapsed
+    note = f"Took {elapsed:.0f} s. Others used {others:.2f} of {os.cpu_count()} cores meanwhile."
+    return msgspec.structs.replace(result, notes=[*result.notes, note])
 
 
 def _cpu() -> str:

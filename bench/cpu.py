@@ -7,6 +7,18 @@ from pathlib import Path
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 _KIB = 1024
 
+not_ours_s = 0.0
+"""CPU seconds of servers that were started for a bench and are no children of it: PostgreSQL, which has ended."""
+
+
+def busy_s() -> tuple[float, float]:
+    """CPU seconds of the whole machine so far, and of this process with all that it started (and that has ended)."""
+    fields = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    idle = fields[3] + fields[4]
+    ours = os.times()
+    own_s = ours.user + ours.system + ours.children_user + ours.children_system
+    return (sum(fields) - idle) / _TICKS_A_SECOND, own_s + not_ours_s
+
 
 def family(pid: int) -> list[int]:
     """A process and its children that live now."""

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+import string
 import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from bench import cpu
 from paidup.clock import SystemClock
 from paidup.db.embedded import Embedded, start_embedded
 from paidup.db.migrate import migrate
@@ -25,15 +27,21 @@ DISTINCT = 8000
 NOBODY = "http://127.0.0.1:9"
 
 
-@dataclass(frozen=True)
+@dataclass
 class World:
-    """A migrated, durable database (fsync on), account folders, and their keys."""
+    """A migrated, durable database (fsync on), account folders, and their keys. taken: numbers of payments so far."""
 
     folder: Path
     embedded: Embedded
     db: Database
     keys: Keys
     now: datetime
+    taken: int = 0
+
+    @property
+    def payee(self) -> str:
+        """Whom the account's callbacks name as the receiver of the money."""
+        return f"{self.keys.wechat.mchid}/{self.keys.wechat.appid}"
 
     async def postmaster(self) -> int:
         """The process id of the server. Raises RuntimeError when it does not run."""
@@ -56,21 +64,24 @@ async def world() -> AsyncIterator[World]:
             await housekeeping(db, now=now)
             keys = make_keys(now)
             write_accounts(folder / "accounts", keys, base_url=NOBODY, paidup_url=NOBODY, shop="bench")
-            yield World(folder, embedded, db, keys, now)
+            place = World(folder, embedded, db, keys, now)
+            yield place
+            cpu.not_ours_s += cpu.family_cpu_s(await place.postmaster())
             await db.close()
 
 
 def callbacks(keys: Keys, now: datetime, count: int) -> list[bytes]:
     """Whole HTTP requests, each with a callback of its own, signed with the public key that the account knows."""
-    return [_request(keys, now, n) for n in range(count)]
+    return [signed(keys, now, f"pay{n:026}") for n in range(count)]
 
 
-def _request(keys: Keys, now: datetime, n: int) -> bytes:
-    wechat = keys.wechat
+def signed(keys: Keys, now: datetime, ref: str) -> bytes:
+    """One of them: the payment of this number (some letters and then digits) was paid, says WeChat Pay at `now`."""
+    wechat, n = keys.wechat, int(ref.lstrip(string.ascii_letters))
     plain = {
         "mchid": wechat.mchid,
         "appid": wechat.appid,
-        "out_trade_no": f"pay{n:026}",
+        "out_trade_no": ref,
         "transaction_id": f"42{n:026}",
         "trade_type": "NATIVE",
         "trade_state": "SUCCESS",

@@ -3,8 +3,12 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from bench import ack, door
-from bench.load import closed
+from bench import ack, door, report
+from bench.end_to_end import Stage, endpoint_of
+from bench.load import closed, opened
+from bench.result import Bar, Chart, Figure, Result, Run, Series
+from bench.serve import Serving
+from bench.shop import Receiver
 from bench.world import World, callbacks, world
 
 
@@ -42,3 +46,48 @@ async def test_the_door_bench_settles_all_it_prepared(place: World) -> None:
         paid = await tx.fetchval("SELECT count(*) FROM orders WHERE state = 'paid'")
         left = await tx.fetchval("SELECT count(*) FROM inbox_queue")
     assert (50, 0) == (paid, left)
+
+
+async def test_an_open_loop_sends_all_at_its_rate_however_slow_the_answers(place: World) -> None:
+    """As many answers as requests, spread over the time that the rate says."""
+    requests = callbacks(place.keys, place.now, 60)
+    async with ack.servers(place, ("ours",)) as sites:
+        sent = await opened(sites["ours"].ports, requests, rate=200, connections=4)
+    assert (60, 0) == (sent.answered, sent.refused)
+    assert sent.seconds >= 59 / 200
+
+
+async def test_whoever_was_paid_end_to_end_was_told(place: World) -> None:
+    """Web and worker are processes of their own; each prepared order brings one event to the receiver."""
+    receiver = Receiver()
+    await endpoint_of(place, await receiver.listen())
+    async with Serving(place, "web") as web, Serving(place, "intake,delivery"):
+        trial = await Stage(place, receiver, {}).trial(web.port, rate=100, seconds=0.4)
+    await receiver.close()
+    assert (0, 40, 0) == (trial.missing, len(trial.took), trial.load.refused)
+
+
+def a_run(*rounds: float) -> Run:
+    """A run that measured one thing."""
+    figure = Figure(name="paid & told", unit="/s", rounds=list(rounds))
+    line = Chart(title="p99", kind="lines", unit="ms", series=[Series("a", [(0.0, 1.0), (1.0, 2.0)])], along="s")
+    bars = Chart(title="rates", kind="bars", unit="/s", series=[Series("b", [("x < y", 5.0)])])
+    result = Result(
+        figures=[figure], bars=[Bar(claim="as fast as it was", value=figure.median, at_least=100)], charts=[line, bars]
+    )
+    return Run(machine="m", date="2026-11-24", load_before="", quick=False, results={"relay": result})
+
+
+def test_only_what_differs_by_more_than_the_noise_counts_as_changed() -> None:
+    """Rounds that overlap say nothing; rounds that do not, say so, and which way."""
+    before = a_run(100, 104, 96, 101, 99)
+    assert "nothing" in report.changes(before, a_run(103, 99, 102, 98, 104))
+    assert "WORSE" in report.changes(before, a_run(70, 71, 69, 70, 72))
+    assert "better" in report.changes(before, a_run(140, 139, 141, 138, 142))
+
+
+def test_the_page_needs_nothing_from_elsewhere_and_shows_what_was_missed() -> None:
+    """No script, no address, every text escaped; a bar that was missed says so."""
+    page = report.page(a_run(50))
+    assert [] == [word for word in ("<script", "http:", "https:", "src=", "paid & told", "x < y") if word in page]
+    assert {True} == {word in page for word in ("paid &amp; told", "x &lt; y", ">missed<", "<polyline", "<rect")}
