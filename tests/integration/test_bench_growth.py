@@ -14,6 +14,7 @@ from paidup import housekeeping, ids
 from paidup.db.transaction import Database
 from paidup.delivery import store as delivery
 from paidup.handlers import Handlers
+from paidup.intake import inbox
 from paidup.intake import worker as intake
 from paidup.schedule import store as schedule
 from paidup.verify import verify
@@ -84,6 +85,32 @@ async def test_the_door_looks_up_what_it_needs(place: World, full: Database, wat
     big = await big_tables(full)
     assert len(watched.plans) >= 7
     assert [[], []] == [read_whole(watched.plans, big), past_days(watched.plans, big)]
+
+
+async def test_the_entrance_opens_today_only(place: World, watched: Watched) -> None:
+    """Storing callbacks looks at no other row of the inbox, large as it is."""
+    async with watched.transaction() as tx:
+        await inbox.store(tx, [growth.callback(place, f"in-{n}") for n in range(40)])
+        await inbox.done(tx, [row.seq for row in await inbox.claim(tx, place.now, 40)])
+    big = await big_tables(watched)
+    assert [[], []] == [read_whole(watched.plans, big), past_days(watched.plans, big)]
+
+
+async def test_a_long_inbox_is_taken_from_its_front(place: World) -> None:
+    """With many callbacks waiting and no statistics at all, the oldest are found by index, and deleted by theirs."""
+    async with fresh(place, "inbox") as db:
+        async with db.transaction() as tx:
+            for start in range(0, 30_000, 3000):
+                await inbox.store(tx, [growth.callback(place, f"{start}-{n}") for n in range(3000)])
+        async with db.transaction() as tx:
+            seqs = [row.seq for row in await inbox.claim(tx, place.now, 100)]
+            plans = [
+                await explain(tx, query, args, generic=generic)
+                for generic in (False, True)
+                for query, args in ((inbox.CLAIM, (place.now, 100)), (inbox.DONE, (seqs,)))
+            ]
+    assert [()] * 4 == [plan.read_whole for plan in plans]
+    assert [("inbox_queue_waiting",), ("inbox_queue_pkey",)] * 2 == [plan.indexes for plan in plans]
 
 
 async def test_delivery_opens_only_the_days_of_its_events(place: World, full: Database, watched: Watched) -> None:
