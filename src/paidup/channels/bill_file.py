@@ -57,7 +57,7 @@ def must_have_hash(plain: Plain, proof: BillProof, limits: Limits = LIMITS) -> N
     if proof.sha1_hex is None:
         return
     digest, size_bytes = hashlib.sha1(usedforsecurity=False), 0
-    while chunk := _reading(lambda: plain.read(_CHUNK_BYTES)):
+    while chunk := read_from(lambda: plain.read(_CHUNK_BYTES)):
         digest.update(chunk)
         size_bytes += len(chunk)
         if size_bytes > limits.plain_bytes:
@@ -94,8 +94,8 @@ def member(file: BinaryIO, is_wanted: Callable[[str], bool], what: str, limits: 
         if found[0].file_size > limits.plain_bytes:
             raise _too_large(limits)
         return archive.open(found[0])
-    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError, EOFError) as broken:
-        raise _broken(broken) from None
+    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError, EOFError) as error:
+        raise broken(error) from None
 
 
 def lines_of(plain: Plain, encoding: str, limits: Limits = LIMITS) -> Iterator[tuple[int, str]]:
@@ -104,7 +104,7 @@ def lines_of(plain: Plain, encoding: str, limits: Limits = LIMITS) -> Iterator[t
     Only for encodings in which the byte of a line feed is never part of another character (UTF-8, GB18030).
     """
     size_bytes = number = 0
-    while line := _reading(lambda: plain.readline(limits.line_bytes + 1)):
+    while line := read_from(lambda: plain.readline(limits.line_bytes + 1)):
         number += 1
         size_bytes += len(line)
         if len(line) > limits.line_bytes:
@@ -214,14 +214,16 @@ def cut_off(what: str) -> BillRefused:
     return BillRefused(BillFault.BROKEN_FILE, f"the file ends without {what}: it was cut off; download it again")
 
 
-def _reading(read: Callable[[], bytes]) -> bytes:
+def read_from(read: Callable[[], bytes]) -> bytes:
+    """The next bytes out of an archive. Raises BillRefused when it is cut off or damaged."""
     try:
         return read()
-    except (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error) as broken:
-        raise _broken(broken) from None
+    except (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error) as error:
+        raise broken(error) from None
 
 
-def _broken(error: Exception) -> BillRefused:
+def broken(error: Exception) -> BillRefused:
+    """The refusal for an archive that cannot be unpacked."""
     why = f"the file is cut off or damaged ({type(error).__name__}: {str(error)[:100]}); download it again"
     return BillRefused(BillFault.BROKEN_FILE, why)
 
