@@ -1,10 +1,11 @@
 # Needs only Python >= 3.11 and make. Every target builds its own virtual environment from locked, hashed wheels.
 PYTHON ?= python3
 ARGS ?=
+SEEDS ?= 300
 RUN := .venv/bin/paidup
 DEV := .venv-dev/bin
 
-.PHONY: help demo serve sandbox test fuzz check format docs bench chaos lock clean
+.PHONY: help demo serve sandbox test fuzz fault check format docs bench chaos lock clean
 
 help:           ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -23,6 +24,9 @@ test: .venv-dev/ready  ## every test except the long fault runs (under 10 minute
 
 fuzz: .venv-dev/ready  ## the spoiled messages of tests/security, sixty times as many of them
 	$(DEV)/python -m pytest -m fuzz --hypothesis-profile=long $(ARGS)
+
+fault: .venv-dev/ready ## seeds of the simulator: everything that can go wrong, on a manual clock (SEEDS=300, about 10 minutes)
+	@$(DEV)/paidup simulate --seeds $(SEEDS) $(ARGS)
 
 check: .venv-dev/ready ## format, lint, strict types, house rules, documents up to date
 	$(DEV)/ruff format --check .

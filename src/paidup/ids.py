@@ -14,11 +14,27 @@ import hashlib
 import secrets
 from datetime import datetime
 from functools import lru_cache
+from typing import Protocol
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's: no i, l, o, u
 _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
 _RANDOM_CHARS = 16
 MAX_SHARD = 32 * 32 - 1
+
+
+class Chance(Protocol):
+    """Where chance comes from."""
+
+    def token_bytes(self, nbytes: int, /) -> bytes:
+        """So many bytes."""
+        ...
+
+    def randbelow(self, exclusive_upper_bound: int, /) -> int:
+        """A number from 0 on, below this."""
+        ...
+
+
+_chance_source: Chance = secrets
 
 ORDER, PAYMENT, REFUND, EVENT, CALLBACK, CASE, ENDPOINT, CALL = (
     "ord", "pay", "ref", "evt", "cbk", "cas", "ept", "cal",
@@ -42,18 +58,28 @@ def shard_of(identifier: str) -> int:
     return high * 32 + low
 
 
+def take_chance_from(source: Chance) -> Chance:
+    """Replace the operating system's chance, for the whole process; returns what it replaces.
+
+    For the simulator only, whose runs must repeat: a server that did this would give out keys that can be guessed.
+    """
+    global _chance_source  # the one seam; tests/simulator holds who may use it
+    before, _chance_source = _chance_source, source
+    return before
+
+
 def new_secret(size_bytes: int = 32) -> bytes:
     """Bytes nobody can guess, for keys and signing secrets."""
-    return secrets.token_bytes(size_bytes)
+    return _chance_source.token_bytes(size_bytes)
 
 
 def spread(share: float = 0.1) -> float:
     """A factor between 1 − share and 1 + share, so that retries do not all come at once."""
-    return 1 + share * (secrets.randbelow(2001) - 1000) / 1000
+    return 1 + share * (_chance_source.randbelow(2001) - 1000) / 1000
 
 
 def _chance() -> str:
-    return _base32(int.from_bytes(secrets.token_bytes(_RANDOM_CHARS * 5 // 8)), _RANDOM_CHARS)
+    return _base32(int.from_bytes(_chance_source.token_bytes(_RANDOM_CHARS * 5 // 8)), _RANDOM_CHARS)
 
 
 @lru_cache(maxsize=256)  # all ids of a batch share their shard and their millisecond

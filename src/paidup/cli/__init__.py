@@ -12,6 +12,7 @@ COMMANDS = {
     "demo": "orders paid through three sandboxed channels while callbacks are lost and processes die",
     "serve": "receive callbacks, ask channels, tell the shop",
     "sandbox": "the other side: WeChat Pay, Alipay and Stripe, misbehaving on order",
+    "simulate": "everything that can go wrong, by seed: days of trouble in a second",
     "trace": "any id → the whole life of its payment",
     "verify": "prove that nothing is lost or doubled",
     "doctor": "is everything set up so that promises can be kept?",

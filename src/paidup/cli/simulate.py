@@ -1,0 +1,97 @@
+"""`paidup simulate`: days of trouble in a second, and the proof that everything was paid exactly once."""
+
+import asyncio
+import sys
+from collections import Counter
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from paidup.cli.output import emit_json, json_option, say
+from paidup.clock import monotonic_s
+from paidup.simulator.campaign import Theatre, theatre
+from paidup.simulator.fates import KINDS
+from paidup.simulator.run import Outcome
+from paidup.simulator.shrink import shrink
+from paidup.simulator.summary import Summary
+
+
+@click.command()
+@click.option("--seed", type=click.IntRange(0), help="replay this one seed")
+@click.option("--seeds", default=100, show_default=True, type=click.IntRange(1, 1_000_000), help="how many seeds")
+@click.option("--first", default=1, show_default=True, type=click.IntRange(0), help="the first of them")
+@click.option("--steps", is_flag=True, help="with --seed: print every step that was taken")
+@click.option("--no-shrink", is_flag=True, help="do not look for the fewest faults of a failing seed")
+@json_option
+def command(seed: int | None, seeds: int, first: int, steps: bool, no_shrink: bool, as_json: bool) -> None:
+    """Run the whole engine on a manual clock against PostgreSQL and the sandbox's channels, with everything that can go
+    wrong; then compare the channel's ledger with our books. Exits with 1 when a seed fails.
+
+    \b
+    paidup simulate --seeds 300
+    paidup simulate --seed 42               the same run again, and what it needs to fail
+    paidup simulate --seed 42 --steps
+    """
+    wanted = range(seed, seed + 1) if seed is not None else range(first, first + seeds)
+    summary = asyncio.run(_simulate(wanted, steps=steps and seed is not None, shrinks=not no_shrink))
+    if as_json:
+        emit_json(summary)
+    else:
+        _print(summary)
+    if summary.failed:
+        sys.exit(1)
+
+
+async def _simulate(wanted: range, *, steps: bool, shrinks: bool) -> Summary:
+    summary, began_s = Summary(), monotonic_s()
+    columns = (
+        TextColumn("seeds"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("", total=len(wanted))
+        async with theatre() as stage:
+            for seed in wanted:
+                outcome = await stage.play(seed, tell=steps)
+                summary = summary.plus(outcome, monotonic_s() - began_s)
+                bar.update(task, advance=1, description=f"{summary.simulated_days:.0f} days")
+                for line in outcome.told:
+                    click.echo(line)
+                if not outcome.holds:
+                    await _tell_failure(stage, outcome, shrinks=shrinks)
+    return summary
+
+
+async def _tell_failure(stage: Theatre, outcome: Outcome, *, shrinks: bool) -> None:
+    """What was broken, how to replay it, and which faults it needs."""
+    say(f"seed {outcome.seed} FAILED after {outcome.simulated_s:.0f} simulated seconds")
+    for breach in outcome.breaches[:5]:
+        say(f"  {breach.invariant}: {breach.what}")
+    say(f"  replay: paidup simulate --seed {outcome.seed}")
+    if not shrinks:
+        return
+    least = await shrink(outcome, lambda keys: stage.play(outcome.seed, only=keys))
+    say(f"  it needs {len(least.hits)} of {len(outcome.hits)} faults:")
+    for hit in least.hits[:40]:
+        say(f"    {hit.at:%d %H:%M:%S}  {hit.key}  ({KINDS[hit.kind][1]})")
+
+
+def _print(summary: Summary) -> None:
+    """For people, on stdout."""
+    click.echo(
+        f"seeds {summary.seeds}, failed {len(summary.failed)}; {summary.simulated_days:.1f} simulated days in "
+        f"{summary.real_s:.0f} s ({summary.simulated_days / max(summary.real_s, 0.001):.2f} days a second); "
+        f"{summary.steps} steps"
+    )
+    click.echo(
+        f"callbacks {summary.callbacks}, payments {summary.payments}, lost {summary.lost}, doubled {summary.doubled}"
+    )
+    click.echo(f"faults {sum(summary.faults.values())}:")
+    for kind, count in Counter(summary.faults).most_common():
+        click.echo(f"  {count:>8}  {kind:<20} {KINDS[kind][1]}")
+    for seed in summary.failed:
+        click.echo(f"FAILED: paidup simulate --seed {seed}")

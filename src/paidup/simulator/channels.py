@@ -1,0 +1,117 @@
+"""Calls to the sandbox's channels without a socket, and what can go wrong on the way there and back."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+
+from paidup.channels.channel import Account, Exchange, Outcome, Request, Response, Retryable, Unknown
+from paidup.channels.http import ChannelHttp, Sent
+from paidup.resilience.breaker import Rules, State
+from paidup.sandbox.wire import Ask
+from paidup.sandbox.world import World
+from paidup.simulator.stage import Stage
+from paidup.simulator.witness import Witness
+
+Later = Callable[[float, Callable[[], object]], None]
+"""Do something after so many simulated seconds."""
+
+
+class StagedChannels(ChannelHttp):
+    """As ChannelHttp, breakers included, up to where the socket would be.
+
+    is_away: whether a channel is out of reach now. later: do something after so many seconds.
+    """
+
+    def __init__(
+        self, world: World, stage: Stage, witness: Witness, *, is_away: Callable[[str], bool], later: Later
+    ) -> None:
+        super().__init__()
+        self._world = world
+        self._stage = stage
+        self._witness = witness
+        self._is_away = is_away
+        self._later = later
+        self._opened_at: dict[str, datetime] = {}
+
+    async def send(
+        self, account: Account, exchange: Exchange, *, now_of: Callable[[], datetime], deadline_s: float
+    ) -> Sent:
+        """As in ChannelHttp; notes when a breaker opened."""
+        sent = await super().send(account, exchange, now_of=now_of, deadline_s=deadline_s)
+        breaker = self.breaker(account)
+        if breaker.state is State.OPEN and breaker.reopens_at is not None:
+            self._opened_at[account.channel] = breaker.reopens_at - timedelta(seconds=breaker.wait_s)
+        return sent
+
+    async def _try(self, key: str, exchange: Exchange, now_of: Callable[[], datetime], deadline_s: float) -> Sent:
+        channel, stage = key.partition("/")[0], self._stage
+        self._must_be_closed(channel)
+        await stage.point(f"calls {channel}")
+        stage.dies("call")
+        if stage.befalls("channel.refused", channel):
+            await stage.pause(stage.fates.between(0.1, 3, "refused", stage.steps))
+            return _sent(exchange.request, Retryable("not sent: connection refused"))
+        if self._is_away(channel):
+            await stage.pause(deadline_s)
+            return _sent(exchange.request, Unknown("no usable answer: it is away"))
+        answer = await self._answer(channel, exchange.request, deadline_s)
+        stage.dies("answer")
+        if answer is None:
+            return _sent(exchange.request, Unknown(f"no usable answer: TimeoutError after {deadline_s:g} s"))
+        return _sent(exchange.request, exchange.read(answer, now_of()), answer)
+
+    async def _answer(self, channel: str, request: Request, deadline_s: float) -> Response | None:
+        """What arrives of the channel's answer; None when nothing does in time."""
+        stage = self._stage
+        if stage.befalls("channel.5xx", channel):
+            return Response(502, (("content-type", "text/html"),), b"<h1>502 Bad Gateway</h1>")
+        if stage.befalls("channel.acts late", channel):
+            self._later(stage.fates.between(1, 120, "late", stage.steps), partial(self._act, request))
+            await stage.pause(deadline_s)
+            return None
+        response = self._act(request)
+        if stage.befalls("channel.silent", channel):
+            await stage.pause(deadline_s)
+            return None
+        if stage.befalls("channel.slow", channel):
+            await stage.pause(stage.fates.between(0.5, deadline_s - 0.5, "slow", stage.steps))
+        if stage.befalls("channel.garbled", channel) and response.body:
+            return self._garbled(channel, response)
+        return response
+
+    def _garbled(self, channel: str, response: Response) -> Response:
+        """A bit flips where answers are signed. Stripe's are guarded by TLS alone, which lets no flipped bit through:
+        there the answer breaks off."""
+        stage = self._stage
+        place = stage.fates.pick(len(response.body), "garbled", stage.steps)
+        body = bytearray(response.body)
+        if channel == "stripe":
+            del body[place:]
+        else:
+            body[place] ^= 1
+        return Response(response.status, response.headers, bytes(body))
+
+    def _act(self, request: Request) -> Response:
+        now = self._stage.clock.now()
+        headers = {name.lower(): value for name, value in request.headers}
+        tell = self._world.respond(Ask(request.method, request.target, headers, request.body), now)
+        self._stage.note(f"channel: {request.method} {tell.status}")
+        return Response(tell.status, tuple((name.lower(), value) for name, value in tell.headers.items()), tell.body)
+
+    def _must_be_closed(self, channel: str) -> None:
+        """After a breaker opened nothing goes out for its shortest wait, whatever comes back of older calls."""
+        opened_at, now = self._opened_at.get(channel), self._stage.clock.now()
+        if opened_at is not None and now < opened_at + timedelta(seconds=Rules().wait_s):
+            self._witness.breach(
+                "an open breaker stays open", f"{channel} was called at {now}, its breaker opened at {opened_at}"
+            )
+
+
+def _sent(request: Request, outcome: Outcome, response: Response | None = None) -> Sent:
+    return Sent(
+        outcome=outcome,
+        status=response.status if response else None,
+        elapsed_ms=0,
+        request_line=f"{request.method} {request.base_url}",
+        answer=response.body[:1000] if response else b"",
+    )

@@ -1,0 +1,305 @@
+"""What must hold when the trouble is over, one function each: our tables against the channel's ledger and against what
+outsiders remember. Each returns what breaks it, in words."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from paidup.events import EventType
+from paidup.orders.order import LatePayment
+from paidup.payments.payment import Payment
+from paidup.payments.states import MONEY_ARRIVED
+from paidup.payments.states import State as PaymentState
+from paidup.refunds.refund import Cause
+from paidup.refunds.states import FINAL as REFUND_FINAL
+from paidup.refunds.states import State as RefundState
+from paidup.sandbox.ledger import DisputeState, Trade
+from paidup.sandbox.ledger import RefundState as TheirRefundState
+from paidup.simulator.books import Sides
+from paidup.simulator.witness import Breach
+
+if TYPE_CHECKING:
+    from asyncpg import Connection, Record
+
+Invariant = Callable[[Sides], list[str]]
+
+PAYMENT_BOUND = timedelta(minutes=35)
+"""After the trouble and its own expiry a payment is final within this: the widest gap of the closing schedule, two
+rounds, an open breaker."""
+REFUND_BOUND = timedelta(hours=2, minutes=30)
+"""After the trouble a refund is settled within this: twice the gap for refunds that are hours old."""
+CLOSING_BOUND = timedelta(seconds=90)
+"""Where nothing goes wrong, a payment that is being closed is closed within this: it is asked about at once."""
+
+
+def no_acknowledged_callback_is_lost(sides: Sides) -> list[str]:
+    """The bytes of every callback that was answered with success are in the inbox."""
+    kept = sides.books.bodies
+    return [f"{a.channel} {a.kind} about {a.about} at {a.at}" for a in sides.witness.acknowledged if a.body not in kept]
+
+
+def what_was_paid_there_is_paid_here(sides: Sides) -> list[str]:
+    """Each trade that was paid as agreed is one payment with money here; one paid otherwise is held for a person."""
+    wrong = []
+    for trade in sides.trades():
+        payment = sides.payment_of(trade)
+        if trade.paid_at is None or (payment is None and not _is_registered(sides, trade)):
+            continue
+        if payment is None:
+            wrong.append(f"{_named(trade)} was paid, and is unknown here")
+        elif trade.amount_minor != payment.amount_minor:
+            if payment.state is not PaymentState.HELD or not sides.books.asks_a_person(payment.id):
+                wrong.append(f"{_named(trade)} was paid otherwise than agreed, and is {payment.state} here")
+        elif payment.state not in MONEY_ARRIVED and not _was_given_back(trade):
+            wrong.append(f"{_named(trade)} was paid at {trade.paid_at}, and is {payment.state} here")
+    return wrong
+
+
+def what_is_paid_here_was_paid_there(sides: Sides) -> list[str]:
+    """No payment has money here that did not move at its channel: nothing is invented."""
+    wrong = []
+    for payment in sides.books.payments.values():
+        trade = sides.trade_of(payment)
+        if payment.state in (*MONEY_ARRIVED, PaymentState.HELD) and (trade is None or trade.paid_at is None):
+            wrong.append(f"payment {payment.id} is {payment.state}, and nobody paid it")
+    return wrong
+
+
+def an_order_is_paid_once(sides: Sides) -> list[str]:
+    """An order with money was announced as paid exactly once, one without never; payments likewise."""
+    said = Counter((event.type, event.subject_id) for event in sides.books.events)
+    paid_orders = Counter(event.order_id for event in sides.books.events if event.type is EventType.ORDER_PAID)
+    wrong = []
+    for order in sides.books.orders.values():
+        if paid_orders[order.id] != (1 if order.paid_by else 0):
+            wrong.append(f"order {order.id} ({order.state}) was announced as paid {paid_orders[order.id]} times")
+        theirs = [p for p in sides.books.payments.values() if p.order_id == order.id and p.state in MONEY_ARRIVED]
+        if theirs and order.paid_by is None and order.late_payment is LatePayment.REOPEN:
+            wrong.append(f"order {order.id} is {order.state} although {theirs[0].id} has money")
+        for payment in theirs:
+            if said[EventType.PAYMENT_PAID, payment.id] != 1:
+                times = said[EventType.PAYMENT_PAID, payment.id]
+                wrong.append(f"payment {payment.id} was announced as paid {times} times")
+    return wrong
+
+
+def second_payments_go_back(sides: Sides) -> list[str]:
+    """Money that the order has no use for is given back in whole at the channel, or a person was called."""
+    wrong = []
+    for payment in sides.books.payments.values():
+        order, trade = sides.books.orders[payment.order_id], sides.trade_of(payment)
+        if payment.state not in MONEY_ARRIVED or order.paid_by == payment.id or trade is None:
+            continue
+        if _refunded_there(trade) != trade.amount_minor and not sides.books.asks_a_person(payment.id):
+            wrong.append(f"payment {payment.id} did not pay its order, and {_refunded_there(trade)} went back")
+    return wrong
+
+
+def money_is_conserved(sides: Sides) -> list[str]:
+    """Of each payment: received − refunded = held + in flight, the same on both sides to the minor unit, unless a
+    person was called, or the channel's notice of it has not reached us."""
+    wrong, untold = [], sides.witness.untold
+    for payment in sides.books.payments.values():
+        trade = sides.trade_of(payment)
+        if trade is None or trade.paid_at is None or payment.state not in MONEY_ARRIVED:
+            continue
+        refunds = [r for r in sides.books.refunds_of(payment.id) if r.state is not RefundState.FAILED]
+        here = payment.amount_minor - sum(refund.amount_minor for refund in refunds)
+        there = trade.amount_minor - trade.refunded_minor()
+        if here != there and trade.merchant_ref not in untold and not sides.books.asks_a_person(payment.id):
+            wrong.append(f"payment {payment.id}: {here} is left here, {there} at the channel")
+    return wrong
+
+
+def refunds_agree(sides: Sides) -> list[str]:
+    """Each refund of ours ended as the channel's did, under one number, with the same amount."""
+    wrong = []
+    for refund in sides.books.refunds.values():
+        payment = sides.books.payments[refund.payment_id]
+        trade = sides.trade_of(payment)
+        theirs = trade.refund_named(refund.merchant_ref) if trade else None
+        state = theirs.state if theirs else None
+        agrees = {
+            RefundState.SUCCEEDED: state is TheirRefundState.SUCCEEDED,
+            RefundState.FAILED: state in (TheirRefundState.FAILED, None),
+            RefundState.PENDING: state is TheirRefundState.PENDING,
+            RefundState.REQUESTED: state is None,
+        }[refund.state]
+        excused = payment.merchant_ref in sides.witness.untold or sides.books.asks_a_person(payment.id)
+        if theirs and theirs.amount_minor != refund.amount_minor:
+            wrong.append(f"refund {refund.id}: {refund.amount_minor} here, {theirs.amount_minor} there")
+        elif not agrees and not excused:
+            wrong.append(f"refund {refund.id} is {refund.state} here, {state or 'unknown'} there")
+    return wrong
+
+
+def a_refund_is_made_once(sides: Sides) -> list[str]:
+    """What the shop asked for under one key is one refund, here and at the channel; nobody made another."""
+    wrong = []
+    for payment in sides.books.payments.values():
+        asked = [r for r in sides.books.refunds_of(payment.id) if r.cause is Cause.REQUESTED]
+        keys = sides.witness.tried.get(payment.id, set())
+        if len(asked) > len(keys):
+            wrong.append(f"payment {payment.id}: {len(asked)} refunds for {len(keys)} keys")
+        trade = sides.trade_of(payment)
+        known = {r.merchant_ref for r in sides.books.refunds_of(payment.id)}
+        for theirs in trade.refunds if trade else ():
+            ours = (
+                theirs.merchant_ref in known
+                or "console" in theirs.number
+                or theirs.merchant_ref == payment.merchant_ref
+            )
+            if not ours:
+                wrong.append(f"the channel made refund {theirs.merchant_ref} of {payment.id}, which nobody asked for")
+    promised = {asked.refund_id for asked in sides.witness.refunds}
+    return wrong + [f"refund {name} was promised, and is not there" for name in promised - set(sides.books.refunds)]
+
+
+def one_request_makes_one_payment(sides: Sides) -> list[str]:
+    """However often the shop repeats a request, one payment and one trade come of it."""
+    wrong = [f"key {key} made {sorted(made)}" for key, made in sides.witness.offers.items() if len(made) > 1]
+    theirs = Counter((trade.channel, trade.merchant_ref) for trade in sides.trades())
+    wrong += [f"{channel} has {count} trades {ref}" for (channel, ref), count in theirs.items() if count > 1]
+    ours = Counter(payment.order_id for payment in sides.books.payments.values())
+    for order_id, count in ours.items():
+        offered = sides.witness.offered.get(sides.books.orders[order_id].shop_order_no, 0)
+        if count > offered:
+            wrong.append(f"order {order_id} has {count} payments for {offered} offers")
+    return wrong
+
+
+def closed_here_is_closed_there(sides: Sides) -> list[str]:
+    """Nobody can pay any more what we call closed."""
+    wrong = []
+    for payment in sides.books.payments.values():
+        trade = sides.trade_of(payment)
+        if payment.state is PaymentState.CLOSED and trade and sides.world.ledger.may_pay(trade, sides.now):
+            wrong.append(f"payment {payment.id} is closed here; at {payment.channel} it can be paid")
+    return wrong
+
+
+def disputes_agree(sides: Sides) -> list[str]:
+    """What the channel told us of a dispute is what the payment says."""
+    wrong = []
+    for payment in sides.books.payments.values():
+        trade = sides.trade_of(payment)
+        if trade is None or trade.dispute is None or trade.merchant_ref in sides.witness.untold:
+            continue
+        expected = {
+            DisputeState.OPENED: PaymentState.DISPUTED,
+            DisputeState.WON: PaymentState.PAID,
+            DisputeState.LOST: PaymentState.CHARGED_BACK,
+        }[trade.dispute]
+        if payment.state not in (expected, PaymentState.HELD):
+            wrong.append(f"payment {payment.id} is {payment.state}, its dispute is {trade.dispute}")
+    return wrong
+
+
+def every_event_was_heard(sides: Sides) -> list[str]:
+    """The shop, whose endpoint is well again, heard each event at least once, and again when it asked for that."""
+    heard = {one.event_id: one.at for one in sides.witness.heard}  # the latest
+    wrong = [
+        f"event {e.id} ({e.type} of {e.order_id}) was never heard" for e in sides.books.events if e.id not in heard
+    ]
+    wrong += [f"the delivery of {name} is {state}: {why}" for name, state, why in sides.books.undelivered]
+    again = sides.witness.redriven.items()
+    return wrong + [f"event {name} was redriven, and not heard again" for name, at in again if heard[name] < at]
+
+
+def everything_is_settled(sides: Sides) -> list[str]:
+    """Nothing waits any more: no question, no event, no callback but those of what nobody ever told us."""
+    wrong = [
+        f"{count} rows are left in {name}" for name, count in sides.books.left.items() if count and name != "parked"
+    ]
+    unpaid = [
+        f"payment {p.id} is {p.state}"
+        for p in sides.books.payments.values()
+        if p.state in (PaymentState.CREATED, PaymentState.OPEN, PaymentState.CLOSING)
+        and not sides.books.asks_a_person(p.id)
+    ]
+    return (
+        wrong
+        + unpaid
+        + [
+            f"refund {r.id} is {r.state}"
+            for r in sides.books.refunds.values()
+            if r.state not in REFUND_FINAL and not sides.books.asks_a_person(r.payment_id)
+        ]
+    )
+
+
+INVARIANTS: Sequence[Invariant] = (
+    no_acknowledged_callback_is_lost,
+    what_was_paid_there_is_paid_here,
+    what_is_paid_here_was_paid_there,
+    an_order_is_paid_once,
+    second_payments_go_back,
+    money_is_conserved,
+    refunds_agree,
+    a_refund_is_made_once,
+    one_request_makes_one_payment,
+    closed_here_is_closed_there,
+    disputes_agree,
+    every_event_was_heard,
+    everything_is_settled,
+)
+
+
+def examine(sides: Sides) -> list[Breach]:
+    """All invariants; each breach under the name of what it breaks."""
+    found = ((invariant.__name__.replace("_", " "), invariant(sides)) for invariant in INVARIANTS)
+    return [Breach(name, what) for name, wrong in found for what in wrong]
+
+
+LATE = """
+SELECT 'payment ' || id || ' is still ' || state AS what FROM payments p
+WHERE state IN ('created', 'open', 'closing') AND greatest(expires_at, $1) + $3 < $2
+  AND NOT EXISTS (SELECT FROM cases c WHERE c.subject_id = p.id)
+UNION ALL
+SELECT 'refund ' || id || ' is still ' || state FROM refunds r
+WHERE state IN ('requested', 'pending') AND greatest(created_at, $1) + $4 < $2
+  AND NOT EXISTS (SELECT FROM cases c WHERE c.subject_id = r.id)
+UNION ALL
+SELECT 'order ' || id || ' is still ' || state FROM orders o
+WHERE state IN ('unpaid', 'closing') AND greatest(expires_at, $1) + $3 < $2
+  AND NOT EXISTS (SELECT FROM cases c WHERE c.order_id = o.id)
+  AND NOT EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND p.state = 'held')"""
+
+SLOW_TO_CLOSE = """
+SELECT 'payment ' || id || ' is closing since ' || updated_at FROM payments p
+WHERE state = 'closing' AND updated_at > $1 AND updated_at + $3 < $2
+  AND NOT EXISTS (SELECT FROM cases c WHERE c.subject_id = p.id)"""
+
+
+async def too_late(connection: "Connection[Record]", calm_at: datetime, now: datetime) -> list[Breach]:
+    """Once the trouble is over, every payment, refund and order is settled, or a person called, within its bound."""
+    rows = await connection.fetch(LATE, calm_at, now, PAYMENT_BOUND, REFUND_BOUND)
+    return [Breach("settled within the bound", row[0]) for row in rows]
+
+
+async def slow_to_close(connection: "Connection[Record]", trouble_at: datetime, now: datetime) -> list[Breach]:
+    """What began to be closed after the last trouble is closed at once, whoever else was asking about it."""
+    rows = await connection.fetch(SLOW_TO_CLOSE, trouble_at, now, CLOSING_BOUND)
+    return [Breach("closing is not put off", row[0]) for row in rows]
+
+
+def _named(trade: Trade) -> str:
+    return f"{trade.channel} {trade.merchant_ref}"
+
+
+def _is_registered(sides: Sides, trade: Trade) -> bool:
+    """A trade that we opened, or that the shop told us of, must be known here; another one need not."""
+    return not trade.merchant_ref.startswith(("SELF", "pi_self")) or trade.merchant_ref in sides.witness.registered
+
+
+def _was_given_back(trade: Trade) -> bool:
+    """Alipay's cancel gave back what was paid in the very moment of closing: nothing of it is held on either side."""
+    return trade.refunded_minor() == trade.amount_minor
+
+
+def _refunded_there(trade: Trade) -> int:
+    return sum(r.amount_minor for r in trade.refunds if r.state is TheirRefundState.SUCCEEDED)
+
+
+__all__ = ["INVARIANTS", "Payment", "examine", "slow_to_close", "too_late"]

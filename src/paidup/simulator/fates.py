@@ -1,0 +1,115 @@
+"""What goes wrong in a run. Whether a fault hits follows from the seed and from whom it befalls, never from timing, so
+that taking one fault away leaves the others where they were."""
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from hashlib import blake2b
+
+import msgspec
+
+KINDS: Mapping[str, tuple[float, str]] = {
+    "db.refused": (0.004, "no connection can be had"),
+    "db.broken": (0.001, "the connection breaks at a statement"),
+    "commit.undone": (0.008, "the connection dies before the commit reaches the server"),
+    "commit.lost": (0.008, "the commit is done, its answer is lost"),
+    "process.dies": (0.0008, "the process is killed"),
+    "overlap": (0.04, "somebody else goes on first"),
+    "second worker": (0.3, "another process runs the same round at the same moment"),
+    "stall": (0.0008, "the process stands still for a while"),
+    "channel.refused": (0.05, "the channel cannot be reached"),
+    "channel.5xx": (0.05, "the channel answers 502 and does nothing"),
+    "channel.silent": (0.06, "the channel acts and never answers"),
+    "channel.acts late": (0.02, "the request reaches the channel long after we gave up"),
+    "channel.garbled": (0.02, "the channel acts, its answer is damaged"),
+    "channel.slow": (0.08, "the channel answers after seconds"),
+    "channel.outage": (0.5, "the channel is away for a while"),
+    "callback.lost": (0.25, "this sending never arrives"),
+    "callback.never": (0.15, "no sending of this notice ever arrives"),
+    "callback.late": (0.2, "it comes minutes or hours late"),
+    "callback.overtaken": (0.3, "later ones overtake it"),
+    "callback.repeated": (0.15, "two copies arrive in the same moment"),
+    "callback.resent": (0.1, "the channel sends it again although it was acknowledged"),
+    "callback.corrupted": (0.05, "a bit flips on the way"),
+    "callback.unheard": (0.05, "it is stored, our answer is lost"),
+    "shop.fails": (0.08, "the shop's endpoint answers 500"),
+    "shop.busy": (0.03, "the shop's endpoint answers 429"),
+    "shop.slow": (0.1, "the shop's endpoint takes its time"),
+    "shop.deaf": (0.06, "the shop has it, and its answer never arrives"),
+    "shop.outage": (0.5, "the shop's endpoint is away for a while"),
+    "shop.repeats": (0.15, "the shop sends a request twice"),
+    "clock.jumps": (0.5, "nothing runs for a while, then the clock has jumped"),
+}
+"""What may go wrong: how likely it is at each occasion in ordinary weather, and how people read it."""
+
+Weather = Mapping[str, float]
+
+
+class Hit(msgspec.Struct, frozen=True):
+    """A fault that befell something. key: the same in every run of this seed."""
+
+    kind: str
+    key: str
+    at: datetime
+
+
+class Fates:
+    """Decides what goes wrong, and remembers what did.
+
+    weather: how likely each kind is; kinds that are not named never happen. only: when given, nothing hits but what
+    has one of these keys.
+    """
+
+    def __init__(self, seed: int, weather: Weather, only: frozenset[str] | None = None) -> None:
+        self._seed = seed
+        self._weather = weather
+        self._only = only
+        self._nth: Counter[str] = Counter()
+        self.hit: list[Hit] = []
+        self._once: dict[str, bool] = {}
+        self.over = False
+        """From then on nothing goes wrong any more."""
+
+    def hits(self, kind: str, whom: str, at: datetime) -> bool:
+        """Whether this kind of fault befalls it now; asked once for each occasion."""
+        rate = self._weather.get(kind, 0.0)
+        if self.over or not rate:
+            return False
+        occasion = f"{kind}: {whom}"
+        self._nth[occasion] += 1
+        key = f"{occasion} #{self._nth[occasion]}"
+        if self.share(key) >= rate or (self._only is not None and key not in self._only):
+            return False
+        self.hit.append(Hit(kind, key, at))
+        return True
+
+    def once(self, kind: str, whom: str, at: datetime) -> bool:
+        """As `hits`, decided the first time it is asked."""
+        occasion = f"{kind}: {whom}"
+        if occasion not in self._once:
+            self._once[occasion] = self.hits(kind, whom, at)
+        return self._once[occasion]
+
+    def share(self, *whom: object) -> float:
+        """A number from 0 to 1 that belongs to this."""
+        digest = blake2b(f"{self._seed}/{'/'.join(map(str, whom))}".encode(), digest_size=7).digest()
+        return int.from_bytes(digest) / 2**56
+
+    def between(self, low: float, high: float, *whom: object) -> float:
+        """A number from low to high that belongs to this."""
+        return low + (high - low) * self.share(*whom)
+
+    def pick(self, count: int, *whom: object) -> int:
+        """One of 0 … count − 1 that belongs to this."""
+        return int(self.share(*whom) * count)
+
+
+def weather_of(seed: int) -> Weather:
+    """Each seed has weather of its own: about half of the kinds are absent, the others rare or frequent. Runs in which
+    everything happens at once hide what one fault alone would show."""
+    dice = Fates(seed, {})
+    return {
+        kind: min(0.9, usual * 4 ** dice.between(-1, 1, "how often", kind))
+        for kind, (usual, _) in KINDS.items()
+        if dice.share("whether", kind) < 0.55
+    }

@@ -1,0 +1,314 @@
+"""One seed from beginning to end: trouble, calm, and the comparison."""
+
+import heapq
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import count
+from pathlib import Path
+
+import msgspec
+
+from paidup import ids
+from paidup.channels.accounts import AccountsFolder
+from paidup.delivery.endpoints import create_endpoint
+from paidup.sandbox.faults import Dice, Faults
+from paidup.sandbox.keys import Keys
+from paidup.sandbox.world import Manners, World
+from paidup.settings import Settings, load
+from paidup.shops import store as shops
+from paidup.shops.store import Scope
+from paidup.simulator import check
+from paidup.simulator.books import Sides, read_books
+from paidup.simulator.chance import SeededChance
+from paidup.simulator.channels import StagedChannels
+from paidup.simulator.database import AWAY, StagedDatabase
+from paidup.simulator.fates import Fates, Hit, Weather, weather_of
+from paidup.simulator.ground import Ground
+from paidup.simulator.postman import Postman
+from paidup.simulator.process import Process
+from paidup.simulator.rounds import Rounds, next_due
+from paidup.simulator.script import Plan, Script, write_script
+from paidup.simulator.shop import Shop
+from paidup.simulator.stage import Clock, Life, Stage, Stuck
+from paidup.simulator.witness import Breach, Witness
+from paidup.verify import verify
+
+START = datetime(2026, 11, 24, tzinfo=UTC)
+NOBODY = "http://127.0.0.1:9"
+SHOP = "teahouse"
+PROCESSES = 2
+CALM_AT_MOST = timedelta(days=4)
+SINCE_TROUBLE = timedelta(minutes=10)
+HARMLESS = ("overlap", "second worker", "channel.slow", "callback", "shop")
+"""Faults that put off no question to a channel."""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What came of a run. trace: the same for every run of this seed."""
+
+    seed: int
+    breaches: Sequence[Breach]
+    hits: Sequence[Hit]
+    trace: str
+    simulated_s: float
+    steps: int
+    callbacks: int
+    payments: int
+    counts: Counter[str]
+    told: Sequence[str] = ()
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing was broken."""
+        return not self.breaches
+
+
+class Run:
+    """One seed. only: when given, nothing goes wrong but what has one of these keys."""
+
+    def __init__(
+        self, ground: Ground, seed: int, keys: Keys, accounts: Path, *, only: frozenset[str] | None, tell: bool
+    ) -> None:
+        self.seed = seed
+        self._ground = ground
+        self._script: Script = write_script(seed)
+        weather: Weather = weather_of(seed)
+        self._fates = Fates(seed, weather, only)
+        self._clock = Clock(START)
+        self._stage = Stage(self._clock, self._fates, ground.who_waits)
+        self._stage.told = [] if tell else None
+        self._witness = Witness()
+        faults = Faults(forge=self._script.forge, refund_fail=self._script.refund_fail)
+        self._world = World({"main": keys}, Dice(seed), Manners(faults=faults), NOBODY)
+        self._accounts = AccountsFolder(accounts)
+        self._settings: Settings = load({"PAIDUP_ALLOW_LOOPBACK_ENDPOINTS": "true"})
+        self._agenda: list[tuple[datetime, int, Callable[[], object]]] = []
+        self._turn = count()
+        self._rounds: dict[str, Rounds] = {}
+        self._restarts: dict[str, datetime] = {}
+        self._trouble_at = START
+        self._outages = {
+            f"{away.whom} {n}": away for n, away in enumerate(self._script.outages)
+        }  # each is a fault of its own
+        parts = {"pick": self._pick, "later": self._later}
+        self._postman = Postman(self._world, self._stage, self._clock, self._witness, **parts)  # type: ignore[arg-type]
+        self._shop = Shop(
+            self._world,
+            self._stage,
+            self._clock,
+            self._witness,
+            is_away=self._is_away,
+            **parts,  # type: ignore[arg-type]
+        )
+
+    async def play(self) -> Outcome:
+        """The whole run."""
+        before = ids.take_chance_from(SeededChance(self.seed, self._who))
+        try:
+            await self._prepare()
+            try:
+                await self._live()
+            except Stuck as stuck:
+                self._witness.breach("nothing gets stuck", str(stuck))
+            if not self._witness.breaches:
+                await self._compare()
+        finally:
+            await self._stage.close()
+            ids.take_chance_from(before)
+        return self._outcome()
+
+    # The run ---------------------------------------------------------------------------------------------------------
+
+    async def _prepare(self) -> None:
+        await self._ground.clear()
+        async with self._ground.plain.transaction() as tx:
+            await shops.put_shop(tx, SHOP, self._script.late_payment, START)
+            self._shop.api_key = await shops.create_key(tx, SHOP, list(Scope), START)
+            endpoint = await create_endpoint(tx, SHOP, f"{NOBODY}/hook", ["*"], START, allow_loopback=True)
+        self._shop.secret = endpoint.secret or ""
+        for n in range(PROCESSES):
+            self._start(f"p{n}")
+        for plan in self._script.plans:
+            self._later(plan.at_s, partial(self._begin_life, plan))
+        self._later(self._script.trouble_s, self._end_trouble)
+        for n, (at_s, by_s) in enumerate(self._script.jumps):
+            self._later(at_s, partial(self._jump, n, by_s))
+
+    async def _live(self) -> None:
+        """Moment by moment until nothing is left to do."""
+        limit = START + timedelta(seconds=self._script.trouble_s) + CALM_AT_MOST
+        while self._clock.now() <= limit:
+            self._begin_moment()
+            due = await next_due(self._ground.admin)
+            self._start_rounds(due)
+            await self._stage.play()
+            self._postman.collect()
+            self._bury()
+            await self._look()
+            if self._witness.breaches:
+                return
+            at = self._next_moment(await next_due(self._ground.admin))
+            if at is None:
+                return
+            self._clock.move(at)
+
+    def _begin_moment(self) -> None:
+        now = self._clock.now()
+        self._world.advance(now)
+        while self._agenda and self._agenda[0][0] <= now:
+            heapq.heappop(self._agenda)[2]()
+        self._postman.collect()
+        for name, at in [*self._restarts.items()]:
+            if at <= now:
+                del self._restarts[name]
+                self._start(name)
+
+    def _start_rounds(self, due: dict[str, datetime | None]) -> None:
+        now = self._clock.now()
+        alive = [self._rounds[name] for name in sorted(self._rounds)]
+        wanted = {rounds.process.life.name: rounds.due(due, now) for rounds in alive}
+        for job in dict.fromkeys(job for jobs in wanted.values() for job in jobs):
+            ready = [rounds for rounds in alive if job in wanted[rounds.process.life.name]]
+            first = ready.pop(self._fates.pick(len(ready), "who", job, now))
+            self._begin(first, job)
+            for other in ready:
+                landed = job == "delivery" and other.process.landed
+                if landed or self._fates.hits("second worker", job, now):
+                    self._begin(other, job)
+
+    def _begin(self, rounds: Rounds, job: str) -> None:
+        rounds.began(job)
+        name = f"{rounds.process.life.name} {job}"
+        self._stage.spawn(name, self._round(rounds, job), rounds.process.life)
+
+    async def _round(self, rounds: Rounds, job: str) -> None:
+        """As the supervisor runs it: what fails because the database is away is tried again."""
+        try:
+            done = await rounds.process.round(job, self._clock.now())
+        except AWAY as error:
+            self._stage.note(f"{job} failed: {type(error).__name__}")
+            rounds.failed(job, self._clock.now())
+            return
+        self._stage.note(f"{job} did {done}")
+        rounds.ended(job, done, self._clock.now())
+        if job == "sweep" and done:
+            self._witness.breach("no unfinished row lacks its job", f"the sweep found {done}")
+
+    def _bury(self) -> None:
+        """What died is replaced after a while; what failed otherwise is a breach."""
+        for name, rounds in [*self._rounds.items()]:
+            if not rounds.process.life.alive:
+                del self._rounds[name]
+                wait_s = self._fates.between(1, 20, "restart", name, self._stage.steps)
+                self._restarts[name] = self._clock.now() + timedelta(seconds=wait_s)
+        for name, error in self._stage.failures:
+            self._witness.breach("nothing fails by itself", f"{name}: {type(error).__name__}: {error}")
+
+    async def _look(self) -> None:
+        """What can be looked at cheaply while the run goes on."""
+        now, admin = self._clock.now(), self._ground.admin
+        harmful = [hit.at for hit in self._fates.hit if not hit.kind.startswith(HARMLESS)]
+        self._trouble_at = max([self._trouble_at, *harmful[-1:]])
+        if self._fates.over:
+            self._witness.breaches += await check.too_late(admin, self._calm_at, now)
+        since = self._trouble_at + SINCE_TROUBLE
+        if now > since:
+            self._witness.breaches += await check.slow_to_close(admin, since, now)
+
+    def _next_moment(self, due: dict[str, datetime | None]) -> datetime | None:
+        """The next full second at which something happens; None when nothing will any more."""
+        soon = [self._agenda[0][0]] if self._agenda else []
+        soon += [at for at in (self._world.next_at, self._stage.wakes_at, *self._restarts.values()) if at is not None]
+        for rounds in self._rounds.values():
+            jobs = (rounds.next_at(job, due) for job in due)
+            soon += [at for at in jobs if at is not None]
+        if not soon:
+            return None
+        elapsed_s = (min(soon) - START).total_seconds()
+        return max(self._clock.now(), START + timedelta(seconds=math.ceil(elapsed_s)))
+
+    def _begin_life(self, plan: Plan) -> None:
+        self._stage.spawn(f"shop {plan.name}", self._shop.live(plan))
+
+    # What happens ----------------------------------------------------------------------------------------------------
+
+    def _start(self, name: str) -> None:
+        """A process begins, with nothing in its memory."""
+        self._stage.note(f"{name} starts")
+        life = Life(name)
+        process = Process(
+            life,
+            self._stage,
+            self._clock,
+            db=StagedDatabase(self._ground, self._stage),
+            channels=StagedChannels(self._world, self._stage, self._witness, is_away=self._is_away, later=self._later),
+            accounts=self._accounts,
+            settings=self._settings,
+            limits=self._script.limits,
+            send=self._shop.hear,
+        )
+        self._rounds[name] = Rounds(process, self._clock.now())
+
+    def _end_trouble(self) -> None:
+        self._calm_at = self._clock.now()
+        self._fates.over = True
+        self._stage.note("the trouble is over")
+
+    def _jump(self, n: int, by_s: float) -> None:
+        if self._fates.hits("clock.jumps", f"{n}", self._clock.now()):
+            self._stage.note(f"the clock jumps by {by_s:.0f} s")
+            self._clock.move(self._clock.now() + timedelta(seconds=by_s))
+
+    def _is_away(self, whom: str) -> bool:
+        """Whether somebody is out of reach now."""
+        now = self._clock.now()
+        elapsed_s = (now - START).total_seconds()
+        for name, away in self._outages.items():
+            if away.whom == whom and away.from_s <= elapsed_s < away.to_s and not self._fates.over:
+                kind = "shop.outage" if whom == "shop" else "channel.outage"
+                if self._fates.once(kind, name, now):
+                    self._trouble_at = max(self._trouble_at, now if whom != "shop" else START)
+                    return True
+        return False
+
+    def _later(self, seconds: float, happens: Callable[[], object]) -> None:
+        at = self._clock.now() + timedelta(seconds=max(0.0, seconds))
+        heapq.heappush(self._agenda, (at, next(self._turn), happens))
+
+    def _pick(self, whom: str) -> Process | None:
+        """A process that lives, as a balancer would choose it."""
+        alive = [self._rounds[name].process for name in sorted(self._rounds)]
+        alive = [process for process in alive if process.life.alive]
+        return alive[self._fates.pick(len(alive), "balancer", whom, self._stage.steps)] if alive else None
+
+    def _who(self) -> str:
+        return self._stage.who
+
+    # The end ---------------------------------------------------------------------------------------------------------
+
+    async def _compare(self) -> None:
+        books = await read_books(self._ground.admin)
+        sides = Sides(books, self._world, self._witness, self._calm_at, self._clock.now())
+        self._witness.breaches += check.examine(sides)
+        report = await verify(self._ground.plain)
+        for claim in report.checks:
+            if not claim.holds:
+                self._witness.breach(f"verify: {claim.name}", f"{claim.claim}: {', '.join(claim.breaches)}")
+
+    def _outcome(self) -> Outcome:
+        trades = self._world.ledger.page(0, len(self._world.ledger))
+        return Outcome(
+            seed=self.seed,
+            breaches=tuple(self._witness.breaches),
+            hits=tuple(self._fates.hit),
+            trace=self._stage.trace,
+            simulated_s=(self._clock.now() - START).total_seconds(),
+            steps=self._stage.steps,
+            callbacks=self._postman.sent,
+            payments=sum(trade.paid_at is not None for trade in trades),
+            counts=Counter(hit.kind for hit in self._fates.hit),
+            told=tuple(self._stage.told or ()),
+        )

@@ -1,0 +1,164 @@
+"""What people do in a run, and when: all of it follows from the seed. Times are seconds after the run's start."""
+
+import random
+
+import msgspec
+
+from paidup.orders.order import LatePayment
+from paidup.simulator.process import Limits
+
+CHANNELS = ("wechat", "alipay", "stripe")
+METHODS = {"wechat": "native", "alipay": "precreate", "stripe": "payment_intent"}
+HOUR = 3600.0
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """One way in which an order is offered, and what the customer makes of it: seconds after he got it; None: never.
+
+    registered_s: the shop opened it at the channel by itself, and tells us so much later. wrong_minor: the channel
+    takes so much more than agreed.
+    """
+
+    after_s: float
+    channel: str
+    scans_s: float | None
+    fails_s: float | None
+    pays_s: float | None
+    registered_s: float | None = None
+    wrong_minor: int = 0
+    dispute_s: float | None = None
+    dispute_ends_s: float | None = None
+    dispute_is_lost: bool = False
+    console_refund_s: float | None = None
+    comes_back_s: float | None = None
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """A refund that the shop asks for under this key; minor None: all that is left."""
+
+    at_s: float
+    key: str
+    minor: int | None
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """The life of one order, as the shop wants it."""
+
+    name: str
+    at_s: float
+    amount_minor: int
+    ttl_s: int
+    offers: tuple[Offer, ...]
+    cancels_s: float | None = None
+    wishes: tuple[Wish, ...] = ()
+    redrives_s: float | None = None
+
+
+class Away(msgspec.Struct, frozen=True):
+    """An outage: a fault that has a beginning and an end."""
+
+    whom: str
+    from_s: float
+    to_s: float
+
+
+class Script(msgspec.Struct, frozen=True):
+    """A whole run before anything goes wrong."""
+
+    plans: tuple[Plan, ...]
+    late_payment: LatePayment
+    limits: Limits
+    trouble_s: float
+    outages: tuple[Away, ...]
+    jumps: tuple[tuple[float, float], ...]
+    forge: float
+    refund_fail: float
+
+
+def write_script(seed: int) -> Script:
+    """The script of this seed."""
+    dice = random.Random(f"script/{seed}")  # noqa: S311 - a story, not a secret
+    trouble_s = dice.choice((2, 4, 8, 26)) * HOUR
+    rush = dice.random() < 0.25
+    count = dice.randint(18, 24) if rush else dice.randint(3, 9)
+    spread_s = 60.0 if rush else trouble_s * 0.6
+    only = dice.choice(CHANNELS) if rush else None
+    small = dice.random() < 0.3
+    return Script(
+        plans=tuple(_plan(dice, n, dice.uniform(0, spread_s), only) for n in range(count)),
+        late_payment=dice.choice(tuple(LatePayment)),
+        limits=Limits(intake=dice.choice((1, 3)), repair=3, delivery=2) if small else Limits(),
+        trouble_s=trouble_s,
+        outages=tuple(_outages(dice, trouble_s)),
+        jumps=tuple((dice.uniform(0, trouble_s), dice.uniform(120, 3 * HOUR)) for _ in range(dice.randint(0, 2))),
+        forge=dice.choice((0.0, 0.3)),
+        refund_fail=dice.choice((0.0, 0.0, 0.4)),
+    )
+
+
+def _plan(dice: random.Random, n: int, at_s: float, only: str | None) -> Plan:
+    ttl_s = dice.choice((900, 3600, 7200))
+    amount_minor = dice.randint(100, 99_999)
+    first = _offer(dice, 0, ttl_s, only)
+    offers = [first]
+    if dice.random() < 0.35:
+        offers.append(_offer(dice, dice.uniform(0, ttl_s * 0.5), ttl_s, only))
+    wishes = []
+    for k in range(dice.choice((0, 0, 0, 1, 1, 2))):
+        minor = dice.choice((None, dice.randint(1, amount_minor), amount_minor // 2))
+        wishes.append(Wish(dice.uniform(20, ttl_s * 1.5), f"r{k}", minor))
+    return Plan(
+        name=f"o{n}",
+        at_s=at_s,
+        amount_minor=amount_minor,
+        ttl_s=ttl_s,
+        offers=tuple(offers),
+        cancels_s=dice.uniform(5, ttl_s) if dice.random() < 0.3 else None,
+        wishes=tuple(wishes),
+        redrives_s=dice.uniform(60, 2 * ttl_s) if dice.random() < 0.3 else None,
+    )
+
+
+def _offer(dice: random.Random, after_s: float, ttl_s: int, only: str | None) -> Offer:
+    channel = only or dice.choice(CHANNELS)
+    pays_s = _pays_s(dice, ttl_s - after_s)
+    paid_s = pays_s if pays_s is not None else 0.0
+    disputed = pays_s is not None and channel == "stripe" and dice.random() < 0.25
+    dispute_s = paid_s + dice.choice((1.0, dice.uniform(60, 2 * HOUR))) if disputed else None
+    refunded = pays_s is not None and dice.random() < 0.12
+    registered = dice.random() < 0.15
+    return Offer(
+        after_s=after_s,
+        channel=channel,
+        scans_s=dice.uniform(1, 60) if pays_s is None and dice.random() < 0.5 else paid_s * 0.6,
+        fails_s=paid_s * 0.8 if pays_s is not None and dice.random() < 0.2 else None,
+        pays_s=pays_s,
+        registered_s=dice.choice((1.0, paid_s + dice.uniform(1, 600))) if registered else None,
+        wrong_minor=dice.choice((-1, 1, 1000)) if dice.random() < 0.05 else 0,
+        dispute_s=dispute_s,
+        dispute_ends_s=dispute_s + dice.uniform(60, 4 * HOUR) if dispute_s and dice.random() < 0.6 else None,
+        dispute_is_lost=dice.random() < 0.5,
+        console_refund_s=paid_s + dice.choice((1.0, dice.uniform(60, HOUR))) if refunded else None,
+        comes_back_s=dice.uniform(60, HOUR) if refunded and channel != "alipay" and dice.random() < 0.3 else None,
+    )
+
+
+def _pays_s(dice: random.Random, left_s: float) -> float | None:
+    """Most pay within a minute, some at the last moment, some never."""
+    chance = dice.random()
+    if chance < 0.2:
+        return None
+    if chance < 0.35:
+        return max(1.0, left_s - dice.choice((0.5, 5.0, 30.0)))
+    if chance < 0.5:
+        return dice.uniform(1, left_s)
+    return min(25.0 * dice.lognormvariate(0, 1), left_s * 0.9)
+
+
+def _outages(dice: random.Random, trouble_s: float) -> list[Away]:
+    found = []
+    for whom in (*CHANNELS, "shop"):
+        for _ in range(dice.randint(0, 2)):
+            start = dice.uniform(0, trouble_s)
+            found.append(Away(whom, start, start + dice.choice((30.0, 300.0, 3600.0, 4 * HOUR))))
+    return found

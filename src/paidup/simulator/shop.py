@@ -1,0 +1,278 @@
+"""The shop and its customers: they place orders, pay, cancel, want money back, and hear of it."""
+
+import hmac
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from paidup.delivery import sign, store
+from paidup.delivery.plan import Answer
+from paidup.errors import InvalidRequest
+from paidup.sandbox.ledger import DisputeState, Refund, RefundState, Trade
+from paidup.sandbox.world import World
+from paidup.simulator.channels import Later
+from paidup.simulator.database import AWAY
+from paidup.simulator.postman import answered
+from paidup.simulator.process import Process, Replied, request
+from paidup.simulator.script import METHODS, Offer, Plan, Wish
+from paidup.simulator.stage import Clock, Stage
+from paidup.simulator.witness import AskedRefund, Heard, Witness
+
+MAX_TRIES = 40
+_NO_ANSWER_S = 15.0
+CURRENCY = "CNY"
+
+
+class _Event(msgspec.Struct):
+    id: str
+    type: str
+    order_id: str
+    seq: int
+
+
+class Shop:
+    """One shop. pick: a process to ask, or None when none is up. is_away: whether its own endpoint is down."""
+
+    def __init__(
+        self,
+        world: World,
+        stage: Stage,
+        clock: Clock,
+        witness: Witness,
+        *,
+        pick: Callable[[str], Process | None],
+        is_away: Callable[[str], bool],
+        later: Later,
+    ) -> None:
+        self._world = world
+        self._stage = stage
+        self._clock = clock
+        self._witness = witness
+        self._pick = pick
+        self._is_away = is_away
+        self._later = later
+        self._taken: dict[str, set[int]] = defaultdict(set)
+        self.api_key = ""
+        self.secret = ""
+
+    # Hearing ---------------------------------------------------------------------------------------------------------
+
+    async def hear(self, _process: Process, _url: str, headers: Sequence[tuple[str, str]], body: bytes) -> Answer:
+        """One delivery arrives, or does not."""
+        stage = self._stage
+        await stage.point("calls the shop")
+        stage.dies("call")
+        if self._is_away("shop"):
+            await stage.pause(3)
+            return Answer(status=None, elapsed_ms=3000, failure="ConnectionRefusedError")
+        if stage.befalls("shop.fails", "shop"):
+            return Answer(status=500, elapsed_ms=10)
+        if stage.befalls("shop.busy", "shop"):
+            return Answer(status=429, elapsed_ms=10, retry_after="90")
+        wait_s = stage.fates.between(0.5, 14, "shop slow", stage.steps) if stage.befalls("shop.slow", "shop") else 0.0
+        deaf = stage.befalls("shop.deaf", "shop")
+        self._take(dict(headers), body)
+        if wait_s or deaf:
+            await stage.pause(_NO_ANSWER_S if deaf else wait_s)
+        stage.dies("answer")
+        if deaf:
+            return Answer(status=None, elapsed_ms=15000, failure="nothing came within 15 s")
+        return Answer(status=200, elapsed_ms=int(wait_s * 1000))
+
+    def _take(self, headers: dict[str, str], body: bytes) -> None:
+        event = msgspec.json.decode(body, type=_Event)
+        signed = sign.signature(sign.key_of(self.secret), event.id, int(headers["webhook-timestamp"]), body)
+        if not hmac.compare_digest(signed, headers["webhook-signature"]) or headers["webhook-id"] != event.id:
+            self._witness.breach("deliveries are signed", f"event {event.id} is not signed by its secret")
+        earlier = set(range(1, event.seq)) - self._taken[event.order_id]
+        if earlier:
+            what = f"order {event.order_id}: event {event.seq} ({event.type}) came before {sorted(earlier)}"
+            self._witness.breach("events arrive in order", what)
+        self._taken[event.order_id].add(event.seq)
+        self._stage.note(f"shop hears {event.type} {event.order_id} {event.seq}")
+        self._witness.heard.append(
+            Heard(event.id, event.type, event.order_id, event.seq, taken=True, at=self._clock.now())
+        )
+
+    # Asking ----------------------------------------------------------------------------------------------------------
+
+    async def ask(self, name: str, path: str, body: object, key: str) -> Replied:
+        """POST until it is answered for good; the same key makes the repeats harmless."""
+        replied = Replied(0, b"")
+        for attempt in range(MAX_TRIES):
+            if self._stage.befalls("shop.repeats", name):
+                self._stage.spawn(f"shop repeats {name}", self._once(f"{name} again", path, body, key))
+            replied = await self._once(name, path, body, key)
+            running = replied.status == 409 and b"in-progress" in replied.body
+            if replied.status and replied.status < 500 and not running:
+                return replied
+            await self._stage.pause(min(300.0, 2.0 * 1.5**attempt))
+        return replied
+
+    async def _once(self, name: str, path: str, body: object, key: str) -> Replied:
+        process = self._pick(name)
+        if process is None:
+            return Replied(0, b"")
+        headers = (
+            ("authorization", f"Bearer {self.api_key}"),
+            ("content-type", "application/json"),
+            ("idempotency-key", key),
+        )
+        call = request(process.api, "POST", path, headers, msgspec.json.encode(body), source="10.0.0.2")
+        replied = await answered(self._stage, f"api {name}", call, process)
+        self._stage.note(f"api {name} answered {replied.status}")
+        if "/payments" in path and replied.status == 201 and "refund" not in path:
+            self._witness.offers.setdefault(key, set()).add(msgspec.json.decode(replied.body)["id"])
+        return replied
+
+    # One order -------------------------------------------------------------------------------------------------------
+
+    async def live(self, plan: Plan) -> None:
+        """The whole life of one order, from the shop's side."""
+        body = {
+            "shop_order_no": plan.name,
+            "amount_minor": plan.amount_minor,
+            "currency": CURRENCY,
+            "expires_in_s": plan.ttl_s,
+        }
+        replied = await self.ask(f"{plan.name} order", "/v1/orders", body, f"{plan.name}/order")
+        if replied.status != 201:
+            return
+        order_id = str(msgspec.json.decode(replied.body)["id"])
+        for n, offer in enumerate(plan.offers):
+            self._spawn_at(offer.after_s, f"{plan.name} offer {n}", self._offer, plan, order_id, n)
+        if plan.cancels_s is not None:
+            self._spawn_at(plan.cancels_s, f"{plan.name} cancel", self._cancel, plan, order_id)
+        if plan.redrives_s is not None:
+            self._spawn_at(plan.redrives_s, f"{plan.name} redrive", self._redrive, plan, order_id)
+
+    def _spawn_at(self, seconds: float, name: str, work: Callable[..., Any], *args: object) -> None:
+        self._later(seconds, lambda: self._stage.spawn(f"shop {name}", work(*args)))
+
+    async def _offer(self, plan: Plan, order_id: str, n: int) -> None:
+        offer = plan.offers[n]
+        self._witness.offered[plan.name] += 1
+        if offer.registered_s is not None:
+            await self._by_itself(plan, order_id, n)
+            return
+        name, key = f"{plan.name} offer {n}", f"{plan.name}/offer{n}"
+        body = {"channel": offer.channel, "method": METHODS[offer.channel]}
+        replied = await self.ask(name, f"/v1/orders/{order_id}/payments", body, key)
+        if replied.status != 201:
+            return
+        payment = msgspec.json.decode(replied.body)
+        try:
+            trade = self._world.find(offer.channel, "main", payment["merchant_ref"], self._clock.now())
+        except InvalidRequest:
+            return
+        self._customer(plan, n, trade, str(payment["id"]))
+
+    async def _by_itself(self, plan: Plan, order_id: str, n: int) -> None:
+        """The shop opened the payment at the channel with code of its own, and tells us of it later."""
+        offer, now = plan.offers[n], self._clock.now()
+        number = {"wechat": "42000", "alipay": "2026", "stripe": "pi_"}[offer.channel] + f"self{plan.name}x{n}"
+        ref = number if offer.channel == "stripe" else f"SELF{plan.name}x{n}"
+        trade = Trade(
+            channel=offer.channel, account="main", merchant_ref=ref, number=number, amount_minor=plan.amount_minor,
+            currency=CURRENCY, method=METHODS[offer.channel], opened_at=now,
+            expires_at=None if offer.channel == "stripe" else now + timedelta(seconds=plan.ttl_s),
+        )  # fmt: skip
+        self._world.ledger.enter(trade)
+        body = {"channel": offer.channel, "method": METHODS[offer.channel], "merchant_ref": ref}
+        self._customer(plan, n, trade, None)
+        await self._stage.pause(offer.registered_s or 0.0)
+        path, key = f"/v1/orders/{order_id}/payments/register", f"{plan.name}/register{n}"
+        replied = await self.ask(f"{plan.name} register {n}", path, body, key)
+        if replied.status == 201:
+            self._witness.registered.add(ref)
+            self._wishes(plan, str(msgspec.json.decode(replied.body)["id"]))
+
+    # The customer ----------------------------------------------------------------------------------------------------
+
+    def _customer(self, plan: Plan, n: int, trade: Trade, payment_id: str | None) -> None:
+        offer = plan.offers[n]
+        trade.amount_minor += offer.wrong_minor
+        happenings: list[tuple[float | None, Callable[[Trade, datetime], object]]] = [
+            (offer.scans_s, self._world.scan),
+            (offer.fails_s, self._world.fail),
+            (offer.pays_s, self._world.pay),
+            (offer.dispute_s, self._dispute(DisputeState.OPENED)),
+            (offer.dispute_ends_s, self._dispute(DisputeState.LOST if offer.dispute_is_lost else DisputeState.WON)),
+            (offer.console_refund_s, lambda trade, now: self._console_refund(offer, trade, now)),
+        ]
+        for after_s, happens in happenings:
+            if after_s is not None:
+                self._happens(after_s, f"{plan.name} {n}", happens, trade)
+        if payment_id and n == 0:
+            self._wishes(plan, payment_id)
+
+    def _happens(self, after_s: float, name: str, happens: Callable[[Trade, datetime], object], trade: Trade) -> None:
+        def now() -> None:
+            done = happens(trade, self._clock.now())
+            self._stage.note(f"customer {name}: {getattr(happens, '__name__', 'acts')} {done}")
+
+        self._later(after_s, now)
+
+    def _dispute(self, says: DisputeState) -> Callable[[Trade, datetime], object]:
+        def dispute(trade: Trade, now: datetime) -> None:
+            if trade.paid_at is not None and (says is DisputeState.OPENED or trade.dispute is not None):
+                self._world.dispute(trade, says, now)
+
+        return dispute
+
+    def _console_refund(self, offer: Offer, trade: Trade, now: datetime) -> None:
+        """Somebody gives money back in the channel's own console, and we are only told of it."""
+        number = f"re_console{trade.number[-12:]}"
+        left = trade.amount_minor - trade.refunded_minor()
+        refund = Refund(
+            trade=trade, merchant_ref=number, number=number, amount_minor=max(1, left // 2),
+            state=RefundState.SUCCEEDED, made_at=now, settled_at=now,
+        )  # fmt: skip
+        if not self._world.ledger.refund(trade, refund):
+            return
+        self._world.news += self._world.provider(trade.channel, "main").news(refund, now)
+        if offer.comes_back_s is not None:
+            self._later(offer.comes_back_s, lambda: self._world.refund_fails(trade, number, self._clock.now()))
+
+    # Second thoughts -------------------------------------------------------------------------------------------------
+
+    def _wishes(self, plan: Plan, payment_id: str) -> None:
+        for wish in plan.wishes:
+            self._spawn_at(wish.at_s, f"{plan.name} {wish.key}", self._refund, plan, payment_id, wish)
+
+    async def _refund(self, plan: Plan, payment_id: str, wish: Wish) -> None:
+        """Ask a few times, for the payment may not be known as paid yet."""
+        name, path = f"{plan.name} refund {wish.key}", f"/v1/payments/{payment_id}/refunds"
+        self._witness.tried.setdefault(payment_id, set()).add(wish.key)
+        for _ in range(3):
+            replied = await self.ask(name, path, {"amount_minor": wish.minor}, f"{plan.name}/{wish.key}")
+            if replied.status == 201:
+                made = msgspec.json.decode(replied.body)
+                asked = AskedRefund(payment_id, wish.key, int(made["amount_minor"]), str(made["id"]))
+                self._witness.refunds.append(asked)
+                return
+            await self._stage.pause(60)
+
+    async def _cancel(self, plan: Plan, order_id: str) -> None:
+        await self.ask(f"{plan.name} cancel", f"/v1/orders/{order_id}/close", {}, f"{plan.name}/cancel")
+
+    async def _redrive(self, plan: Plan, order_id: str) -> None:
+        """The shop lost what it had, and wants to hear it again."""
+        process = self._pick(plan.name)
+        if process is None:
+            return
+        asked_at = self._clock.now()
+
+        async def again() -> None:
+            try:
+                async with process.db.transaction() as tx:
+                    theirs = [d for d in await store.deliveries_of(tx, order_id) if d.state == store.DELIVERED]
+                    await store.redrive(tx, [d.id for d in theirs], asked_at)
+            except AWAY:
+                return
+            self._witness.redriven |= dict.fromkeys([d.event_id for d in theirs], asked_at)
+
+        self._stage.spawn(f"api {plan.name} redrive", again(), process.life)

@@ -1,0 +1,49 @@
+"""Which of the faults of a failing seed are needed: delta debugging (Zeller and Hildebrandt, 2002) over their keys."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from paidup.simulator.run import Outcome
+
+Play = Callable[[frozenset[str]], Awaitable[Outcome]]
+MAX_RUNS = 120
+
+
+async def shrink(
+    failed: Outcome, play: Play, progress: Callable[[int, int], None] = lambda _runs, _left: None
+) -> Outcome:
+    """The run that breaks the same invariant with the fewest faults that were found. progress: (runs, faults left)."""
+    wanted = {breach.invariant for breach in failed.breaches}
+    best, chunks, runs = failed, 2, 0
+
+    async def still_fails(keys: Sequence[str]) -> bool:
+        nonlocal best, runs
+        runs += 1
+        outcome = await play(frozenset(keys))
+        fails = bool(wanted & {breach.invariant for breach in outcome.breaches})
+        if fails:
+            best = outcome
+            progress(runs, len(outcome.hits))
+        return fails
+
+    if await still_fails([]):
+        return best
+    while len(best.hits) > 1 and runs < MAX_RUNS:
+        keys = [hit.key for hit in best.hits]
+        chunks = min(chunks, len(keys))
+        if await _any_goes(keys, chunks, still_fails):
+            chunks = max(2, chunks - 1)
+        elif chunks >= len(keys):
+            break
+        else:
+            chunks *= 2
+    return best
+
+
+async def _any_goes(keys: Sequence[str], chunks: int, still_fails: Callable[[Sequence[str]], Awaitable[bool]]) -> bool:
+    """Whether one of so many parts can be left out."""
+    size = len(keys) / chunks
+    for n in range(chunks):
+        start, end = round(n * size), round((n + 1) * size)
+        if start < end and await still_fails([*keys[:start], *keys[end:]]):
+            return True
+    return False
