@@ -1,16 +1,20 @@
-"""`paidup payments …`: list, show, ask the channel now."""
+"""`paidup payments …`: list, show, ask the channel now, release what is held."""
 
 import click
 import msgspec
 
+from paidup.checkout.release import release_payment
 from paidup.cli.output import emit, emit_json, json_option, limit_option, run, say
+from paidup.clock import parse_clock
 from paidup.db.transaction import Database
 from paidup.errors import NotFound
+from paidup.handlers import Handlers
 from paidup.payments import store as payments
 from paidup.payments.payment import Payment
 from paidup.payments.states import State
 from paidup.repair import worker as repair
 from paidup.settings import Settings
+from paidup.settle.book import Verdict
 
 LIST = """
 SELECT id, order_id, channel, account, state, amount_minor, currency, channel_txn_id, created_at, paid_at FROM payments
@@ -65,6 +69,33 @@ def ask(payment_id: str) -> None:
             )
         say("asked" if asked else "not asked: it was asked about within the last seconds, or nothing is left to ask")
         return await _get(db, payment_id)
+
+    emit_json(msgspec.structs.asdict(run(work)))
+
+
+@command.command()
+@click.argument("payment_id")
+@click.argument("decision", type=click.Choice([verdict.value for verdict in Verdict]))
+@click.option("--because", required=True, help="why, for the record")
+def release(payment_id: str, decision: str, because: str) -> None:
+    """Decide about money that is held because it came otherwise than agreed.
+
+    \b
+    paidup payments release pay… accept --because "the customer will pay the rest at the desk"
+    paidup payments release pay… give_back --because "paid the old price"
+    """
+
+    async def work(db: Database, settings: Settings) -> Payment:
+        async with db.transaction() as tx:
+            return await release_payment(
+                tx,
+                Handlers(),
+                shop=None,
+                payment_id=payment_id,
+                verdict=Verdict(decision),
+                why=because,
+                now=parse_clock(settings.clock).now(),
+            )
 
     emit_json(msgspec.structs.asdict(run(work)))
 

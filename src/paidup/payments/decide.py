@@ -1,5 +1,7 @@
 """What a piece of evidence means for one payment. Pure: deciding twice on the same evidence changes nothing."""
 
+from datetime import datetime
+
 import msgspec
 
 from paidup.evidence import DisputeEvidence, DisputeSays, PaymentEvidence, PaymentSays
@@ -36,9 +38,9 @@ def decide(payment: Payment, evidence: PaymentEvidence) -> Decision:
         return happen(_named(payment, evidence), happening)
     differs = mismatch(payment, evidence)
     if differs:
-        return happen(payment, Happening.MISMATCH, differs)
-    decision = happen(payment, Happening.PAID)
-    return _with_proof(decision, evidence)
+        return happen(_received(payment, evidence), Happening.MISMATCH, differs)
+    as_agreed = msgspec.structs.replace(payment, received_minor=0, received_currency="")
+    return _with_proof(happen(as_agreed if payment.state is State.HELD else payment, Happening.PAID), evidence)
 
 
 def decide_dispute(payment: Payment, evidence: DisputeEvidence) -> Decision:
@@ -78,6 +80,31 @@ def mismatch(payment: Payment, evidence: PaymentEvidence) -> str:
     ):
         return f"known as {payment.channel_txn_id}, the channel now says {evidence.channel_txn_id}"
     return ""
+
+
+def release(payment: Payment, why: str, now: datetime) -> Decision:
+    """A person decided about held money: what came is from now on what was agreed."""
+    decision = happen(payment, Happening.RELEASED, why)
+    if payment.state is not State.HELD:
+        return decision
+    taken = msgspec.structs.replace(
+        decision.payment,
+        amount_minor=payment.received_minor or payment.amount_minor,
+        currency=payment.received_currency or payment.currency,
+        paid_at=now,
+    )
+    return Decision(taken, decision.move, decision.why)
+
+
+def _received(payment: Payment, evidence: PaymentEvidence) -> Payment:
+    """Keep what came instead of what was agreed, while no money is known to have come as agreed."""
+    if payment.paid_at is not None or evidence.amount is None:
+        return payment
+    return msgspec.structs.replace(
+        _named(payment, evidence),
+        received_minor=evidence.amount.amount_minor,
+        received_currency=evidence.amount.currency,
+    )
 
 
 def _named(payment: Payment, evidence: PaymentEvidence) -> Payment:

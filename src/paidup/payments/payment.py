@@ -14,6 +14,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
 
     merchant_ref: the number we (or the shop, when registered) gave it at the channel.
     channel_txn_id: the channel's own number, once known. refunded_minor: what succeeded refunds gave back.
+    received_minor, received_currency: what came instead of what was agreed, while it is held and afterwards.
     """
 
     id: str
@@ -29,6 +30,8 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     state: State
     refunded_minor: int = 0
+    received_minor: int = 0
+    received_currency: str = ""
     dispute_id: str | None = None
     dispute_says: str | None = None
     registered: bool = False

@@ -30,6 +30,7 @@ class Happening(StrEnum):
     ATTEMPT_FAILED = "attempt_failed"  # a card was declined; the customer may try again
     PAID = "paid"  # paid as agreed
     MISMATCH = "mismatch"  # paid, but another amount, currency or receiver than agreed
+    RELEASED = "released"  # a person decided about money that is held
     CHANNEL_CLOSED = "channel_closed"  # nobody can pay it any more
     CLOSE_ASKED = "close_asked"  # the shop or the expiry wants it closed
     DISPUTE_OPENED = "dispute_opened"
@@ -109,6 +110,15 @@ TABLE: dict[tuple[State, Happening], Move] = {
     (S.HELD, H.MISMATCH): Move(S.HELD, "held for a person's decision", case="mismatch"),
     (S.DISPUTED, H.MISMATCH): Move(S.DISPUTED, "already paid as agreed; this contradicts it", case="mismatch"),
     (S.CHARGED_BACK, H.MISMATCH): Move(S.CHARGED_BACK, "already paid as agreed; this contradicts it", case="mismatch"),
+    # A person decided about money that came otherwise than agreed: it is taken as it is, or given back.
+    (S.CREATED, H.RELEASED): Move(S.CREATED, "nothing is held here"),
+    (S.OPEN, H.RELEASED): Move(S.OPEN, "nothing is held here"),
+    (S.PAID, H.RELEASED): Move(S.PAID, "already paid; nothing is held here"),
+    (S.CLOSING, H.RELEASED): Move(S.CLOSING, "nothing is held here"),
+    (S.CLOSED, H.RELEASED): Move(S.CLOSED, "nothing is held here"),
+    (S.HELD, H.RELEASED): Move(S.PAID, "a person decided"),
+    (S.DISPUTED, H.RELEASED): Move(S.DISPUTED, "already paid, and disputed; nothing is held here"),
+    (S.CHARGED_BACK, H.RELEASED): Move(S.CHARGED_BACK, "already paid, and charged back; nothing is held here"),
     # Nobody can pay it any more.
     (S.CREATED, H.CHANNEL_CLOSED): Move(S.CLOSED, "the channel closed it"),
     (S.OPEN, H.CHANNEL_CLOSED): Move(S.CLOSED, "the channel closed it"),

@@ -11,8 +11,8 @@ from paidup.payments.payment import Payment
 from paidup.seal import seal
 
 COLUMNS = """id, shop, order_id, channel, account, method, merchant_ref, channel_txn_id, payee, amount_minor, currency,
-state, refunded_minor, dispute_id, dispute_says, registered, extra, pay_with, created_at, expires_at, paid_at,
-updated_at"""
+state, refunded_minor, received_minor, received_currency, dispute_id, dispute_says, registered, extra, pay_with,
+created_at, expires_at, paid_at, updated_at"""
 
 OF_ORDERS = f"SELECT {COLUMNS} FROM payments WHERE order_id = ANY($1::text[]) ORDER BY id"
 
@@ -31,7 +31,8 @@ ORDER BY n, rank"""
 
 INSERT = f"""
 INSERT INTO payments ({COLUMNS}, seal)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23,
+  $24, $25)
 ON CONFLICT DO NOTHING RETURNING id"""
 
 UPDATE = """
@@ -43,6 +44,15 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::te
   dispute_id, dispute_says, pay_with, paid_at, updated_at, seal)
 WHERE p.id = c.id AND p.state = c.old_state
 RETURNING p.id"""
+
+
+# What was agreed changes only when a person takes money that came otherwise, so this is written apart.
+UPDATE_MONEY = """
+UPDATE payments p SET amount_minor = c.amount_minor, currency = c.currency, received_minor = c.received_minor,
+  received_currency = c.received_currency
+FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::text[])
+  AS c (id, amount_minor, currency, received_minor, received_currency)
+WHERE p.id = c.id"""
 
 
 def _payment(row: Any) -> Payment:
@@ -101,3 +111,10 @@ async def update(tx: Tx, changes: Sequence[tuple[Payment, Payment]]) -> None:
     written = await tx.fetch(UPDATE, *map(list, zip(*rows, strict=True)))
     if len(written) != len(rows):
         raise BrokenPromise(f"{len(rows) - len(written)} of {len(rows)} payments changed under their order's lock")
+    money = [(a.id, *_money(a)) for b, a in changes if _money(a) != _money(b)]
+    if money:
+        await tx.execute(UPDATE_MONEY, *map(list, zip(*money, strict=True)))
+
+
+def _money(payment: Payment) -> tuple[int, str, int, str]:
+    return payment.amount_minor, payment.currency, payment.received_minor, payment.received_currency

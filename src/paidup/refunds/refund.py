@@ -15,6 +15,7 @@ class Cause(StrEnum):
     REQUESTED = "requested"  # the shop asked for it
     SECOND_PAYMENT = "second_payment"  # the order was already paid by another payment
     LATE_PAYMENT = "late_payment"  # the order was closed, and the shop's policy is to give the money back
+    HELD = "held"  # it was not paid as agreed, and a person gave it back
     AT_CHANNEL = "at_channel"  # made in the channel's own console; we heard of it
 
 

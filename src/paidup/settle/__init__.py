@@ -21,9 +21,10 @@ from paidup.settle.book import (
     NeedPerson,
     Opened,
     RefundDeclined,
+    Release,
     Settled,
 )
-from paidup.settle.payments import close_order, close_payment, need_person, opened, payment_evidence
+from paidup.settle.payments import close_order, close_payment, need_person, opened, payment_evidence, release
 from paidup.settle.refunds import ask_refund, refund_declined, refund_evidence
 
 
@@ -46,3 +47,5 @@ def settle(book: Book, item: Evidence | Command, now: datetime) -> Settled:
             return refund_declined(book, item, now)
         case NeedPerson():
             return need_person(book, item)
+        case Release():
+            return release(book, item, now)

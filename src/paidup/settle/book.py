@@ -71,7 +71,23 @@ class NeedPerson(msgspec.Struct, frozen=True, tag="need_person"):
     why: str
 
 
-Command = CloseOrder | ClosePayment | Opened | AskRefund | RefundDeclined | NeedPerson
+class Verdict(StrEnum):
+    """What a person decides about held money."""
+
+    ACCEPT = "accept"  # it pays the order, although it came otherwise than agreed
+    GIVE_BACK = "give_back"  # it goes back to the customer, all of it
+
+
+class Release(msgspec.Struct, frozen=True, tag="release"):
+    """A person decides about money that is held."""
+
+    order_id: str
+    payment_id: str
+    verdict: Verdict
+    why: str
+
+
+Command = CloseOrder | ClosePayment | Opened | AskRefund | RefundDeclined | NeedPerson | Release
 
 
 class NewCase(msgspec.Struct, frozen=True):

@@ -26,7 +26,9 @@ from paidup.settle.book import (
     NeedPerson,
     NewCase,
     Opened,
+    Release,
     Settled,
+    Verdict,
     Weighed,
     find_payment,
     refunds_minor,
@@ -89,16 +91,33 @@ def _money_arrived(settled: Settled, payment: Payment, now: datetime) -> Settled
 def _give_back(settled: Settled, payment: Payment, decision: order_rules.Decision, now: datetime) -> Settled:
     """Refund a payment that the order has no use for. Its refund's number follows from the payment: never two."""
     cause = Cause(decision.move.give_back.value)
+    paid_by = settled.book.order.paid_by
+    reason = f"the order was paid by {paid_by}" if cause is Cause.SECOND_PAYMENT else "the order was closed"
+    settled = msgspec.structs.replace(settled, why=f"{settled.why}; {decision.move.why}")
+    return _refund_rest(settled, payment, cause, reason, now)
+
+
+def _refund_rest(settled: Settled, payment: Payment, cause: Cause, reason: str, now: datetime) -> Settled:
     book = settled.book
     rest = payment.amount_minor - refunds_minor(book, payment.id)
     refund_id = ids.derived_id(ids.REFUND, payment.id, cause)
-    why = f"{settled.why}; {decision.move.why}"
     if rest <= 0 or refund_id in book.refunds:
-        return msgspec.structs.replace(settled, why=why)
-    reason = f"the order was paid by {book.order.paid_by}" if cause is Cause.SECOND_PAYMENT else "the order was closed"
+        return settled
     refund = new_refund(payment, refund_id, rest, cause, reason, now)
     events = (*settled.events, refund_event(EventType.REFUND_REQUESTED, book.order, refund))
-    return msgspec.structs.replace(settled, book=book.put(refund), events=events, why=why, refund_id=refund.id)
+    return msgspec.structs.replace(settled, book=book.put(refund), events=events, refund_id=refund.id)
+
+
+def release(book: Book, item: Release, now: datetime) -> Settled:
+    """A person decided about held money: it pays the order as it came, or goes back whole."""
+    before = book.payments[item.payment_id]
+    decision = payment_rules.release(before, f"{item.verdict}: {item.why}", now)
+    if item.verdict is Verdict.ACCEPT or decision.payment.state is before.state:
+        return _after_payment(book, before, decision, now)
+    after = msgspec.structs.replace(decision.payment, updated_at=now)
+    events = payment_events(book.order, before, after)
+    settled = Settled(book.put(after), Weighed.APPLIED, decision.why, events, payment_id=after.id)
+    return _refund_rest(settled, after, Cause.HELD, "it was not paid as agreed", now)
 
 
 def _withdraw_offers(book: Book, now: datetime) -> Book:

@@ -43,13 +43,17 @@ def paid_once(record: Record, figures: Figures) -> list[str]:
 
 
 def paid_by_its_payment(record: Record, figures: Figures) -> list[str]:
-    """A paid order names one of its payments, with money, over the same amount; an unpaid one names none."""
+    """A paid order names one of its payments, with money, over the same amount; an unpaid one names none.
+
+    A person may have accepted another amount: then the case tells of it.
+    """
     order = record.order
     mine = [p for p in record.payments if p.id == order.paid_by and p.state in MONEY_ARRIVED]
     is_paid = order.state in (OrderState.PAID, OrderState.REFUNDED)
     figures["paid_orders"] += is_paid
     figures["with_their_payment"] += len(mine)
-    return [] if is_paid == bool(mine) and all(p.money == order.money for p in mine) else [order.id]
+    as_agreed = all(p.money == order.money or ("mismatch", p.id) in record.asked_people for p in mine)
+    return [] if is_paid == bool(mine) and as_agreed else [order.id]
 
 
 def given_back(record: Record, figures: Figures) -> list[str]:

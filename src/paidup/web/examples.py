@@ -10,6 +10,7 @@ from paidup.orders.order import LatePayment, Order
 from paidup.orders.states import State as OrderState
 from paidup.payments.payment import Payment
 from paidup.payments.states import State as PaymentState
+from paidup.settle.book import Verdict
 from paidup.trace import Life, Moment
 from paidup.web import shapes
 from paidup.web.problem import Flaw, Problem
@@ -75,6 +76,7 @@ _ALL: tuple[msgspec.Struct, ...] = (
     shapes.CloseOrder(reason="the customer changed his mind"),
     shapes.AskRefund(amount_minor=500, reason="one tea was cold"),
     shapes.Resolve(resolution="the customer got the difference back in cash"),
+    shapes.Release(decision=Verdict.GIVE_BACK, reason="the customer paid the old price; he orders anew"),
     shapes.Testify(
         payment_id=_PAYMENT_ID, channel_txn_id=_TXN, amount_minor=1250, currency="CNY",
         reason="seen as paid in the merchant console, ticket 312",

@@ -10,6 +10,7 @@ from paidup.apply import Item, apply
 from paidup.channels.channel import Declined, Retryable, Unknown
 from paidup.checkout.open import Wanted, open_payment, register_payment
 from paidup.checkout.refund import request_refund
+from paidup.checkout.release import release_payment
 from paidup.db.transaction import Tx
 from paidup.errors import ChannelError, Conflict, NotFound
 from paidup.evidence import PaymentEvidence, PaymentSays, Road
@@ -186,6 +187,21 @@ async def _the_payment(context: Context, key: ApiKey, payment_id: str) -> Paymen
     return payment
 
 
+async def release(context: Context, key: ApiKey, request: Request, body: shapes.Release) -> shapes.PaymentOut:
+    """Decide about money that came otherwise than agreed: take it as it is, or give it back."""
+    async with context.db.transaction() as tx:
+        payment = await release_payment(
+            tx,
+            context.handlers,
+            shop=key.shop,
+            payment_id=request.path_params["id"],
+            verdict=body.decision,
+            why=body.reason,
+            now=context.clock.now(),
+        )
+    return payment_out(payment)
+
+
 def payment_out(payment: Payment) -> shapes.PaymentOut:
     """A payment as the API shows it."""
     fields = {name: getattr(payment, name) for name in shapes.PaymentOut.__struct_fields__}
@@ -216,6 +232,7 @@ ROUTES = (
         "POST", "/v1/payments/{id}/refunds", refund, Scope.REFUND,
         body=shapes.AskRefund, gives=shapes.RefundOut, status=201, keyed=True,
     ),
+    Route("POST", "/v1/payments/{id}/release", release, Scope.ADMIN, body=shapes.Release, gives=shapes.PaymentOut),
     Route("GET", "/v1/refunds/{id}", show_refund, Scope.READ, gives=shapes.RefundOut),
     Route("POST", "/v1/evidence", testify, Scope.ADMIN, body=shapes.Testify, gives=shapes.PaymentOut, keyed=True),
 )  # fmt: skip

@@ -6,6 +6,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from paidup.settle.book import Verdict
+
 # PostgreSQL keeps no NUL in a text; a line keeps no control characters at all.
 Minor = Annotated[int, Meta(gt=0, le=10**15, description="minor units: fen, cents; yen has none")]
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217, such as CNY")]
@@ -85,6 +87,13 @@ class Resolve(_Strict, frozen=True, kw_only=True):
     """Close a case with what was decided."""
 
     resolution: Said
+
+
+class Release(_Strict, frozen=True, kw_only=True):
+    """Decide about held money. decision: accept (it pays the order as it came) or give_back (all of it goes back)."""
+
+    decision: Verdict
+    reason: Said
 
 
 class Testify(_Strict, frozen=True, kw_only=True):

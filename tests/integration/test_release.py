@@ -1,0 +1,82 @@
+"""Money that came otherwise than agreed is held, until a person takes it or gives it back."""
+
+import pytest
+
+from kept import a_callback, an_offer, keep, open_cases, read, receive, states, take_in, told
+from paidup.checkout.release import release_payment
+from paidup.db.transaction import Database
+from paidup.errors import Conflict, NotFound
+from paidup.handlers import Handlers
+from paidup.money import Money
+from paidup.payments.payment import Payment
+from paidup.refunds.refund import Cause
+from paidup.settle.book import Verdict
+from paidup.testing.builders import SHOP, after, paid, payment_id
+from paidup.verify import verify
+
+TOO_LITTLE = Money(900, "CNY")
+
+
+async def held(db: Database) -> None:
+    """Payment 1 was offered over more than was paid."""
+    await keep(db, an_offer())
+    await receive(db, a_callback("cbk1", paid(amount=TOO_LITTLE)))
+    await take_in(db)
+    assert ["unpaid", "held"] == states(await read(db))
+
+
+async def release(db: Database, verdict: Verdict, *, shop: str | None = SHOP) -> Payment:
+    async with db.transaction() as tx:
+        return await release_payment(
+            tx, Handlers(), shop=shop, payment_id=payment_id(), verdict=verdict, why="as agreed by phone", now=after(60)
+        )
+
+
+async def test_accepted_money_pays_the_order_as_it_came(db: Database) -> None:
+    """The payment is over what came; the order is paid and told of; the case is closed, and verify holds."""
+    await held(db)
+    taken = await release(db, Verdict.ACCEPT)
+    assert (TOO_LITTLE, ["paid", "paid"], []) == (taken.money, states(await read(db)), await open_cases(db))
+    assert ["payment.held", "case.opened", "payment.paid", "order.paid"] == await told(db)
+    assert (await verify(db)).holds
+
+
+async def test_money_that_is_given_back_goes_back_whole(db: Database) -> None:
+    """All that came is refunded under a number of its own; the order still waits for its money."""
+    await held(db)
+    await release(db, Verdict.GIVE_BACK)
+    book = await read(db)
+    [refund] = book.refunds.values()
+    assert (["unpaid", "paid", "requested"], TOO_LITTLE, Cause.HELD) == (states(book), refund.money, refund.cause)
+    assert (await verify(db)).holds
+
+
+async def test_deciding_twice_moves_nothing_twice(db: Database) -> None:
+    """The second decision is refused, with words; there is one refund."""
+    await held(db)
+    await release(db, Verdict.GIVE_BACK)
+    with pytest.raises(Conflict, match="only a held one waits for a decision"):
+        await release(db, Verdict.ACCEPT)
+    assert 1 == len((await read(db)).refunds)
+
+
+async def test_nothing_is_held_where_all_is_as_agreed(db: Database) -> None:
+    """An open payment has nothing to release, and a stranger's payment is not there at all."""
+    await keep(db, an_offer())
+    with pytest.raises(Conflict):
+        await release(db, Verdict.ACCEPT)
+    with pytest.raises(NotFound):
+        await release(db, Verdict.ACCEPT, shop="stranger")
+
+
+async def test_a_dispute_that_waited_is_weighed_after_the_release(db: Database) -> None:
+    """What was parked while a person decided is applied by the intake when it looks again."""
+    from paidup.evidence import DisputeSays
+    from paidup.testing.builders import dispute_says
+
+    await held(db)
+    await receive(db, a_callback("cbk2", dispute_says(DisputeSays.OPENED)))
+    await take_in(db, 50)
+    await release(db, Verdict.ACCEPT)
+    await take_in(db, 4000)
+    assert ["paid", "disputed"] == states(await read(db))
