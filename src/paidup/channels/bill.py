@@ -13,7 +13,7 @@ from functools import lru_cache
 import msgspec
 
 from paidup.errors import ChannelError
-from paidup.evidence import MAX_NUMBER_CHARS
+from paidup.evidence import EARLIEST, LATEST, MAX_NUMBER_CHARS
 from paidup.money import MAX_AMOUNT_MINOR, decimals
 
 
@@ -173,7 +173,9 @@ def sound(
             stated: Mapping[str, str] = end.value
             break
         count += 1
-        outside += day is not None and not day[0] <= line.occurred_at < day[1]
+        if day is None or not day[0] <= line.occurred_at < day[1]:
+            outside += day is not None
+            _must_be_holdable(line)
         into = sums.setdefault((line.kind, line.currency), [0, 0, 0, 0])
         into[0] += 1
         into[1] += line.amount_minor
@@ -187,6 +189,11 @@ def sound(
     }
     totals = Totals(lines=count, other_days=outside, sums=added)
     return Bill(channel=channel, account=account, name=name, stated=stated, totals=totals, read=read)
+
+
+def _must_be_holdable(line: BillLine) -> None:
+    if not EARLIEST <= line.occurred_at < LATEST:
+        raise BillRefused(BillFault.UNKNOWN_FORMAT, f"line {line.number} is of the year {line.occurred_at.year}")
 
 
 def day_in(zone: tzinfo, day: date) -> tuple[datetime, datetime]:

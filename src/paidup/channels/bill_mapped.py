@@ -270,9 +270,9 @@ class _Reader:
         for form in self._mapping.times:
             try:
                 read = self._read_time(text, form)
-            except ValueError:
+                return (read if read.tzinfo else read.replace(tzinfo=self._mapping.zone)).astimezone(UTC)
+            except (ValueError, OverflowError):
                 continue
-            return (read if read.tzinfo else read.replace(tzinfo=self._mapping.zone)).astimezone(UTC)
         raise ValueError(f"{text[:40]!r} is no time such as {self._mapping.times[0]}")
 
     def _read_time(self, text: str, form: str) -> datetime:

@@ -45,7 +45,8 @@ _ENCODING = "gb18030"
 _ZIP = b"PK"
 
 _NUMBER = re.compile(r"[^,\t]*\t?")
-_AMOUNT = re.compile(r"([+-]?[0-9]+(\.[0-9]+)?)?\t?")
+_AMOUNT = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?\t?")
+_ONE_OF_TWO = re.compile(r"([+-]?[0-9]+(\.[0-9]+)?)?\t?")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}\t?")
 _TEXT = None
 
@@ -59,7 +60,7 @@ _TRADE_COLUMNS: dict[str, re.Pattern[str] | None] = {
 }  # fmt: skip
 _FUND_COLUMNS: dict[str, re.Pattern[str] | None] = {
     "账务流水号": _NUMBER, "业务流水号": _NUMBER, "商户订单号": _NUMBER, "商品名称": _TEXT, "发生时间": _TIME,
-    "对方账号": _TEXT, "收入金额（+元）": _AMOUNT, "支出金额（-元）": _AMOUNT, "账户余额（元）": _AMOUNT,
+    "对方账号": _TEXT, "收入金额（+元）": _ONE_OF_TWO, "支出金额（-元）": _ONE_OF_TWO, "账户余额（元）": _AMOUNT,
     "交易渠道": _TEXT, "业务类型": _TEXT, "备注": _TEXT,
 }  # fmt: skip
 _MORE_FUND_COLUMNS = dict.fromkeys(("业务描述", "业务账单来源", "业务基础订单号", "业务订单号"), _TEXT)
