@@ -5,6 +5,7 @@ import contextlib
 import signal
 import socket
 import sys
+from typing import Any
 
 import click
 import msgspec
@@ -13,7 +14,9 @@ import uvicorn
 from paidup import log
 from paidup.app import Paidup
 from paidup.settings import ROLES, Settings, load
+from paidup.web.body import MAX_BODY_BYTES
 from paidup.web.callbacks import Receive, Scope, Send
+from paidup.web.wire import bounded
 
 LINGER_S = 0.5
 """So long the rest of a request may be on its way to us when we are told to end."""
@@ -57,25 +60,28 @@ def serve(settings: Settings) -> None:
         await paidup.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
-    config = uvicorn.Config(
-        application,
-        host=settings.host,
-        port=settings.port,
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        lifespan="on",
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        timeout_graceful_shutdown=15,
-        limit_concurrency=2000,
-    )
-    server = _LingeringServer(config)
+    server = _LingeringServer(uvicorn.Config(application, **server_options(settings)))
     with contextlib.suppress(KeyboardInterrupt):
         server.run()
     if not server.started:
         sys.exit(3)  # as uvicorn.run does: it could not start, and has said why
+
+
+def server_options(settings: Settings) -> dict[str, Any]:
+    """How uvicorn is run: bounded in every direction, and saying nothing of itself."""
+    return {
+        "host": settings.host,
+        "port": settings.port,
+        "loop": "uvloop",
+        "http": bounded(max(settings.callback_max_bytes, MAX_BODY_BYTES)),
+        "ws": "none",
+        "lifespan": "on",
+        "access_log": False,
+        "log_level": "warning",
+        "server_header": False,
+        "timeout_graceful_shutdown": 15,
+        "limit_concurrency": 2000,
+    }
 
 
 class _LingeringServer(uvicorn.Server):

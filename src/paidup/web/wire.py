@@ -1,0 +1,118 @@
+"""HTTP on the wire: uvicorn's protocol, with an end to how long and how much one connection may make us wait and keep.
+
+uvicorn bounds neither the time nor the size of a request's head, of trailers, of a body that nobody reads any more, or
+of an answer that is not taken; whoever trickles or floods would hold a connection, or our memory, as long as he likes.
+"""
+
+from asyncio import TimerHandle, Transport
+from typing import Any
+
+import msgspec
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MAX_HEAD_BYTES = 64 << 10
+_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
+    b"content-length: 24\r\nconnection: close\r\n\r\nthe request is too large"
+)
+
+
+class Patience(msgspec.Struct, frozen=True):
+    """Seconds. head_s: from the connection, or the first byte of a further request, to the end of its head. body_s:
+    from there to the end of its body. answer_s: for the caller to take what we say."""
+
+    head_s: float = 10.0
+    body_s: float = 15.0
+    answer_s: float = 30.0
+
+
+class Bounded(HttpToolsProtocol):
+    """One connection. `bounded` makes the class that a server is given."""
+
+    patience = Patience()
+    max_request_bytes = MAX_HEAD_BYTES
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._since_head = 0
+        self._had_head = False
+        self._reading: TimerHandle | None = None
+        self._writing: TimerHandle | None = None
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        """Somebody is there: a head is expected now."""
+        super().connection_made(transport)
+        self._expect(self.patience.head_s)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is expected any more."""
+        self._expect(None)
+        self._stop_writing()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Counts what comes between one head and the next: the parser keeps heads and trailers in memory."""
+        if self._reading is None and (not self._had_head or self.cycle.response_complete):
+            self._expect(self.patience.head_s)
+        self._since_head += len(data)
+        super().data_received(data)
+        if self._since_head > (self.max_request_bytes if self._had_head else MAX_HEAD_BYTES):
+            self._cut_off()
+
+    def on_headers_complete(self) -> None:
+        """The head is there; the body is expected now."""
+        self._had_head, self._since_head = True, 0
+        self._expect(self.patience.body_s)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The request is there; it is our turn."""
+        self._expect(None)
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """The last of an answer is given some time to be taken, where we hang up."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._write_until_taken()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """An idle connection is closed; one whose caller has not taken our answer would never end by itself."""
+        super().timeout_keep_alive_handler()
+        self._write_until_taken()
+
+    def pause_writing(self) -> None:
+        """The caller does not take what we say."""
+        super().pause_writing()
+        self._write_until_taken()
+
+    def resume_writing(self) -> None:
+        """Now he does."""
+        self._stop_writing()
+        super().resume_writing()
+
+    def _expect(self, within_s: float | None) -> None:
+        """Hang up unless the next part of the request comes in time; None: nothing is expected."""
+        if self._reading is not None:
+            self._reading.cancel()
+        self._reading = None if within_s is None else self.loop.call_later(within_s, self.transport.abort)
+
+    def _write_until_taken(self) -> None:
+        if self._writing is None and self.transport.get_write_buffer_size():
+            self._writing = self.loop.call_later(self.patience.answer_s, self.transport.abort)
+
+    def _stop_writing(self) -> None:
+        if self._writing is not None:
+            self._writing.cancel()
+            self._writing = None
+
+    def _cut_off(self) -> None:
+        if not self._had_head and not self.transport.is_closing():
+            self.transport.write(_TOO_LARGE)
+        self.transport.close()
+
+
+def bounded(max_body_bytes: int, patience: Patience | None = None) -> type[Bounded]:
+    """The protocol for a server whose bodies have at most so many bytes; their chunks may take as much again."""
+    limit = 2 * max_body_bytes + MAX_HEAD_BYTES
+    return type("Limited", (Bounded,), {"max_request_bytes": limit, "patience": patience or Patience()})
