@@ -18,7 +18,7 @@ async def served(application: Any, listener: socket.socket | None = None, **opti
     """
     options = {"log_level": "warning", "ws": "none"} | options | {"timeout_graceful_shutdown": 2}
     # The socket listens already: a request that comes before the server has started waits in its backlog.
-    with listener or socket.create_server(("127.0.0.1", 0)) as listener:
+    with listener or _listening() as listener:
         server = uvicorn.Server(uvicorn.Config(application, **options))
         task = asyncio.create_task(server._serve([listener]))  # serve() would take over the signal handlers
         try:
@@ -26,3 +26,11 @@ async def served(application: Any, listener: socket.socket | None = None, **opti
         finally:
             server.should_exit = True
             await task
+
+
+def _listening() -> socket.socket:
+    # Named as TCP, or asyncio does not switch Nagle's algorithm off, and some answers wait 40 ms for an ACK.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(1024)
+    return listener
