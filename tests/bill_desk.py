@@ -31,6 +31,7 @@ class Desk:
 
     def __init__(self, running: Running, clock: ManualClock, folder: Path, http: ChannelHttp) -> None:
         self.world, self.sandbox, self.clock, self.http = running.sandbox.world, running.sandbox, clock, http
+        self.base_url = running.base_url
         self._accounts = AccountsFolder(folder)
 
     async def ask(self, channel: str, name: BillName) -> Sent:
@@ -50,10 +51,12 @@ class Desk:
             name = msgspec.structs.replace(name, made_as=found.made_as)
             await self.clock.advance(10)
 
-    async def download(self, channel: str, at: BillAt, max_bytes: int = MAX_BYTES) -> tuple[bytes, Sent]:
+    async def download(
+        self, channel: str, at: BillAt, *, max_bytes: int = MAX_BYTES, deadline_s: float = 5
+    ) -> tuple[bytes, Sent]:
         account, into = self._accounts.current.get(channel, "main"), io.BytesIO()
         sent = await self.http.download(
-            account, at.download, into, max_bytes=max_bytes, now_of=self.clock.now, deadline_s=5
+            account, at.download, into, max_bytes=max_bytes, now_of=self.clock.now, deadline_s=deadline_s
         )
         return into.getvalue(), sent
 

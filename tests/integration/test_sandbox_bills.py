@@ -4,13 +4,14 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
+import aiohttp
 import msgspec
 import pytest
 
 from bill_desk import DAY, NOON, Desk, desk
 from bill_side import fault, lines
 from paidup.channels.bill import BillFault, BillKind, BillLine, BillName, LineKind
-from paidup.channels.channel import BillAt, BillComing, Declined, NoBill, Retryable
+from paidup.channels.channel import BillAt, BillComing, Declined, NoBill, Retryable, Success
 from paidup.errors import ConfigError
 from paidup.sandbox.bills import Entry
 from paidup.sandbox.faults import BILL_SHARES, BillFaults, Faults
@@ -176,3 +177,47 @@ def test_every_bill_fault_is_a_probability(name: str) -> None:
     with pytest.raises(ConfigError, match=name):
         BillFaults(**{name: 1.1})
     assert sorted(BILL_SHARES) == sorted(field.name for field in msgspec.structs.fields(BillFaults))
+
+
+@pytest.mark.parametrize("how", ["fail", "drop", "hang"])
+@pytest.mark.parametrize("channel", CHANNELS)
+async def test_a_download_that_fails_is_fetched_again(there: Desk, channel: str, how: str) -> None:
+    """502, a broken connection, or no answer at all: never half a bill, and the same address may be asked again."""
+    there.sell(channel)
+    at = await there.found(channel, BillName(kind=BillKind.TRADES, day=DAY))
+    assert isinstance(at, BillAt)
+    there.sandbox.faults = Faults(**{how: 1.0})
+    _, failed = await there.download(channel, at, deadline_s=0.3)
+    there.sandbox.faults = Faults()
+    _, sent = await there.download(channel, at)
+    assert (Retryable, Success) == (type(failed.outcome), type(sent.outcome))
+
+
+async def test_bill_faults_are_set_while_it_runs(there: Desk) -> None:
+    """Through the control API, beside the others; a fault that there is not is refused."""
+    url = f"{there.base_url}/sandbox/faults"
+    async with aiohttp.ClientSession() as session:
+        async with session.put(url, json={"lose": 0.1, "bill": {"missing": 0.2}}) as answer:
+            assert (200, 0.2) == (answer.status, (await answer.json())["bill"]["missing"])
+        async with session.put(url, json={"bill": {"mising": 0.2}}) as answer:
+            assert 400 == answer.status
+    assert Faults(lose=0.1, bill=BillFaults(missing=0.2)) == there.sandbox.faults
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/downloadBillFile.resource", "/downloadBillFile.resource?fileId=trade.2026-11-22.x",
+        "/downloadBillFile.resource?fileId=trade.2026-13-22.1", "/downloadBillFile.resource?fileId=a.b",
+    ],
+)  # fmt: skip
+async def test_an_address_that_nobody_gave_out_has_no_file(there: Desk, target: str) -> None:
+    """What is not an address of ours is 404, or over its time; never an error page of the server's own."""
+    async with aiohttp.ClientSession() as session, session.get(there.base_url + target) as answer:
+        assert answer.status in {403, 404}
+
+
+async def test_an_interval_that_is_no_day_is_refused(there: Desk) -> None:
+    """Stripe's sandbox reports whole past days; today's bill is coming until the day is over."""
+    today = BillName(kind=BillKind.TRADES, day=DAY + timedelta(days=1))
+    assert isinstance(await there.found("stripe", today), BillComing)

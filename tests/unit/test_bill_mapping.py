@@ -6,6 +6,8 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bill_side import GOLDEN, fault, lines, name_of
 from paidup.channels.bill import Bill, BillFault, BillLine, BillProof, BillRefused, LineKind
@@ -53,11 +55,11 @@ fee = 4
 CSV_ROWS = (
     "某银行,对账单",
     "时间,流水号,订单号,类型,金额,手续费,商户",
-    '2026/11/22 08:00:00,b1,pay1,消费,"1,234.50",7.41,M1',
+    '2026/11/22 08:00:00,b1,pay1,消费,"1,234.50",7.42,M1',
     "# a remark",
     "2026-11-22 09:30,b2,pay1,退货,34.50,0.21,M1",
     "2026-11-22 09:31,b3,,冲正,1.00,,M1",
-    "合计,3笔,1201.00元,7.20",
+    "合计,3笔,1201.00元,7.21",
 )
 
 FIXED = """
@@ -149,11 +151,11 @@ def test_a_csv_file_is_read_by_its_description() -> None:
     """Signs by kind, thousands apart, two forms of time, remarks passed over; an unknown kind is kept as it is."""
     bill = read(csv(*CSV_ROWS), CSV)
     assert [
-        (LineKind.PAYMENT, "pay1", 123450, 741, 122709, at(8)),
+        (LineKind.PAYMENT, "pay1", 123450, 742, 122708, at(8)),
         (LineKind.REFUND, "pay1", -3450, -21, -3429, at(9, 30)),
         (LineKind.UNKNOWN, None, 100, 0, 100, at(9, 31)),
     ] == [brief(line) for line in lines(bill)]
-    assert {"count": "3", "amount": "1201.00", "fee": "7.20"} == bill.stated
+    assert {"count": "3", "amount": "1201.00", "fee": "7.21"} == bill.stated
     assert ["b1", CSV_ROWS[2], 3] == [(first := lines(bill)[0]).channel_txn_id, first.raw, first.number]
 
 
@@ -261,6 +263,29 @@ def test_a_description_is_a_value() -> None:
     """The same text gives equal descriptions."""
     assert parse_mapping(CSV, "a") == parse_mapping(CSV, "b") != parse_mapping(XLSX, "c")
     assert isinstance(parse_mapping(CSV, "a"), BillMapping)
+
+
+@pytest.mark.parametrize(
+    ("toml", "content"),
+    [(CSV, csv(*CSV_ROWS)), (FIXED, csv(*FIXED_ROWS)), (XLSX, WORKBOOK)],
+    ids=["csv", "fixed", "xlsx"],
+)
+def test_a_mangled_file_raises_nothing_else(toml: str, content: bytes) -> None:
+    """With any piece replaced, a file is refused, or read; nothing else is ever raised."""
+
+    @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(at=st.integers(0, len(content)), size=st.integers(0, 9), piece=st.binary(max_size=9))
+    def holds(at: int, size: int, piece: bytes) -> None:
+        file = content[:at] + piece + content[at + size :]
+        assert fault(lambda: read(file, toml)) in {None, *BillFault}
+
+    holds()
+
+
+def test_a_file_with_totals_cut_off_anywhere_is_refused() -> None:
+    """Whatever is missing at its end."""
+    for toml, content in ((CSV, csv(*CSV_ROWS)), (XLSX, WORKBOOK)):
+        assert [] == [size for size in range(len(content)) if fault(lambda: read(content[:size], toml)) is None]  # noqa: B023
 
 
 # Workbooks ------------------------------------------------------------------------------------------------------------
