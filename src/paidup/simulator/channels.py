@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from enum import StrEnum
 from functools import partial
 
 from paidup.channels.channel import Account, Exchange, Outcome, Request, Response, Retryable, Unknown
@@ -15,6 +16,15 @@ from paidup.simulator.witness import Witness
 Later = Callable[[float, Callable[[], object]], None]
 """Do something after so many simulated seconds."""
 
+_BAD_GATEWAY = Response(502, (("content-type", "text/html"),), b"<h1>502 Bad Gateway</h1>")
+
+
+class Trouble(StrEnum):
+    """How somebody is out of reach."""
+
+    AWAY = "away"  # nothing comes back
+    STORM = "storm"  # most requests fail at once, some are answered after seconds
+
 
 class StagedChannels(ChannelHttp):
     """As ChannelHttp, breakers included, up to where the socket would be.
@@ -23,7 +33,7 @@ class StagedChannels(ChannelHttp):
     """
 
     def __init__(
-        self, world: World, stage: Stage, witness: Witness, *, is_away: Callable[[str], bool], later: Later
+        self, world: World, stage: Stage, witness: Witness, *, is_away: Callable[[str], Trouble | None], later: Later
     ) -> None:
         super().__init__()
         self._world = world
@@ -51,9 +61,14 @@ class StagedChannels(ChannelHttp):
         if stage.befalls("channel.refused", channel):
             await stage.pause(stage.fates.between(0.1, 3, "refused", stage.steps))
             return _sent(exchange.request, Retryable("not sent: connection refused"))
-        if self._is_away(channel):
+        trouble = self._is_away(channel)
+        if trouble is Trouble.AWAY:
             await stage.pause(deadline_s)
             return _sent(exchange.request, Unknown("no usable answer: it is away"))
+        if trouble is Trouble.STORM:
+            if stage.fates.share("storm", stage.steps) < 0.7:
+                return _sent(exchange.request, exchange.read(_BAD_GATEWAY, now_of()), _BAD_GATEWAY)
+            await stage.pause(stage.fates.between(0.5, deadline_s - 1, "storm", stage.steps))
         answer = await self._answer(channel, exchange.request, deadline_s)
         stage.dies("answer")
         if answer is None:
@@ -64,7 +79,7 @@ class StagedChannels(ChannelHttp):
         """What arrives of the channel's answer; None when nothing does in time."""
         stage = self._stage
         if stage.befalls("channel.5xx", channel):
-            return Response(502, (("content-type", "text/html"),), b"<h1>502 Bad Gateway</h1>")
+            return _BAD_GATEWAY
         if stage.befalls("channel.acts late", channel):
             self._later(stage.fates.between(1, 120, "late", stage.steps), partial(self._act, request))
             await stage.pause(deadline_s)

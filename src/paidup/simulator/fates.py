@@ -9,11 +9,11 @@ from hashlib import blake2b
 import msgspec
 
 KINDS: Mapping[str, tuple[float, str]] = {
-    "db.refused": (0.004, "no connection can be had"),
-    "db.broken": (0.001, "the connection breaks at a statement"),
-    "commit.undone": (0.008, "the connection dies before the commit reaches the server"),
-    "commit.lost": (0.008, "the commit is done, its answer is lost"),
-    "process.dies": (0.0008, "the process is killed"),
+    "db.refused": (0.008, "no connection can be had"),
+    "db.broken": (0.0015, "the connection breaks at a statement"),
+    "commit.undone": (0.02, "the connection dies before the commit reaches the server"),
+    "commit.lost": (0.02, "the commit is done, its answer is lost"),
+    "process.dies": (0.001, "the process is killed"),
     "overlap": (0.04, "somebody else goes on first"),
     "second worker": (0.3, "another process runs the same round at the same moment"),
     "stall": (0.0008, "the process stands still for a while"),
@@ -70,9 +70,9 @@ class Fates:
         self.over = False
         """From then on nothing goes wrong any more."""
 
-    def hits(self, kind: str, whom: str, at: datetime) -> bool:
-        """Whether this kind of fault befalls it now; asked once for each occasion."""
-        rate = self._weather.get(kind, 0.0)
+    def hits(self, kind: str, whom: str, at: datetime, weight: float = 1.0) -> bool:
+        """Whether this kind of fault befalls it now; asked once for each occasion. weight: how much likelier here."""
+        rate = self._weather.get(kind, 0.0) * weight
         if self.over or not rate:
             return False
         occasion = f"{kind}: {whom}"

@@ -23,7 +23,7 @@ from paidup.shops.store import Scope
 from paidup.simulator import check
 from paidup.simulator.books import Sides, read_books
 from paidup.simulator.chance import SeededChance
-from paidup.simulator.channels import StagedChannels
+from paidup.simulator.channels import StagedChannels, Trouble
 from paidup.simulator.database import AWAY, StagedDatabase
 from paidup.simulator.fates import Fates, Hit, Weather, weather_of
 from paidup.simulator.ground import Ground
@@ -262,8 +262,8 @@ class Run:
             self._stage.note(f"the clock jumps by {by_s:.0f} s")
             self._clock.move(self._clock.now() + timedelta(seconds=by_s))
 
-    def _is_away(self, whom: str) -> bool:
-        """Whether somebody is out of reach now."""
+    def _is_away(self, whom: str) -> Trouble | None:
+        """Whether somebody is out of reach now, or in a storm."""
         now = self._clock.now()
         elapsed_s = (now - START).total_seconds()
         for name, away in self._outages.items():
@@ -271,8 +271,8 @@ class Run:
                 kind = "shop.outage" if whom == "shop" else "channel.outage"
                 if self._fates.once(kind, name, now):
                     self._trouble_at = max(self._trouble_at, now if whom != "shop" else START)
-                    return True
-        return False
+                    return Trouble.STORM if away.storm else Trouble.AWAY
+        return None
 
     def _later(self, seconds: float, happens: Callable[[], object]) -> None:
         at = self._clock.now() + timedelta(seconds=max(0.0, seconds))

@@ -60,6 +60,8 @@ class Away(msgspec.Struct, frozen=True):
     whom: str
     from_s: float
     to_s: float
+    storm: bool
+    """Not quite away: most requests fail at once, and some are answered after seconds."""
 
 
 class Script(msgspec.Struct, frozen=True):
@@ -104,8 +106,8 @@ def _plan(dice: random.Random, n: int, at_s: float, only: str | None) -> Plan:
     if dice.random() < 0.35:
         offers.append(_offer(dice, dice.uniform(0, ttl_s * 0.5), ttl_s, only))
     wishes = []
-    for k in range(dice.choice((0, 0, 0, 1, 1, 2))):
-        minor = dice.choice((None, dice.randint(1, amount_minor), amount_minor // 2))
+    for k in range(dice.choice((0, 0, 1, 1, 2, 3))):
+        minor = dice.choice((None, dice.randint(1, amount_minor), dice.randint(1, amount_minor // 4)))
         wishes.append(Wish(dice.uniform(20, ttl_s * 1.5), f"r{k}", minor))
     return Plan(
         name=f"o{n}",
@@ -160,5 +162,5 @@ def _outages(dice: random.Random, trouble_s: float) -> list[Away]:
     for whom in (*CHANNELS, "shop"):
         for _ in range(dice.randint(0, 2)):
             start = dice.uniform(0, trouble_s)
-            found.append(Away(whom, start, start + dice.choice((30.0, 300.0, 3600.0, 4 * HOUR))))
+            found.append(Away(whom, start, start + dice.choice((30.0, 300.0, 3600.0, 4 * HOUR)), dice.random() < 0.5))
     return found

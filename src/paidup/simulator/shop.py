@@ -13,7 +13,7 @@ from paidup.delivery.plan import Answer
 from paidup.errors import InvalidRequest
 from paidup.sandbox.ledger import DisputeState, Refund, RefundState, Trade
 from paidup.sandbox.world import World
-from paidup.simulator.channels import Later
+from paidup.simulator.channels import Later, Trouble
 from paidup.simulator.database import AWAY
 from paidup.simulator.postman import answered
 from paidup.simulator.process import Process, Replied, request
@@ -44,7 +44,7 @@ class Shop:
         witness: Witness,
         *,
         pick: Callable[[str], Process | None],
-        is_away: Callable[[str], bool],
+        is_away: Callable[[str], Trouble | None],
         later: Later,
     ) -> None:
         self._world = world
@@ -65,14 +65,21 @@ class Shop:
         stage = self._stage
         await stage.point("calls the shop")
         stage.dies("call")
-        if self._is_away("shop"):
+        trouble = self._is_away("shop")
+        if trouble is Trouble.STORM and stage.fates.share("storm", stage.steps) < 0.7:
+            return Answer(status=503, elapsed_ms=10)
+        if trouble is Trouble.AWAY:
             await stage.pause(3)
             return Answer(status=None, elapsed_ms=3000, failure="ConnectionRefusedError")
         if stage.befalls("shop.fails", "shop"):
             return Answer(status=500, elapsed_ms=10)
         if stage.befalls("shop.busy", "shop"):
             return Answer(status=429, elapsed_ms=10, retry_after="90")
-        wait_s = stage.fates.between(0.5, 14, "shop slow", stage.steps) if stage.befalls("shop.slow", "shop") else 0.0
+        wait_s = (
+            stage.fates.between(0.5, 14, "shop slow", stage.steps)
+            if trouble or stage.befalls("shop.slow", "shop")
+            else 0.0
+        )
         deaf = stage.befalls("shop.deaf", "shop")
         self._take(dict(headers), body)
         if wait_s or deaf:

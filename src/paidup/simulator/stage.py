@@ -20,6 +20,8 @@ from paidup.simulator.fates import Fates
 T = TypeVar("T")
 MOMENT_S = 0.003
 """So long a statement may take, in real time, before PostgreSQL is asked whether it waits for a lock."""
+RARE = 4.0
+"""Requests are few beside rounds, and matter as much: faults befall each so much oftener."""
 MAX_STEPS = 300_000
 
 
@@ -187,7 +189,8 @@ class Stage:
     def befalls(self, kind: str, seam: str) -> bool:
         """Whether this fault hits whoever runs, at this seam."""
         actor = _ACTOR.get()
-        return self.fates.hits(kind, f"{actor.name} {seam}", self.clock.now())
+        weight = RARE if actor.name.startswith(("api", "callback")) else 1.0
+        return self.fates.hits(kind, f"{actor.name} {seam}", self.clock.now(), weight)
 
     def dies(self, seam: str) -> None:
         """Perhaps the process of whoever runs is killed here. Raises Died."""
