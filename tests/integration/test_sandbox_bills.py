@@ -221,3 +221,17 @@ async def test_an_interval_that_is_no_day_is_refused(there: Desk) -> None:
     """Stripe's sandbox reports whole past days; today's bill is coming until the day is over."""
     today = BillName(kind=BillKind.TRADES, day=DAY + timedelta(days=1))
     assert isinstance(await there.found("stripe", today), BillComing)
+
+
+async def test_files_that_do_not_come_stop_no_payment(there: Desk) -> None:
+    """However often a download fails, the account's other calls go on."""
+    there.sell("wechat")
+    name = BillName(kind=BillKind.TRADES, day=DAY)
+    at = await there.found("wechat", name)
+    assert isinstance(at, BillAt)
+    there.sandbox.faults = Faults(fail=1.0)
+    failed = [(await there.download("wechat", at))[1].outcome for _ in range(60)]
+    there.sandbox.faults = Faults()
+    assert {Retryable} == set(map(type, failed))
+    assert any("HTTP" not in outcome.why for outcome in failed)  # the downloads' own breaker is open by now
+    assert isinstance(await there.found("wechat", name), BillAt)

@@ -101,7 +101,8 @@ class ChannelHttp:
         Downloading changes nothing at the channel, so whatever goes wrong is Retryable; a file of more than max_bytes
         is Declined. Never raises for what the network or the channel does.
         """
-        key = _key(account)
+        # Files come from other machines than answers do: neither their failures nor their slowness stop a payment.
+        key = f"{_key(account)}/files"
         try:
             return await self._guard.call(
                 key, lambda: self._fetch(key, request, into, max_bytes, deadline_s), _judge, now_of
