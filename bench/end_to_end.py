@@ -1,9 +1,9 @@
 """Callback in, shop told: how long does it take at a fixed rate, with everything on this machine?
 
-Real processes: `paidup serve` twice, one that takes callbacks in and one that does the rest, PostgreSQL, the receiver
-and the generator (both in this process). Orders and payments are prepared before. The rate is the highest of RATES
-that is held in a trial, where held means that the last was told within a second of the last callback; then it is kept
-up for a minute. If it is not held there, that is said, and the next lower one is tried.
+Real processes: `paidup serve` three times (one takes callbacks in, one applies them and asks channels, one tells the
+shop), PostgreSQL, and the receiver and the generator (both in this process). Orders and payments are prepared before.
+The rate is the highest of RATES that is held in a trial, where held means that the last was told within a second of the
+last callback; then it is kept up for a minute. If it is not held there, that is said, and a lower one is tried.
 
 Times count from the moment a callback should have been sent (bench/load.py) to the arrival of its `order.paid`.
 """
@@ -11,8 +11,9 @@ Times count from the moment a callback should have been sent (bench/load.py) to 
 import asyncio
 import multiprocessing
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 
 import msgspec
@@ -27,6 +28,7 @@ from paidup.clock import SystemClock
 from paidup.sandbox.keys import Keys
 
 RATES = (500, 1000, 1500, 2000)
+ROLES = ("web", "intake,repair", "delivery")
 HELD_S = 1.0
 _WITHIN_S = 60.0
 _SIGNERS = 2
@@ -63,8 +65,8 @@ async def run(asked: Asked) -> Result:
     port = await receiver.listen()
     async with world() as place:
         await endpoint_of(place, port)
-        async with Serving(place, "web") as web, Serving(place, "intake,repair,delivery") as worker:
-            parts = {"web": web.pid, "worker": worker.pid, "PostgreSQL": await place.postmaster()}
+        async with _processes(place) as (web, *workers):
+            parts = {one.roles: one.pid for one in (web, *workers)} | {"PostgreSQL": await place.postmaster()}
             stage = Stage(place, receiver, parts)
             await stage.trial(web.port, 200, 2.0)  # caches and plans
             trials = []
@@ -73,13 +75,19 @@ async def run(asked: Asked) -> Result:
                 if not trials[-1].held:
                     break
             longs = await _long(stage, web.port, trials, long_s)
-        async with (
-            Serving(place, "web", profile=True) as web,
-            Serving(place, "intake,repair,delivery", profile=True) as worker,
-        ):
-            await Stage(place, receiver, {}).trial(web.port, longs[-1].rate, trial_s)
+        async with _processes(place, profile=True) as profiled:
+            for one in profiled:
+                one.sample()
+            await Stage(place, receiver, {}).trial(profiled[0].port, longs[-1].rate, trial_s)
     await receiver.close()
-    return _result(trials, longs, [web, worker])
+    return _result(trials, longs, profiled)
+
+
+@asynccontextmanager
+async def _processes(place: World, *, profile: bool = False) -> AsyncIterator[list[Serving]]:
+    """The servers, that of the callbacks first."""
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(Serving(place, roles, profile=profile)) for roles in ROLES]
 
 
 async def endpoint_of(place: World, port: int) -> None:

@@ -66,7 +66,7 @@ async def closed(ports: Sequence[int], requests: Sequence[bytes], *, connections
 async def opened(ports: Sequence[int], requests: Sequence[bytes], *, rate: float, connections: int = 256) -> Load:
     """Send all requests, the nth of them n/rate seconds after the first, over whichever connection is free."""
     meter = _Meter()
-    lines = await _connect(ports, connections, meter)
+    lines = await _connect(ports, max(1, min(connections, int(rate))), meter)
     schedule = _Schedule(lines, requests, rate, meter)
     meter.begin()
     await schedule.run()
@@ -165,7 +165,7 @@ class _Schedule:
     """Requests that are due are sent over free lines; when none is free they wait, and their time runs."""
 
     def __init__(self, lines: Sequence[_Line], requests: Sequence[bytes], rate: float, meter: _Meter) -> None:
-        self._free = list(lines)
+        self._free = deque(lines)  # all by turns: a server hangs up on those that say nothing for seconds
         self._coming: Iterator[bytes] = iter(requests)
         self._left = len(requests)
         self._rate = rate
@@ -193,7 +193,7 @@ class _Schedule:
         while self._waiting and self._free:
             request, at = self._waiting.popleft()
             self._under_way += 1
-            self._free.pop().send(request, at)
+            self._free.popleft().send(request, at)
 
     def _answered(self, line: _Line) -> None:
         self._under_way -= 1

@@ -1,4 +1,4 @@
-"""`python -m bench.profiled FILE serve …`: the command line of Paidup, sampled every other millisecond of its CPU time.
+"""`python -m bench.profiled FILE serve …`: the command line of Paidup, sampled as its CPU time goes on, after SIGUSR1.
 
 A sample is taken between two steps of Python, so that time in C (a signature, the event loop) counts for the function
 that called it. FILE gets one line per function at the end: samples in it, samples in it or below it, its name.
@@ -10,8 +10,6 @@ from collections import Counter
 from pathlib import Path
 from types import FrameType
 
-_START_S = 1.5
-"""CPU time that passes before the first sample: starting is not what is looked at."""
 _EVERY_S = 0.002
 _TOP = 15
 
@@ -24,10 +22,10 @@ class Samples:
         self.inside: Counter[str] = Counter()
         self.below: Counter[str] = Counter()
 
-    def begin(self) -> None:
-        """From now on, while this process computes."""
+    def listen(self) -> None:
+        """Begin when SIGUSR1 comes: starting is not what is looked at."""
         signal.signal(signal.SIGPROF, self._take)
-        signal.setitimer(signal.ITIMER_PROF, _START_S, _EVERY_S)
+        signal.signal(signal.SIGUSR1, lambda *_: signal.setitimer(signal.ITIMER_PROF, _EVERY_S, _EVERY_S))
 
     def _take(self, _signal: int, frame: FrameType | None) -> None:
         stack = []
@@ -61,7 +59,7 @@ def main() -> None:
     from paidup.cli import main as paidup
 
     samples = Samples()
-    samples.begin()
+    samples.listen()
     try:
         paidup()
     finally:

@@ -68,6 +68,7 @@ async def _measure(endpoints: int, rounds: int, events: int) -> tuple[list[float
                 rates.append(await _round(place, receiver, events, endpoints))
                 used.append((cpu.cpu_s([worker.pid]) - before) / (events * endpoints) * 1e6)
         async with Serving(place, "delivery", profile=True) as worker:
+            worker.sample()
             await _round(place, receiver, events, endpoints)
     await receiver.close()
     return rates, used, worker.profile

@@ -1,6 +1,7 @@
 """Real `paidup serve` processes on the bench's database."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,10 @@ class Serving:
             self._process.wait()
         if self._profile and self._profile.exists():
             self.profile = self._profile.read_text()
+
+    def sample(self) -> None:
+        """Begin to look where the time goes."""
+        os.kill(self.pid, signal.SIGUSR1)
 
     @property
     def pid(self) -> int:

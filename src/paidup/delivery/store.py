@@ -112,12 +112,13 @@ ORDER BY q.created_at, q.order_id, q.seq
 ON CONFLICT (order_id, endpoint_id, seq) DO NOTHING"""
 
 PROMOTE = """
-UPDATE deliveries d SET head = true
-FROM (SELECT DISTINCT ON (order_id, endpoint_id) id, order_id, seq
-      FROM deliveries WHERE order_id = ANY($1::text[]) AND state = 'waiting'
-      ORDER BY order_id, endpoint_id, seq) first
-WHERE d.id = first.id AND NOT d.head
-  AND NOT EXISTS (SELECT FROM outbox_queue q WHERE q.order_id = first.order_id AND q.seq < first.seq)"""
+UPDATE deliveries SET head = true
+WHERE NOT head AND id = ANY(ARRAY(
+  SELECT first.id
+  FROM (SELECT DISTINCT ON (order_id, endpoint_id) id, order_id, seq
+        FROM deliveries WHERE order_id = ANY($1::text[]) AND state = 'waiting'
+        ORDER BY order_id, endpoint_id, seq) first
+  WHERE (SELECT coalesce(min(q.seq), first.seq) FROM outbox_queue q WHERE q.order_id = first.order_id) >= first.seq))"""
 
 # Endpoint by endpoint, so that a million due rows of one that does not answer are not waded through to find the others,
 # and so that none takes all the room. $3 and $4: endpoints that have less room than the usual $5.

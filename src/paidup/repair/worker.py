@@ -79,6 +79,8 @@ async def run_once(
     """Ask about up to `limit` payments and refunds that are due; returns how many were asked about."""
     async with db.transaction() as tx:
         dues = await schedule.claim(tx, now, now + lease, limit)
+        if not dues:
+            return 0
         dues = await _within_budget(tx, dues, budget_per_s, now)
         subjects = await _load(tx, dues)
     return await _ask_and_settle(db, subjects, asker, handlers, now)
