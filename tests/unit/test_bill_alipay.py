@@ -1,6 +1,7 @@
 """Alipay's bills: GBK names, GB18030 text, TABs and totals in words; wrong ones refused whole."""
 
 import io
+import zipfile
 from datetime import UTC, date, datetime
 
 import pytest
@@ -13,15 +14,20 @@ from paidup.channels.alipay.bill_request import ask_bill
 from paidup.channels.alipay.keys import parse_account
 from paidup.channels.bill import Bill, BillFault, BillName, BillProof, LineKind, Sums
 from paidup.channels.channel import NoBill, Retryable, Success
+from paidup.sandbox.bill_formats import alipay_trades
+from paidup.sandbox.bills import BilledDay
 
 DAY = date(2019, 9, 16)
+SELLER = "2088021109625633"
+with zipfile.ZipFile(io.BytesIO(alipay_trades(BilledDay(entries=()), SELLER, DAY))) as archive:
+    EMPTY = archive.read(archive.infolist()[0])
 
 
-def account(seller_id: str = "2088021109625633") -> AlipayAccount:
+def account(seller_id: str = SELLER) -> AlipayAccount:
     return parse_account("main", {**alipay.TABLE, "seller_id": seller_id}, alipay.files())
 
 
-def read(content: bytes, name: BillName = name_of(DAY), seller_id: str = "2088021109625633") -> Bill:  # noqa: B008
+def read(content: bytes, name: BillName = name_of(DAY), seller_id: str = SELLER) -> Bill:  # noqa: B008
     return read_bill(io.BytesIO(content), name, account(seller_id), BillProof())
 
 
@@ -66,8 +72,8 @@ def test_any_line_less_is_refused() -> None:
 
 
 def made(*rows: str, paid: str = "1笔，商家实收共1.00元", back: str = "0笔，商家实收退款共0.00元") -> bytes:
-    """A bill with the real header and footer around these rows."""
-    text = real().decode("gb18030").splitlines()
+    """A bill of ours: the lines that stand around the rows, and these rows."""
+    text = EMPTY.decode("gb18030").splitlines()
     totals = [f"#交易合计：{paid}，商家优惠共0.00元", f"#退款合计：{back}，商家优惠退款共0.00元"]
     return "\r\n".join([*text[:5], *rows, text[-4], *totals, text[-1]]).encode("gb18030")
 
@@ -112,7 +118,9 @@ def test_each_total_is_checked(paid: str, back: str) -> None:
 
 def test_the_same_day_of_a_month_is_not_the_month() -> None:
     """A bill of a whole month is none of its first day."""
-    month = real().decode("gb18030").replace("终止日期：[2019年09月17日", "终止日期：[2019年10月01日")
+    content = made(row()).decode("gb18030")
+    month = content.replace("终止日期：[2019年09月17日", "终止日期：[2019年10月01日")
+    assert content != month
     assert BillFault.OTHER_DAY == fault(lambda: read(month.encode("gb18030")))
 
 
