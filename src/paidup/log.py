@@ -17,6 +17,7 @@ import re
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TextIO
 from urllib.parse import unquote
 
@@ -65,6 +66,7 @@ def set_up(stream: TextIO | None = None) -> None:
     _LOGGER.propagate = False
 
 
+@lru_cache(maxsize=1024)  # the same few dozen names stand in every line
 def is_secret(name: str) -> bool:
     """Whether a field of this name is masked: ``client_secret`` is, ``dedup_key`` is not."""
     words = re.split(r"[^a-z0-9]+", name.lower())
