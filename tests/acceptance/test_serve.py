@@ -28,6 +28,10 @@ async def test_a_request_on_its_way_at_sigterm_is_answered(sent: int, db_dsn: st
     try:
         await answering(port, Child("serve", (), {}, tmp_path))
         with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            connection.sendall(
+                REQUEST
+            )  # answered once, it is a connection that the server has, and not only the kernel
+            connection.recv(1000)
             connection.sendall(REQUEST[:sent])
             process.terminate()
             _refused_from_now_on(port)

@@ -33,7 +33,7 @@ async def test_every_acknowledged_callback_is_in_the_database(place: World) -> N
 
 async def test_the_acknowledgement_bench_measures_every_server(place: World) -> None:
     """Each mode answers, in one process and in two; nothing is refused."""
-    found = await ack.measure(place, rounds=1, seconds=0.3, connections=(4,))
+    found = await ack.measure(place, rounds=1, seconds=1, connections=(4,))
     rates = {figure.name: figure.median for figure in found.figures if figure.name.endswith("4 connections")}
     assert (len(ack.MODES) + len(ack.IN_TWO), True) == (len(rates), all(rate > 0 for rate in rates.values()))
     assert "0 requests were refused" in found.notes[0]

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from paidup import ids
@@ -25,14 +25,27 @@ class Theatre:
 
     async def play(self, seed: int, *, only: frozenset[str] | None = None, tell: bool = False) -> Outcome:
         """One run of this seed. only: the faults that may hit, by key. tell: keep every step."""
-        return await Run(self._ground, seed, self._keys, self._accounts, only=only, tell=tell).play()
+        with _quietly():
+            return await Run(self._ground, seed, self._keys, self._accounts, only=only, tell=tell).play()
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Thousands of failures are played on purpose, and the dead leave tasks behind: nobody wants to read of them."""
+    loop, logger = asyncio.get_running_loop(), logging.getLogger("paidup")
+    handler, disabled = loop.get_exception_handler(), logger.disabled
+    logger.disabled = True
+    loop.set_exception_handler(lambda _loop, _context: None)
+    try:
+        yield
+    finally:
+        logger.disabled = disabled
+        loop.set_exception_handler(handler)
 
 
 @asynccontextmanager
 async def theatre(on: Ground | None = None) -> AsyncIterator[Theatre]:
     """A place to play seeds, on this ground or on one of its own."""
-    logging.getLogger("paidup").disabled = True
-    asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)  # the dead leave tasks behind
     with tempfile.TemporaryDirectory(prefix="paidup-accounts-") as folder:
         keys = _keys()
         write_accounts(Path(folder), keys, base_url=NOBODY, paidup_url=NOBODY, shop=SHOP)
