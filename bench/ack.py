@@ -169,7 +169,7 @@ def _result(
     rounds = [r for some in found.values() for r in some]
     busiest = max([r.load.cpu for r in rounds] + [load.cpu for some in late.values() for load in some])
     refused = sum(r.load.refused for r in rounds) + sum(load.refused for some in late.values() for load in some)
-    costs = [*_costs(found, connections[0]), *_lateness(late)]
+    costs = [*_costs(found, connections[0]), *_cheaper(found, connections[0]), *_lateness(late)]
     return Result(
         figures=[*figures, *costs],
         bars=[*_bars(found, connections), *_late_bars(late)],
@@ -208,6 +208,15 @@ def _costs(found: Mapping[tuple[str, int, int], Sequence[Round]], count: int) ->
             ):
                 made.append(Figure(name=f"CPU of the {part}, {TITLES[mode]}", unit="µs", rounds=used, better="lower"))
     return made
+
+
+def _cheaper(found: Mapping[tuple[str, int, int], Sequence[Round]], count: int) -> list[Figure]:
+    """By CPU of server and database together: who else uses the machine changes these least."""
+
+    def cost(mode: str) -> list[float]:
+        return [r.server_us + r.database_us for r in found[mode, 1, count]]
+
+    return [ratios(f"CPU of {TITLES[mode]} / of ours", cost(mode), cost("ours")) for mode in MODES if mode != "ours"]
 
 
 def _lateness(late: Mapping[tuple[str, float], Sequence[Load]]) -> list[Figure]:

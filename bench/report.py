@@ -76,7 +76,7 @@ _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:860px;margin:2rem auto;padding:0 1rem;color:#0f172a;background:#fff}
 h1{font-size:1.6rem}h2{margin-top:2.5rem;border-bottom:1px solid #e2e8f0}table{border-collapse:collapse;width:100%}
 td,th{text-align:left;padding:.2rem .6rem .2rem 0;border-bottom:1px solid #f1f5f9;vertical-align:top}
-td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}.met{color:#047857}.missed{color:#b91c1c}
+figure{margin:1.2rem 0}td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}.met{color:#047857}.missed{color:#b91c1c}
 pre{background:#f8fafc;padding:.7rem;overflow:auto;font-size:12px;line-height:1.35}svg{max-width:100%;height:auto}
 text{font:12px system-ui,sans-serif;fill:#334155}small,.quiet{color:#64748b}
 @media(prefers-color-scheme:dark){body{background:#0f172a;color:#e2e8f0}pre{background:#1e293b}text{fill:#cbd5e1}
@@ -139,7 +139,7 @@ def _bar_chart(one: Chart) -> str:
     order = list(dict.fromkeys(where for _, where, _ in rows))
     rows.sort(key=lambda row: (order.index(row[1]), row[0]))
     most = max((value for _, _, value in rows), default=1) or 1
-    left, drawn, last = 250, [], ""
+    left, drawn, last = 310, [], ""
     for place, (n, where, value) in enumerate(rows):
         y = place * (_BAR + 4)
         width = value / most * (_WIDTH - left - 110)
