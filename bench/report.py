@@ -76,7 +76,8 @@ _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:860px;margin:2rem auto;padding:0 1rem;color:#0f172a;background:#fff}
 h1{font-size:1.6rem}h2{margin-top:2.5rem;border-bottom:1px solid #e2e8f0}table{border-collapse:collapse;width:100%}
 td,th{text-align:left;padding:.2rem .6rem .2rem 0;border-bottom:1px solid #f1f5f9;vertical-align:top}
-figure{margin:1.2rem 0}td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}.met{color:#047857}.missed{color:#b91c1c}
+figure{margin:1.2rem 0}
+td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}.met{color:#047857}.missed{color:#b91c1c}
 pre{background:#f8fafc;padding:.7rem;overflow:auto;font-size:12px;line-height:1.35}svg{max-width:100%;height:auto}
 text{font:12px system-ui,sans-serif;fill:#334155}small,.quiet{color:#64748b}
 @media(prefers-color-scheme:dark){body{background:#0f172a;color:#e2e8f0}pre{background:#1e293b}text{fill:#cbd5e1}
