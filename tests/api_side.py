@@ -99,13 +99,20 @@ def channel_keys() -> dict[str, Keys]:
 
 @pytest.fixture
 async def api(db_dsn: str, tmp_path: Path, channel_keys: dict[str, Keys]) -> AsyncIterator[Api]:
+    async with an_api(db_dsn, tmp_path, channel_keys) as running:
+        yield running
+
+
+@contextlib.asynccontextmanager
+async def an_api(db_dsn: str, folder: Path, channel_keys: dict[str, Keys]) -> AsyncIterator[Api]:
+    """Start it, with the shop acme and a key for everything."""
     async with contextlib.AsyncExitStack() as stack:
         # Callbacks go to a port where nobody listens: whatever these tests learn, they learn by asking.
-        config = SandboxConfig(accounts_dir=tmp_path / "accounts", port=0, paidup_url="http://127.0.0.1:9", shop="acme")
+        config = SandboxConfig(accounts_dir=folder / "accounts", port=0, paidup_url="http://127.0.0.1:9", shop="acme")
         running = await stack.enter_async_context(serving(config, SystemClock(), channel_keys))
         environ = {
             "PAIDUP_DATABASE_URL": db_dsn,
-            "PAIDUP_DATA": str(tmp_path),
+            "PAIDUP_DATA": str(folder),
             "PAIDUP_ROLES": "web",
             "PAIDUP_ALLOW_LOOPBACK_ENDPOINTS": "true",
         }

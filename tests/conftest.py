@@ -8,8 +8,8 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -24,6 +24,8 @@ from paidup.db.transaction import Database
 _numbers = itertools.count(1)
 
 settings.register_profile("long")  # --hypothesis-profile=long; tests/security tries many more examples under it
+
+FreshDsn = Callable[[], AbstractAsyncContextManager[str]]
 
 # What a throw-away server may give up: it is never asked to survive a power cut. Killed processes do no harm to it.
 _QUICK = {"fsync": "off", "max_connections": "200"}
@@ -77,10 +79,16 @@ async def template(server_dsn: str, admin: asyncpg.Connection) -> AsyncIterator[
         yield urlsplit(dsn).path.removeprefix("/")
 
 
+@pytest.fixture(scope="session")
+def fresh_dsn(server_dsn: str, admin: asyncpg.Connection, template: str) -> FreshDsn:
+    """Makes migrated databases, for fixtures that last longer than a test."""
+    return lambda: _fresh_database(server_dsn, admin, template)
+
+
 @pytest.fixture
-async def db_dsn(server_dsn: str, admin: asyncpg.Connection, template: str) -> AsyncIterator[str]:
+async def db_dsn(fresh_dsn: FreshDsn) -> AsyncIterator[str]:
     """Where a migrated database of this test's own is, for processes that the test starts."""
-    async with _fresh_database(server_dsn, admin, template) as dsn:
+    async with fresh_dsn() as dsn:
         yield dsn
 
 

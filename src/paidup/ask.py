@@ -15,6 +15,7 @@ from paidup.apply import Item
 from paidup.channels.accounts import AccountsFolder
 from paidup.channels.channel import Account, Channel, Declined, Exchange, PaymentName, RefundName, Success, ToOpen
 from paidup.channels.registry import CHANNELS
+from paidup.errors import NotFound
 from paidup.evidence import Evidence, PaymentEvidence, PaymentSays, RefundEvidence, RefundSays
 from paidup.journal.store import Call
 from paidup.orders.order import Order
@@ -108,6 +109,14 @@ class Asker:
             answer=sent.answer.decode("utf-8", "replace").replace("\x00", "\ufffd"),
         )
         return sent, call
+
+    def account_of(self, shop: str, channel: str, name: str) -> Account:
+        """The shop's own account of this name. Raises NotFound naming those it has, and nobody else's."""
+        own = {(account.channel, account.name): account for account in self._accounts.current.of_shop(shop)}
+        if (channel, name) not in own:
+            known = ", ".join("/".join(key) for key in own) or "none"
+            raise NotFound(f"shop {shop} has no channel account {channel}/{name}; it has: {known[:300]}")
+        return own[channel, name]
 
     def account(self, channel: str, name: str) -> Account:
         """The channel account of this name. Raises NotFound."""

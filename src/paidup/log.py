@@ -15,6 +15,7 @@ import json
 import logging
 import re
 import sys
+import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -92,6 +93,19 @@ def masked_text(text: str) -> str:
     return shown if len(shown) <= MAX_VALUE_CHARS else f"{shown[:MAX_VALUE_CHARS]}…"
 
 
+def one_line(text: str) -> str:
+    """The text with line ends, control characters, and marks that turn the direction of writing, shown as escapes.
+
+    What others wrote can then neither begin a line of its own nor speak to a terminal. Inside of a JSON text the
+    escapes stand for the same characters.
+    """
+    return text if text.isprintable() else "".join(c if _is_plain(c) else json.dumps(c)[1:-1] for c in text)
+
+
+def _is_plain(character: str) -> bool:
+    return character.isprintable() or unicodedata.category(character) == "Zs"
+
+
 def masked_json(body: bytes) -> bytes:
     """A JSON text, whole or cut off anywhere, with the string values of secret fields masked. Other bytes stay."""
     return _JSON_FIELD.sub(_mask_json_field, body)
@@ -141,7 +155,8 @@ class _ForMachines(logging.Formatter):
         at = _moment(record).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         head = {"at": at, "level": record.levelname.lower(), "event": record.getMessage()}
         # What names the line stands first and cannot be replaced by a field of the same name.
-        return json.dumps({**head, **_renamed(_shown_fields(record), head)}, ensure_ascii=False, default=str)
+        line = json.dumps({**head, **_renamed(_shown_fields(record), head)}, ensure_ascii=False, default=str)
+        return one_line(line)
 
 
 class _ForPeople(logging.Formatter):
@@ -150,7 +165,7 @@ class _ForPeople(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         at = _moment(record).astimezone().strftime("%H:%M:%S.%f")[:-3]
         fields = (f"{name}={_quoted(value)}" for name, value in _shown_fields(record).items())
-        return " ".join([at, f"{record.levelname.lower():7}", record.getMessage(), *fields])
+        return one_line(" ".join([at, f"{record.levelname.lower():7}", record.getMessage(), *fields]))
 
 
 def _renamed(fields: dict[str, object], taken: Mapping[str, str]) -> dict[str, object]:

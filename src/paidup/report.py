@@ -4,6 +4,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from paidup.log import one_line
 from paidup.trace import Life
 from paidup.verify import Check
 
@@ -13,12 +14,13 @@ _COLOURS = {"callback": "cyan", "decision": "green", "query": "yellow", "event":
 def print_life(life: Life) -> None:
     """Print a life for people."""
     console = Console(highlight=False, soft_wrap=True)
-    console.print(Text(life.verdict, style="bold"))
-    console.print(f"order {life.order.id} ({life.order.shop_order_no}) of {life.order.shop}, {life.order.money}")
+    order = life.order
+    console.print(Text(one_line(life.verdict), style="bold"))
+    console.print(Text(one_line(f"order {order.id} ({order.shop_order_no}) of {order.shop}, {order.money}")))
     for moment in life.moments:
         line = Text(f"{moment.at:%H:%M:%S.%f}"[:12] + "  ")
         line.append(f"{moment.kind:<13}", style=_COLOURS.get(moment.kind, ""))
-        line.append(moment.what)
+        line.append(one_line(moment.what))
         console.print(line)
     if life.next_at:
         console.print(f"next question to the channel: {life.next_at:%Y-%m-%d %H:%M:%S} UTC")

@@ -1,5 +1,22 @@
-"""Tests of the API use a running Paidup and a client with a key."""
+"""Tests of the API share one running Paidup per file: they refuse more than they do."""
 
-from api_side import api, channel_keys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 
-__all__ = ["api", "channel_keys"]
+import pytest
+
+from api_side import Api, an_api, channel_keys
+from paidup.sandbox.keys import Keys
+
+__all__ = ["channel_keys"]
+
+
+@pytest.fixture(scope="module")
+async def api(
+    fresh_dsn: Callable[[], AbstractAsyncContextManager[str]],
+    channel_keys: dict[str, Keys],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Api]:
+    """A running Paidup without workers, the sandbox beside it, and a client with a key of the shop acme."""
+    async with fresh_dsn() as dsn, an_api(dsn, tmp_path_factory.mktemp("api"), channel_keys) as running:
+        yield running

@@ -118,10 +118,7 @@ async def register_payment(
 
 def account_of(asker: Asker, shop: str, wanted: Wanted) -> Account:
     """The channel account, checked to be the shop's own. Raises NotFound otherwise."""
-    account = asker.account(wanted.channel, wanted.account)
-    if account.shop != shop:
-        raise NotFound(f"shop {shop} has no channel account {wanted.channel}/{wanted.account}")
-    return account
+    return asker.account_of(shop, wanted.channel, wanted.account)
 
 
 async def _order(tx: Tx, shop: str, order_id: str) -> Order:

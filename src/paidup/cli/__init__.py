@@ -7,6 +7,7 @@ import click
 
 from paidup import __version__
 from paidup.errors import PaidupError
+from paidup.log import one_line
 
 COMMANDS = {
     "demo": "orders paid through three sandboxed channels while callbacks are lost and processes die",
@@ -65,5 +66,5 @@ def main() -> None:
     except click.Abort:
         sys.exit(130)
     except PaidupError as error:
-        click.echo(f"paidup: {error}", err=True)
+        click.echo(one_line(f"paidup: {error}"), err=True)
         sys.exit(2)

@@ -11,11 +11,13 @@ import click
 import msgspec
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from paidup.db.migrate import pending
 from paidup.db.open import open_database
 from paidup.db.transaction import Database
 from paidup.errors import ConfigError
+from paidup.log import one_line
 from paidup.settings import Settings, load
 
 T = TypeVar("T")
@@ -63,18 +65,20 @@ def emit(rows: Sequence[Mapping[str, object]], *, as_json: bool, empty: str = "n
 
 def emit_json(value: object) -> None:
     """Any value as one JSON document on stdout."""
-    click.echo(msgspec.json.format(msgspec.json.encode(value, enc_hook=_plain), indent=2).decode())
+    text = msgspec.json.format(msgspec.json.encode(value, enc_hook=_plain), indent=2).decode()
+    click.echo("\n".join(map(one_line, text.split("\n"))))
 
 
 def say(text: str) -> None:
     """A line for people, on stderr."""
-    click.echo(text, err=True)
+    click.echo(one_line(text), err=True)
 
 
-def _cell(value: object) -> str:
+def _cell(value: object) -> Text:
+    """As text and nothing else: rich would read [red] in a shop's words as an order to itself."""
     if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M:%S}"
-    return "" if value is None else str(value)
+        return Text(f"{value:%Y-%m-%d %H:%M:%S}")
+    return Text("" if value is None else one_line(str(value)))
 
 
 def _plain(value: Any) -> object:

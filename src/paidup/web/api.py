@@ -78,7 +78,7 @@ async def _once(
             "send an Idempotency-Key header (any text of yours, up to 255 characters): the same key makes a repeat "
             "of this request harmless"
         )
-    stands_for = f"{route.method} {request.url.path}\n".encode() + raw
+    stands_for = f"{route.method} {request.scope['path']}\n".encode() + raw
     return await once(context.db, shop=key.shop, key=given, request=stands_for, now=context.clock.now(), work=work)
 
 

@@ -110,9 +110,8 @@ def _type(name: str) -> str:
     return f"urn:paidup:problem:{name}"
 
 
-def answer(problem: Problem) -> Response:
+def answer(problem: Problem, extra: Mapping[str, str] | None = None) -> Response:
     """The problem as a response, with the header that clients act on where there is one."""
-    extra: Mapping[str, str] = {}
     if problem.status == 401:
         extra = {"www-authenticate": "Bearer"}
     elif problem.status == 503 or problem.type == _type("in-progress"):
@@ -124,7 +123,8 @@ async def handle(request: Request, error: Exception) -> Response:
     """Starlette's exception handler for CAUGHT, and for defects."""
     problem = problem_of(error)
     if problem.status >= 500:
-        log.error("request.failed", path=request.url.path, why=f"{type(error).__name__}: {error}"[:300])
+        # Not request.url, which is made of the Host header that the caller chose.
+        log.error("request.failed", path=request.scope["path"], why=f"{type(error).__name__}: {error}"[:300])
     return answer(problem)
 
 
@@ -133,7 +133,8 @@ async def handle_http(_request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 404
     if status == 405:
         title, detail = "This path does not take this method", "GET /openapi.json lists the methods of every path."
-        return answer(Problem(_type("method-not-allowed"), title, status, detail))
+        allowed = error.headers if isinstance(error, HTTPException) else None
+        return answer(Problem(_type("method-not-allowed"), title, status, detail), allowed)
     title, detail = "There is no such path", "GET /openapi.json lists every path; they begin with /v1/."
     return answer(Problem(_type("no-such-route"), title, status, detail))
 

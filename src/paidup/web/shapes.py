@@ -8,13 +8,14 @@ from msgspec import Meta
 
 from paidup.settle.book import Verdict
 
-# PostgreSQL keeps no NUL in a text; a line keeps no control characters at all.
+# PostgreSQL keeps no NUL in a text; a line keeps no control characters at all. Python's $ would let a line end pass at
+# the very end; the same pattern stands in the OpenAPI document, whose readers know no \Z.
 Minor = Annotated[int, Meta(gt=0, le=10**15, description="minor units: fen, cents; yen has none")]
-Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217, such as CNY")]
-Line = Annotated[str, Meta(max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")]
-Name = Annotated[str, Meta(min_length=1, max_length=40, pattern=r"^[a-z0-9_-]+$")]
-Number = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Id = Annotated[str, Meta(min_length=1, max_length=40, pattern=r"^[0-9A-Za-z_-]+$")]
+Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)", description="ISO 4217, such as CNY")]
+Line = Annotated[str, Meta(max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")]
+Name = Annotated[str, Meta(min_length=1, max_length=40, pattern=r"^[a-z0-9_-]+$(?!\n)")]
+Number = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
+Id = Annotated[str, Meta(min_length=1, max_length=40, pattern=r"^[0-9A-Za-z_-]+$(?!\n)")]
 Said = Annotated[str, Meta(min_length=3, max_length=1000, pattern=r"^[^\x00]*$")]
 Extra = Annotated[
     dict[Line, Annotated[str, Meta(max_length=2048, pattern=r"^[^\x00]*$")]],
@@ -100,7 +101,7 @@ class Testify(_Strict, frozen=True, kw_only=True):
     """A person says that a payment was paid, with the channel's number as proof and a reason for the record."""
 
     payment_id: Id
-    channel_txn_id: Annotated[str, Meta(min_length=4, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+    channel_txn_id: Annotated[str, Meta(min_length=4, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
     amount_minor: Minor
     currency: Currency
     reason: Said
@@ -109,7 +110,7 @@ class Testify(_Strict, frozen=True, kw_only=True):
 class AddEndpoint(_Strict, frozen=True, kw_only=True):
     """Where the shop listens. types: event types, or * for all."""
 
-    url: Annotated[str, Meta(min_length=8, max_length=2000, pattern=r"^[^\x00-\x20\x7f]+$")]
+    url: Annotated[str, Meta(min_length=8, max_length=2000, pattern=r"^[^\x00-\x20\x7f]+$(?!\n)")]
     types: Annotated[tuple[Line, ...], Meta(min_length=1, max_length=50)] = ("*",)
 
 

@@ -16,7 +16,7 @@ from paidup.web import shapes
 from paidup.web.context import Context
 from paidup.web.route import BEFORE, LIMIT, Query, Route, limit_of
 
-_BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+_BEGINNING, _END = datetime(2000, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
 SETTLED_AFTER = timedelta(seconds=30)
 """How long an event may take from its date to its commit: a statement is given up after that (db/transaction.py).
 
@@ -160,7 +160,7 @@ def _cursor(text: str) -> tuple[datetime, str]:
         at = datetime.fromisoformat(moment)
     except ValueError:
         at = None
-    if at is None or at.tzinfo is None:
+    if at is None or at.tzinfo is None or not _BEGINNING <= at <= _END:
         raise InvalidRequest("after must be the `next` of an earlier page")
     return at, event_id
 

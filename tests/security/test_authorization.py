@@ -1,0 +1,205 @@
+"""Whose key opens what: every route of the table, with the ids of another shop, and with keys for something else.
+
+The tables here are total: a route that is added later and stands in none of them fails the test.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+import pytest
+
+from api_side import ORDER, Api
+from paidup.shops import store as shops
+from paidup.shops.store import Scope
+from paidup.web.api import ROUTES
+from paidup.web.examples import example_of
+from paidup.web.route import Route
+
+# What a path's {id} names; the dead letters' page and the trace take others, too.
+NAMED = {
+    "/v1/orders/{id}": "order",
+    "/v1/payments/{id}": "payment",
+    "/v1/refunds/{id}": "refund",
+    "/v1/cases/{id}": "case",
+    "/v1/endpoints/{id}": "endpoint",
+    "/v1/trace/{id}": "order",
+}
+# Lists, and what makes something new: they name nothing of anybody's in the path.
+FREE = {
+    "POST /v1/orders", "GET /v1/orders", "POST /v1/payments/register", "GET /v1/events", "GET /v1/cases",
+    "POST /v1/endpoints", "GET /v1/endpoints",
+}  # fmt: skip
+# What names things in the body: field → kind of thing.
+IN_BODY = {"POST /v1/evidence": {"payment_id": "payment"}, "POST /v1/deliveries/redrive": {"endpoint_id": "endpoint"}}
+TABLES = (
+    "orders", "payments", "refunds", "cases", "endpoints", "events", "deliveries", "due", "decisions",
+    "inbox_queue", "channel_calls",
+)  # fmt: skip
+
+
+def label(route: Route) -> str:
+    return f"{route.method} {route.shown_path}"
+
+
+def body_for(route: Route, ids: Mapping[str, str]) -> Any:
+    """What the route takes, as its example, with these ids in it."""
+    if route.body is None:
+        return None
+    body = example_of(route.body)
+    return body | {name: ids[kind] for name, kind in IN_BODY.get(label(route), {}).items()}
+
+
+def requests_with(ids: Mapping[str, str]) -> Iterator[tuple[str, str, Any]]:
+    """(method, path, body) of every route that names somebody's thing: one of the kind it wants, and all the others."""
+    for route in ROUTES:
+        if label(route) in FREE:
+            continue
+        if label(route) in IN_BODY:
+            yield route.method, route.path, body_for(route, ids)
+            continue
+        kind = next(kind for prefix, kind in NAMED.items() if route.shown_path.startswith(prefix))
+        for identifier in (ids[kind], *(other for name, other in ids.items() if name != kind)):
+            yield route.method, route.shown_path.replace("{id}", identifier), body_for(route, ids)
+
+
+def test_every_route_is_accounted_for() -> None:
+    """Each is known to name something in its path, in its body, or nothing at all."""
+    homeless = [
+        label(route)
+        for route in ROUTES
+        if label(route) not in FREE and label(route) not in IN_BODY and not route.shown_path.startswith(tuple(NAMED))
+    ]
+    unnamed = {
+        name
+        for route in ROUTES
+        if route.body
+        for name in route.body.__struct_fields__
+        if name.endswith(("_id", "_ids"))
+    }
+    assert ([], {"payment_id", "endpoint_id", "delivery_ids", "channel_txn_id"}) == (homeless, unnamed)
+
+
+@pytest.fixture(scope="module")
+async def ids(api: Api) -> dict[str, str]:
+    """One of each kind of thing that a shop can have."""
+    payment = await api.a_paid_payment()
+    _, refund = await api.call("POST", f"/v1/payments/{payment['id']}/refunds", {"amount_minor": 1}, once="r")
+    _, endpoint = await api.call("POST", "/v1/endpoints", {"url": "http://127.0.0.1:9/hear"})
+    await api.testify(payment | {"amount_minor": 1}, "wrong-amount")
+    (case,) = (await api.call("GET", "/v1/cases"))[1]["items"]
+    async with api.paidup.db.session() as tx:
+        event = await tx.fetchval("SELECT id FROM events LIMIT 1")
+    return {
+        "order": payment["order_id"], "payment": payment["id"], "refund": refund["id"], "case": case["id"],
+        "endpoint": endpoint["id"], "event": event, "txn": "42-A-1", "number": "A-1",
+    }  # fmt: skip
+
+
+async def whole(api: Api) -> list[list[str]]:
+    """Everything that a stranger might want to change."""
+    async with api.paidup.db.session() as tx:
+        return [sorted(str(tuple(row)) for row in await tx.fetch(f"SELECT * FROM {table}")) for table in TABLES]
+
+
+async def test_no_route_opens_to_another_shops_key(api: Api, ids: dict[str, str]) -> None:
+    """Every route, with every id of the first shop, under a key of the second that may do everything: 404, and no row
+    has changed."""
+    stranger = await api.a_key(shop="other1")
+    before = await whole(api)
+    for n, (method, path, body) in enumerate(requests_with(ids)):
+        status, problem = await api.call(method, path, body, key=stranger, once=f"s{n}" if method == "POST" else None)
+        assert (404, "urn:paidup:problem:not-found") == (status, problem["type"]), (method, path, problem)
+        assert "acme" not in str(problem), problem
+    assert before == await whole(api)
+
+
+async def test_what_is_not_there_and_what_is_not_yours_look_alike(api: Api, ids: dict[str, str]) -> None:
+    """The answer about a foreign thing differs from that about nothing in the id alone: nobody learns what exists."""
+    stranger = await api.a_key(shop="other2")
+    nothing = {name: identifier[:-3] + "zzz" for name, identifier in ids.items()}
+    pairs = zip(requests_with(ids), requests_with(nothing), strict=True)
+    for n, ((method, theirs, body), (_, absent, no_body)) in enumerate(pairs):
+        shown = []
+        for path, sent in ((theirs, body), (absent, no_body)):
+            told = await api.call(method, path, sent, key=stranger, once=f"{path}{n}" if method == "POST" else None)
+            shown.append(without(str(told), [*ids.values(), *nothing.values()]))
+        assert shown[0] == shown[1], (theirs, absent)
+
+
+def without(text: str, words: list[str]) -> str:
+    for word in words:
+        text = text.replace(word, "…")
+    return text
+
+
+async def test_lists_show_a_shop_its_own(api: Api, ids: dict[str, str]) -> None:
+    """Whatever a list is asked for: nothing of the other shop is in it."""
+    stranger = await api.a_key(shop="other3")
+    await api.call("POST", "/v1/orders", ORDER, key=stranger)
+    asked = {"string": "A-1", "boolean": "true", "integer": "200"}
+    for route in (route for route in ROUTES if label(route) in FREE and route.method == "GET"):
+        for query in ["", *(f"?{query.name}={asked[query.kind]}" for query in route.query)]:
+            status, got = await api.call("GET", route.path + query, key=stranger)
+            seen = [identifier for identifier in ids.values() if identifier in str(got) and identifier != "A-1"]
+            assert (True, []) == (status in (200, 422), seen), (route.path, query)
+
+
+async def test_another_shops_channel_account_does_not_exist(api: Api) -> None:
+    """To a shop's key, the accounts of others are nowhere: not to be used, not to be named, not to be guessed."""
+    stranger = await api.a_key(shop="other4")
+    _, order = await api.call("POST", "/v1/orders", ORDER, key=stranger)
+    told = []
+    for account in ("main", "nobody"):
+        offer = {"channel": "wechat", "account": account}
+        registered = ORDER | offer | {"merchant_ref": "X-1"}
+        for path, body in ((f"/v1/orders/{order['id']}/payments", offer), ("/v1/payments/register", registered)):
+            status, problem = await api.call("POST", path, body, key=stranger, once=f"{account}{len(path)}")
+            told.append((status, problem["detail"].replace(account, "…")))
+    assert {(404, "shop other4 has no channel account wechat/…; it has: none")} == set(told)
+
+
+async def test_a_key_does_what_its_scope_says_and_nothing_else(api: Api, ids: dict[str, str]) -> None:
+    """A key of one scope is refused with 403 on every route of another, and on none of its own."""
+    for scope in Scope:
+        key = await api.a_key(scope)
+        for n, route in enumerate(ROUTES):
+            path = route.shown_path.replace("{id}", "nothing")
+            status, _ = await api.call(route.method, path, body_for(route, ids), key=key, once=f"{scope}{n}")
+            assert (route.scope != scope) == (status == 403), (scope, label(route), status)
+
+
+async def test_a_revoked_key_is_refused_on_every_route(api: Api, ids: dict[str, str]) -> None:
+    """Though it was in use a moment ago."""
+    key = await api.a_key()
+    assert 200 == (await api.call("GET", "/v1/orders", key=key))[0]
+    async with api.paidup.db.transaction() as tx:
+        row = await tx.fetchrow("SELECT id FROM api_keys WHERE key_hash = $1", shops.key_hash(key))
+        assert row is not None
+        await shops.revoke_key(tx, row["id"], api.paidup.clock.now())
+    before = await whole(api)
+    got = {
+        (await api.call(route.method, route.shown_path.replace("{id}", ids["order"]), body_for(route, ids), key=key))[0]
+        for route in ROUTES
+    }
+    assert ({401}, before) == (got, await whole(api))
+
+
+async def test_nearly_the_key_is_not_the_key(api: Api) -> None:
+    """One character less, more or other, another case, or the hash instead of the key: 401."""
+    key = api.key
+    others = [
+        key[:-1],
+        f"{key}A",
+        key[:-1] + ("A" if key[-1] != "A" else "B"),
+        key.upper(),
+        key[3:],
+        f"pk_{shops.key_hash(key).hex()}",
+    ]
+    assert [401] * len(others) == [(await api.call("GET", "/v1/orders", key=other))[0] for other in others]
+
+
+def test_examples_can_be_read() -> None:
+    """The bodies sent above are ones that the server takes, or the claims would hold for the wrong reason."""
+    for route in (route for route in ROUTES if route.body):
+        assert msgspec.convert(example_of(route.body), route.body)
