@@ -6,9 +6,10 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 
 from api_side import Api, an_api, channel_keys
+from merchant import merchant, world
 from paidup.sandbox.keys import Keys
 
-__all__ = ["channel_keys"]
+__all__ = ["channel_keys", "merchant", "world"]
 
 
 @pytest.fixture(scope="module")

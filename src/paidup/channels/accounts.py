@@ -114,11 +114,17 @@ def _toml(path: Path, data: bytes) -> Mapping[str, object]:
 
 
 def _must_be_safe_to_send_to(where: Path, base_url: str) -> None:
-    """Keys and amounts go over the wire: only TLS, or this very machine (the sandbox)."""
+    """Keys and amounts go over the wire: only TLS, or this very machine (the sandbox). Raises ConfigError.
+
+    A password in the address would stand in every line of the journal; and what two readers of an address might read
+    in two ways, urlsplit here and the client there, is no address.
+    """
+    if re.search(r"[\x00-\x20\x7f\\@?#]", base_url):
+        raise ConfigError(f"{where}: write base_url as https://host, without user, password, query, blank or backslash")
     try:
         parts = urlsplit(base_url)
-        host = (parts.hostname or "").encode("idna").decode()
-    except ValueError:  # a broken [address], or a name that no resolver can be asked for
+        host = "" if parts.port == 0 else (parts.hostname or "").encode("idna").decode()
+    except ValueError:  # a broken [address], a port beyond any, or a name that no resolver can be asked for
         host = ""
     if not host or parts.scheme not in (("http", "https") if _is_loopback(host) else ("https",)):
         raise ConfigError(f"{where}: base_url {base_url!r}: write an https:// address (http:// only for 127.0.0.1)")
