@@ -59,16 +59,16 @@ class StagedChannels(ChannelHttp):
         await stage.point(f"calls {channel}")
         stage.dies("call")
         if stage.befalls("channel.refused", channel):
-            await stage.pause(stage.fates.between(0.1, 3, "refused", stage.steps))
+            await stage.pause(stage.fates.between(0.1, 3, f"refused {channel}"))
             return _sent(exchange.request, Retryable("not sent: connection refused"))
         trouble = self._is_away(channel)
         if trouble is Trouble.AWAY:
             await stage.pause(deadline_s)
             return _sent(exchange.request, Unknown("no usable answer: it is away"))
         if trouble is Trouble.STORM:
-            if stage.fates.share("storm", stage.steps) < 0.7:
+            if stage.fates.roll(f"storm {channel}") < 0.7:
                 return _sent(exchange.request, exchange.read(_BAD_GATEWAY, now_of()), _BAD_GATEWAY)
-            await stage.pause(stage.fates.between(0.5, deadline_s - 1, "storm", stage.steps))
+            await stage.pause(stage.fates.between(0.5, deadline_s - 1, f"stormy {channel}"))
         answer = await self._answer(channel, exchange.request, deadline_s)
         stage.dies("answer")
         if answer is None:
@@ -81,7 +81,7 @@ class StagedChannels(ChannelHttp):
         if stage.befalls("channel.5xx", channel):
             return _BAD_GATEWAY
         if stage.befalls("channel.acts late", channel):
-            self._later(stage.fates.between(1, 120, "late", stage.steps), partial(self._act, request))
+            self._later(stage.fates.between(1, 120, f"late {channel}"), partial(self._act, request))
             await stage.pause(deadline_s)
             return None
         response = self._act(request)
@@ -89,7 +89,7 @@ class StagedChannels(ChannelHttp):
             await stage.pause(deadline_s)
             return None
         if stage.befalls("channel.slow", channel):
-            await stage.pause(stage.fates.between(0.5, deadline_s - 0.5, "slow", stage.steps))
+            await stage.pause(stage.fates.between(0.5, deadline_s - 0.5, f"slow {channel}"))
         if stage.befalls("channel.garbled", channel) and response.body:
             return self._garbled(channel, response)
         return response
@@ -98,7 +98,7 @@ class StagedChannels(ChannelHttp):
         """A bit flips where answers are signed. Stripe's are guarded by TLS alone, which lets no flipped bit through:
         there the answer breaks off."""
         stage = self._stage
-        place = stage.fates.pick(len(response.body), "garbled", stage.steps)
+        place = stage.fates.pick(len(response.body), f"garbled {channel}")
         body = bytearray(response.body)
         if channel == "stripe":
             del body[place:]

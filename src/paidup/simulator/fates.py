@@ -95,13 +95,18 @@ class Fates:
         digest = blake2b(f"{self._seed}/{'/'.join(map(str, whom))}".encode(), digest_size=7).digest()
         return int.from_bytes(digest) / 2**56
 
-    def between(self, low: float, high: float, *whom: object) -> float:
-        """A number from low to high that belongs to this."""
-        return low + (high - low) * self.share(*whom)
+    def roll(self, whom: str) -> float:
+        """A number from 0 to 1, another one each time this is asked for."""
+        self._nth[whom] += 1
+        return self.share(whom, self._nth[whom])
 
-    def pick(self, count: int, *whom: object) -> int:
-        """One of 0 … count − 1 that belongs to this."""
-        return int(self.share(*whom) * count)
+    def between(self, low: float, high: float, whom: str) -> float:
+        """A number from low to high, another one each time."""
+        return low + (high - low) * self.roll(whom)
+
+    def pick(self, count: int, whom: str) -> int:
+        """One of 0 … count − 1, another one each time."""
+        return int(self.roll(whom) * count)
 
 
 def weather_of(seed: int) -> Weather:
@@ -109,7 +114,7 @@ def weather_of(seed: int) -> Weather:
     everything happens at once hide what one fault alone would show."""
     dice = Fates(seed, {})
     return {
-        kind: min(0.9, usual * 4 ** dice.between(-1, 1, "how often", kind))
+        kind: min(0.9, usual * 4 ** dice.between(-1, 1, f"how often {kind}"))
         for kind, (usual, _) in KINDS.items()
         if dice.share("whether", kind) < 0.55
     }

@@ -48,7 +48,7 @@ class Postman:
             return
         wait_s = 0.0
         if self._befalls("callback.overtaken", news):
-            wait_s += self._stage.fates.between(1, 15, "overtaken", news.key)
+            wait_s += self._stage.fates.between(1, 15, f"overtaken {news.key}")
         if self._befalls("callback.late", news):
             wait_s += 30 * 400 ** self._stage.fates.share("late", news.key)
         self._at(wait_s, news, 0)

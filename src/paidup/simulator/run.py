@@ -172,7 +172,7 @@ class Run:
         wanted = {rounds.process.life.name: rounds.due(due, now) for rounds in alive}
         for job in dict.fromkeys(job for jobs in wanted.values() for job in jobs):
             ready = [rounds for rounds in alive if job in wanted[rounds.process.life.name]]
-            first = ready.pop(self._fates.pick(len(ready), "who", job, now))
+            first = ready.pop(self._fates.pick(len(ready), f"who {job}"))
             self._begin(first, job)
             for other in ready:
                 landed = job == "delivery" and other.process.landed
@@ -202,7 +202,7 @@ class Run:
         for name, rounds in [*self._rounds.items()]:
             if not rounds.process.life.alive:
                 del self._rounds[name]
-                wait_s = self._fates.between(1, 20, "restart", name, self._stage.steps)
+                wait_s = self._fates.between(1, 20, f"restart {name}")
                 self._restarts[name] = self._clock.now() + timedelta(seconds=wait_s)
         for name, error in self._stage.failures:
             self._witness.breach("nothing fails by itself", f"{name}: {type(error).__name__}: {error}")
@@ -282,7 +282,7 @@ class Run:
         """A process that lives, as a balancer would choose it."""
         alive = [self._rounds[name].process for name in sorted(self._rounds)]
         alive = [process for process in alive if process.life.alive]
-        return alive[self._fates.pick(len(alive), "balancer", whom, self._stage.steps)] if alive else None
+        return alive[self._fates.pick(len(alive), f"balancer {whom}")] if alive else None
 
     def _who(self) -> str:
         return self._stage.who

@@ -51,7 +51,7 @@ class Plan(msgspec.Struct, frozen=True):
     offers: tuple[Offer, ...]
     cancels_s: float | None = None
     wishes: tuple[Wish, ...] = ()
-    redrives_s: float | None = None
+    redrives_s: tuple[float, ...] = ()
 
 
 class Away(msgspec.Struct, frozen=True):
@@ -117,7 +117,7 @@ def _plan(dice: random.Random, n: int, at_s: float, only: str | None) -> Plan:
         offers=tuple(offers),
         cancels_s=dice.uniform(5, ttl_s) if dice.random() < 0.3 else None,
         wishes=tuple(wishes),
-        redrives_s=dice.uniform(60, 2 * ttl_s) if dice.random() < 0.3 else None,
+        redrives_s=tuple(dice.uniform(20, ttl_s) for _ in range(dice.choice((0, 0, 1, 4)))),
     )
 
 
@@ -161,6 +161,6 @@ def _outages(dice: random.Random, trouble_s: float) -> list[Away]:
     found = []
     for whom in (*CHANNELS, "shop"):
         for _ in range(dice.randint(0, 2)):
-            start = dice.uniform(0, trouble_s)
+            start = dice.uniform(0, dice.choice((300.0, trouble_s)))
             found.append(Away(whom, start, start + dice.choice((30.0, 300.0, 3600.0, 4 * HOUR)), dice.random() < 0.5))
     return found

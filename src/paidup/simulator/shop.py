@@ -66,7 +66,7 @@ class Shop:
         await stage.point("calls the shop")
         stage.dies("call")
         trouble = self._is_away("shop")
-        if trouble is Trouble.STORM and stage.fates.share("storm", stage.steps) < 0.7:
+        if trouble is Trouble.STORM and stage.fates.roll("storm shop") < 0.7:
             return Answer(status=503, elapsed_ms=10)
         if trouble is Trouble.AWAY:
             await stage.pause(3)
@@ -75,11 +75,7 @@ class Shop:
             return Answer(status=500, elapsed_ms=10)
         if stage.befalls("shop.busy", "shop"):
             return Answer(status=429, elapsed_ms=10, retry_after="90")
-        wait_s = (
-            stage.fates.between(0.5, 14, "shop slow", stage.steps)
-            if trouble or stage.befalls("shop.slow", "shop")
-            else 0.0
-        )
+        wait_s = stage.fates.between(0.5, 14, "shop slow") if trouble or stage.befalls("shop.slow", "shop") else 0.0
         deaf = stage.befalls("shop.deaf", "shop")
         self._take(dict(headers), body)
         if wait_s or deaf:
@@ -153,8 +149,8 @@ class Shop:
             self._spawn_at(offer.after_s, f"{plan.name} offer {n}", self._offer, plan, order_id, n)
         if plan.cancels_s is not None:
             self._spawn_at(plan.cancels_s, f"{plan.name} cancel", self._cancel, plan, order_id)
-        if plan.redrives_s is not None:
-            self._spawn_at(plan.redrives_s, f"{plan.name} redrive", self._redrive, plan, order_id)
+        for n, at_s in enumerate(plan.redrives_s):
+            self._spawn_at(at_s, f"{plan.name} redrive {n}", self._redrive, plan, order_id)
 
     def _spawn_at(self, seconds: float, name: str, work: Callable[..., Any], *args: object) -> None:
         self._later(seconds, lambda: self._stage.spawn(f"shop {name}", work(*args)))

@@ -21,7 +21,7 @@ T = TypeVar("T")
 MOMENT_S = 0.003
 """So long a statement may take, in real time, before PostgreSQL is asked whether it waits for a lock."""
 RARE = 4.0
-"""Requests are few beside rounds, and matter as much: faults befall each so much oftener."""
+"""Requests and deliveries are few beside other steps, and matter as much: faults befall each so much oftener."""
 MAX_STEPS = 300_000
 
 
@@ -116,6 +116,7 @@ class Stage:
         self._tasks: set[asyncio.Task[Any]] = set()
         self.failures: list[tuple[str, BaseException]] = []
         """Actors that ended with an exception other than death."""
+        self._closed = False
         self.told: list[str] | None = None
         """When a list, every step is written down for people."""
         clock.pause = self.pause
@@ -179,7 +180,7 @@ class Stage:
         if self._holder is not asyncio.current_task() or self._is_overtaken(actor, seam):
             await self._park(actor, None)
         self.note(f"{actor.name}: {seam}")
-        if self.fates.hits("stall", f"{actor.name} {seam}", self.clock.now()):
+        if self.befalls("stall", seam):
             await self.pause(self._stall_s(actor.name))
 
     async def pause(self, seconds: float) -> None:
@@ -189,7 +190,7 @@ class Stage:
     def befalls(self, kind: str, seam: str) -> bool:
         """Whether this fault hits whoever runs, at this seam."""
         actor = _ACTOR.get()
-        weight = RARE if actor.name.startswith(("api", "callback")) else 1.0
+        weight = RARE if actor.name.startswith(("api", "callback")) or "delivery" in actor.name else 1.0
         return self.fates.hits(kind, f"{actor.name} {seam}", self.clock.now(), weight)
 
     def dies(self, seam: str) -> None:
@@ -211,7 +212,7 @@ class Stage:
             self._counts.io.discard(statement)
             if not self._counts.io:
                 self._io_over.set()
-            if statement.blocked:
+            if statement.blocked and not self._closed:
                 statement.turn = asyncio.get_running_loop().create_future()
                 await statement.turn
                 self._holder = asyncio.current_task()
@@ -222,7 +223,7 @@ class Stage:
 
     def _stall_s(self, name: str) -> float:
         longest = 20.0 if self._counts.open_transactions else 200.0
-        return self.fates.between(1, longest, "stall", name, self._counts.steps)
+        return self.fates.between(1, longest, f"stall {name}")
 
     def _is_overtaken(self, actor: Actor, seam: str) -> bool:
         others = any(self._may_run(other) and other.actor is not actor for other in self._parked)
@@ -265,6 +266,7 @@ class Stage:
 
     async def close(self) -> None:
         """End all who are left."""
+        self._closed = True
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -281,7 +283,7 @@ class Stage:
         if dead or len(ready) < 2:
             return next(iter(dead or ready), None)
         overlaps = self._counts.open_transactions > 0
-        return ready[self.fates.pick(len(ready) - 1, "turn", self._counts.steps)] if overlaps else ready[0]
+        return ready[self.fates.pick(len(ready) - 1, "turn")] if overlaps else ready[0]
 
     async def _until_quiet(self) -> None:
         """Until nothing runs: each task waits for a turn, for another task, or for a lock."""
