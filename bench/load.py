@@ -49,14 +49,14 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 async def closed(ports: Sequence[int], requests: Sequence[bytes], *, connections: int, seconds: float) -> Load:
     """Each connection sends its next request when the answer has come, for so many seconds."""
     source = cycle(requests)
+    meter = _Meter()
+    lines = await _connect(ports, connections, meter)
+    meter.begin()
     until = time.monotonic() + seconds
 
     def following() -> bytes | None:
         return next(source) if time.monotonic() < until else None
 
-    meter = _Meter()
-    lines = await _connect(ports, connections, meter)
-    meter.begin()
     for line in lines:
         line.follow(following)
     await asyncio.wait([line.idle for line in lines], timeout=seconds + _GRACE_S)
