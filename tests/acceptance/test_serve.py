@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import http.client
 import os
 import socket
 import subprocess
@@ -28,20 +29,25 @@ async def test_a_request_on_its_way_at_sigterm_is_answered(sent: int, db_dsn: st
     try:
         await answering(port, Child("serve", (), {}, tmp_path))
         with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
-            connection.sendall(
-                REQUEST
-            )  # answered once, it is a connection that the server has, and not only the kernel
-            connection.recv(1000)
+            connection.sendall(REQUEST)  # answered once, it is a connection of the server's, not only of the kernel's
+            _whole_answer(connection)
             connection.sendall(REQUEST[:sent])
             process.terminate()
             _refused_from_now_on(port)
             connection.sendall(REQUEST[sent:])
-            answer = connection.recv(1000)
+            answer = _whole_answer(connection)
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
         status = await process.wait()
     assert (b"HTTP/1.1 404", 0) == (answer[:12], status)
+
+
+def _whole_answer(connection: socket.socket) -> bytes:
+    """Head and body: the server sends them in one piece or in two."""
+    answer = http.client.HTTPResponse(connection)
+    answer.begin()
+    return b"HTTP/1.1 %d " % answer.status + answer.read()
 
 
 def _refused_from_now_on(port: int) -> None:
