@@ -11,6 +11,7 @@ import click
 from paidup import errors
 from paidup.cli import COMMANDS, cli
 from paidup.events import EventType
+from paidup.metrics.families import FAMILIES, Source
 from paidup.orders import states as orders
 from paidup.payments import states as payments
 from paidup.refunds import states as refunds
@@ -30,6 +31,7 @@ def pages() -> dict[str, str]:
         "errors.md": error_tree,
         "cli.md": command_line,
         "api.md": api,
+        "metrics.md": metrics,
     }
     return {name: _NOTE + make().rstrip() + "\n" for name, make in makers.items()}
 
@@ -120,6 +122,32 @@ def api() -> str:
         does = " ".join((getdoc(route.handler) or "").split())
         rows.append(f"| `{route.method} {route.shown_path}` | {route.scope} | {does} |")
     return "\n".join(rows)
+
+
+_METRICS = {
+    Source.DATABASE: """## The business
+
+Read from the database, so that every process tells the same: take `max`, never `sum`. The counters count rows of this
+UTC day and begin anew at midnight UTC; `rate()` and `increase()` know what to make of that. What waits is counted up to
+20,000. `paidup metrics` prints these without a server.""",
+    Source.PROCESS: """## The process
+
+Each process's own, since it started: take `sum`. Beside them stand the usual `process_resident_memory_bytes`,
+`process_cpu_seconds_total`, `process_open_fds` and `process_start_time_seconds`.""",
+}
+
+
+def metrics() -> str:
+    """Every metric of /metrics."""
+    parts = ["# Metrics", "How to read them: [watch it](../how-to/watch-it.md)."]
+    for source, says in _METRICS.items():
+        rows = ["| name | kind | labels | meaning |", "| --- | --- | --- | --- |"]
+        for family in FAMILIES:
+            if family.source is source:
+                labels = ", ".join(f"`{label}`" for label in family.labels)
+                rows.append(f"| `{family.name}` | {family.kind} | {labels} | {family.says} |")
+        parts += [says, "\n".join(rows)]
+    return "\n\n".join(parts)
 
 
 def main() -> None:

@@ -104,8 +104,8 @@ async def api(db_dsn: str, tmp_path: Path, channel_keys: dict[str, Keys]) -> Asy
 
 
 @contextlib.asynccontextmanager
-async def an_api(db_dsn: str, folder: Path, channel_keys: dict[str, Keys]) -> AsyncIterator[Api]:
-    """Start it, with the shop acme and a key for everything."""
+async def an_api(db_dsn: str, folder: Path, channel_keys: dict[str, Keys], **settings: str) -> AsyncIterator[Api]:
+    """Start it, with the shop acme and a key for everything. settings: more of them, by their names."""
     async with contextlib.AsyncExitStack() as stack:
         # Callbacks go to a port where nobody listens: whatever these tests learn, they learn by asking.
         config = SandboxConfig(accounts_dir=folder / "accounts", port=0, paidup_url="http://127.0.0.1:9", shop="acme")
@@ -115,7 +115,7 @@ async def an_api(db_dsn: str, folder: Path, channel_keys: dict[str, Keys]) -> As
             "PAIDUP_DATA": str(folder),
             "PAIDUP_ROLES": "web",
             "PAIDUP_ALLOW_LOOPBACK_ENDPOINTS": "true",
-        }
+        } | settings
         paidup = await stack.enter_async_context(Paidup(load(environ)))
         now = SystemClock().now()
         async with paidup.db.transaction() as tx:

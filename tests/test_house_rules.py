@@ -28,6 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("settle", "handlers", "chain"),
     ("shops",),  # a shop says what becomes of its orders, in their words
     ("payments", "refunds", "orders", "inventory", "outbox", "cases", "journal", "schedule"),
+    ("metrics",),
     ("channels",),
     ("resilience",),
     ("db",),

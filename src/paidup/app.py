@@ -1,14 +1,14 @@
 """The only place where parts are put together: one Paidup, embedded in an application or run by `paidup serve`."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from paidup import housekeeping, log
 from paidup.ask import Asker
 from paidup.channels.accounts import AccountsFolder
-from paidup.clock import Clock, parse_clock
+from paidup.clock import Clock, monotonic_s, parse_clock
 from paidup.db.migrate import migrate
 from paidup.db.open import open_database
 from paidup.delivery import worker as delivery
@@ -16,8 +16,11 @@ from paidup.errors import ConfigError
 from paidup.handlers import Handler, Handlers
 from paidup.intake import worker as intake
 from paidup.intake.receive import Receiver
+from paidup.metrics.exporter import Exporter
+from paidup.metrics.process import Vitals
 from paidup.repair import silence, sweep
 from paidup.repair import worker as repair
+from paidup.resilience.breaker import State as BreakerState
 from paidup.settings import Settings, load
 from paidup.supervisor import Job, Supervisor
 from paidup.wakeups import BEAT_S, NEXT_DELIVERY, NEXT_EXPIRY, NEXT_INTAKE, NEXT_REPAIR, Wakeups, next_of
@@ -27,6 +30,8 @@ INTAKE_BATCH = 500
 DELIVERY_BATCH = 200
 LOOK_AGAIN_S = 5.0
 """A worker without work looks again after so long, whether or not it heard of any; what is due is never waited for."""
+PULSE_S = 1.0
+"""How often it is looked at how late the event loop wakes us, while somebody may ask."""
 START_PATIENCE_S = 60
 """A server that starts together with its database, or while that recovers from a crash, waits for it."""
 
@@ -59,6 +64,8 @@ class Paidup:
         self._asgi: Callable[[Scope, Receive, Send], Awaitable[None]] | None = None
         self._callbacks: Callbacks | None = None
         self._supervisor: Supervisor | None = None
+        self._pulse_s = 0.0
+        self.vitals = Vitals()
 
     def on(self, event_type: str) -> Callable[[Handler], Handler]:
         """Decorator: run this coroutine function with (tx, event) inside the door's transaction."""
@@ -94,13 +101,19 @@ class Paidup:
         self._wakeups = Wakeups(self.db.dsn, settings.roles, heard=self._heard, lost=lambda: self._heard("wakeups"))
         self._stack.push_async_callback(self._wakeups.aclose)
         self._supervisor = Supervisor(self._jobs(), self.clock)
+        self.vitals = self._vitals(self._supervisor)
         self._supervisor.start()
         self._stack.push_async_callback(self._supervisor.stop)
-        self._web()
+        self._web(self._exporter() if settings.metrics_token else None)
         log.info("paidup.started", roles=",".join(settings.roles), accounts=len(self.accounts.current.by_name))
+
+    def drain(self) -> None:
+        """Say from now on that we are not ready: whoever sends us traffic should send it elsewhere."""
+        self.vitals.draining = True
 
     async def stop(self) -> None:
         """Finish what was begun, then close everything in the reverse order."""
+        self.drain()
         await self._stack.aclose()
         log.info("paidup.stopped")
 
@@ -115,9 +128,17 @@ class Paidup:
         if scope["type"] == "http" and path.startswith(PREFIX):
             await self._callbacks(scope, receive, send)
         else:
-            await self._asgi(scope, receive, send)
+            await self._asgi(scope, receive, self._counted(send))
             if scope["type"] == "http" and scope["method"] not in _READS:
                 self.wake(*_WORKERS)
+
+    def _counted(self, send: Send) -> Send:
+        async def counted(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                self.vitals.answered("api", message["status"])
+            await send(message)
+
+        return counted
 
     def wake(self, *roles: str) -> None:
         """There is committed work for these workers, here or in other processes: they need not wait to find it."""
@@ -131,12 +152,35 @@ class Paidup:
         if self._supervisor:
             self._supervisor.wake(job)
 
-    def _web(self) -> None:
+    def _vitals(self, supervisor: Supervisor) -> Vitals:
+        return Vitals(
+            queues=self.receiver.queues,
+            beats=supervisor.beats.values(),
+            verdicts=self.receiver.counts.items,
+            channel_breakers=lambda: (
+                (account.channel, account.name, self.http.breaker(account).state is not BreakerState.CLOSED)
+                for account in self.accounts.current.by_name.values()
+            ),
+            endpoint_breakers=lambda: self.courier.unwell,
+        )
+
+    def _exporter(self) -> Exporter:
+        exporter = Exporter(
+            self.db, self.vitals, now_of=self.clock.now, accounts_of=lambda: list(self.accounts.current.by_name)
+        )
+        self._stack.push_async_callback(exporter.aclose)
+        return exporter
+
+    def _web(self, exporter: Exporter | None) -> None:
         from paidup.web.api import build_app  # noqa: PLC0415  workers without the web role do not load it
         from paidup.web.context import Context  # noqa: PLC0415
 
         self._callbacks = Callbacks(
-            self.receiver, self.clock, max_bytes=self.settings.callback_max_bytes, stored=self._stored
+            self.receiver,
+            self.clock,
+            max_bytes=self.settings.callback_max_bytes,
+            stored=self._stored,
+            vitals=self.vitals,
         )
         context = Context(
             db=self.db,
@@ -146,6 +190,8 @@ class Paidup:
             clock=self.clock,
             settings=self.settings,
             wake=lambda: self.wake(*_WORKERS),
+            vitals=self.vitals,
+            exporter=exporter,
         )
         self._asgi = build_app(context)
 
@@ -163,6 +209,8 @@ class Paidup:
             Job("housekeeping", self._housekeeping, idle_s=600),
             Job("wakeups", self._wakeups.run_once, idle_s=BEAT_S),
         ]
+        if self.settings.metrics_token:
+            jobs.append(Job("pulse", self._pulse, idle_s=PULSE_S))
         by_role = {
             "intake": [Job("intake", self._intake, LOOK_AGAIN_S, next_of(self.db, NEXT_INTAKE))],
             "repair": [
@@ -223,6 +271,12 @@ class Paidup:
             log.info("accounts.changed", accounts=len(self.accounts.current.by_name))
         if self.accounts.error and self.accounts.error != before:
             log.error("accounts.unreadable", why=self.accounts.error, kept="the accounts as they were")
+        return 0
+
+    async def _pulse(self, _now: datetime) -> int:
+        before_s, self._pulse_s = self._pulse_s, monotonic_s()
+        if before_s:
+            self.vitals.woken_late(self._pulse_s - before_s - PULSE_S)
         return 0
 
     async def _housekeeping(self, now: datetime) -> int:

@@ -46,6 +46,11 @@ def new_id(kind: str, now: datetime, shard: int = 0) -> str:
     return f"{kind}{_place(shard, int(now.timestamp() * 1000))}{_chance()}"
 
 
+def first_of(kind: str, at: datetime, shard: int = 0) -> str:
+    """What sorts before every id of this kind and shard that is made from this millisecond on, and after all older."""
+    return f"{kind}{_place(shard, int(at.timestamp() * 1000))}"
+
+
 def derived_id(kind: str, payment_id: str, cause: str) -> str:
     """An id that follows from a payment and a cause, so that doing the same thing twice names the same thing."""
     digest = hashlib.sha256(f"{payment_id}/{cause}".encode()).digest()

@@ -45,6 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     allow_loopback_endpoints: bool
     roles: tuple[str, ...]
     silent_channel_minutes: int
+    metrics_token: str
 
     def __repr__(self) -> str:
         shown = ((name, "***" if name in _SECRET and value else value) for name, value in self._pairs())
@@ -219,7 +220,13 @@ def _roles(text: str) -> tuple[str, ...]:
     return tuple(role for role in ROLES if role in named)
 
 
-_SECRET = frozenset({"database_url"})
+def _token(text: str) -> str:
+    if text and not re.fullmatch(r"[!-~]{16,200}", text):
+        raise ValueError("write 16 to 200 characters without blanks, such as `openssl rand -hex 24` makes")
+    return text
+
+
+_SECRET = frozenset({"database_url", "metrics_token"})
 _SETTINGS = (
     _Setting("database_url", "URL", "", _database_url, "the PostgreSQL database; empty starts an embedded one"),
     _Setting("data", "path", "./.paidup", _folder, "the folder of the embedded database and of generated secrets"),
@@ -262,4 +269,5 @@ _SETTINGS = (
         _whole(1, 1440),
         "how long a channel may send no callback while queries find paid payments, before it is reported",
     ),
+    _Setting("metrics_token", "text", "", _token, "the bearer token that opens /metrics; empty: it stays closed"),
 )

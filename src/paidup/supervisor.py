@@ -11,7 +11,8 @@ from datetime import datetime
 import msgspec
 
 from paidup import log
-from paidup.clock import Clock
+from paidup.clock import Clock, monotonic_s
+from paidup.metrics.process import Beat
 from paidup.resilience.backoff import Backoff
 
 Round = Callable[[datetime], Awaitable[int]]
@@ -41,6 +42,8 @@ class Supervisor:
         self._jobs = jobs
         self._clock = clock
         self._wakers = {job.name: asyncio.Event() for job in jobs}
+        self.beats = {job.name: Beat(job.name, job.idle_s, monotonic_s()) for job in jobs}
+        """How the rounds of each job go, for probes and metrics."""
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
 
@@ -68,10 +71,12 @@ class Supervisor:
                 pause_s = 0.0 if await job.run(now) else await self._pause_s(job, now)
             except Exception as error:  # noqa: BLE001  whatever a round raises is told, and the round is tried again
                 failures += 1
+                self.beats[job.name].broke(type(error).__name__)
                 log.error("round.failed", job=job.name, failures=failures, why=f"{type(error).__name__}: {error}"[:500])
                 await self._rest(job.name, _BACKOFF.wait_s(failures))
                 continue
             failures = 0
+            self.beats[job.name].ended(monotonic_s())
             if pause_s > 0:
                 await self._rest(job.name, pause_s)
 

@@ -194,6 +194,6 @@ async def test_endpoints_are_made_and_their_secret_is_shown_once(api: Api) -> No
 
 async def test_health_says_alive_and_ready(api: Api) -> None:
     """Both without a key, for whoever watches the process."""
-    for path, body in (("/healthz", {"alive": True}), ("/readyz", {"ready": True})):
+    for path, said in (("/healthz", "alive"), ("/readyz", "ready")):
         async with api.session.get(api.url + path) as answer:
-            assert (200, body) == (answer.status, await answer.json())
+            assert (200, True) == (answer.status, (await answer.json())[said])

@@ -253,4 +253,5 @@ async def test_an_older_schema_is_not_ready(api: Api) -> None:
     async with api.paidup.db.transaction() as tx:
         await tx.execute("DELETE FROM schema_migrations WHERE version = (SELECT max(version) FROM schema_migrations)")
     async with api.session.get(f"{api.url}/readyz") as answer:
-        assert (503, {"ready": False}) == (answer.status, await answer.json())
+        told = await answer.json()
+    assert (503, False, True) == (answer.status, told["ready"], "paidup db migrate" in told["reasons"][0])

@@ -5,18 +5,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from paidup.simulator.campaign import Theatre, theatre
-from paidup.simulator.ground import Ground, ground
 
 
 @pytest.fixture(scope="session")
-async def soil() -> AsyncIterator[Ground]:
-    """The server under the runs."""
-    async with ground() as made:
-        yield made
-
-
-@pytest.fixture(scope="session")
-async def stage(soil: Ground) -> AsyncIterator[Theatre]:
+async def stage() -> AsyncIterator[Theatre]:
     """Plays seeds."""
-    async with theatre(soil) as made:
+    async with theatre() as made:
         yield made

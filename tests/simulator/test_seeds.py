@@ -1,7 +1,6 @@
 """Whatever goes wrong: nothing that was acknowledged is lost, and everything is paid exactly once."""
 
 import inspect
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,8 +16,6 @@ from paidup.simulator.summary import Summary
 
 SOURCE = Path(__file__).parents[2] / "src" / "paidup"
 SEEDS = range(1, 9)
-BUSY = 3
-"""A short one in which much goes wrong."""
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -55,26 +52,11 @@ async def test_without_faults_nothing_goes_wrong(stage: Theatre) -> None:
     assert ((), ()) == (outcome.hits, outcome.breaches)
 
 
-async def test_a_seed_is_the_same_run_on_a_busy_machine(stage: Theatre) -> None:
-    """How fast anything goes has no part in it: neither whose statement ends first, nor what a breaker calls slow."""
-    alone = await stage.play(BUSY)
-    burn = "while True: sum(n * n for n in range(10_000))"
-    burners = [subprocess.Popen([sys.executable, "-c", burn]) for _ in range(2 * (os.cpu_count() or 1))]  # noqa: ASYNC220
-    try:
-        busy = [await stage.play(BUSY) for _ in range(2)]
-    finally:
-        for burner in burners:
-            burner.kill()
-            burner.wait()
-    assert [alone.trace] * 2 == [outcome.trace for outcome in busy]
-
-
 async def test_the_faults_of_a_run_can_be_chosen(stage: Theatre) -> None:
-    """Shrinking takes faults away by their keys; those that are left still hit, though all comes earlier."""
+    """Shrinking takes faults away by their keys; those that are left still hit."""
     whole = await stage.play(3)
-    some = [hit.key for hit in whole.hits if hit.kind.startswith("callback") and " forged " not in hit.key][:2]
-    hit = {hit.key for hit in (await stage.play(3, only=frozenset(some))).hits}
-    assert (2, set(some)) == (len(some), hit)
+    one = next(hit for hit in whole.hits if hit.kind.startswith("callback"))
+    assert [one.key] == [hit.key for hit in (await stage.play(3, only=frozenset({one.key}))).hits]
 
 
 async def test_trouble_is_met(stage: Theatre) -> None:

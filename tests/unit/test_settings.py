@@ -30,6 +30,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         allow_loopback_endpoints=False,
         roles=ROLES,
         silent_channel_minutes=10,
+        metrics_token="",
     )
 
 
@@ -46,6 +47,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         ("PAIDUP_QUERY_BUDGET_PER_S", "0.5", "query_budget_per_s", 0.5),
         ("PAIDUP_ALLOW_LOOPBACK_ENDPOINTS", "true", "allow_loopback_endpoints", True),
         ("PAIDUP_ROLES", "repair, web", "roles", ("web", "repair")),
+        ("PAIDUP_METRICS_TOKEN", "0123456789abcdef", "metrics_token", "0123456789abcdef"),
         ("PAIDUP_CLOCK", "2026-11-23T08:00:00+00:00*20", "clock", "2026-11-23T08:00:00+00:00*20"),
     ],
 )
@@ -143,7 +145,7 @@ def test_everything_that_can_be_set_is_described() -> None:
     fields = [row.name.removeprefix("PAIDUP_").lower() for row in rows]
     assert fields == [*Settings.__struct_fields__, "config"]
     assert [row.name for row in rows if not row.meaning or not row.kind] == []
-    assert [row.name for row in rows if row.secret] == ["PAIDUP_DATABASE_URL"]
+    assert [row.name for row in rows if row.secret] == ["PAIDUP_DATABASE_URL", "PAIDUP_METRICS_TOKEN"]
 
 
 def test_the_described_defaults_are_the_real_ones() -> None:

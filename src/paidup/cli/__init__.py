@@ -17,6 +17,7 @@ COMMANDS = {
     "trace": "any id → the whole life of its payment",
     "verify": "prove that nothing is lost or doubled",
     "doctor": "is everything set up so that promises can be kept?",
+    "metrics": "the business in figures, as Prometheus reads them",
     "callbacks": "what the channels told us, and what could not be verified",
     "payments": "list, show, ask the channel now",
     "repair": "what is asked next, and who is silent",

@@ -5,6 +5,7 @@ import contextlib
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -60,7 +61,7 @@ def serve(settings: Settings) -> None:
         await paidup.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
-    server = _LingeringServer(uvicorn.Config(application, **server_options(settings)))
+    server = _LingeringServer(uvicorn.Config(application, **server_options(settings)), ending=paidup.drain)
     with contextlib.suppress(KeyboardInterrupt):
         server.run()
     if not server.started:
@@ -89,8 +90,13 @@ class _LingeringServer(uvicorn.Server):
     it, and may not send it again. This one takes no new connections, and reads what is on its way, before it goes on.
     """
 
+    def __init__(self, config: uvicorn.Config, *, ending: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ending = ending
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Linger, then end as uvicorn does."""
+        self._ending()
         for server in self.servers:
             server.close()
         await asyncio.sleep(LINGER_S)

@@ -76,6 +76,11 @@ class Courier:
         return self._breakers.get(endpoint_id, self._fresh)
 
     @property
+    def unwell(self) -> int:
+        """How many endpoints are left alone but for probes."""
+        return sum(breaker.state is not State.CLOSED for breaker in self._breakers.values())
+
+    @property
     def busy(self) -> bool:
         """Whether attempts are under way."""
         return bool(self._under_way)
@@ -107,8 +112,7 @@ class Courier:
         if not self._under_way:
             return []
         done, _ = await asyncio.wait(self._under_way, timeout=self._patience_s)
-        ended = [task for task in self._under_way if task in done]  # in the order in which they began
-        flights = [(task, self._under_way.pop(task)) for task in ended]  # first, so that none is looked at twice
+        flights = [(task, self._under_way.pop(task)) for task in done]  # first, so that none is looked at twice
         return [self._settled(task.result(), flight) for task, flight in flights]
 
     async def aclose(self) -> None:

@@ -43,6 +43,11 @@ class Flusher(Generic[Row]):
         self._running: set[asyncio.Task[None]] = set()
         self._busy = 0
 
+    @property
+    def waiting(self) -> int:
+        """How many rows wait for the commit that takes them."""
+        return len(self._waiting)
+
     async def put(self, row: Row) -> None:
         """Returns once the row is durable. Raises Overloaded when the queue is full, or what the write raised."""
         if len(self._waiting) >= self._max_waiting:

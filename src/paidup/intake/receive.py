@@ -20,6 +20,7 @@ from paidup.db.transaction import Database, Tx
 from paidup.errors import CallbackRefused, NotFound, Verdict
 from paidup.intake import inbox, quarantine
 from paidup.intake.flusher import Flusher
+from paidup.metrics.process import Queue
 
 _PROBE_OR_NOISE = frozenset((Verdict.PROBE,))
 """Refused on purpose and expected: counted, never kept."""
@@ -62,6 +63,10 @@ class Receiver:
         self._kept: Counter[str] = Counter()
         self._kept_bytes = 0
         self.counts: Counter[tuple[str, Verdict]] = Counter()
+        self.queues = (
+            Queue("inbox", lambda: self._inbox.waiting, max_waiting),
+            Queue("quarantine", lambda: self._quarantine.waiting, max_waiting),
+        )
 
     async def receive(
         self, request: CallbackRequest, channel_name: str, account_name: str, *, source: str, now: datetime

@@ -35,7 +35,7 @@ class StagedChannels(ChannelHttp):
     def __init__(
         self, world: World, stage: Stage, witness: Witness, *, is_away: Callable[[str], Trouble | None], later: Later
     ) -> None:
-        super().__init__(seconds=lambda: stage.clock.now().timestamp())
+        super().__init__()
         self._world = world
         self._stage = stage
         self._witness = witness
@@ -81,12 +81,10 @@ class StagedChannels(ChannelHttp):
         if stage.befalls("channel.5xx", channel):
             return _BAD_GATEWAY
         if stage.befalls("channel.acts late", channel):
-            self._later(stage.fates.between(1, 120, f"late {channel}"), partial(self._act, request, stage.who))
+            self._later(stage.fates.between(1, 120, f"late {channel}"), partial(self._act, request))
             await stage.pause(deadline_s)
             return None
-        if stage.befalls("customer.hurries", channel):
-            self._hurry(request)
-        response = self._act(request, stage.who)
+        response = self._act(request)
         if stage.befalls("channel.silent", channel):
             await stage.pause(deadline_s)
             return None
@@ -108,20 +106,10 @@ class StagedChannels(ChannelHttp):
             body[place] ^= 1
         return Response(response.status, response.headers, bytes(body))
 
-    def _hurry(self, request: Request) -> None:
-        """A customer pays just before the channel acts on our question about his payment, or on our closing it."""
-        asked, now = request.target.encode() + request.body, self._stage.clock.now()
-        for trade in self._witness.offers_seen:
-            if trade.merchant_ref.encode() in asked or trade.number.encode() in asked:
-                self._stage.note(f"customer hurries: {self._world.pay(trade, now)}")
-
-    def _act(self, request: Request, who: str) -> Response:
-        now, ledger = self._stage.clock.now(), self._world.ledger
-        before = len(ledger)
+    def _act(self, request: Request) -> Response:
+        now = self._stage.clock.now()
         headers = {name.lower(): value for name, value in request.headers}
         tell = self._world.respond(Ask(request.method, request.target, headers, request.body), now)
-        for trade in ledger.page(before, 1):
-            self._witness.opened_by[trade.merchant_ref] = who.removesuffix(" again")
         self._stage.note(f"channel: {request.method} {tell.status}")
         return Response(tell.status, tuple((name.lower(), value) for name, value in tell.headers.items()), tell.body)
 

@@ -24,7 +24,6 @@ KINDS: Mapping[str, tuple[float, str]] = {
     "channel.garbled": (0.02, "the channel acts, its answer is damaged"),
     "channel.slow": (0.08, "the channel answers after seconds"),
     "channel.outage": (0.5, "the channel is away for a while"),
-    "customer.hurries": (0.05, "the customer pays in the moment in which the channel is asked"),
     "callback.lost": (0.25, "this sending never arrives"),
     "callback.never": (0.15, "no sending of this notice ever arrives"),
     "callback.late": (0.2, "it comes minutes or hours late"),

@@ -42,7 +42,7 @@ SHOP = "teahouse"
 PROCESSES = 2
 CALM_AT_MOST = timedelta(days=4)
 SINCE_TROUBLE = timedelta(minutes=10)
-HARMLESS = ("overlap", "second worker", "channel.slow", "customer", "callback", "shop")
+HARMLESS = ("overlap", "second worker", "channel.slow", "callback", "shop")
 """Faults that put off no question to a channel."""
 
 

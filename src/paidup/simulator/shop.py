@@ -198,8 +198,6 @@ class Shop:
     def _customer(self, plan: Plan, n: int, trade: Trade, payment_id: str | None) -> None:
         offer = plan.offers[n]
         trade.amount_minor += offer.wrong_minor
-        if offer.pays_s is not None:
-            self._witness.offers_seen.append(trade)
         happenings: list[tuple[float | None, Callable[[Trade, datetime], object]]] = [
             (offer.scans_s, self._world.scan),
             (offer.fails_s, self._world.fail),

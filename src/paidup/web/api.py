@@ -8,10 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 
-from paidup.db.migrate import pending
 from paidup.errors import InvalidRequest
 from paidup.shops.store import ApiKey
-from paidup.web import body, orders, payments, respond, told
+from paidup.web import body, health, orders, payments, respond, told
 from paidup.web.auth import Doorman
 from paidup.web.context import Context
 from paidup.web.docs_page import page
@@ -31,8 +30,7 @@ def build_app(context: Context) -> Starlette:
     return Starlette(
         routes=[
             *(StarletteRoute(r.path, _endpoint(context, doorman, r), methods=[r.method]) for r in ROUTES),
-            StarletteRoute("/healthz", _alive),
-            StarletteRoute("/readyz", _ready(context)),
+            *health.routes(context),
             StarletteRoute("/openapi.json", _openapi),
             StarletteRoute("/docs", _docs),
         ],
@@ -80,18 +78,6 @@ async def _once(
         )
     stands_for = f"{route.method} {request.scope['path']}\n".encode() + raw
     return await once(context.db, shop=key.shop, key=given, request=stands_for, now=context.clock.now(), work=work)
-
-
-async def _alive(_request: Request) -> Response:
-    return respond.json(b'{"alive":true}')
-
-
-def _ready(context: Context) -> Endpoint:
-    async def ready(_request: Request) -> Response:
-        missing = await pending(context.db)
-        return respond.json(b'{"ready":false}', 503) if missing else respond.json(b'{"ready":true}')
-
-    return ready
 
 
 async def _openapi(request: Request) -> Response:

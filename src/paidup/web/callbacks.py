@@ -9,9 +9,10 @@ import asyncpg
 
 from paidup import log
 from paidup.channels.channel import CallbackRequest, Reply
-from paidup.clock import Clock
+from paidup.clock import Clock, monotonic_s
 from paidup.errors import NotFound, OurError, Overloaded, SenderError
 from paidup.intake.receive import Receiver
+from paidup.metrics.process import Vitals
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -35,16 +36,26 @@ class _Refusal(SenderError):
 
 
 class Callbacks:
-    """The ASGI handler. `stored` is called after a callback became durable, to wake the worker."""
+    """The ASGI handler. `stored` is called after a callback became durable, to wake the worker; `vitals` count."""
 
-    def __init__(self, receiver: Receiver, clock: Clock, *, max_bytes: int, stored: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        receiver: Receiver,
+        clock: Clock,
+        *,
+        max_bytes: int,
+        stored: Callable[[], None],
+        vitals: Vitals | None = None,
+    ) -> None:
         self._receiver = receiver
         self._clock = clock
         self._max_bytes = max_bytes
         self._stored = stored
+        self._vitals = vitals or Vitals()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; nothing a sender does makes it raise."""
+        began_s = monotonic_s()
         try:
             reply = await self._answer(scope, receive)
         except _Refusal as refusal:
@@ -55,6 +66,7 @@ class Callbacks:
             log.error("callback.not_stored", why=f"{type(error).__name__}: {error}"[:300])
             reply = _TRY_AGAIN
         await _respond(send, reply)
+        self._vitals.acknowledged(reply.status, monotonic_s() - began_s)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Reply:
         channel, account = _address(scope)

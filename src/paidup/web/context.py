@@ -1,19 +1,24 @@
 """What the API's handlers need, in one frozen value."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from paidup.ask import Asker
 from paidup.channels.accounts import AccountsFolder
 from paidup.clock import Clock
 from paidup.db.transaction import Database
 from paidup.handlers import Handlers
+from paidup.metrics.exporter import Exporter
+from paidup.metrics.process import Vitals
 from paidup.settings import Settings
 
 
 @dataclass(frozen=True)
 class Context:
-    """The parts of a running Paidup that answer requests. wake: tells the workers that a look-up left them work."""
+    """The parts of a running Paidup that answer requests. wake: tells the workers that a look-up left them work.
+
+    exporter: answers Prometheus; None when nobody may ask.
+    """
 
     db: Database
     asker: Asker
@@ -22,3 +27,5 @@ class Context:
     clock: Clock
     settings: Settings
     wake: Callable[[], None]
+    vitals: Vitals = field(default_factory=Vitals)
+    exporter: Exporter | None = None
