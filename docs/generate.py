@@ -14,6 +14,7 @@ from paidup.events import EventType
 from paidup.metrics.families import FAMILIES, Source
 from paidup.orders import states as orders
 from paidup.payments import states as payments
+from paidup.reconcile import states as breaks
 from paidup.refunds import states as refunds
 from paidup.settings import describe
 from paidup.web.api import ROUTES
@@ -37,9 +38,9 @@ def pages() -> dict[str, str]:
 
 
 def states() -> str:
-    """The three lives, drawn from their tables."""
+    """The four lives, drawn from their tables."""
     parts = ["# States", "Drawn from the tables in the code. Every state answers every happening."]
-    for name, module in (("Payment", payments), ("Order", orders), ("Refund", refunds)):
+    for name, module in (("Payment", payments), ("Order", orders), ("Refund", refunds), ("Break", breaks)):
         parts += [f"## {name}", _states_of(module), _diagram(module.TABLE), _table(module.TABLE)]
     return "\n\n".join(parts)
 

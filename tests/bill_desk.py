@@ -12,7 +12,7 @@ import msgspec
 import sandbox_merchant
 from paidup.channels.accounts import AccountsFolder
 from paidup.channels.bill import Bill, BillKind, BillName, BillProof
-from paidup.channels.channel import BillAt, BillComing, NoBill, Success
+from paidup.channels.channel import Account, BillAt, BillComing, NoBill, Success
 from paidup.channels.http import ChannelHttp, Sent
 from paidup.channels.registry import CHANNELS
 from paidup.sandbox.bills import Entry
@@ -34,8 +34,11 @@ class Desk:
         self.base_url = running.base_url
         self._accounts = AccountsFolder(folder)
 
+    def account(self, channel: str) -> Account:
+        return self._accounts.current.get(channel, "main")
+
     async def ask(self, channel: str, name: BillName) -> Sent:
-        account = self._accounts.current.get(channel, "main")
+        account = self.account(channel)
         exchange = CHANNELS[channel].ask_bill(name, account, self.clock.now())
         return await self.http.send(account, exchange, now_of=self.clock.now, deadline_s=5)
 

@@ -38,7 +38,7 @@ ONLY_WORDS = frozenset({"sandbox"})  # the other side knows nothing of ours
 OUTSIDE = frozenset({"cli", "demo", "simulator", "testing"})  # they drive Paidup and the sandbox from without
 HEIGHT = {part: -depth for depth, line in enumerate(LAYERS) for part in line}
 
-PURE = frozenset("states.py decide.py due.py plan.py sign.py saga.py match.py".split())
+PURE = frozenset("states.py decide.py due.py plan.py sign.py saga.py match.py judge.py".split())
 CHANNELS_THAT_TOUCH_THE_WORLD = frozenset({"channels/http.py", "channels/accounts.py"})  # the wire, the folder of keys
 IMPURE_MODULES = frozenset(
     "time random secrets uuid os asyncio socket aiohttp asyncpg subprocess threading paidup.clock paidup.ids".split()

@@ -18,16 +18,31 @@ from paidup.intake import worker as intake
 from paidup.intake.receive import Receiver
 from paidup.metrics.exporter import Exporter
 from paidup.metrics.process import Vitals
+from paidup.reconcile import worker as reconcile
+from paidup.reconcile.parties import parties_of
+from paidup.reconcile.rules import read_rules
+from paidup.reconcile.run import Party
+from paidup.reconcile.table import Limits as TableLimits
 from paidup.repair import silence, sweep
 from paidup.repair import worker as repair
 from paidup.resilience.breaker import State as BreakerState
 from paidup.settings import Settings, load
 from paidup.supervisor import Job, Supervisor
-from paidup.wakeups import BEAT_S, NEXT_DELIVERY, NEXT_EXPIRY, NEXT_INTAKE, NEXT_REPAIR, Wakeups, next_of
+from paidup.wakeups import (
+    BEAT_S,
+    NEXT_BILL,
+    NEXT_DELIVERY,
+    NEXT_EXPIRY,
+    NEXT_INTAKE,
+    NEXT_REPAIR,
+    Wakeups,
+    next_of,
+)
 from paidup.web.callbacks import PREFIX, Callbacks, Receive, Scope, Send
 
 INTAKE_BATCH = 500
 DELIVERY_BATCH = 200
+BILLS_AT_ONCE = 8
 LOOK_AGAIN_S = 5.0
 """A worker without work looks again after so long, whether or not it heard of any; what is due is never waited for."""
 PULSE_S = 1.0
@@ -219,6 +234,7 @@ class Paidup:
                 Job("sweep", self._sweep, idle_s=60),
                 Job("silence", self._silence, idle_s=30),
             ],
+            "reconcile": [Job("reconcile", self._reconcile, LOOK_AGAIN_S * 6, next_of(self.db, NEXT_BILL))],
             "delivery": [Job("delivery", self._deliver, LOOK_AGAIN_S, self._next_delivery)],
         }
         return jobs + [job for role in self.settings.roles for job in by_role.get(role, [])]
@@ -256,6 +272,24 @@ class Paidup:
         accounts = [(a.channel, a.name, a.shop) for a in self.accounts.current.by_name.values()]
         await silence.run_once(self.db, now=now, accounts=accounts, silent_minutes=self.settings.silent_channel_minutes)
         return 0
+
+    async def _reconcile(self, now: datetime) -> int:
+        done = await reconcile.run_once(
+            self.db, now=now, limit=BILLS_AT_ONCE, parties=self.parties(), tools=self.reconcile_tools()
+        )
+        if done:
+            self.wake("delivery", "repair")
+        return done
+
+    def parties(self) -> list[Party]:
+        """The accounts whose bills are reconciled, with their rules. Raises ConfigError when the rules are wrong."""
+        rules = read_rules(self.settings.reconcile_rules or self.settings.data / "reconcile.toml")
+        return parties_of(self.accounts.current.by_name.values(), rules)
+
+    def reconcile_tools(self) -> reconcile.Tools:
+        """What reconciliation works with."""
+        limits = TableLimits(memory_mb=self.settings.reconcile_memory_mb)
+        return reconcile.Tools(self.asker, self.handlers, limits, self.settings.reconcile_spill)
 
     async def _deliver(self, now: datetime) -> int:
         return await delivery.run_once(self.db, now=now, limit=DELIVERY_BATCH, courier=self.courier)

@@ -6,14 +6,25 @@ four certain ways and stands in the journal.
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
 from paidup import ids
 from paidup.apply import Item
 from paidup.channels.accounts import AccountsFolder
-from paidup.channels.channel import Account, Channel, Declined, Exchange, PaymentName, RefundName, Success, ToOpen
+from paidup.channels.bill import BillName
+from paidup.channels.channel import (
+    Account,
+    Channel,
+    Declined,
+    Exchange,
+    PaymentName,
+    RefundName,
+    Request,
+    Success,
+    ToOpen,
+)
 from paidup.channels.registry import CHANNELS
 from paidup.errors import NotFound
 from paidup.evidence import Evidence, PaymentEvidence, PaymentSays, RefundEvidence, RefundSays
@@ -87,28 +98,28 @@ class Asker:
             items += (Item(what=declined, shop=refund.shop, road="query"),)
         return Answer(items, tuple(calls))
 
+    async def for_bill(self, account: Account, name: BillName, now: datetime) -> "tuple[Sent, Call]":
+        """Ask where the bill of a day is."""
+        exchange = CHANNELS[account.channel].ask_bill(name, account, now)
+        return await self.send(account, exchange, account.shop, bill_subject(account, name), "ask_bill")
+
+    async def download(
+        self, account: Account, name: BillName, request: Request, into: BinaryIO, *, max_bytes: int, deadline_s: float
+    ) -> "tuple[Sent, Call]":
+        """Fetch the file of a bill, at once after it was asked for."""
+        called_at = self.now_of()
+        sent = await self._http.download(
+            account, request, into, max_bytes=max_bytes, now_of=self.now_of, deadline_s=deadline_s
+        )
+        return sent, _call(account, sent, called_at, account.shop, bill_subject(account, name), "download_bill")
+
     async def send(
         self, account: Account, exchange: Exchange, shop: str, subject_id: str, purpose: str
     ) -> "tuple[Sent, Call]":
         """Send one exchange; returns what is certain afterwards, and its line for the journal."""
         called_at = self.now_of()
         sent = await self._http.send(account, exchange, now_of=self.now_of, deadline_s=self._deadline_s)
-        outcome = sent.outcome
-        call = Call(
-            id=ids.new_id(ids.CALL, called_at),
-            called_at=called_at,
-            shop=shop,
-            channel=account.channel,
-            account=account.name,
-            subject_id=subject_id,
-            purpose=purpose,
-            outcome=type(outcome).__name__.lower(),
-            why=_why(sent),
-            status=sent.status,
-            elapsed_ms=sent.elapsed_ms,
-            answer=sent.answer.decode("utf-8", "replace").replace("\x00", "\ufffd"),
-        )
-        return sent, call
+        return sent, _call(account, sent, called_at, shop, subject_id, purpose)
 
     def account_of(self, shop: str, channel: str, name: str) -> Account:
         """The shop's own account of this name. Raises NotFound naming those it has, and nobody else's."""
@@ -124,6 +135,28 @@ class Asker:
 
     def _party(self, channel: str, account: str) -> tuple[Channel[Any], Account]:
         return CHANNELS[channel], self.account(channel, account)
+
+
+def bill_subject(account: Account, name: BillName) -> str:
+    """How a bill is called in the journal and in cases: ``wechat/main trades 2026-11-22``."""
+    return f"{account.channel}/{account.name} {name.kind} {name.day}"
+
+
+def _call(account: Account, sent: "Sent", called_at: datetime, shop: str, subject_id: str, purpose: str) -> Call:
+    return Call(
+        id=ids.new_id(ids.CALL, called_at),
+        called_at=called_at,
+        shop=shop,
+        channel=account.channel,
+        account=account.name,
+        subject_id=subject_id,
+        purpose=purpose,
+        outcome=type(sent.outcome).__name__.lower(),
+        why=_why(sent),
+        status=sent.status,
+        elapsed_ms=sent.elapsed_ms,
+        answer=sent.answer.decode("utf-8", "replace").replace("\x00", "\ufffd"),
+    )
 
 
 def _latest_name(name: PaymentName, found: Iterable[Evidence]) -> PaymentName:

@@ -46,6 +46,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     roles: tuple[str, ...]
     silent_channel_minutes: int
     metrics_token: str
+    reconcile_rules: Path | None
+    reconcile_memory_mb: int
+    reconcile_spill: Path | None
 
     def __repr__(self) -> str:
         shown = ((name, "***" if name in _SECRET and value else value) for name, value in self._pairs())
@@ -85,6 +88,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         _must_be_known(name)
     values = {setting.name: _value(setting, texts) for setting in _SETTINGS}
     values["accounts"] = values["accounts"] or Path(str(values["data"])) / "accounts"
+    values["reconcile_rules"] = values["reconcile_rules"] or Path(str(values["data"])) / "reconcile.toml"
     values["public_url"] = values["public_url"] or _own_url(str(values["host"]), str(values["port"]))
     return msgspec.convert(values, Settings)
 
@@ -270,4 +274,25 @@ _SETTINGS = (
         "how long a channel may send no callback while queries find paid payments, before it is reported",
     ),
     _Setting("metrics_token", "text", "", _token, "the bearer token that opens /metrics; empty: it stays closed"),
+    _Setting(
+        "reconcile_rules",
+        "path",
+        "",
+        _folder_or_none,
+        "the TOML file of agreed fees, tolerances and repair limits; empty means <data>/reconcile.toml",
+    ),
+    _Setting(
+        "reconcile_memory_mb",
+        "megabytes",
+        "512",
+        _whole(64, 1 << 20),
+        "what matching a bill may hold in memory; beyond that it writes to the spill folder",
+    ),
+    _Setting(
+        "reconcile_spill",
+        "path",
+        "",
+        _folder_or_none,
+        "the folder for a bill while it is matched; empty means the system's temporary folder",
+    ),
 )

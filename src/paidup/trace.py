@@ -17,6 +17,7 @@ from paidup.orders.order import Order
 from paidup.outbox import store as outbox
 from paidup.payments import store as payments
 from paidup.payments.payment import Payment
+from paidup.reconcile import store as breaks
 from paidup.refunds import store as refunds
 from paidup.refunds.refund import Refund
 from paidup.schedule import store as schedule
@@ -105,6 +106,10 @@ async def _moments(tx: Tx, order: Order, its_payments: list[Payment], its_refund
                 a.attempted_at, "delivery", f"#{a.seq} try {a.number}: {a.outcome}, {a.why}", a.event_id, a.endpoint_id
             )
             for a in await attempts.attempts_of(tx, order.id)
+        ),
+        *(
+            Moment(s.at, "bill", f"{s.step}: {s.why} [{s.before or 'new'} → {s.after}] by {s.who}", s.break_id, s.id)
+            for s in await breaks.steps_of_order(tx, order.id)
         ),
         *(
             Moment(c.opened_at, "case", f"{c.kind}: {c.why}", c.subject_id, c.id)

@@ -37,6 +37,8 @@ NEXT_REPAIR = "SELECT min(due_at) FROM due"
 
 NEXT_EXPIRY = "SELECT min(expires_at) FROM orders WHERE state = 'unpaid'"
 
+NEXT_BILL = "SELECT min(due_at) FROM bill_fetches WHERE state = 'waiting'"
+
 NEXT_DELIVERY = """
 SELECT least(
   (SELECT min(created_at) FROM outbox_queue),

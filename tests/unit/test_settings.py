@@ -31,6 +31,9 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         roles=ROLES,
         silent_channel_minutes=10,
         metrics_token="",
+        reconcile_rules=Path(".paidup/reconcile.toml"),
+        reconcile_memory_mb=512,
+        reconcile_spill=None,
     )
 
 

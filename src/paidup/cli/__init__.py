@@ -21,6 +21,7 @@ COMMANDS = {
     "callbacks": "what the channels told us, and what could not be verified",
     "payments": "list, show, ask the channel now",
     "repair": "what is asked next, and who is silent",
+    "reconcile": "the channels' bills beside our books: run, breaks, approve",
     "deliveries": "what the shop was told; dead letters",
     "cases": "what a person must decide",
     "keys": "channel keys and API keys",

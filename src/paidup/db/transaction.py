@@ -8,6 +8,7 @@ statements and session settings.
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -171,6 +172,11 @@ class Database:
         async with self._pool.acquire() as lent:
             connection = cast(_Connection, lent)  # asyncpg's wrapper around one, which passes calls on
             return await connection.write_alone(query, *args)
+
+    async def copy_csv(self, query: str, *args: object, into: Path, timeout: float) -> None:
+        """Stream a query's rows into a file, as CSV without a header; NULL is nothing between two commas."""
+        async with self._pool.acquire() as connection:
+            await connection.copy_from_query(query, *args, output=into, format="csv", timeout=timeout)
 
     async def close(self) -> None:
         """Close the connections, waiting a few seconds for work that still holds one; then it loses it."""

@@ -1,0 +1,340 @@
+"""`paidup reconcile …` 对账: the channel's bill of a day beside our books."""
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import date, timedelta
+from pathlib import Path
+
+import click
+import msgspec
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from paidup.app import Paidup
+from paidup.channels.bill import BillKind
+from paidup.channels.bill_mapping import parse_mapping
+from paidup.channels.channel import BillComing
+from paidup.cli.output import emit, emit_json, json_option, limit_option, run, say
+from paidup.db.transaction import Database
+from paidup.errors import InvalidRequest, NotFound
+from paidup.money import Money, major
+from paidup.reconcile import bills, runs, store
+from paidup.reconcile.breaks import Break, Kind
+from paidup.reconcile.fetch import fetch_bill
+from paidup.reconcile.parties import named
+from paidup.reconcile.run import Outcome, Party
+from paidup.reconcile.run import reconcile as reconcile_day
+from paidup.reconcile.states import UNSETTLED, State
+from paidup.settings import Settings, load
+
+account_option = click.option("--account", help="channel/account, such as wechat/main; all of them unless given")
+day_option = click.option(
+    "--day", help="a day in the channel's own time zone, such as 2026-11-22; yesterday unless given"
+)
+
+
+@click.group()
+def command() -> None:
+    """对账: lay the channels' bills beside our books, and see what differs.
+
+    \b
+    paidup reconcile run                      yesterday, every account
+    paidup reconcile breaks --state open      what a person must look at
+    paidup reconcile run --dry-run            what a run would change, and change nothing
+    """
+
+
+@command.command("run")
+@day_option
+@account_option
+@click.option("--fetch/--no-fetch", default=True, show_default=True, help="ask the channel for the bill first")
+@click.option("--dry-run", is_flag=True, help="print what would change, and change nothing")
+@json_option
+def run_(day: str | None, account: str | None, fetch: bool, dry_run: bool, as_json: bool) -> None:
+    """Fetch the bill of a day and reconcile it; doing it again changes nothing. Exits with 1 when a bill is not there.
+
+    \b
+    paidup reconcile run --day 2026-11-22 --account wechat/main
+    paidup reconcile run --no-fetch           once more with the bills that are here
+    """
+
+    async def work(_db: Database, settings: Settings) -> list[tuple[Party, date, Outcome]]:
+        async with quiet(settings) as paidup:
+            found = []
+            for party in _wanted(paidup, account):
+                its_day = _day(day, party, paidup)
+                found.append((party, its_day, await _run_one(paidup, party, its_day, fetch=fetch, dry_run=dry_run)))
+            return found
+
+    outcomes = run(work)
+    if as_json:
+        emit_json([_shown(party, its_day, outcome) for party, its_day, outcome in outcomes])
+    else:
+        for party, its_day, outcome in outcomes:
+            _print(party, its_day, outcome, dry_run=dry_run)
+    if any(outcome.refused for _, _, outcome in outcomes):
+        sys.exit(1)
+
+
+async def _run_one(paidup: Paidup, party: Party, day: date, *, fetch: bool, dry_run: bool) -> Outcome:
+    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(f"{party.name} {day}: fetch", total=None)
+        if fetch:
+            await _fetch(paidup, party, day)
+        return await reconcile_day(
+            paidup.db,
+            party,
+            day,
+            now=paidup.clock.now(),
+            spill=paidup.settings.reconcile_spill,
+            limits=paidup.reconcile_tools().limits,
+            who="cli",
+            dry_run=dry_run,
+            progress=lambda step: bar.update(task, description=f"{party.name} {day}: {step}"),
+        )
+
+
+async def _fetch(paidup: Paidup, party: Party, day: date) -> None:
+    """Ask for both bills of a day; what is being made on demand is waited for, within reason."""
+    for kind in party.channel.bills:
+        made_as = None
+        for _ in range(30):
+            found = await fetch_bill(paidup.db, paidup.asker, party, kind, day, made_as=made_as)
+            if not isinstance(found, BillComing) or found.made_as is None:
+                break
+            made_as = found.made_as
+            await paidup.clock.sleep(10)
+        if not isinstance(found, bills.Kept):
+            say(f"{party.name} {kind} {day}: {found if isinstance(found, str) else found.why}")
+
+
+@command.command()
+@day_option
+@account_option
+@limit_option
+@json_option
+def show(day: str | None, account: str | None, limit: int, as_json: bool) -> None:
+    """The days that were reconciled: both sides, matched, and what differs."""
+
+    async def work(db: Database, _settings: Settings) -> list[dict[str, object]]:
+        channel, name = _split(account)
+        its_day = _date(day) if day else None
+        async with db.session() as tx:
+            found = await runs.page(tx, None, limit, since=its_day, until=its_day, channel=channel, account=name)
+            return [
+                msgspec.to_builtins(one) | {"breaks": await store.counts(tx, one.channel, one.account, one.day)}
+                for one in found
+            ]
+
+    rows = run(work)
+    if as_json:
+        emit_json(rows)
+        return
+    emit([_row(row) for row in rows], as_json=False, empty="nothing was reconciled")
+
+
+@command.command()
+@day_option
+@account_option
+@click.option("--kind", "kinds", multiple=True, type=click.Choice([kind.value for kind in Kind]))
+@click.option("--state", "states", multiple=True, type=click.Choice([state.value for state in State]))
+@click.option("--all", "with_settled", is_flag=True, help="also those that healed or were resolved")
+@limit_option
+@json_option
+def breaks(
+    day: str | None,
+    account: str | None,
+    kinds: tuple[str, ...],
+    states: tuple[str, ...],
+    with_settled: bool,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """What differs, with both sides and the next step; unsettled ones unless asked otherwise.
+
+    \b
+    paidup reconcile breaks --kind long --kind short
+    paidup reconcile breaks --day 2026-11-22 --all --json
+    """
+    channel, name = _split(account)
+    its_day = _date(day) if day else None
+    wanted = store.Filter(
+        channel=channel,
+        account=name,
+        since=its_day,
+        until=its_day,
+        kinds=kinds or None,
+        states=states or (None if with_settled else tuple(state.value for state in UNSETTLED)),
+    )
+
+    async def work(db: Database, _settings: Settings) -> list[Break]:
+        async with db.session() as tx:
+            return await store.page(tx, wanted, limit)
+
+    found = run(work)
+    if as_json:
+        emit_json(found)
+        return
+    emit([_break_row(one) for one in found], as_json=False, empty="nothing differs")
+
+
+@command.command()
+@click.argument("break_id")
+def explain(break_id: str) -> None:
+    """One break as JSON: both sides, what happened to it, and what to do next."""
+
+    async def work(db: Database, _settings: Settings) -> dict[str, object]:
+        async with db.session() as tx:
+            found = await store.get(tx, [break_id])
+            if not found:
+                raise NotFound(f"there is no break {break_id}; `paidup reconcile breaks --all` lists them")
+            return {**msgspec.structs.asdict(found[0]), "steps": await store.steps_of(tx, break_id)}
+
+    emit_json(run(work))
+
+
+@command.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--account", required=True, help="channel/account, such as wechat/main")
+@click.option("--day", required=True, help="the bill's day, such as 2026-11-22")
+@click.option("--kind", type=click.Choice([kind.value for kind in BillKind]), default="trades", show_default=True)
+@click.option(
+    "--mapping", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="its description, in TOML"
+)
+@click.option("--by", required=True, help="who uploads it, for the record")
+def upload(file: Path, account: str, day: str, kind: str, mapping: Path | None, by: str) -> None:
+    """Keep a bill that somebody has as a file; `run --no-fetch` then reconciles it.
+
+    \b
+    paidup reconcile upload bank.xlsx --account wechat/main --day 2026-11-22 --mapping bank.toml --by anna
+    """
+    described = mapping.read_text(encoding="utf-8") if mapping else ""
+    if mapping:
+        parse_mapping(described, str(mapping))
+
+    async def work(_db: Database, settings: Settings) -> bills.Kept:
+        async with quiet(settings) as paidup:
+            party = named(paidup.parties(), account)
+            brought = bills.Brought(
+                shop=party.account.shop,
+                channel=party.account.channel,
+                account=party.account.name,
+                kind=BillKind(kind),
+                day=_date(day),
+                source="uploaded",
+                brought_by=by,
+                file_name=file.name,
+                mapping=described,
+            )
+            with file.open("rb") as opened:
+                async with paidup.db.transaction() as tx:
+                    return await bills.keep(tx, brought, opened, paidup.clock.now())
+
+    kept = run(work)
+    say(f"{kept.id}: version {kept.version} of {account} {kind} {day}; `paidup reconcile run --no-fetch` reads it")
+
+
+# Shared --------------------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def quiet(settings: Settings) -> AsyncIterator[Paidup]:
+    """A Paidup that does nothing by itself."""
+    async with Paidup(msgspec.structs.replace(settings, roles=())) as paidup:
+        yield paidup
+
+
+def _wanted(paidup: Paidup, account: str | None) -> list[Party]:
+    found = paidup.parties()
+    if account is not None:
+        return [named(found, account)]
+    if not found:
+        raise NotFound(f"there is no account in {load().accounts}; see docs/how-to")
+    return found
+
+
+def _day(text: str | None, party: Party, paidup: Paidup) -> date:
+    if text is not None:
+        return _date(text)
+    return paidup.clock.now().astimezone(party.channel.bill_zone(party.account)).date() - timedelta(days=1)
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise InvalidRequest(f"write the day as 2026-11-22, not {text[:40]!r}") from None
+
+
+def _split(account: str | None) -> tuple[str | None, str | None]:
+    if account is None:
+        return None, None
+    channel, slash, name = account.partition("/")
+    if not slash:
+        raise InvalidRequest(f"write the account as channel/account, such as wechat/main, not {account[:60]!r}")
+    return channel, name
+
+
+def _shown(party: Party, day: date, outcome: Outcome) -> dict[str, object]:
+    return {
+        "account": party.name,
+        "day": day,
+        "refused": outcome.refused,
+        "run": outcome.run,
+        "balances": outcome.balances,
+        "changes": [{"step": c.step, "why": c.why, "break": c.after} for c in outcome.changes],
+    }
+
+
+def _print(party: Party, day: date, outcome: Outcome, *, dry_run: bool) -> None:
+    if outcome.run is None:
+        say(f"{party.name} {day}: not reconciled: {outcome.refused}")
+        return
+    would = "would change" if dry_run else "changed"
+    say(
+        f"{party.name} {day}: {outcome.run.lines} lines, {outcome.run.matched} matched, "
+        f"{len(outcome.changes)} breaks {would}"
+    )
+    rows = [{"step": change.step} | _break_row(change.after) for change in outcome.changes]
+    if rows:
+        emit(rows[:200], as_json=False)
+    if len(rows) > 200:
+        say(f"… and {len(rows) - 200} more; --json shows all")
+
+
+def _row(row: dict[str, object]) -> dict[str, object]:
+    found = msgspec.convert({k: v for k, v in row.items() if k != "breaks"}, runs.Run)
+    counts = row["breaks"] if isinstance(row["breaks"], list) else []
+    unsettled = sum(int(one["breaks"]) for one in counts if one["state"] in UNSETTLED)
+    return {
+        "day": found.day.isoformat(),
+        "account": f"{found.channel}/{found.account}",
+        "version": found.bill_version,
+        "lines": found.lines,
+        "matched": found.matched,
+        "unsettled": unsettled,
+        "breaks": ", ".join(f"{one['kind']} {one['state']} {one['breaks']}" for one in counts),
+        "reconciled at": found.ended_at,
+    }
+
+
+def _break_row(one: Break) -> dict[str, object]:
+    return {
+        "break": one.id,
+        "day": one.day.isoformat(),
+        "account": f"{one.channel}/{one.account}",
+        "kind": one.kind.value,
+        "state": one.state.value,
+        "bill": _money(one.bill_minor, one.currency),
+        "ours": _money(one.ours_minor, one.currency),
+        "number": one.number or one.channel_txn_id or "",
+        "why": one.why,
+    }
+
+
+def _money(minor: int | None, currency: str) -> str:
+    if minor is None:
+        return ""
+    return f"{'-' if minor < 0 else ''}{major(Money(abs(minor), currency))} {currency}"

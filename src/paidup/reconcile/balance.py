@@ -1,0 +1,105 @@
+"""What lay at the channel at the end of a day: opening + in − out − fees − payouts = closing. Pure."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import date
+
+import msgspec
+
+from paidup.channels.bill import LineKind, Totals
+from paidup.money import Money, major
+from paidup.reconcile.breaks import Found, Kind
+from paidup.reconcile.match import Added
+from paidup.reconcile.runs import Balance
+from paidup.reconcile.states import State
+
+PAYOUT_REPORTS = frozenset({"stripe"})
+"""Channels whose second bill is not the day's fund flow, but lists what was paid out, of many days."""
+_COMES = frozenset({LineKind.PAYMENT, LineKind.REFUND_FAILED, LineKind.DISPUTE_WON})
+_GOES = frozenset({LineKind.REFUND, LineKind.DISPUTE})
+
+
+class Whose(msgspec.Struct, frozen=True, kw_only=True):
+    """Of which account, day and run."""
+
+    channel: str
+    account: str
+    shop: str
+    day: date
+    run_id: str
+
+
+def balances_of(
+    whose: Whose, trades: Iterable[Added], funds: Totals | None, opening: Mapping[str, int]
+) -> list[Balance]:
+    """A day's balances, one per currency. opening: the last closing balances; what is not in it begins at zero."""
+    moved: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(("in", "out", "fees", "payouts", "net"), 0))
+    for one in trades:
+        _book(moved[one.currency], one.what, one.bill_net_minor, one.bill_fee_minor)
+    told = _funds(whose.channel, funds) if funds is not None else {}
+    for currency, (_, payouts) in told.items():
+        moved[currency]["payouts"] += payouts
+    return [
+        Balance(
+            channel=whose.channel,
+            account=whose.account,
+            shop=whose.shop,
+            day=whose.day,
+            currency=currency,
+            opening_minor=opening.get(currency, 0),
+            in_minor=its["in"],
+            out_minor=its["out"],
+            fees_minor=its["fees"],
+            payouts_minor=its["payouts"],
+            closing_minor=opening.get(currency, 0) + its["in"] - its["out"] - its["fees"] - its["payouts"],
+            trades_minor=its["net"],
+            funds_minor=told[currency][0] if currency in told else None,
+            run_id=whose.run_id,
+        )
+        for currency, its in sorted(moved.items())
+    ]
+
+
+def _book(its: dict[str, int], what: str, net_minor: int, fee_minor: int) -> None:
+    gross = net_minor + fee_minor  # what moved before the channel took its fee: less than the amount under a coupon
+    if what == LineKind.PAYOUT:
+        its["payouts"] -= net_minor
+        return
+    comes = what in _COMES or (what not in _GOES and gross >= 0)
+    its["in" if comes else "out"] += gross if comes else -gross
+    its["fees"] += fee_minor
+    its["net"] += net_minor
+
+
+def _funds(channel: str, funds: Totals) -> dict[str, tuple[int | None, int]]:
+    """(what the fund flow moved apart from payouts, what was paid out), by currency."""
+    moved: dict[str, int] = defaultdict(int)
+    payouts: dict[str, int] = defaultdict(int)
+    for (kind, currency), sums in funds.sums.items():
+        (payouts if kind is LineKind.PAYOUT else moved)[currency] += sums.net_minor
+    if channel in PAYOUT_REPORTS:
+        return {currency: (None, moved[currency]) for currency in moved}
+    return {currency: (moved[currency], -payouts[currency]) for currency in {*moved, *payouts}}
+
+
+def balance_breaks(balances: Iterable[Balance]) -> list[Found]:
+    """Days whose fund flow is not what the trades add up to."""
+    return [
+        Found(
+            key=f"balance:{one.currency}",
+            kind=Kind.BALANCE,
+            what="balance",
+            state=State.OPEN,
+            currency=one.currency,
+            bill_minor=one.funds_minor,
+            ours_minor=one.trades_minor,
+            why=f"the fund flow moved {_money(one.funds_minor, one.currency)}, the trades "
+            f"{_money(one.trades_minor, one.currency)}",
+        )
+        for one in balances
+        if one.funds_minor is not None and one.funds_minor != one.trades_minor
+    ]
+
+
+def _money(minor: int, currency: str) -> str:
+    return f"{'-' if minor < 0 else ''}{major(Money(abs(minor), currency))} {currency}"

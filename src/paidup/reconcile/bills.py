@@ -1,0 +1,258 @@
+"""The tables `bills`, `bill_parts` and `bill_fetches`: the files as they came, and when each is asked for next."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from hashlib import sha256
+from typing import Any, BinaryIO
+
+import msgspec
+
+from paidup import ids
+from paidup.channels.bill import BillKind, BillProof
+from paidup.db.transaction import Tx
+
+PART_BYTES = 1 << 20
+FILES_KEPT_DAYS = 1100
+"""Three years and a month: the raw files. What they were, their hash and their totals are kept for ever."""
+FETCHES_KEPT_DAYS = 400
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `bills`. state: kept (not read yet), sound, refused, or none (the channel says there is none)."""
+
+    id: str
+    shop: str
+    channel: str
+    account: str
+    kind: BillKind
+    day: date
+    version: int
+    state: str
+    fault: str
+    why: str
+    source: str
+    brought_by: str
+    file_name: str
+    mapping: str
+    proof: BillProof
+    sha256: bytes
+    size_bytes: int
+    lines: int
+    stated: Mapping[str, str]
+    kept_at: datetime
+    read_at: datetime | None
+
+
+class Brought(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a file before it is read. brought_by: who uploaded it."""
+
+    shop: str
+    channel: str
+    account: str
+    kind: BillKind
+    day: date
+    source: str
+    state: str = "kept"
+    why: str = ""
+    brought_by: str = ""
+    file_name: str = ""
+    mapping: str = ""
+    proof: BillProof = BillProof()
+
+
+class Fetch(msgspec.Struct, frozen=True, kw_only=True):
+    """A claimed row of `bill_fetches`."""
+
+    channel: str
+    account: str
+    kind: BillKind
+    day: date
+    due_at: datetime
+    tries: int
+    made_as: str | None
+    alarmed: bool
+
+
+COLUMNS = """id, shop, channel, account, kind, day, version, state, fault, why, source, brought_by, file_name, mapping,
+proof, sha256, size_bytes, lines, stated, kept_at, read_at"""
+
+LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1, 3))"
+
+LATEST = f"""
+SELECT {COLUMNS} FROM bills WHERE channel = $1 AND account = $2 AND day = $3 AND kind = $4
+  AND ($5::text[] IS NULL OR state = ANY($5))
+ORDER BY version DESC LIMIT 1"""
+
+INSERT = f"""
+INSERT INTO bills (id, shop, channel, account, kind, day, version, state, why, source, brought_by, file_name, mapping,
+  proof, sha256, size_bytes, kept_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) RETURNING {COLUMNS}"""
+
+INSERT_PART = "INSERT INTO bill_parts (bill_id, n, content) VALUES ($1, $2, $3)"
+
+PART = "SELECT content FROM bill_parts WHERE bill_id = $1 AND n = $2"
+
+READ = """
+UPDATE bills SET state = $2, fault = $3, why = $4, lines = $5, stated = $6, read_at = $7 WHERE id = $1"""
+
+READ_AGAIN = "UPDATE bills SET state = 'kept', fault = '', why = '' WHERE id = $1"
+
+LAST_WANTED = "SELECT max(day) FROM bill_fetches WHERE channel = $1 AND account = $2 AND kind = $3"
+
+PAGE = f"""
+SELECT {COLUMNS} FROM bills WHERE ($1::text IS NULL OR shop = $1) AND ($2::text IS NULL OR channel = $2)
+  AND ($3::text IS NULL OR account = $3) AND ($4::date IS NULL OR day = $4)
+ORDER BY day DESC, channel, account, kind, version DESC LIMIT $5"""
+
+GET = f"SELECT {COLUMNS} FROM bills WHERE id = $1"
+
+PRUNE_PARTS = "DELETE FROM bill_parts WHERE bill_id IN (SELECT id FROM bills WHERE kept_at < $1 AND day < $2)"
+
+PRUNE_FETCHES = "DELETE FROM bill_fetches WHERE day < $1 AND state <> 'waiting'"
+
+WANT = """
+INSERT INTO bill_fetches (channel, account, kind, day, state, due_at)
+SELECT channel, account, kind, day, 'waiting', due_at
+FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::timestamptz[])
+  AS w (channel, account, kind, day, due_at)
+ON CONFLICT (day, account, channel, kind) DO NOTHING"""
+
+CLAIM = """
+UPDATE bill_fetches SET due_at = $2, tries = tries + 1
+WHERE ctid = ANY(ARRAY(
+  SELECT ctid FROM bill_fetches WHERE state = 'waiting' AND due_at <= $1
+  ORDER BY due_at, day, channel, account, kind DESC LIMIT $3 FOR UPDATE SKIP LOCKED))
+RETURNING channel, account, kind, day, due_at, tries, made_as, alarmed"""
+
+PUT_OFF = """
+UPDATE bill_fetches SET due_at = $5, made_as = $6, why = $7, alarmed = $8, state = $9
+WHERE channel = $1 AND account = $2 AND kind = $3 AND day = $4 AND state = 'waiting'"""
+
+FETCHES = """
+SELECT channel, account, kind, day, state, due_at, tries, why, alarmed FROM bill_fetches
+WHERE ($1::date IS NULL OR day = $1) ORDER BY day DESC, channel, account, kind LIMIT $2"""
+
+
+def _kept(row: Any) -> Kept:
+    fields = dict(row)
+    for name in ("proof", "stated"):
+        fields[name] = msgspec.json.decode(fields[name])
+    return msgspec.convert(fields, Kept)
+
+
+async def keep(tx: Tx, brought: Brought, file: BinaryIO, now: datetime) -> Kept:
+    """Keep a file as the next version of its day's bill. The very same file is the version that it already is."""
+    await tx.execute(LOCK, f"bill {brought.channel}/{brought.account} {brought.kind} {brought.day}")
+    latest = await latest_of(tx, brought.channel, brought.account, brought.day, brought.kind)
+    digest, size_bytes = _digest(file)
+    if latest and (latest.sha256, latest.mapping, latest.state == "none") == (
+        digest, brought.mapping, brought.state == "none",
+    ):  # fmt: skip
+        if latest.state == "refused":  # it is read again: the parser or its description may have been mended
+            await tx.execute(READ_AGAIN, latest.id)
+            return msgspec.structs.replace(latest, state="kept", fault="", why="")
+        return latest
+    row = await tx.fetchrow(
+        INSERT, ids.new_id("bil", now), brought.shop, brought.channel, brought.account, brought.kind, brought.day,
+        latest.version + 1 if latest else 1, brought.state, brought.why, brought.source, brought.brought_by,
+        brought.file_name, brought.mapping, _json(brought.proof), digest, size_bytes, now,
+    )  # fmt: skip
+    kept = _kept(row)
+    file.seek(0)
+    n = 0
+    while part := file.read(PART_BYTES):
+        await tx.execute(INSERT_PART, kept.id, n, part)
+        n += 1
+    return kept
+
+
+async def bring(tx: Tx, kept: Kept, into: BinaryIO) -> None:
+    """The raw file, written to `into` from its start."""
+    for n in range(-(-kept.size_bytes // PART_BYTES)):
+        into.write(await tx.fetchval(PART, kept.id, n) or b"")
+    into.seek(0)
+
+
+async def latest_of(
+    tx: Tx, channel: str, account: str, day: date, kind: BillKind, *, states: Sequence[str] | None = None
+) -> Kept | None:
+    """The latest version of a bill, of those in these states."""
+    row = await tx.fetchrow(LATEST, channel, account, day, kind, list(states) if states else None)
+    return _kept(row) if row else None
+
+
+async def was_read(
+    tx: Tx, bill_id: str, state: str, now: datetime, *, fault: str = "", why: str = "", lines: int = 0,
+    stated: Mapping[str, str] | None = None,
+) -> None:  # fmt: skip
+    """Write down what reading it said: sound or refused."""
+    await tx.execute(READ, bill_id, state, fault, why[:2000], lines, _json(stated or {}), now)
+
+
+async def get(tx: Tx, bill_id: str) -> Kept | None:
+    """One bill by its id."""
+    row = await tx.fetchrow(GET, bill_id)
+    return _kept(row) if row else None
+
+
+async def page(
+    tx: Tx, shop: str | None, limit: int, *, channel: str | None = None, account: str | None = None,
+    day: date | None = None,
+) -> list[Kept]:  # fmt: skip
+    """Bills, the latest day first."""
+    return [_kept(row) for row in await tx.fetch(PAGE, shop, channel, account, day, limit)]
+
+
+async def prune(tx: Tx, now: datetime) -> None:
+    """Remove what has outlived its stated retention."""
+    long_ago = now - timedelta(days=FILES_KEPT_DAYS)
+    await tx.execute(PRUNE_PARTS, long_ago, long_ago.date())
+    await tx.execute(PRUNE_FETCHES, (now - timedelta(days=FETCHES_KEPT_DAYS)).date())
+
+
+# The schedule --------------------------------------------------------------------------------------------------------
+
+
+async def want(tx: Tx, wanted: Sequence[tuple[str, str, BillKind, date, datetime]]) -> None:
+    """(channel, account, kind, day, from when on) of bills that are to be fetched; known ones stay as they are."""
+    if wanted:
+        await tx.execute(WANT, *map(list, zip(*wanted, strict=True)))
+
+
+async def last_wanted(tx: Tx, channel: str, account: str, kind: BillKind) -> date | None:
+    """The latest day whose bill was ever wanted."""
+    found: date | None = await tx.fetchval(LAST_WANTED, channel, account, kind)
+    return found
+
+
+async def claim(tx: Tx, now: datetime, until: datetime, limit: int) -> list[Fetch]:
+    """Take what is due; nobody else takes it before `until`."""
+    return [msgspec.convert(dict(row), Fetch) for row in await tx.fetch(CLAIM, now, until, limit)]
+
+
+async def put_off(
+    tx: Tx, fetch: Fetch, due_at: datetime, why: str, *, made_as: str | None = None, alarmed: bool = False,
+    state: str = "waiting",
+) -> None:  # fmt: skip
+    """Ask again at `due_at`, or no more."""
+    await tx.execute(
+        PUT_OFF, fetch.channel, fetch.account, fetch.kind, fetch.day, due_at, made_as, why[:1000], alarmed, state
+    )
+
+
+async def fetches(tx: Tx, day: date | None, limit: int) -> list[dict[str, object]]:
+    """The schedule, for people."""
+    return [dict(row) for row in await tx.fetch(FETCHES, day, limit)]
+
+
+def _digest(file: BinaryIO) -> tuple[bytes, int]:
+    file.seek(0)
+    digest, size_bytes = sha256(), 0
+    while part := file.read(PART_BYTES):
+        digest.update(part)
+        size_bytes += len(part)
+    return digest.digest(), size_bytes
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

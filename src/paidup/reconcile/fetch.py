@@ -1,0 +1,130 @@
+"""Bills are asked for at their time, downloaded, and kept as they came. Nothing is read here."""
+
+import tempfile
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from typing import BinaryIO
+
+from paidup import ids, log
+from paidup.ask import Asker, bill_subject
+from paidup.cases import store as cases
+from paidup.channels.bill import BillKind, BillName
+from paidup.channels.bill_file import LIMITS
+from paidup.channels.channel import Account, BillAt, BillComing, NoBill, Success
+from paidup.db.transaction import Database, Tx
+from paidup.journal import store as journal
+from paidup.journal.store import Call
+from paidup.reconcile import bills
+from paidup.reconcile.due import EMPTY_AFTER, next_ask, should_alarm
+from paidup.reconcile.run import Party
+
+DOWNLOAD_DEADLINE_S = 600.0
+MAX_DAYS_BACK = 31
+NO_BILL = "no_bill"
+
+HOLDS = """
+SELECT EXISTS (SELECT FROM payments WHERE channel = $1 AND account = $2 AND paid_at >= $3 AND paid_at < $4)
+  OR EXISTS (SELECT FROM refunds WHERE channel = $1 AND account = $2 AND settled_at >= $3 AND settled_at < $4)"""
+
+
+async def want_bills(tx: Tx, parties: Iterable[Party], now: datetime) -> None:
+    """Put yesterday's bills of every account into the schedule, and those of the days before that were missed."""
+    for party in parties:
+        zone = party.channel.bill_zone(party.account)
+        yesterday = now.astimezone(zone).date() - timedelta(days=1)
+        wanted = []
+        for kind in party.channel.bills:
+            last = await bills.last_wanted(tx, party.account.channel, party.account.name, kind)
+            days = _days(last, yesterday)
+            wanted += [
+                (party.account.channel, party.account.name, kind, day, party.channel.bill_ready_at(day, party.account))
+                for day in days
+            ]
+        await bills.want(tx, wanted)
+
+
+def _days(last: date | None, yesterday: date) -> list[date]:
+    missed = (yesterday - last).days if last else 1
+    return [yesterday - timedelta(days=back) for back in range(min(max(missed, 0), MAX_DAYS_BACK))]
+
+
+async def fetch_bill(
+    db: Database, asker: Asker, party: Party, kind: BillKind, day: date, *, made_as: str | None = None
+) -> bills.Kept | BillComing | str:
+    """Ask for a bill and keep what comes. A text says why nothing came; BillComing that it is not made yet."""
+    account = party.account
+    name = BillName(kind=kind, day=day, made_as=made_as)
+    sent, call = await asker.for_bill(account, name, asker.now_of())
+    found = sent.outcome.bill if isinstance(sent.outcome, Success) else None
+    with tempfile.TemporaryFile() as file:
+        calls = [call]
+        if isinstance(found, BillAt):
+            got, downloaded = await asker.download(
+                account, name, found.download, file, max_bytes=LIMITS.file_bytes, deadline_s=DOWNLOAD_DEADLINE_S
+            )
+            calls.append(downloaded)
+            if not isinstance(got.outcome, Success):
+                return await _journaled(db, calls, downloaded.why)
+        if isinstance(found, BillAt | NoBill):
+            return await _keep(db, account, name, found, file, calls, asker.now_of())
+    if isinstance(found, BillComing):
+        await _journaled(db, calls, "")
+        return found
+    return await _journaled(db, calls, call.why)
+
+
+async def _journaled(db: Database, calls: list[Call], why: str) -> str:
+    async with db.transaction() as tx:
+        await journal.write_calls(tx, calls)
+    return why
+
+
+async def _keep(
+    db: Database,
+    account: Account,
+    name: BillName,
+    found: BillAt | NoBill,
+    file: BinaryIO,
+    calls: list[Call],
+    now: datetime,
+) -> bills.Kept:
+    brought = bills.Brought(
+        shop=account.shop,
+        channel=account.channel,
+        account=account.name,
+        kind=name.kind,
+        day=name.day,
+        source="fetched",
+        **({"proof": found.proof} if isinstance(found, BillAt) else {"state": "none", "why": found.why}),
+    )
+    async with db.transaction() as tx:
+        await journal.write_calls(tx, calls)
+        return await bills.keep(tx, brought, file, now)
+
+
+async def is_doubtful(tx: Tx, party: Party, kept: bills.Kept, bounds: tuple[datetime, datetime], now: datetime) -> bool:
+    """The channel says that there is no bill, and we hold payments of that day: it may only be late."""
+    if kept.state != "none" or now >= party.channel.bill_ready_at(kept.day, party.account) + EMPTY_AFTER:
+        return False
+    return bool(await tx.fetchval(HOLDS, party.account.channel, party.account.name, *bounds))
+
+
+async def not_there(
+    tx: Tx, party: Party, fetch: bills.Fetch, why: str, now: datetime, *, made_as: str | None = None
+) -> None:
+    """Ask again later; from an hour after its time on, somebody is told once."""
+    ready_at = party.channel.bill_ready_at(fetch.day, party.account)
+    at = next_ask(now, ready_at, is_made_on_demand=made_as is not None)
+    alarms = should_alarm(now, ready_at) and not fetch.alarmed
+    state = "waiting" if at is not None else "given_up"
+    await bills.put_off(tx, fetch, at or now, why, made_as=made_as, alarmed=fetch.alarmed or alarms, state=state)
+    if not alarms and at is not None:
+        return
+    subject = bill_subject(party.account, BillName(kind=fetch.kind, day=fetch.day))
+    said = f"{subject}: the bill is not there, {fetch.tries} tries so far: {why}"
+    case = cases.Case(
+        id=ids.new_id(ids.CASE, now), shop=party.account.shop, kind=NO_BILL, subject_id=subject, order_id=None,
+        why=said[:1000], opened_at=now,
+    )  # fmt: skip
+    if await cases.open_many(tx, [case]):
+        log.error("bill.missing", account=party.name, day=fetch.day.isoformat(), why=why)

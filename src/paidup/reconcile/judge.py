@@ -1,0 +1,344 @@
+"""What a difference means. Pure: what match.py left over and what look-ups tell of it in, typed breaks out.
+
+Nothing here depends on the order of the lines, on how they were split into files, or on when it is asked.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from paidup.channels.bill import LineKind
+from paidup.money import Money, major
+from paidup.reconcile.breaks import Found, Kind, OurSide
+from paidup.reconcile.known import Agreed, Day, Judged, Known, side_of
+from paidup.reconcile.match import Line, Matched
+from paidup.reconcile.states import State
+
+_OnPair = Callable[[Line, OurSide], None]
+_PAID = frozenset({"paid", "disputed", "charged_back"})
+_DISPUTED = frozenset({"disputed", "charged_back"})
+
+
+def judge(matched: Matched, known: Known, day: Day) -> Judged:
+    """Type everything that did not simply agree."""
+    bench = _Bench(known, day)
+    bench.payments(matched.payments)
+    bench.refunds(matched.refunds, [line for line in matched.others if line.kind == LineKind.REFUND_FAILED])
+    for line in matched.others:
+        bench.other(line)
+    return Judged(
+        breaks=sorted(_named_apart(bench.breaks), key=lambda found: found.key),
+        agreed=bench.agreed,
+        cleared=sorted(set(bench.cleared)),
+    )
+
+
+def _named_apart(breaks: Iterable[Found]) -> Iterable[Found]:
+    """Several breaks about the very same thing are told apart by their order, which follows from what they say."""
+    by_key: dict[str, list[Found]] = defaultdict(list)
+    for found in breaks:
+        by_key[found.key].append(found)
+    for key, same in by_key.items():
+        for n, found in enumerate(sorted(same, key=_content)):
+            yield msgspec.structs.replace(found, key=f"{key}#{n + 1}") if n else found
+
+
+def _content(found: Found) -> tuple[object, ...]:
+    line = found.line
+    at = line.at if line else datetime.min.replace(tzinfo=UTC)
+    return (found.kind.value, found.bill_minor or 0, found.ours_minor or 0, at, line.fee_minor if line else 0)
+
+
+def _order(line: Line) -> tuple[object, ...]:
+    """By what a line says, and not by its place."""
+    return (line.at, line.amount, line.fee, line.net, line.currency, line.txn or "", line.ref or "", line.rref or "")
+
+
+class _Bench:
+    """Collects what is found."""
+
+    def __init__(self, known: Known, day: Day) -> None:
+        self._known, self._day = known, day
+        self.breaks: list[Found] = []
+        self.agreed: list[Agreed] = []
+        self.cleared: list[str] = []
+
+    # Payments ------------------------------------------------------------------------------------------------------
+
+    def payments(self, left: Sequence[tuple[Line | None, str | None]]) -> None:
+        """Pairs, then what has no other side."""
+        lines, ids = self._split(left, self._pair)
+        lines, ids = self._combined(lines, ids)
+        seen: set[str] = set()
+        for line in sorted(lines, key=_order):
+            number = line.txn or line.ref or ""
+            if number and number in seen:
+                self._extra(line, self._our("p", line.txn, line.ref), f"the bill has {number} more than once")
+            else:
+                self._payment_line(line)
+            seen.add(number)
+        for one in ids:
+            self._ours_only(self._known.by_id[one])
+
+    def _split(self, left: Sequence[tuple[Line | None, str | None]], pair: _OnPair) -> tuple[list[Line], list[str]]:
+        """Judge what has both sides; gives back what has one."""
+        by_ours: dict[str, list[Line]] = defaultdict(list)
+        lines, ids = [], []
+        for line, one in left:
+            if line is not None and one is not None:
+                by_ours[one].append(line)
+            elif line is not None:
+                lines.append(line)
+            elif one is not None:
+                ids.append(one)
+        for one, its in by_ours.items():
+            self._pairs(self._known.by_id[one], sorted(its, key=_order), pair)
+        return lines, sorted(ids)
+
+    def _pairs(self, ours: OurSide, lines: list[Line], pair: _OnPair) -> None:
+        """One of ours and its lines: parts that make up the whole, or one that fits and others too many."""
+        if len(lines) > 1 and self._adds_up(lines, [ours]):
+            self.agreed += [Agreed(line, in_group=True) for line in lines]
+            return
+        fits = [line for line in lines if self._adds_up([line], [ours])] or lines[:1]
+        pair(fits[0], ours)
+        for line in lines:
+            if line is not fits[0]:
+                self._extra(line, ours, f"the bill has {line.txn or line.rref or line.ref} more than once")
+
+    def _adds_up(self, lines: Sequence[Line], ours: Sequence[OurSide]) -> bool:
+        currencies = {line.currency for line in lines} | {one.currency for one in ours}
+        differs = sum(line.amount for line in lines) - sum(one.signed_minor for one in ours)
+        return len(currencies) == 1 and self._day.rules.allows(lines[0].currency, differs)
+
+    def _pair(self, line: Line, ours: OurSide) -> None:
+        """A payment that both sides have."""
+        if not self._same_money(line, ours):
+            return
+        agreed_fee = self._day.rules.fee_of(line.amount)
+        if agreed_fee is not None and abs(line.fee - agreed_fee) > self._day.rules.fee_tolerance_minor:
+            why = f"the channel kept {_money(line.fee, line.currency)}; {_money(agreed_fee, line.currency)} are agreed"
+            self._add(Kind.FEE, f"fee:{ours.payment_id}", why, line, ours, bill=line.fee, our=agreed_fee)
+            return
+        self.agreed.append(Agreed(line))
+
+    def _same_money(self, line: Line, ours: OurSide) -> bool:
+        key = f"{line.kind}:{ours.subject_id}"
+        said = f"the bill says {_money(line.amount, line.currency)}"
+        why = f"{said}, our books {_money(ours.signed_minor, ours.currency)}"
+        if line.currency != ours.currency:
+            self._add(Kind.CURRENCY, key, why, line, ours, our=0)
+            return False
+        if not self._day.rules.allows(line.currency, line.amount - ours.signed_minor):
+            self._add(Kind.AMOUNT, key, why, line, ours)
+            return False
+        return True
+
+    def _combined(self, lines: list[Line], ids: list[str]) -> tuple[list[Line], list[str]]:
+        """N:1: a line under the order's own number, whose amount is that of several payments of the order."""
+        by_order: dict[str, list[str]] = defaultdict(list)
+        for one in ids:
+            ours = self._known.by_id[one]
+            for number in {ours.order_id, ours.shop_order_no} - {None}:
+                by_order[str(number)].append(one)
+        used: set[str] = set()
+        rest = []
+        for line in sorted(lines, key=_order):
+            group = [one for one in by_order.get(line.ref or "", ()) if one not in used]
+            if group and self._adds_up([line], [self._known.by_id[one] for one in group]):
+                used.update(group)
+                self.agreed.append(Agreed(line, in_group=True))
+            else:
+                rest.append(line)
+        return rest, [one for one in ids if one not in used]
+
+    def _payment_line(self, line: Line) -> None:
+        """The bill has it; of our books, only a look-up can tell."""
+        ours = self._our("p", line.txn, line.ref)
+        if ours is None:
+            number = line.ref or line.txn or "without a number"
+            why = f"no payment {number} is known here"
+            self._add(Kind.LONG, f"payment:{line.txn or line.ref or _order(line)}", why, line, None)
+        elif ours.state in _PAID:
+            self._of_another_day(line, ours)
+        elif ours.state == "held":
+            kind = Kind.STATUS if self._adds_up([line], [ours]) else Kind.AMOUNT
+            self._add(kind, f"payment:{ours.payment_id}", "held here: it was not paid as agreed", line, ours)
+        else:
+            why = f"paid in the bill, and {ours.state} here"
+            key = f"payment:{ours.payment_id}"
+            self._add(Kind.LONG, key, why, line, ours, our=0, state=State.WAITING)
+
+    def _of_another_day(self, line: Line, ours: OurSide) -> None:
+        """Our books have it, on another day: it closes that day's gap, or is waited for, or is one too many."""
+        if self._clears(ours, "ours"):
+            if self._same_money(line, ours):
+                self.agreed.append(Agreed(line))
+            return
+        day, key = self._known.days.get(ours.subject_id), f"{line.kind}:{ours.subject_id}"
+        is_today = ours.at is not None and self._day.begins_at <= ours.at < self._day.ends_at
+        if key not in self._known.cleared_here and (day is None or day in self._known.read or is_today):
+            self._extra(line, ours, f"already matched on {day}; this bill has it once more")
+            return
+        why = f"booked here on {day}, whose bill has not been read yet"
+        self._add(Kind.WRONG_DAY, key, why, line, ours, our=0, state=State.WAITING)
+
+    def _clears(self, ours: OurSide, side: str) -> bool:
+        found = [one.id for one in self._known.earlier.get(ours.subject_id, ()) if one.side == side]
+        self.cleared += found
+        return bool(found)
+
+    def _extra(self, line: Line, ours: OurSide | None, why: str) -> None:
+        subject = ours.subject_id if ours else line.rref or line.rid or line.txn or line.ref
+        self._add(Kind.DUPLICATE, f"twice:{line.kind}:{subject}", why, line, ours, our=0)
+
+    def _ours_only(self, ours: OurSide) -> None:
+        """Our books have it and the bill does not: an earlier bill had it, the next one may, or it is missing."""
+        if self._clears(ours, "bill"):
+            return
+        near = self._day.is_near_its_bounds(ours.at)
+        what = "refund" if ours.refund_id else "payment"
+        word = "refunded" if ours.refund_id else "paid"
+        why = f"{word} here at {ours.at:%Y-%m-%d %H:%M:%S} UTC, and not in the bill"
+        self.breaks.append(
+            Found(
+                key=f"{what}:{ours.subject_id}",
+                kind=Kind.WRONG_DAY if near else Kind.SHORT,
+                what=what,
+                state=State.WAITING,
+                currency=ours.currency,
+                bill_minor=None,
+                ours_minor=ours.signed_minor,
+                why=f"{why}, which ends near it" if near else why,
+                ours=ours,
+                wait_until=self._day.wait_until,
+            )
+        )
+
+    # Refunds -------------------------------------------------------------------------------------------------------
+
+    def refunds(self, left: Sequence[tuple[Line | None, str | None]], failed: Sequence[Line]) -> None:
+        """Pairs, batches, then what has no other side. A refund that came back in the same bill is none."""
+        came_back = {number for line in failed for number in (line.rid, line.rref) if number}
+        lines, ids = self._split(left, self._refund_pair)
+        lines, ids = self._batches(lines, ids)
+        seen: set[str] = set()
+        for line in sorted(lines, key=_order):
+            number = line.rid or line.rref or ""
+            ours = self._our("r", line.rid, line.rref)
+            if number and number in seen:
+                self._extra(line, ours, f"the bill has {number} more than once")
+            elif ours is not None and ours.state == "failed" and came_back & {line.rid, line.rref}:
+                self.agreed.append(Agreed(line))
+            else:
+                self._refund_line(line, ours)
+            seen.add(number)
+        for one in ids:
+            self._ours_only(self._known.by_id[one])
+
+    def _refund_pair(self, line: Line, ours: OurSide) -> None:
+        if self._same_money(line, ours):
+            self.agreed.append(Agreed(line))
+
+    def _batches(self, lines: list[Line], ids: list[str]) -> tuple[list[Line], list[str]]:
+        """1:N and N:1: the refunds of one payment, booked together or in parts."""
+        ours_of: dict[str, list[str]] = defaultdict(list)
+        for one in ids:
+            ours_of[self._known.by_id[one].payment_id].append(one)
+        lines_of: dict[str, list[Line]] = defaultdict(list)
+        for line in lines:
+            payment = self._our("p", line.txn, line.ref)
+            if payment is not None and self._our("r", line.rid, line.rref) is None:
+                lines_of[payment.payment_id].append(line)
+        settled_lines: set[int] = set()
+        settled_ids: set[str] = set()
+        for payment_id, its in lines_of.items():
+            group = ours_of.get(payment_id, [])
+            if group and self._adds_up(its, [self._known.by_id[one] for one in group]):
+                settled_lines.update(line.n for line in its)
+                settled_ids.update(group)
+                self.agreed += [Agreed(line, in_group=True) for line in its]
+        return [line for line in lines if line.n not in settled_lines], [one for one in ids if one not in settled_ids]
+
+    def _refund_line(self, line: Line, ours: OurSide | None) -> None:
+        if ours is not None and ours.state == "succeeded":
+            self._of_another_day(line, ours)
+        elif ours is not None:
+            why, key = f"given back in the bill, and {ours.state} here", f"refund:{ours.subject_id}"
+            self._add(Kind.STATUS, key, why, line, ours, our=0, state=State.WAITING)
+        else:
+            self._stranger(line)
+
+    def _stranger(self, line: Line) -> None:
+        payment = self._our("p", line.txn, line.ref)
+        key = f"refund:{line.rid or line.rref or (line.txn, line.ref, line.at, line.amount)}"
+        if payment is None or payment.state not in _PAID:
+            state = f"is {payment.state} here" if payment else "is not known here"
+            why = f"a refund of payment {line.ref or line.txn}, which {state}"
+            self._add(Kind.REFUND_WITHOUT_PAYMENT, key, why, line, payment, our=0)
+        else:
+            why = f"a refund {line.rref or line.rid or ''} of payment {payment.payment_id} that nobody asked for here"
+            self._add(Kind.REFUND_UNKNOWN, key, why, line, payment, our=0, state=State.WAITING)
+
+    # Other lines ---------------------------------------------------------------------------------------------------
+
+    def other(self, line: Line) -> None:
+        """Refunds that came back, disputes, and what nobody knows."""
+        if line.kind == LineKind.REFUND_FAILED:
+            self._must_stand(line, self._our("r", line.rid, line.rref), frozenset({"failed"}), "came back")
+        elif line.kind == LineKind.DISPUTE:
+            self._must_stand(line, self._our("p", line.txn, line.ref), _DISPUTED, "was taken back by the bank")
+        elif line.kind == LineKind.DISPUTE_WON:
+            self._must_stand(line, self._our("p", line.txn, line.ref), frozenset({"paid"}), "was returned by the bank")
+        else:
+            why = f"a line of the type {line.word or ''!r}"
+            key = f"unknown:{line.word}:{line.txn or line.ref or line.at}"
+            self._add(Kind.UNKNOWN_LINE, key, why, line, None)
+
+    def _must_stand(self, line: Line, ours: OurSide | None, states: frozenset[str], what: str) -> None:
+        if ours is not None and ours.state in states:
+            self.agreed.append(Agreed(line))
+            return
+        number = line.rid or line.rref or line.txn or line.ref
+        here = f"{ours.state} here" if ours else "not known here"
+        key = f"{line.kind}:{ours.subject_id if ours else number}"
+        self._add(Kind.STATUS, key, f"{number} {what}, and is {here}", line, ours, our=0, state=State.WAITING)
+
+    # Shared --------------------------------------------------------------------------------------------------------
+
+    def _our(self, what: str, *numbers: str | None) -> OurSide | None:
+        """The first of ours that bears one of these numbers."""
+        for number in numbers:
+            if number is not None and f"{what}:{number}" in self._known.by_number:
+                return self._known.by_number[f"{what}:{number}"]
+        return None
+
+    def _add(
+        self, kind: Kind, key: str, why: str, line: Line, ours: OurSide | None, *, bill: int | None = None,
+        our: int | None = None, state: State = State.OPEN,
+    ) -> None:  # fmt: skip
+        if our is None and ours is not None:
+            our = ours.signed_minor
+        self.breaks.append(
+            Found(
+                key=key,
+                kind=kind,
+                what=line.kind,
+                state=state,
+                currency=line.currency,
+                bill_minor=line.amount if bill is None else bill,
+                ours_minor=our,
+                why=why,
+                line=side_of(line, self._day.bill_id),
+                ours=ours,
+                suggestion=self._known.suggestions.get(line.n) if ours is None else None,
+                wait_until=self._day.wait_until if state is State.WAITING else None,
+            )
+        )
+
+
+def _money(minor: int, currency: str) -> str:
+    sign = "-" if minor < 0 else ""
+    return f"{sign}{major(Money(abs(minor), currency))} {currency}"

@@ -1,0 +1,78 @@
+"""What the judge is told, and what it says: the day, what look-ups found, and what agrees or differs."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+
+import msgspec
+
+from paidup.reconcile.breaks import BillSide, Found, OurSide
+from paidup.reconcile.match import Line
+from paidup.reconcile.rules import Rules
+
+
+class Day(msgspec.Struct, frozen=True, kw_only=True):
+    """The day that is judged: its bounds in the channel's own time zone, and whose bill it is."""
+
+    bill_id: str
+    begins_at: datetime
+    ends_at: datetime
+    rules: Rules
+
+    @property
+    def wait_until(self) -> datetime:
+        """How long the other side of something may be waited for."""
+        return self.ends_at + timedelta(days=self.rules.wait_days)
+
+    def is_near_its_bounds(self, at: datetime | None) -> bool:
+        """Whether another clock may count this moment to the day before or after."""
+        near = timedelta(minutes=self.rules.cutoff_minutes)
+        return at is not None and not self.begins_at + near <= at < self.ends_at - near
+
+
+class Earlier(msgspec.Struct, frozen=True):
+    """A break of another day about the same payment or refund. side: which side it has, "ours" or "bill"."""
+
+    id: str
+    subject: str
+    side: str
+    day: date
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """What look-ups told. by_number: our payments and refunds by any number of theirs ("p:…" and "r:…"), in any state
+    and of any day. by_id: our rows that a pair names. earlier: by our id. read: days whose bill was read already.
+    days: the day of each of ours, by id. cleared_here: keys of this day's breaks that another day's bill cleared.
+    suggestions: by the line's number."""
+
+    by_number: Mapping[str, OurSide]
+    by_id: Mapping[str, OurSide]
+    earlier: Mapping[str, Sequence[Earlier]] = {}
+    read: frozenset[date] = frozenset()
+    days: Mapping[str, date] = {}
+    cleared_here: frozenset[str] = frozenset()
+    suggestions: Mapping[int, OurSide] = {}
+
+
+class Agreed(msgspec.Struct, frozen=True):
+    """A line that needs no break after all. in_group: it agrees only together with others."""
+
+    line: Line
+    in_group: bool = False
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """breaks: what differs. agreed: lines that were left over and agree all the same. cleared: breaks of other days
+    whose other side is here."""
+
+    breaks: list[Found]
+    agreed: list[Agreed]
+    cleared: list[str]
+
+
+def side_of(line: Line, bill_id: str) -> BillSide:
+    """A line as it stands in a break."""
+    return BillSide(
+        bill_id=bill_id, line=line.n, kind=line.kind, word=line.word or "", currency=line.currency,
+        amount_minor=line.amount, fee_minor=line.fee, at=datetime.fromtimestamp(line.at, UTC),
+        channel_txn_id=line.txn, merchant_ref=line.ref, channel_refund_id=line.rid, merchant_refund_ref=line.rref,
+    )  # fmt: skip

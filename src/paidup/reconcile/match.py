@@ -1,0 +1,166 @@
+"""Which line of the bill belongs to which of our rows. Pure: a laid table in, what does not simply agree out.
+
+Each side is used once. Payments are matched by the channel's number, the rest by ours; refunds by their own two.
+What is found twice, or differs in anything, is handed out whole: the judge (judge.py) says what it means. What agrees
+is only counted, so that five million lines that agree cost no more than their join.
+"""
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from paidup.channels.bill import LineKind
+from paidup.errors import ChannelError
+from paidup.reconcile.rules import Rules
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+MAX_LEFT = 200_000
+"""More differences than this are no work for people: it is another account's bill, or our books were not restored."""
+
+
+class Line(msgspec.Struct, frozen=True):
+    """A line that is handed out, in the order of the table's columns."""
+
+    n: int
+    kind: str
+    word: str | None
+    currency: str
+    amount: int
+    fee: int
+    net: int
+    at: int
+    txn: str | None
+    ref: str | None
+    rid: str | None
+    rref: str | None
+    payee: str | None
+
+
+class Added(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of line in one currency, added up on both sides."""
+
+    what: str
+    currency: str
+    bill_lines: int = 0
+    bill_minor: int = 0
+    bill_fee_minor: int = 0
+    bill_net_minor: int = 0
+    ours: int = 0
+    ours_minor: int = 0
+
+
+class Matched(msgspec.Struct, frozen=True, kw_only=True):
+    """left: (line, our id) by kind; either may be None. Whoever is in no pair of `left` agrees with his other side."""
+
+    payments: list[tuple[Line | None, str | None]]
+    refunds: list[tuple[Line | None, str | None]]
+    others: list[Line]
+    sums: list[Added]
+
+
+class TooDifferent(ChannelError):
+    """So much differs that nothing is recorded."""
+
+
+def match(sql: "DuckDBPyConnection", rules: Rules) -> Matched:
+    """Lay the two sides over each other. Raises TooDifferent."""
+    payments = _left(sql, "payments", LineKind.PAYMENT, ("txn", "ref"), 1, rules)
+    refunds = _left(sql, "refunds", LineKind.REFUND, ("rid", "rref"), -1, rules)
+    others = sql.execute(
+        f"SELECT * FROM lines WHERE kind NOT IN ('payment', 'refund', 'fee', 'payout') ORDER BY n LIMIT {MAX_LEFT + 1}"
+    ).fetchall()
+    _must_be_bearable(len(payments) + len(refunds) + len(others))
+    return Matched(payments=payments, refunds=refunds, others=[Line(*row) for row in others], sums=_sums(sql))
+
+
+def _left(
+    sql: "DuckDBPyConnection", table: str, kind: LineKind, keys: tuple[str, str], sign: int, rules: Rules
+) -> list[tuple[Line | None, str | None]]:
+    """What does not agree, by the channel's number first, then what is left of both by ours."""
+    first, second = keys
+    sql.execute(
+        f"CREATE OR REPLACE TEMP VIEW ours AS SELECT id, txn, coalesce(ref, id) AS ref, currency, amount FROM {table}"
+    )
+    sql.execute(f"CREATE OR REPLACE TEMP VIEW bill AS SELECT * FROM lines WHERE kind = '{kind}'")
+    differs = _differs(kind, sign, rules)
+    sql.execute(_TWICE.format(name="twice", source="bill", key=first))
+    sql.execute(
+        f"""CREATE OR REPLACE TEMP TABLE one AS
+        SELECT b.*, o.id, o.ref AS our_ref, o.currency AS our_currency, o.amount AS our_amount
+        FROM bill b FULL JOIN ours o ON b.{first} = o.txn
+        WHERE b.n IS NULL OR o.id IS NULL OR {differs} OR b.{first} IN (SELECT key FROM twice)"""
+    )
+    sql.execute(_TWICE.format(name="twice_too", source="(FROM one WHERE id IS NULL)", key=second))
+    sql.execute(
+        f"""CREATE OR REPLACE TEMP TABLE two AS
+        SELECT b.* EXCLUDE (id, our_ref, our_currency, our_amount), o.id,
+          ({differs}) OR b.{second} IN (SELECT key FROM twice_too) AS differs
+        FROM (FROM one WHERE id IS NULL) b
+        JOIN (SELECT id, our_ref AS ref, our_currency AS currency, our_amount AS amount FROM one WHERE n IS NULL) o
+          ON b.{second} = o.ref"""
+    )
+    found = sql.execute(
+        f"""SELECT * EXCLUDE (our_ref, our_currency, our_amount) FROM one
+        WHERE NOT ((id IS NULL AND n IN (SELECT n FROM two)) OR (n IS NULL AND id IN (SELECT id FROM two)))
+        UNION ALL SELECT * EXCLUDE (differs) FROM two WHERE differs
+        ORDER BY n, id LIMIT {MAX_LEFT + 1}"""
+    ).fetchall()
+    _must_be_bearable(len(found))
+    return [(Line(*row[:-1]) if row[0] is not None else None, row[-1]) for row in found]
+
+
+_TWICE = """CREATE OR REPLACE TEMP TABLE {name} AS
+SELECT {key} AS key FROM {source} WHERE {key} IS NOT NULL GROUP BY ALL HAVING count(*) > 1"""
+
+
+def _differs(kind: LineKind, sign: int, rules: Rules) -> str:
+    """SQL: whether a line b and our row o differ in money."""
+    allowed = " ".join(f"WHEN '{_code(code)}' THEN {minor:d}" for code, minor in rules.tolerance_minor.items())
+    gap = f"abs({sign} * b.amount - o.amount)"
+    amount = f"{gap} > CASE b.currency {allowed} ELSE 0 END" if allowed else f"{sign} * b.amount <> o.amount"
+    fee = ""
+    if kind is LineKind.PAYMENT and rules.fee_ppm is not None:
+        agreed = f"((b.amount::HUGEINT * {rules.fee_ppm:d} + 500000) // 1000000 + {rules.fee_fixed_minor:d})"
+        fee = f" OR abs(b.fee - {agreed}) > {rules.fee_tolerance_minor:d}"
+    return f"(b.currency <> o.currency OR {amount}{fee})"
+
+
+def _code(currency: str) -> str:
+    if not (len(currency) == 3 and currency.isascii() and currency.isalpha()):
+        raise ValueError(currency)
+    return currency
+
+
+def _sums(sql: "DuckDBPyConnection") -> list[Added]:
+    bill = sql.execute(
+        "SELECT kind, currency, count(*), sum(amount)::HUGEINT, sum(fee)::HUGEINT, sum(net)::HUGEINT "
+        "FROM lines GROUP BY ALL"
+    ).fetchall()
+    added = {
+        (kind, currency): Added(
+            what=kind,
+            currency=currency,
+            bill_lines=count,
+            bill_minor=int(amount),
+            bill_fee_minor=int(fee),
+            bill_net_minor=int(net),
+        )
+        for kind, currency, count, amount, fee, net in bill
+    }
+    for table, what, sign in (("payments", "payment", 1), ("refunds", "refund", -1)):
+        for currency, count, amount in sql.execute(
+            f"SELECT currency, count(*), sum(amount)::HUGEINT FROM {table} GROUP BY ALL"
+        ).fetchall():
+            one = added.get((what, currency), Added(what=what, currency=currency))
+            added[what, currency] = msgspec.structs.replace(one, ours=count, ours_minor=sign * int(amount))
+    return [added[key] for key in sorted(added)]
+
+
+def _must_be_bearable(left: int) -> None:
+    if left > MAX_LEFT:
+        raise TooDifferent(
+            f"more than {MAX_LEFT} lines and payments differ: this is another account's or another day's bill, or our "
+            "books are not whole; nothing was recorded"
+        )

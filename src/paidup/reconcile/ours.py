@@ -1,0 +1,117 @@
+"""Our side of a day: streamed out of PostgreSQL as it stands, and looked up where the bill names what is not of it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from paidup.db.transaction import Database, Tx
+from paidup.reconcile.breaks import OurSide
+
+COPY_TIMEOUT_S = 600.0
+CHUNK = 10_000
+MAX_SUGGESTIONS = 1000
+
+# The numbers of a payment or refund, as in table.OURS. Our own number is most often the id itself, and then not sent.
+PAYMENTS_OF_DAY = """
+SELECT id, channel_txn_id, nullif(merchant_ref, id), currency, amount_minor FROM payments
+WHERE channel = $1 AND account = $2 AND paid_at >= $3 AND paid_at < $4
+  AND state IN ('paid', 'disputed', 'charged_back')"""
+
+REFUNDS_OF_DAY = """
+SELECT id, channel_refund_id, nullif(merchant_ref, id), currency, amount_minor FROM refunds
+WHERE channel = $1 AND account = $2 AND settled_at >= $3 AND settled_at < $4 AND state = 'succeeded'"""
+
+_PAYMENT = """p.id AS payment_id, p.order_id, p.shop, p.state, p.currency, p.amount_minor, p.paid_at AS at,
+NULL AS refund_id, p.channel_txn_id, p.merchant_ref, NULL AS channel_refund_id, NULL AS merchant_refund_ref,
+o.shop_order_no"""
+
+_REFUND = """r.payment_id, r.order_id, r.shop, r.state, r.currency, r.amount_minor, r.settled_at AS at,
+r.id AS refund_id, p.channel_txn_id, p.merchant_ref, r.channel_refund_id, r.merchant_ref AS merchant_refund_ref,
+o.shop_order_no"""
+
+PAYMENTS_BY_ID = f"""
+SELECT {_PAYMENT} FROM payments p JOIN orders o ON o.id = p.order_id WHERE p.id = ANY($1::text[])"""
+
+REFUNDS_BY_ID = f"""
+SELECT {_REFUND} FROM refunds r JOIN payments p ON p.id = r.payment_id JOIN orders o ON o.id = r.order_id
+WHERE r.id = ANY($1::text[])"""
+
+PAYMENTS_BY_NUMBER = f"""
+SELECT {_PAYMENT} FROM payments p JOIN orders o ON o.id = p.order_id WHERE p.id IN (
+  SELECT id FROM payments WHERE channel = $1 AND account = $2 AND merchant_ref = ANY($3::text[])
+  UNION SELECT id FROM payments WHERE channel = $1 AND account = $2 AND channel_txn_id = ANY($3::text[]))"""
+
+REFUNDS_BY_NUMBER = f"""
+SELECT {_REFUND} FROM refunds r JOIN payments p ON p.id = r.payment_id JOIN orders o ON o.id = r.order_id
+WHERE r.id IN (
+  SELECT id FROM refunds WHERE channel = $1 AND account = $2 AND merchant_ref = ANY($3::text[])
+  UNION SELECT id FROM refunds WHERE channel = $1 AND account = $2 AND channel_refund_id = ANY($3::text[]))"""
+
+# What a person may find to belong to a line that nobody knows: unpaid, the same money, begun up to two hours before.
+SUGGESTED = f"""
+SELECT s.n, f.* FROM unnest($3::int[], $4::text[], $5::bigint[], $6::timestamptz[]) AS s (n, currency, amount, at)
+CROSS JOIN LATERAL (
+  SELECT {_PAYMENT} FROM payments p JOIN orders o ON o.id = p.order_id
+  WHERE p.channel = $1 AND p.account = $2 AND p.created_at > s.at - interval '2 hours' AND p.created_at <= s.at
+    AND p.amount_minor = s.amount AND p.currency = s.currency AND p.state IN ('created', 'open', 'closing', 'closed')
+  ORDER BY p.created_at DESC, p.id LIMIT 1) f"""
+
+
+async def copy_day(
+    db: Database, channel: str, account: str, begins_at: datetime, ends_at: datetime, folder: Path
+) -> Mapping[str, Path]:
+    """Write the account's payments and refunds of a day to CSV files; gives their paths by the table's name."""
+    written = {}
+    for table, query in (("payments", PAYMENTS_OF_DAY), ("refunds", REFUNDS_OF_DAY)):
+        path = folder / f"{table}.csv"
+        await db.copy_csv(query, channel, account, begins_at, ends_at, into=path, timeout=COPY_TIMEOUT_S)
+        written[table] = path
+    return written
+
+
+async def by_id(tx: Tx, payment_ids: Sequence[str], refund_ids: Sequence[str]) -> dict[str, OurSide]:
+    """Our rows by their ids."""
+    found: dict[str, OurSide] = {}
+    for query, wanted in ((PAYMENTS_BY_ID, payment_ids), (REFUNDS_BY_ID, refund_ids)):
+        for chunk in _chunks(wanted):
+            sides = [msgspec.convert(dict(row), OurSide) for row in await tx.fetch(query, chunk)]
+            found |= {side.subject_id: side for side in sides}
+    return found
+
+
+async def by_number(
+    tx: Tx, channel: str, account: str, payment_numbers: Iterable[str], refund_numbers: Iterable[str]
+) -> dict[str, OurSide]:
+    """Our rows by any number of theirs, as judge.Known wants them, in any state and of any day."""
+    found: dict[str, OurSide] = {}
+    for query, mark, wanted in (
+        (PAYMENTS_BY_NUMBER, "p", sorted(set(payment_numbers))),
+        (REFUNDS_BY_NUMBER, "r", sorted(set(refund_numbers))),
+    ):
+        for chunk in _chunks(wanted):
+            for row in await tx.fetch(query, channel, account, chunk):
+                side = msgspec.convert(dict(row), OurSide)
+                ref, theirs = (
+                    (side.merchant_refund_ref, side.channel_refund_id)
+                    if side.refund_id
+                    else (side.merchant_ref, side.channel_txn_id)
+                )
+                found |= {f"{mark}:{number}": side for number in (ref, theirs) if number is not None}
+    return found
+
+
+async def suggestions(
+    tx: Tx, channel: str, account: str, lines: Sequence[tuple[int, str, int, datetime]]
+) -> dict[int, OurSide]:
+    """For lines (number, currency, amount, time) that nobody knows: a payment that may be meant, by line number."""
+    if not lines:
+        return {}
+    columns = list(zip(*lines[:MAX_SUGGESTIONS], strict=True))
+    rows = [dict(row) for row in await tx.fetch(SUGGESTED, channel, account, *map(list, columns))]
+    return {row.pop("n"): msgspec.convert(row, OurSide) for row in rows}
+
+
+def _chunks(wanted: Sequence[str]) -> Iterable[list[str]]:
+    return (list(wanted[at : at + CHUNK]) for at in range(0, len(wanted), CHUNK))

@@ -1,0 +1,379 @@
+"""One reconciliation: a day of one account. The bill and our books are laid side by side outside of any transaction;
+what is found is written in one."""
+
+import asyncio
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date, datetime
+from itertools import repeat
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from paidup import ids, log
+from paidup.cases import store as cases
+from paidup.channels.bill import Bill, BillKind, BillName, BillRefused, Totals, day_in
+from paidup.channels.bill_mapped import read_mapped
+from paidup.channels.bill_mapping import parse_mapping
+from paidup.channels.channel import Account, Channel
+from paidup.clock import monotonic_s
+from paidup.db.transaction import Database, Tx
+from paidup.reconcile import balance, bills, ours, runs, store
+from paidup.reconcile.breaks import OurSide
+from paidup.reconcile.decide import Change, Whose, clear, decide, uncleared
+from paidup.reconcile.judge import judge
+from paidup.reconcile.known import Day, Earlier, Judged, Known, side_of
+from paidup.reconcile.match import Matched, TooDifferent, match
+from paidup.reconcile.rules import Rules
+from paidup.reconcile.table import Limits, Table, opened
+
+Progress = Callable[[str], None]
+"""Told of each step that begins: read, ours, match, look up, record."""
+
+LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1, 4))"
+REFUSED, TOO_DIFFERENT = "bill_refused", "bill_too_different"
+
+
+class Party(msgspec.Struct, frozen=True):
+    """Whose bill it is: the channel, the account there, and the rules of the two."""
+
+    channel: Channel[Any]
+    account: Account
+    rules: Rules
+
+    @property
+    def name(self) -> str:
+        """As people write it: ``wechat/main``."""
+        return f"{self.account.channel}/{self.account.name}"
+
+
+class Laid(msgspec.Struct, frozen=True, kw_only=True):
+    """A day as it was found; nothing of it is written yet."""
+
+    trades: bills.Kept
+    funds: bills.Kept | None
+    stated: Mapping[str, str]
+    lines: int
+    matched: Matched
+    known: Known
+    judged: Judged
+    fund_totals: Totals | None
+    took_ms: dict[str, int]
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run found, and what it would change or has changed. refused: why the bill was not used."""
+
+    run: runs.Run | None = None
+    changes: list[Change] = []
+    balances: list[runs.Balance] = []
+    refused: str = ""
+
+
+async def reconcile(
+    db: Database, party: Party, day: date, *, now: datetime, spill: Path | None, limits: Limits, who: str,
+    dry_run: bool = False, progress: Progress = lambda _: None,
+) -> Outcome:  # fmt: skip
+    """Lay the latest bill of a day beside our books, and write down what differs. Doing it again changes nothing.
+
+    A bill that is refused is marked so, with its reason and a case. Raises NotFound when no bill of the day is kept.
+    """
+    began_at, account = now, party.account
+    async with db.session() as tx:
+        trades = await _bill(tx, account, day, BillKind.TRADES)
+        funds = await _bill(tx, account, day, BillKind.FUNDS)
+    if trades is None:
+        return Outcome(refused=f"no bill of {day} is here yet")
+    try:
+        with opened(spill, limits) as table:
+            laid = await _lay(db, party, day, trades, funds, table, progress)
+    except _Refused as refusal:
+        if not dry_run:
+            await _refuse(db, refusal, now)
+        return Outcome(refused=str(refusal))
+    progress("record")
+    async with db.transaction() as tx:
+        outcome = await _record(tx, party, day, laid, began_at=began_at, now=now, who=who, dry_run=dry_run)
+    if outcome.run and not dry_run:
+        log.info(
+            "reconcile.finished", account=party.name, day=day.isoformat(), lines=outcome.run.lines,
+            matched=outcome.run.matched, opened=outcome.run.opened,
+        )  # fmt: skip
+    return outcome
+
+
+class _Refused(Exception):
+    """A bill of which nothing is used."""
+
+    def __init__(self, kept: bills.Kept, kind: str, fault: str, why: str) -> None:
+        super().__init__(why)
+        self.kept, self.kind, self.fault, self.why = kept, kind, fault, why
+
+
+async def _bill(tx: Tx, account: Account, day: date, kind: BillKind) -> bills.Kept | None:
+    states = ("kept", "sound", "none")
+    return await bills.latest_of(tx, account.channel, account.name, day, kind, states=states)
+
+
+async def _refuse(db: Database, refusal: _Refused, now: datetime) -> None:
+    kept = refusal.kept
+    subject = f"{kept.channel}/{kept.account} {kept.kind} {kept.day}"
+    async with db.transaction() as tx:
+        if refusal.kind == REFUSED:
+            await bills.was_read(tx, kept.id, "refused", now, fault=refusal.fault, why=refusal.why)
+        case = cases.Case(
+            id=ids.new_id(ids.CASE, now), shop=kept.shop, kind=refusal.kind, subject_id=subject, order_id=None,
+            why=f"{subject}: {refusal.why}", opened_at=now,
+        )  # fmt: skip
+        await cases.open_many(tx, [case])
+    log.error("bill.refused", account=f"{kept.channel}/{kept.account}", day=kept.day.isoformat(), why=refusal.why)
+
+
+# Laying --------------------------------------------------------------------------------------------------------------
+
+
+async def _lay(
+    db: Database,
+    party: Party,
+    day: date,
+    trades: bills.Kept,
+    funds: bills.Kept | None,
+    table: Table,
+    progress: Progress,
+) -> Laid:
+    """Raises _Refused."""
+    took_ms: dict[str, int] = {}
+    bounds = bounds_of(party, day, trades)
+    with _timed(took_ms, "read", progress):
+        lines, stated = await _read_trades(db, party, trades, table)
+        fund_totals = await _totals(db, party, funds) if funds is not None else None
+    with _timed(took_ms, "ours", progress):
+        paths = await ours.copy_day(db, party.account.channel, party.account.name, *bounds, table.folder)
+    with _timed(took_ms, "match", progress):
+        try:
+            matched = await asyncio.to_thread(_match, table, paths, party.rules)
+        except TooDifferent as error:
+            raise _Refused(trades, TOO_DIFFERENT, "", str(error)) from None
+    with _timed(took_ms, "look up", progress):
+        async with db.session() as tx:
+            known = await _look_up(tx, party, day, matched)
+    judged = judge(matched, known, Day(bill_id=trades.id, begins_at=bounds[0], ends_at=bounds[1], rules=party.rules))
+    return Laid(
+        trades=trades, funds=funds, stated=stated, lines=lines, matched=matched, known=known, judged=judged,
+        fund_totals=fund_totals, took_ms=took_ms,
+    )  # fmt: skip
+
+
+class _timed:  # noqa: N801 - reads as a statement
+    """How long a step took, in milliseconds."""
+
+    def __init__(self, into: dict[str, int], step: str, progress: Progress) -> None:
+        self._into, self._step = into, step
+        progress(step)
+
+    def __enter__(self) -> None:
+        self._began_s = monotonic_s()
+
+    def __exit__(self, *_: object) -> None:
+        self._into[self._step] = round((monotonic_s() - self._began_s) * 1000)
+
+
+def bounds_of(party: Party, day: date, kept: bills.Kept) -> tuple[datetime, datetime]:
+    """The day's first moment and the first of the next, in the time zone of the bill."""
+    zone = parse_mapping(kept.mapping, kept.file_name).zone if kept.mapping else party.channel.bill_zone(party.account)
+    return day_in(zone, day)
+
+
+async def _read_trades(db: Database, party: Party, kept: bills.Kept, table: Table) -> tuple[int, Mapping[str, str]]:
+    if kept.state == "none":
+        return 0, {}
+    path = table.folder / "bill"
+    await _bring(db, kept, path)
+
+    def read() -> tuple[int, Mapping[str, str]]:
+        with path.open("rb") as file:
+            bill = read_bill(party, kept, file)
+            table.add_lines(bill.lines())
+            return bill.totals.lines, bill.stated
+
+    try:
+        return await asyncio.to_thread(read)
+    except BillRefused as refusal:
+        raise _Refused(kept, REFUSED, refusal.fault, refusal.why) from None
+    finally:
+        path.unlink()
+
+
+async def _totals(db: Database, party: Party, kept: bills.Kept) -> Totals | None:
+    """What the fund flow bill adds up to; None when there is none, or it is refused, which does not stop the trades."""
+    if kept.state == "none":
+        return None
+    with tempfile.TemporaryFile() as file:
+        async with db.session() as tx:
+            await bills.bring(tx, kept, file)
+        try:
+            return (await asyncio.to_thread(read_bill, party, kept, file)).totals
+        except BillRefused as refusal:
+            await _refuse(db, _Refused(kept, REFUSED, refusal.fault, refusal.why), kept.kept_at)
+            return None
+
+
+async def _bring(db: Database, kept: bills.Kept, path: Path) -> None:
+    with path.open("wb") as file:
+        async with db.session() as tx:
+            await bills.bring(tx, kept, file)
+
+
+def read_bill(party: Party, kept: bills.Kept, file: BinaryIO) -> Bill:
+    """A kept file as a bill: as its channel writes them, or by the description it came with. Raises BillRefused."""
+    name = BillName(kind=kept.kind, day=kept.day)
+    if not kept.mapping:
+        return party.channel.read_bill(file, name, party.account, kept.proof)
+    mapping = parse_mapping(kept.mapping, kept.file_name)
+    return read_mapped(file, name, mapping, kept.proof, channel=kept.channel, account=kept.account)
+
+
+def _match(table: Table, paths: Mapping[str, Path], rules: Rules) -> Matched:
+    for name, path in paths.items():
+        table.add_ours(name, path)
+        path.unlink()
+    return match(table.sql, rules)
+
+
+async def _look_up(tx: Tx, party: Party, day: date, matched: Matched) -> Known:
+    channel, account = party.account.channel, party.account.name
+    payments, refunds = matched.payments, matched.refunds
+    alone = [line for line, one in payments if line is not None and one is None]
+    given_back = [line for line, one in refunds if line is not None and one is None]
+    by_id = await ours.by_id(tx, [one for _, one in payments if one], [one for _, one in refunds if one])
+    by_number = await ours.by_number(
+        tx, channel, account,
+        [n for line in (*alone, *given_back, *matched.others) for n in (line.txn, line.ref) if n],
+        [n for line in (*given_back, *matched.others) for n in (line.rid, line.rref) if n],
+    )  # fmt: skip
+    sides = {side.subject_id: side for side in (*by_id.values(), *by_number.values())}
+    zone = party.channel.bill_zone(party.account)
+    days = {subject: side.at.astimezone(zone).date() for subject, side in sides.items() if side.at}
+    about = await store.about(tx, channel, account, day, list(sides))
+    strangers = [line for line in alone if not {f"p:{line.txn}", f"p:{line.ref}"} & by_number.keys()]
+    return Known(
+        by_number=by_number,
+        by_id=by_id,
+        earlier=_earlier(about),
+        read=await runs.days_read(tx, channel, account, sorted(set(days.values()) - {day})),
+        days=days,
+        cleared_here=frozenset(
+            one.key for one in (await store.of_day(tx, channel, account, day)).values() if one.cleared_by
+        ),
+        suggestions=await _suggested(tx, party, strangers),
+    )
+
+
+def _earlier(about: list[Any]) -> dict[str, list[Earlier]]:
+    found: dict[str, list[Earlier]] = {}
+    for one in about:
+        subject = one.refund_id or one.payment_id
+        found.setdefault(subject, []).append(Earlier(one.id, subject, "bill" if one.line else "ours", one.day))
+    return found
+
+
+async def _suggested(tx: Tx, party: Party, strangers: list[Any]) -> dict[int, OurSide]:
+    sides = [side_of(line, "") for line in strangers]
+    wanted = [(side.line, side.currency, side.amount_minor, side.at) for side in sides]
+    return await ours.suggestions(tx, party.account.channel, party.account.name, wanted)
+
+
+# Recording -----------------------------------------------------------------------------------------------------------
+
+
+async def _record(
+    tx: Tx, party: Party, day: date, laid: Laid, *, began_at: datetime, now: datetime, who: str, dry_run: bool
+) -> Outcome:
+    """Everything that follows from a run, in the caller's transaction."""
+    channel, account = party.account.channel, party.account.name
+    await tx.execute(LOCK, party.name)
+    run_id = ids.new_id("rec", now)
+    whose = balance.Whose(channel=channel, account=account, shop=party.account.shop, day=day, run_id=run_id)
+    opening = await runs.closing_before(tx, channel, account, day)
+    balances = balance.balances_of(whose, laid.matched.sums, laid.fund_totals, opening)
+    found = [*laid.judged.breaks, *balance.balance_breaks(balances)]
+    mine = Whose(run_id=run_id, shop=party.account.shop, channel=channel, account=account, day=day, now=now)
+    stored = await store.of_day(tx, channel, account, day)
+    changes = decide(stored, found, mine, (ids.new_id("brk", now) for _ in repeat(None)))
+    changes += await _elsewhere(tx, laid.judged, channel, account, day, now)
+    run = _run(party, day, laid, changes, run_id=run_id, began_at=began_at, now=now)
+    if not dry_run:
+        await runs.write(tx, run)
+        await runs.put_balances(tx, balances)
+        await store.write(tx, changes, who, now)
+        await _close_cases(tx, laid, changes, now)
+    return Outcome(run=run, changes=changes, balances=balances)
+
+
+async def _elsewhere(tx: Tx, judged: Judged, channel: str, account: str, day: date, now: datetime) -> list[Change]:
+    """What this day's bill means for the breaks of other days."""
+    cleared = [clear(one, day, now) for one in await store.get(tx, judged.cleared, lock=True) if not one.cleared_by]
+    taken_back = [
+        uncleared(one, day, now)
+        for one in await store.cleared_by(tx, channel, account, day)
+        if one.id not in judged.cleared
+    ]
+    return [*(change for change in cleared if change is not None), *taken_back]
+
+
+async def _close_cases(tx: Tx, laid: Laid, changes: list[Change], now: datetime) -> None:
+    """The bill is sound, and what agrees again needs nobody any more."""
+    for kept in (laid.trades, laid.funds):
+        if kept is not None and kept.state != "none":
+            lines = laid.lines if kept is laid.trades else kept.lines
+            await bills.was_read(tx, kept.id, "sound", now, lines=lines, stated=laid.stated)
+            subject = f"{kept.channel}/{kept.account} {kept.kind} {kept.day}"
+            for kind in (REFUSED, TOO_DIFFERENT, "no_bill"):
+                await cases.resolve_kind(tx, kind, [subject], "a sound bill was read", now)
+    ended = [c.after.id for c in changes if c.after.state.value in ("healed", "resolved")]
+    await cases.resolve_kind(tx, "reconcile_break", ended, "both sides agree now", now)
+
+
+def _run(
+    party: Party, day: date, laid: Laid, changes: list[Change], *, run_id: str, began_at: datetime, now: datetime
+) -> runs.Run:
+    bounds = bounds_of(party, day, laid.trades)
+    sums = list(_sums(laid))
+    steps = [change.step for change in changes]
+    return runs.Run(
+        id=run_id, shop=party.account.shop, channel=party.account.channel, account=party.account.name, day=day,
+        begins_at=bounds[0], ends_at=bounds[1], bill_id=laid.trades.id, bill_version=laid.trades.version,
+        began_at=began_at, ended_at=now, lines=laid.lines, matched=sum(one.matched for one in sums),
+        grouped=sum(one.in_group for one in laid.judged.agreed), opened=steps.count("found"),
+        reopened=steps.count("changed") + steps.count("reopened"),
+        cleared=steps.count("cleared") + steps.count("healed"), took_ms=laid.took_ms, sums=sums,
+    )  # fmt: skip
+
+
+def _sums(laid: Laid) -> Iterator[runs.Sum]:
+    """Both sides added up: every line is matched but for those that were left over and did not agree after all."""
+    left: dict[tuple[str, str], list[int]] = {}
+    for line in (
+        *(line for line, _ in laid.matched.payments if line),
+        *(line for line, _ in laid.matched.refunds if line),
+        *laid.matched.others,
+    ):
+        _count(left, line.kind, line.currency, line.amount, 1)
+    for agreed in laid.judged.agreed:
+        _count(left, agreed.line.kind, agreed.line.currency, agreed.line.amount, -1)
+    for one in laid.matched.sums:
+        lines, minor = left.get((one.what, one.currency), (0, 0))
+        booked = one.what not in ("fee", "payout")
+        fields = msgspec.structs.asdict(one)
+        yield runs.Sum(
+            **fields,
+            matched=one.bill_lines - lines if booked else 0,
+            matched_minor=one.bill_minor - minor if booked else 0,
+        )
+
+
+def _count(into: dict[tuple[str, str], list[int]], kind: str, currency: str, amount: int, by: int) -> None:
+    at = into.setdefault((kind, currency), [0, 0])
+    at[0] += by
+    at[1] += by * amount

@@ -1,0 +1,198 @@
+"""The tables `reconciliations`, `reconciliation_sums` and `balances`: what was laid side by side, and what it added up
+to. The latest run of a day is what holds."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+import msgspec
+
+from paidup.db.transaction import Tx
+
+
+class Sum(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of line in one currency on both sides; money that went out is negative."""
+
+    what: str
+    currency: str
+    bill_lines: int
+    bill_minor: int
+    bill_fee_minor: int
+    bill_net_minor: int
+    ours: int
+    ours_minor: int
+    matched: int
+    matched_minor: int
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """A run over the bill of one account and day. opened, reopened, cleared: breaks that this run changed."""
+
+    id: str
+    shop: str
+    channel: str
+    account: str
+    day: date
+    begins_at: datetime
+    ends_at: datetime
+    bill_id: str | None
+    bill_version: int
+    began_at: datetime
+    ended_at: datetime
+    lines: int
+    matched: int
+    grouped: int
+    opened: int
+    reopened: int
+    cleared: int
+    took_ms: Mapping[str, int] = {}
+    sums: list[Sum] = []
+
+
+class Balance(msgspec.Struct, frozen=True, kw_only=True):
+    """What lay at the channel at the end of a day, and how it came to that. funds_minor: what the fund flow bill says
+    that moved; None without one."""
+
+    channel: str
+    account: str
+    shop: str
+    day: date
+    currency: str
+    opening_minor: int
+    in_minor: int
+    out_minor: int
+    fees_minor: int
+    payouts_minor: int
+    closing_minor: int
+    trades_minor: int
+    funds_minor: int | None
+    run_id: str
+
+
+_RUN = """id, shop, channel, account, day, begins_at, ends_at, bill_id, bill_version, began_at, ended_at, lines,
+matched, grouped, opened, reopened, cleared, took_ms"""
+_SUM = """what, currency, bill_lines, bill_minor, bill_fee_minor, bill_net_minor, ours, ours_minor, matched,
+matched_minor"""
+_BALANCE = """channel, account, shop, day, currency, opening_minor, in_minor, out_minor, fees_minor, payouts_minor,
+closing_minor, trades_minor, funds_minor, run_id"""
+
+INSERT = f"""
+INSERT INTO reconciliations ({_RUN})
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"""
+
+INSERT_SUMS = f"""
+INSERT INTO reconciliation_sums (run_id, {_SUM})
+SELECT $1, * FROM unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
+  $9::bigint[], $10::bigint[], $11::bigint[])"""
+
+LATEST = f"""
+SELECT {_RUN} FROM reconciliations WHERE channel = $1 AND account = $2 AND day = $3
+ORDER BY began_at DESC, id DESC LIMIT 1"""
+
+PAGE = f"""
+SELECT * FROM (
+  SELECT DISTINCT ON (day, channel, account) {_RUN} FROM reconciliations
+  WHERE ($1::text IS NULL OR shop = $1) AND ($2::date IS NULL OR day >= $2) AND ($3::date IS NULL OR day <= $3)
+    AND ($4::text IS NULL OR channel = $4) AND ($5::text IS NULL OR account = $5)
+  ORDER BY day DESC, channel, account, began_at DESC, id DESC) latest
+ORDER BY day DESC, channel, account LIMIT $6"""
+
+SUMS = f"SELECT run_id, {_SUM} FROM reconciliation_sums WHERE run_id = ANY($1::text[]) ORDER BY what, currency"
+
+DAYS_READ = "SELECT DISTINCT day FROM reconciliations WHERE channel = $1 AND account = $2 AND day = ANY($3::date[])"
+
+CLOSING_BEFORE = """
+SELECT DISTINCT ON (currency) currency, closing_minor FROM balances
+WHERE channel = $1 AND account = $2 AND day < $3 ORDER BY currency, day DESC"""
+
+PUT_BALANCES = f"""
+INSERT INTO balances ({_BALANCE})
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::text[], $6::bigint[], $7::bigint[],
+  $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[])
+ON CONFLICT (day, account, channel, currency) DO UPDATE SET opening_minor = excluded.opening_minor,
+  in_minor = excluded.in_minor, out_minor = excluded.out_minor, fees_minor = excluded.fees_minor,
+  payouts_minor = excluded.payouts_minor, closing_minor = excluded.closing_minor, trades_minor = excluded.trades_minor,
+  funds_minor = excluded.funds_minor, run_id = excluded.run_id"""
+
+# A corrected bill moves every later day by the same amount.
+SHIFT_LATER = """
+UPDATE balances b SET opening_minor = b.opening_minor + s.by_minor, closing_minor = b.closing_minor + s.by_minor
+FROM unnest($4::text[], $5::bigint[]) AS s (currency, by_minor)
+WHERE b.channel = $1 AND b.account = $2 AND b.day > $3 AND b.currency = s.currency AND s.by_minor <> 0"""
+
+BALANCES = f"""
+SELECT {_BALANCE} FROM balances WHERE ($1::text IS NULL OR shop = $1) AND ($2::text IS NULL OR channel = $2)
+  AND ($3::text IS NULL OR account = $3) AND ($4::date IS NULL OR day >= $4) AND ($5::date IS NULL OR day <= $5)
+ORDER BY day DESC, channel, account, currency LIMIT $6"""
+
+
+def _run(row: Any) -> Run:
+    return msgspec.convert(dict(row) | {"took_ms": msgspec.json.decode(row["took_ms"])}, Run)
+
+
+async def write(tx: Tx, run: Run) -> None:
+    """Append a run with its sums."""
+    fields = [getattr(run, name) for name in Run.__struct_fields__ if name not in ("took_ms", "sums")]
+    await tx.execute(INSERT, *fields, msgspec.json.encode(run.took_ms).decode())
+    if run.sums:
+        await tx.execute(INSERT_SUMS, run.id, *map(list, zip(*map(msgspec.structs.astuple, run.sums), strict=True)))
+
+
+async def latest_of(tx: Tx, channel: str, account: str, day: date) -> Run | None:
+    """The run of a day that holds."""
+    row = await tx.fetchrow(LATEST, channel, account, day)
+    return (await _with_sums(tx, [_run(row)]))[0] if row else None
+
+
+async def page(
+    tx: Tx, shop: str | None, limit: int, *, since: date | None = None, until: date | None = None,
+    channel: str | None = None, account: str | None = None,
+) -> list[Run]:  # fmt: skip
+    """The runs that hold, the latest day first."""
+    rows = await tx.fetch(PAGE, shop, since, until, channel, account, limit)
+    return await _with_sums(tx, [_run(row) for row in rows])
+
+
+async def _with_sums(tx: Tx, found: Sequence[Run]) -> list[Run]:
+    sums: dict[str, list[Sum]] = {run.id: [] for run in found}
+    for row in await tx.fetch(SUMS, list(sums)):
+        fields = dict(row)
+        sums[fields.pop("run_id")].append(msgspec.convert(fields, Sum))
+    return [msgspec.structs.replace(run, sums=sums[run.id]) for run in found]
+
+
+async def days_read(tx: Tx, channel: str, account: str, days: Sequence[date]) -> frozenset[date]:
+    """Those of these days that were reconciled."""
+    return (
+        frozenset(row["day"] for row in await tx.fetch(DAYS_READ, channel, account, list(days)))
+        if days
+        else frozenset()
+    )
+
+
+async def closing_before(tx: Tx, channel: str, account: str, day: date) -> dict[str, int]:
+    """The last closing balance before a day, by currency."""
+    return {row["currency"]: row["closing_minor"] for row in await tx.fetch(CLOSING_BEFORE, channel, account, day)}
+
+
+async def put_balances(tx: Tx, balances: Sequence[Balance]) -> None:
+    """Write a day's balances; later days move along with a corrected one."""
+    if not balances:
+        return
+    first = balances[0]
+    known = await page_of_balances(
+        tx, None, 100, channel=first.channel, account=first.account, since=first.day, until=first.day
+    )
+    before = {one.currency: one.closing_minor for one in known}
+    moved = [(b.currency, b.closing_minor - before.get(b.currency, b.opening_minor)) for b in balances]
+    await tx.execute(PUT_BALANCES, *map(list, zip(*map(msgspec.structs.astuple, balances), strict=True)))
+    await tx.execute(SHIFT_LATER, first.channel, first.account, first.day, *map(list, zip(*moved, strict=True)))
+
+
+async def page_of_balances(
+    tx: Tx, shop: str | None, limit: int, *, channel: str | None = None, account: str | None = None,
+    since: date | None = None, until: date | None = None,
+) -> list[Balance]:  # fmt: skip
+    """Balances, the latest day first."""
+    rows = await tx.fetch(BALANCES, shop, channel, account, since, until, limit)
+    return [msgspec.convert(dict(row), Balance) for row in rows]

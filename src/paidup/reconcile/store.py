@@ -1,0 +1,250 @@
+"""The tables `breaks`, `break_steps`, `break_repairs` and `break_approvals`: every difference, and how it ended."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+import msgspec
+
+from paidup import ids
+from paidup.db.transaction import Tx
+from paidup.reconcile.breaks import Break
+from paidup.reconcile.decide import Change
+
+COLUMNS = """id, shop, channel, account, day, key, kind, what, state, version, currency, bill_minor, ours_minor,
+differs_minor, line, ours, suggestion, payment_id, refund_id, order_id, channel_txn_id, number, why, next_step, run_id,
+first_seen_at, changed_at, wait_until, tries, cleared_by"""
+_COLUMNS = [name.strip() for name in COLUMNS.split(",")]
+_SIDES = ("line", "ours", "suggestion")
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `break_steps`: what happened to a break, when, by whom, and why."""
+
+    id: str
+    break_id: str
+    at: datetime
+    step: str
+    who: str
+    why: str
+    before: str
+    after: str
+    order_id: str | None
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which breaks are wanted; what is None does not narrow. after: the (day, id) that the page before ended with."""
+
+    shop: str | None = None
+    channel: str | None = None
+    account: str | None = None
+    since: date | None = None
+    until: date | None = None
+    kinds: tuple[str, ...] | None = None
+    states: tuple[str, ...] | None = None
+    after: str | None = None
+
+
+OF_DAY = f"SELECT {COLUMNS} FROM breaks WHERE channel = $1 AND account = $2 AND day = $3 FOR UPDATE"
+
+GET = f"SELECT {COLUMNS} FROM breaks WHERE id = ANY($1::text[]) ORDER BY id"
+
+LOCK = f"SELECT {COLUMNS} FROM breaks WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE"
+
+ABOUT = f"""
+SELECT {COLUMNS} FROM breaks WHERE channel = $1 AND account = $2 AND day <> $3
+  AND (payment_id = ANY($4::text[]) OR refund_id = ANY($4::text[]))
+  AND (state IN ('waiting', 'open', 'approved') OR cleared_by = $5) AND (line IS NULL OR kind = 'wrong_day')"""
+
+CLEARED_BY = f"SELECT {COLUMNS} FROM breaks WHERE channel = $1 AND account = $2 AND cleared_by = $3 AND day <> $4"
+
+OVERDUE = f"""
+SELECT {COLUMNS} FROM breaks WHERE state = 'waiting' AND wait_until <= $1 AND channel = $2 AND account = $3
+ORDER BY id LIMIT $4 FOR UPDATE"""
+
+REPAIRABLE = f"""
+SELECT {COLUMNS} FROM breaks WHERE channel = $1 AND account = $2 AND state IN ('waiting', 'open', 'approved')
+  AND kind = ANY($3::text[]) AND ($4::date IS NULL OR day = $4) AND tries < $5
+ORDER BY day, id LIMIT $6"""
+
+UPSERT = f"""
+INSERT INTO breaks ({COLUMNS})
+SELECT {COLUMNS} FROM jsonb_to_recordset($1::jsonb) AS b (
+  id text, shop text, channel text, account text, day date, key text, kind text, what text, state text, version int,
+  currency char(3), bill_minor bigint, ours_minor bigint, differs_minor bigint, line jsonb, ours jsonb,
+  suggestion jsonb, payment_id text, refund_id text, order_id text, channel_txn_id text, number text, why text,
+  next_step text, run_id text,
+  first_seen_at timestamptz, changed_at timestamptz, wait_until timestamptz, tries int, cleared_by text)
+ON CONFLICT (id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _COLUMNS[6:])}"""
+
+TRIED = "UPDATE breaks SET tries = tries + 1 WHERE id = ANY($1::text[])"
+
+PAGE = f"""
+SELECT {COLUMNS} FROM breaks WHERE ($1::text IS NULL OR shop = $1) AND ($2::text IS NULL OR channel = $2)
+  AND ($3::text IS NULL OR account = $3) AND ($4::date IS NULL OR day >= $4) AND ($5::date IS NULL OR day <= $5)
+  AND ($6::text[] IS NULL OR kind = ANY($6)) AND ($7::text[] IS NULL OR state = ANY($7))
+  AND ($8::text IS NULL OR (day, id) < (split_part($8, '_', 1)::date, split_part($8, '_', 2)))
+ORDER BY day DESC, id DESC LIMIT $9"""
+
+COUNTS = """
+SELECT kind, state, currency, count(*) AS breaks, sum(differs_minor)::bigint AS differs_minor,
+  min(first_seen_at) AS oldest FROM breaks
+WHERE channel = $1 AND account = $2 AND day = $3 GROUP BY kind, state, currency ORDER BY kind, state, currency"""
+
+OLDEST_OPEN = """
+SELECT min(first_seen_at) FROM breaks
+WHERE channel = $1 AND account = $2 AND state IN ('waiting', 'open', 'approved')"""
+
+INSERT_STEPS = """
+INSERT INTO break_steps (id, break_id, at, step, who, why, before, after, order_id)
+SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[],
+  $8::text[], $9::text[])"""
+
+STEPS = "SELECT id, break_id, at, step, who, why, before, after, order_id FROM break_steps"
+STEPS_OF = f"{STEPS} WHERE break_id = $1 ORDER BY at, id"
+STEPS_OF_ORDER = f"{STEPS} WHERE order_id = $1 ORDER BY at, id"
+
+REPAIRED = """
+INSERT INTO break_repairs (break_id, version, day, channel, account, currency, amount_minor, at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING"""
+
+REPAIRED_SO_FAR = """
+SELECT currency, count(*) AS repairs, sum(amount_minor)::bigint AS amount_minor FROM break_repairs
+WHERE channel = $1 AND account = $2 AND day = $3 GROUP BY currency"""
+
+APPROVE = """
+INSERT INTO break_approvals (break_id, version, who, why, at) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (break_id, version, who) DO NOTHING"""
+
+APPROVALS = "SELECT who FROM break_approvals WHERE break_id = $1 AND version = $2 ORDER BY at, who"
+
+
+def _break(row: Any) -> Break:
+    fields = dict(row)
+    for name in _SIDES:
+        fields[name] = msgspec.json.decode(fields[name]) if fields[name] else None
+    return msgspec.convert(fields, Break)
+
+
+async def of_day(tx: Tx, channel: str, account: str, day: date) -> dict[str, Break]:
+    """All breaks of a day, by key, locked."""
+    return {one.key: one for one in map(_break, await tx.fetch(OF_DAY, channel, account, day))}
+
+
+async def get(tx: Tx, break_ids: Sequence[str], *, lock: bool = False) -> list[Break]:
+    """Breaks by their ids; unknown ids are left out."""
+    return [_break(row) for row in await tx.fetch(LOCK if lock else GET, list(break_ids))]
+
+
+async def about(tx: Tx, channel: str, account: str, day: date, subject_ids: Sequence[str]) -> list[Break]:
+    """Breaks of other days that one of these payments or refunds is the only side of, or that this day cleared."""
+    if not subject_ids:
+        return []
+    rows = await tx.fetch(ABOUT, channel, account, day, list(subject_ids), day.isoformat())
+    return [_break(row) for row in rows]
+
+
+async def cleared_by(tx: Tx, channel: str, account: str, day: date) -> list[Break]:
+    """Breaks of other days that this day's bill cleared."""
+    return [_break(row) for row in await tx.fetch(CLEARED_BY, channel, account, day.isoformat(), day)]
+
+
+async def overdue(tx: Tx, channel: str, account: str, now: datetime, limit: int) -> list[Break]:
+    """Those that have waited long enough, locked."""
+    return [_break(row) for row in await tx.fetch(OVERDUE, now, channel, account, limit)]
+
+
+async def repairable(
+    tx: Tx, channel: str, account: str, kinds: Sequence[str], *, day: date | None, max_tries: int, limit: int
+) -> list[Break]:
+    """Those that proof may mend."""
+    return [_break(row) for row in await tx.fetch(REPAIRABLE, channel, account, list(kinds), day, max_tries, limit)]
+
+
+async def page(tx: Tx, wanted: Filter, limit: int) -> list[Break]:
+    """Breaks, the latest day first."""
+    kinds, states = (list(some) if some else None for some in (wanted.kinds, wanted.states))
+    rows = await tx.fetch(
+        PAGE,
+        wanted.shop,
+        wanted.channel,
+        wanted.account,
+        wanted.since,
+        wanted.until,
+        kinds,
+        states,
+        wanted.after,
+        limit,
+    )
+    return [_break(row) for row in rows]
+
+
+async def counts(tx: Tx, channel: str, account: str, day: date) -> list[dict[str, Any]]:
+    """How many breaks of a day there are, and over how much, by kind, state and currency."""
+    return [dict(row) for row in await tx.fetch(COUNTS, channel, account, day)]
+
+
+async def oldest_open(tx: Tx, channel: str, account: str) -> datetime | None:
+    """Since when the oldest unsettled break of an account is known."""
+    found: datetime | None = await tx.fetchval(OLDEST_OPEN, channel, account)
+    return found
+
+
+async def write(tx: Tx, changes: Sequence[Change], who: str, now: datetime) -> None:
+    """Write changed breaks, each with its step."""
+    if not changes:
+        return
+    rows = [msgspec.structs.asdict(change.after) for change in changes]
+    await tx.execute(UPSERT, msgspec.json.encode(rows).decode())
+    await add_steps(
+        tx, [(c.after, c.step, c.why, c.before.state.value if c.before else "", c.after.state.value) for c in changes],
+        who, now,
+    )  # fmt: skip
+
+
+async def add_steps(tx: Tx, steps: Sequence[tuple[Break, str, str, str, str]], who: str, now: datetime) -> None:
+    """(break, what happened, why, state before, state after) of what happened."""
+    rows = [
+        (ids.new_id("stp", now), one.id, now, step, who, why[:2000], before, after, one.order_id)
+        for one, step, why, before, after in steps
+    ]
+    if rows:
+        await tx.execute(INSERT_STEPS, *map(list, zip(*rows, strict=True)))
+
+
+async def tried(tx: Tx, break_ids: Sequence[str]) -> None:
+    """A repair was tried, and ended neither way."""
+    if break_ids:
+        await tx.execute(TRIED, list(break_ids))
+
+
+async def steps_of(tx: Tx, break_id: str) -> list[Step]:
+    """What happened to a break, oldest first."""
+    return [msgspec.convert(dict(row), Step) for row in await tx.fetch(STEPS_OF, break_id)]
+
+
+async def steps_of_order(tx: Tx, order_id: str) -> list[Step]:
+    """What happened to the breaks of an order, oldest first."""
+    return [msgspec.convert(dict(row), Step) for row in await tx.fetch(STEPS_OF_ORDER, order_id)]
+
+
+async def repaired(tx: Tx, one: Break, day: date, amount_minor: int, now: datetime) -> None:
+    """Count a repair against the day's limits; the same version of a break counts once."""
+    await tx.execute(REPAIRED, one.id, one.version, day, one.channel, one.account, one.currency, amount_minor, now)
+
+
+async def repaired_so_far(tx: Tx, channel: str, account: str, day: date) -> Mapping[str, tuple[int, int]]:
+    """(how many, how much) was repaired on a day of ours, by currency."""
+    rows = await tx.fetch(REPAIRED_SO_FAR, channel, account, day)
+    return {row["currency"]: (row["repairs"], row["amount_minor"]) for row in rows}
+
+
+async def approve(tx: Tx, one: Break, who: str, why: str, now: datetime) -> list[str]:
+    """One more person agrees to the repair of this version; returns all who did."""
+    await tx.execute(APPROVE, one.id, one.version, who, why, now)
+    return await approvals(tx, one)
+
+
+async def approvals(tx: Tx, one: Break) -> list[str]:
+    """Who agreed to the repair of this version."""
+    return [row["who"] for row in await tx.fetch(APPROVALS, one.id, one.version)]

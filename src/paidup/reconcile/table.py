@@ -1,0 +1,108 @@
+"""The table on which the two sides are laid: a DuckDB database in a folder of its own, bounded in memory.
+
+Amounts are BIGINT minor units from end to end. Nothing is sniffed: every column's type is written out.
+"""
+
+import csv
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from paidup.channels.bill import BillLine
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+LINES = {
+    "n": "BIGINT", "kind": "VARCHAR", "word": "VARCHAR", "currency": "VARCHAR", "amount": "BIGINT", "fee": "BIGINT",
+    "net": "BIGINT", "at": "BIGINT", "txn": "VARCHAR", "ref": "VARCHAR", "rid": "VARCHAR", "rref": "VARCHAR",
+    "payee": "VARCHAR",
+}  # fmt: skip
+"""A line of the bill. at: seconds since 1970. txn, ref: the payment's numbers, the channel's and ours; rid, rref: the
+refund's."""
+OURS = {
+    "id": "VARCHAR", "txn": "VARCHAR", "ref": "VARCHAR", "currency": "VARCHAR", "amount": "BIGINT",
+}  # fmt: skip
+"""A payment or a refund of ours. txn, ref: its own numbers; ref is NULL where it is the id."""
+OUR_TABLES = ("payments", "refunds")
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """memory_mb: what DuckDB may hold; beyond that it writes to the folder. threads: how many work on one run."""
+
+    memory_mb: int = 512
+    threads: int = 2
+
+
+class Table:
+    """A connection and the folder that it spills into."""
+
+    def __init__(self, connection: "DuckDBPyConnection", folder: Path) -> None:
+        self.sql = connection
+        self.folder = folder
+
+    def add_lines(self, lines: Iterable[BillLine]) -> None:
+        """Lay lines down; may be called for each of several files."""
+        path = self.folder / "lines.csv"
+        with path.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows(map(_row, lines))
+        self.sql.execute(f"INSERT INTO lines SELECT * FROM {_reading(path, LINES)}")
+        path.unlink()
+
+    def add_ours(self, table: str, path: Path) -> None:
+        """Lay our rows down, out of a CSV file without header in which nothing between two commas is NULL."""
+        if table not in OUR_TABLES:
+            raise ValueError(table)
+        self.sql.execute(f"INSERT INTO {table} SELECT * FROM {_reading(path, OURS)}")
+
+
+@contextmanager
+def opened(spill: Path | None, limits: Limits) -> Iterator[Table]:
+    """An empty table in a fresh folder below `spill` (the system's temporary folder when None), removed at the end."""
+    import duckdb  # noqa: PLC0415 - 60 MB that only those who reconcile need
+
+    if spill is not None:
+        spill.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="paidup-reconcile-", dir=spill) as name:
+        folder = Path(name)
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": f"{limits.memory_mb}MB",
+            "threads": limits.threads,
+            "temp_directory": str(folder / "spilled"),
+            "preserve_insertion_order": False,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        }
+        connection = duckdb.connect(str(folder / "table.duckdb"), config=config)
+        try:
+            connection.execute(f"CREATE TABLE lines ({_columns(LINES)})")
+            for table in OUR_TABLES:
+                connection.execute(f"CREATE TABLE {table} ({_columns(OURS)})")
+            yield Table(connection, folder)
+        finally:
+            connection.close()
+
+
+def _columns(columns: dict[str, str]) -> str:
+    return ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
+
+
+def _reading(path: Path, columns: dict[str, str]) -> str:
+    typed = ", ".join(f"'{name}': '{kind}'" for name, kind in columns.items())
+    quoted = str(path).replace("'", "''")
+    return (
+        f"read_csv('{quoted}', columns = {{{typed}}}, header = false, auto_detect = false, delim = ',', quote = '\"', "
+        "escape = '\"', nullstr = '', encoding = 'utf-8', max_line_size = 1048576)"
+    )
+
+
+def _row(line: BillLine) -> tuple[object, ...]:
+    return (
+        line.number, line.kind.value, line.word, line.currency, line.amount_minor, line.fee_minor, line.net_minor,
+        int(line.occurred_at.timestamp()), line.channel_txn_id, line.merchant_ref, line.channel_refund_id,
+        line.merchant_refund_ref, line.payee,
+    )  # fmt: skip
