@@ -116,8 +116,8 @@ FLUSHER = _gauge(
 )
 FLUSHER_ROOM = _gauge("paidup_process_flusher_limit", "how many may wait before more are answered 503", "queue")
 LATE = _histogram("paidup_process_loop_late_seconds", "how late the event loop woke us, once a second", buckets=LATE_S)
-ROUNDS = _counter("paidup_process_rounds_total", "rounds of the workers", "job", "outcome")
-ROUND_AGE = _gauge("paidup_process_round_age_seconds", "since the last good round of a worker", "job")
+ROUNDS = _counter("paidup_process_rounds_total", "rounds of the workers", "worker", "outcome")
+ROUND_AGE = _gauge("paidup_process_round_age_seconds", "since the last good round of a worker", "worker")
 CHANNEL_BREAKER = _gauge(
     "paidup_process_channel_breaker_open", "1 if calls to the account are held back", "channel", "account"
 )
