@@ -144,6 +144,11 @@ class Merchant:
         async with self.db.session() as tx:
             return [row[0] for row in await tx.fetch(query, *args)]
 
+    async def rows(self, query: str, *args: object) -> list[tuple[object, ...]]:
+        """A query's rows."""
+        async with self.db.session() as tx:
+            return [tuple(row) for row in await tx.fetch(query, *args)]
+
     async def calls(self, subject: Payment | Refund) -> list[object]:
         """The purposes of the calls about it, in order."""
         query = (

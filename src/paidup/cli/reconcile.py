@@ -1,8 +1,6 @@
 """`paidup reconcile …` 对账: the channel's bill of a day beside our books."""
 
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -15,23 +13,31 @@ from paidup.app import Paidup
 from paidup.channels.bill import BillKind
 from paidup.channels.bill_mapping import parse_mapping
 from paidup.channels.channel import BillComing
+from paidup.cli.breaks import (
+    account_option,
+    approve,
+    break_row,
+    breaks,
+    day_option,
+    explain,
+    export,
+    its_date,
+    quiet,
+    resolve,
+    split,
+)
 from paidup.cli.output import emit, emit_json, json_option, limit_option, run, say
 from paidup.db.transaction import Database
-from paidup.errors import InvalidRequest, NotFound
-from paidup.money import Money, major
+from paidup.errors import NotFound
 from paidup.reconcile import bills, runs, store
-from paidup.reconcile.breaks import Break, Kind
 from paidup.reconcile.fetch import fetch_bill
+from paidup.reconcile.mend import planned
 from paidup.reconcile.parties import named
 from paidup.reconcile.run import Outcome, Party
 from paidup.reconcile.run import reconcile as reconcile_day
-from paidup.reconcile.states import UNSETTLED, State
+from paidup.reconcile.states import UNSETTLED
+from paidup.reconcile.worker import work_day
 from paidup.settings import Settings, load
-
-account_option = click.option("--account", help="channel/account, such as wechat/main; all of them unless given")
-day_option = click.option(
-    "--day", help="a day in the channel's own time zone, such as 2026-11-22; yesterday unless given"
-)
 
 
 @click.group()
@@ -83,17 +89,28 @@ async def _run_one(paidup: Paidup, party: Party, day: date, *, fetch: bool, dry_
         task = bar.add_task(f"{party.name} {day}: fetch", total=None)
         if fetch:
             await _fetch(paidup, party, day)
-        return await reconcile_day(
-            paidup.db,
-            party,
-            day,
-            now=paidup.clock.now(),
-            spill=paidup.settings.reconcile_spill,
-            limits=paidup.reconcile_tools().limits,
-            who="cli",
-            dry_run=dry_run,
-            progress=lambda step: bar.update(task, description=f"{party.name} {day}: {step}"),
-        )
+        tools = paidup.reconcile_tools()
+
+        def progress(step: str) -> None:
+            bar.update(task, description=f"{party.name} {day}: {step}")
+
+        if dry_run:
+            outcome = await reconcile_day(
+                paidup.db,
+                party,
+                day,
+                now=paidup.clock.now(),
+                spill=tools.spill,
+                limits=tools.limits,
+                who="cli",
+                dry_run=True,
+                progress=progress,
+            )
+            async with paidup.db.session() as tx:
+                for one in await planned(tx, party, [c.after for c in outcome.changes], paidup.clock.now()):
+                    say(f"{one.broken.number or one.broken.channel_txn_id}: {one.says}; {one.needs or 'by itself'}")
+            return outcome
+        return await work_day(paidup.db, party, day, tools=tools, who="cli", progress=progress)
 
 
 async def _fetch(paidup: Paidup, party: Party, day: date) -> None:
@@ -119,8 +136,8 @@ def show(day: str | None, account: str | None, limit: int, as_json: bool) -> Non
     """The days that were reconciled: both sides, matched, and what differs."""
 
     async def work(db: Database, _settings: Settings) -> list[dict[str, object]]:
-        channel, name = _split(account)
-        its_day = _date(day) if day else None
+        channel, name = split(account)
+        its_day = its_date(day) if day else None
         async with db.session() as tx:
             found = await runs.page(tx, None, limit, since=its_day, until=its_day, channel=channel, account=name)
             return [
@@ -133,66 +150,6 @@ def show(day: str | None, account: str | None, limit: int, as_json: bool) -> Non
         emit_json(rows)
         return
     emit([_row(row) for row in rows], as_json=False, empty="nothing was reconciled")
-
-
-@command.command()
-@day_option
-@account_option
-@click.option("--kind", "kinds", multiple=True, type=click.Choice([kind.value for kind in Kind]))
-@click.option("--state", "states", multiple=True, type=click.Choice([state.value for state in State]))
-@click.option("--all", "with_settled", is_flag=True, help="also those that healed or were resolved")
-@limit_option
-@json_option
-def breaks(
-    day: str | None,
-    account: str | None,
-    kinds: tuple[str, ...],
-    states: tuple[str, ...],
-    with_settled: bool,
-    limit: int,
-    as_json: bool,
-) -> None:
-    """What differs, with both sides and the next step; unsettled ones unless asked otherwise.
-
-    \b
-    paidup reconcile breaks --kind long --kind short
-    paidup reconcile breaks --day 2026-11-22 --all --json
-    """
-    channel, name = _split(account)
-    its_day = _date(day) if day else None
-    wanted = store.Filter(
-        channel=channel,
-        account=name,
-        since=its_day,
-        until=its_day,
-        kinds=kinds or None,
-        states=states or (None if with_settled else tuple(state.value for state in UNSETTLED)),
-    )
-
-    async def work(db: Database, _settings: Settings) -> list[Break]:
-        async with db.session() as tx:
-            return await store.page(tx, wanted, limit)
-
-    found = run(work)
-    if as_json:
-        emit_json(found)
-        return
-    emit([_break_row(one) for one in found], as_json=False, empty="nothing differs")
-
-
-@command.command()
-@click.argument("break_id")
-def explain(break_id: str) -> None:
-    """One break as JSON: both sides, what happened to it, and what to do next."""
-
-    async def work(db: Database, _settings: Settings) -> dict[str, object]:
-        async with db.session() as tx:
-            found = await store.get(tx, [break_id])
-            if not found:
-                raise NotFound(f"there is no break {break_id}; `paidup reconcile breaks --all` lists them")
-            return {**msgspec.structs.asdict(found[0]), "steps": await store.steps_of(tx, break_id)}
-
-    emit_json(run(work))
 
 
 @command.command()
@@ -222,7 +179,7 @@ def upload(file: Path, account: str, day: str, kind: str, mapping: Path | None, 
                 channel=party.account.channel,
                 account=party.account.name,
                 kind=BillKind(kind),
-                day=_date(day),
+                day=its_date(day),
                 source="uploaded",
                 brought_by=by,
                 file_name=file.name,
@@ -236,14 +193,11 @@ def upload(file: Path, account: str, day: str, kind: str, mapping: Path | None, 
     say(f"{kept.id}: version {kept.version} of {account} {kind} {day}; `paidup reconcile run --no-fetch` reads it")
 
 
+for one in (breaks, explain, approve, resolve, export):
+    command.add_command(one)
+
+
 # Shared --------------------------------------------------------------------------------------------------------------
-
-
-@asynccontextmanager
-async def quiet(settings: Settings) -> AsyncIterator[Paidup]:
-    """A Paidup that does nothing by itself."""
-    async with Paidup(msgspec.structs.replace(settings, roles=())) as paidup:
-        yield paidup
 
 
 def _wanted(paidup: Paidup, account: str | None) -> list[Party]:
@@ -257,24 +211,8 @@ def _wanted(paidup: Paidup, account: str | None) -> list[Party]:
 
 def _day(text: str | None, party: Party, paidup: Paidup) -> date:
     if text is not None:
-        return _date(text)
+        return its_date(text)
     return paidup.clock.now().astimezone(party.channel.bill_zone(party.account)).date() - timedelta(days=1)
-
-
-def _date(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise InvalidRequest(f"write the day as 2026-11-22, not {text[:40]!r}") from None
-
-
-def _split(account: str | None) -> tuple[str | None, str | None]:
-    if account is None:
-        return None, None
-    channel, slash, name = account.partition("/")
-    if not slash:
-        raise InvalidRequest(f"write the account as channel/account, such as wechat/main, not {account[:60]!r}")
-    return channel, name
 
 
 def _shown(party: Party, day: date, outcome: Outcome) -> dict[str, object]:
@@ -297,7 +235,7 @@ def _print(party: Party, day: date, outcome: Outcome, *, dry_run: bool) -> None:
         f"{party.name} {day}: {outcome.run.lines} lines, {outcome.run.matched} matched, "
         f"{len(outcome.changes)} breaks {would}"
     )
-    rows = [{"step": change.step} | _break_row(change.after) for change in outcome.changes]
+    rows = [{"step": change.step} | break_row(change.after) for change in outcome.changes]
     if rows:
         emit(rows[:200], as_json=False)
     if len(rows) > 200:
@@ -318,23 +256,3 @@ def _row(row: dict[str, object]) -> dict[str, object]:
         "breaks": ", ".join(f"{one['kind']} {one['state']} {one['breaks']}" for one in counts),
         "reconciled at": found.ended_at,
     }
-
-
-def _break_row(one: Break) -> dict[str, object]:
-    return {
-        "break": one.id,
-        "day": one.day.isoformat(),
-        "account": f"{one.channel}/{one.account}",
-        "kind": one.kind.value,
-        "state": one.state.value,
-        "bill": _money(one.bill_minor, one.currency),
-        "ours": _money(one.ours_minor, one.currency),
-        "number": one.number or one.channel_txn_id or "",
-        "why": one.why,
-    }
-
-
-def _money(minor: int | None, currency: str) -> str:
-    if minor is None:
-        return ""
-    return f"{'-' if minor < 0 else ''}{major(Money(abs(minor), currency))} {currency}"

@@ -87,14 +87,14 @@ SELECT $1, * FROM unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[], $6:
 
 LATEST = f"""
 SELECT {_RUN} FROM reconciliations WHERE channel = $1 AND account = $2 AND day = $3
-ORDER BY began_at DESC, id DESC LIMIT 1"""
+ORDER BY n DESC LIMIT 1"""
 
 PAGE = f"""
 SELECT * FROM (
   SELECT DISTINCT ON (day, channel, account) {_RUN} FROM reconciliations
   WHERE ($1::text IS NULL OR shop = $1) AND ($2::date IS NULL OR day >= $2) AND ($3::date IS NULL OR day <= $3)
     AND ($4::text IS NULL OR channel = $4) AND ($5::text IS NULL OR account = $5)
-  ORDER BY day DESC, channel, account, began_at DESC, id DESC) latest
+  ORDER BY day DESC, channel, account, n DESC) latest
 ORDER BY day DESC, channel, account LIMIT $6"""
 
 SUMS = f"SELECT run_id, {_SUM} FROM reconciliation_sums WHERE run_id = ANY($1::text[]) ORDER BY what, currency"

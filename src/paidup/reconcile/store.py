@@ -101,8 +101,8 @@ SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::
   $8::text[], $9::text[])"""
 
 STEPS = "SELECT id, break_id, at, step, who, why, before, after, order_id FROM break_steps"
-STEPS_OF = f"{STEPS} WHERE break_id = $1 ORDER BY at, id"
-STEPS_OF_ORDER = f"{STEPS} WHERE order_id = $1 ORDER BY at, id"
+STEPS_OF = f"{STEPS} WHERE break_id = $1 ORDER BY n"
+STEPS_OF_ORDER = f"{STEPS} WHERE order_id = $1 ORDER BY n"
 
 REPAIRED = """
 INSERT INTO break_repairs (break_id, version, day, channel, account, currency, amount_minor, at)

@@ -5,22 +5,28 @@ version, and a second run of a day changes nothing.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
 from paidup.ask import Asker
+from paidup.channels.bill import BillKind
 from paidup.channels.channel import BillComing
 from paidup.db.transaction import Database
 from paidup.handlers import Handlers
 from paidup.reconcile import bills
+from paidup.reconcile.decide import Change
 from paidup.reconcile.fetch import fetch_bill, is_doubtful, not_there, want_bills
-from paidup.reconcile.run import Party, bounds_of, reconcile
+from paidup.reconcile.mend import mend
+from paidup.reconcile.overdue import expire, tell_people
+from paidup.reconcile.run import Outcome, Party, Progress, bounds_of, reconcile
 from paidup.reconcile.table import Limits
 
 LEASE = timedelta(minutes=30)
 WHO = "reconcile"
+PASSES = 4
+"""What was mended may show what else can be: a refund needs its payment first."""
 
 
 class Tools(msgspec.Struct, frozen=True):
@@ -52,24 +58,50 @@ async def run_once(db: Database, *, now: datetime, limit: int, parties: Sequence
 async def _one(db: Database, party: Party, fetch: bills.Fetch, now: datetime, tools: Tools) -> int:
     found = await fetch_bill(db, tools.asker, party, fetch.kind, fetch.day, made_as=fetch.made_as)
     now = max(now, tools.asker.now_of())
-    why, made_as = "", None
-    if isinstance(found, BillComing):
-        why, made_as = found.why, found.made_as
-    elif isinstance(found, str):
-        why = found
-    else:
-        async with db.session() as tx:
-            if await is_doubtful(tx, party, found, bounds_of(party, fetch.day, found), now):
-                why = f"the channel says that there is none, and payments of the day stand here: {found.why}"
-    if not why and not isinstance(found, str | BillComing):
-        outcome = await reconcile(db, party, fetch.day, now=now, spill=tools.spill, limits=tools.limits, who=WHO)
-        async with db.session() as tx:
-            kept = await bills.get(tx, found.id)
-        why = kept.why if kept is not None and kept.state == "refused" else ""
-        why = why or ("" if outcome.run is not None or fetch.kind != "trades" else outcome.refused)
+    made_as = found.made_as if isinstance(found, BillComing) else None
+    why = await _use(db, party, fetch, found, now, tools) if isinstance(found, bills.Kept) else _why(found)
     async with db.transaction() as tx:
-        if why or made_as is not None:
+        if why:
             await not_there(tx, party, fetch, why, now, made_as=made_as)
             return 0
         await bills.put_off(tx, fetch, now, "", state="done")
     return 1
+
+
+def _why(found: BillComing | str) -> str:
+    return found if isinstance(found, str) else found.why
+
+
+async def _use(db: Database, party: Party, fetch: bills.Fetch, kept: bills.Kept, now: datetime, tools: Tools) -> str:
+    """Reconcile the day of a bill that came; a text says why it must be fetched again."""
+    async with db.session() as tx:
+        if await is_doubtful(tx, party, kept, bounds_of(party, fetch.day, kept), now):
+            return f"the channel says that there is none, and payments of the day stand here: {kept.why}"
+    outcome = await work_day(db, party, fetch.day, tools=tools, who=WHO)
+    async with db.session() as tx:
+        read = await bills.get(tx, kept.id)
+    if read is not None and read.state == "refused":
+        return read.why
+    return outcome.refused if fetch.kind is BillKind.TRADES else ""
+
+
+async def work_day(
+    db: Database, party: Party, day: date, *, tools: Tools, who: str, progress: Progress = lambda _: None
+) -> Outcome:
+    """Reconcile a day, mend what proof can mend, and look again at what is left; then tell people of it."""
+    everything: list[Change] = []
+    for _ in range(PASSES):
+        now = tools.asker.now_of()
+        outcome = await reconcile(
+            db, party, day, now=now, spill=tools.spill, limits=tools.limits, who=who, progress=progress
+        )
+        everything += outcome.changes
+        if outcome.run is None:
+            return outcome
+        progress("ask and mend")
+        if not await mend(db, party, day, asker=tools.asker, handlers=tools.handlers, who=who):
+            break
+    async with db.transaction() as tx:
+        await expire(tx, party, tools.handlers, who, tools.asker.now_of())
+        await tell_people(tx, party, day, tools.asker.now_of())
+    return msgspec.structs.replace(outcome, changes=everything)

@@ -65,6 +65,7 @@ create index bill_fetches_due on bill_fetches (due_at) where state = 'waiting';
 -- Runs -------------------------------------------------------------------------------------------------------------
 
 create table reconciliations (
+    n            bigint generated always as identity,
     id           text primary key,
     shop         text not null,
     channel      text not null,
@@ -87,7 +88,7 @@ create table reconciliations (
 comment on table reconciliations is 'retention: for ever (what was proven, and when; the latest run of a day is what holds)';
 comment on column reconciliations.begins_at is 'the day''s first moment, in the channel''s own time zone';
 comment on column reconciliations.grouped is 'of the matched lines, those matched as groups (1:N, N:1)';
-create index reconciliations_by_day on reconciliations (channel, account, day, began_at);
+create index reconciliations_by_day on reconciliations (channel, account, day, n desc);
 create index reconciliations_by_shop on reconciliations (shop, day);
 
 -- Both sides of a day added up, per kind of line and currency.
@@ -156,6 +157,7 @@ create index breaks_by_txn on breaks (channel_txn_id) where channel_txn_id is no
 
 -- Who did what to a break: found, changed, asked, repaired, approved, resolved. Never edited.
 create table break_steps (
+    n         bigint generated always as identity,
     id        text primary key,
     break_id  text not null references breaks,
     at        timestamptz not null,
@@ -167,7 +169,7 @@ create table break_steps (
     order_id  text
 );
 comment on table break_steps is 'retention: for ever (who decided what about money, and why)';
-create index break_steps_by_break on break_steps (break_id, at);
+create index break_steps_by_break on break_steps (break_id, n);
 create index break_steps_by_order on break_steps (order_id) where order_id is not null;
 
 -- What was repaired on a day of ours: limits are counted over it.

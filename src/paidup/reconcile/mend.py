@@ -1,0 +1,284 @@
+"""Repair by the bill: the channel is asked about each break that proof can mend, and what it says goes to the door.
+
+The bill is the channel's own word. Its answer to a question is wanted beside it, but where it does not answer, a bill
+that we fetched ourselves is proof enough; where it contradicts its own bill, people decide. All goes through the one
+door (apply.py) by the road "bill".
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import date, datetime
+
+import msgspec
+
+from paidup import log
+from paidup.apply import Item, Result, apply
+from paidup.ask import Answer, Asker
+from paidup.db.poison import in_halves
+from paidup.db.transaction import Database, Tx
+from paidup.errors import InvalidRequest, NotFound
+from paidup.evidence import Evidence, RefundEvidence, Road
+from paidup.handlers import Handlers
+from paidup.journal import store as journal
+from paidup.orders import store as orders
+from paidup.orders.order import Order
+from paidup.payments import store as payments
+from paidup.payments.payment import Payment
+from paidup.payments.states import MONEY_ARRIVED
+from paidup.payments.states import State as PaymentState
+from paidup.reconcile import bills, store
+from paidup.reconcile.breaks import Break
+from paidup.reconcile.decide import Change, happen
+from paidup.reconcile.propose import ASKED, MAX_TRIES, Budget, Proposal, agrees, testimony
+from paidup.reconcile.run import Party
+from paidup.reconcile.states import UNSETTLED, Happening, State
+from paidup.refunds import store as refunds
+from paidup.refunds.refund import Cause, Refund
+from paidup.refunds.states import State as RefundState
+from paidup.settle.book import Weighed
+
+BATCH = 200
+_AT_ONCE = 8
+
+
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
+    """A proposal with all that asking needs."""
+
+    proposal: Proposal
+    order: Order
+    payment: Payment
+    refund: Refund | None
+    is_fetched: bool
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What asking about one brought. item: what goes to the door; why: what is certain now, for people."""
+
+    subject: Subject
+    answer: Answer
+    item: Item | None
+    contradicts: bool
+    why: str
+
+
+async def proposals(tx: Tx, party: Party, day: date | None, now: datetime) -> list[Proposal]:
+    """What a repair would do now, of one day or of all, within the limits of today."""
+    account = party.account
+    found = await store.repairable(
+        tx, account.channel, account.name, [kind.value for kind in ASKED], day=day, max_tries=MAX_TRIES, limit=BATCH
+    )
+    return await planned(tx, party, found, now)
+
+
+async def planned(tx: Tx, party: Party, broken: Sequence[Break], now: datetime) -> list[Proposal]:
+    """What a repair would do about breaks that are perhaps not written yet: for those who only want to look."""
+    account = party.account
+    budget = Budget(party.rules, await store.repaired_so_far(tx, account.channel, account.name, now.date()))
+    return _proposed(broken, budget, now)
+
+
+def _proposed(broken: Sequence[Break], budget: Budget, now: datetime) -> list[Proposal]:
+    return [
+        Proposal(broken=one, evidence=evidence, needs=budget.refuses(one) if evidence is not None else "")
+        for one in broken
+        if one.payment_id is not None and one.kind in ASKED and one.state in UNSETTLED
+        for evidence in [testimony(one, now)]
+    ]
+
+
+async def mend(db: Database, party: Party, day: date, *, asker: Asker, handlers: Handlers, who: str) -> int:
+    """Ask about the breaks of a day, and repair what may be repaired; returns how many were."""
+    now = asker.now_of()
+    async with db.session() as tx:
+        proposed = await proposals(tx, party, day, now)
+        subjects = await _subjects(tx, [one for one in proposed if not one.needs])
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def ask(subject: Subject) -> Asked:
+        async with gate:
+            return await _ask(asker, subject)
+
+    asked = await asyncio.gather(*map(ask, subjects))
+    now, mended = max(now, asker.now_of()), 0
+
+    async def settle(some: Sequence[Asked]) -> None:
+        nonlocal mended
+        async with db.transaction() as tx:
+            done = await _settle(tx, some, handlers, who, now)
+        mended += done
+
+    for one, error in await in_halves(asked, settle):
+        async with db.transaction() as tx:
+            await _failed(tx, one.subject.proposal.broken, f"{type(error).__name__}: {error}"[:500], who, now)
+    async with db.transaction() as tx:
+        await _ask_people(tx, [one for one in proposed if one.needs], who, now)
+    return mended
+
+
+async def _subjects(tx: Tx, proposed: Sequence[Proposal]) -> list[Subject]:
+    found = {p.id: p for p in await payments.get_many(tx, [str(one.broken.payment_id) for one in proposed])}
+    back = {
+        r.id: r for r in await refunds.get_many(tx, [one.broken.refund_id for one in proposed if one.broken.refund_id])
+    }
+    its = {o.id: o for o in await orders.get_many(tx, [p.order_id for p in found.values()])}
+    sources: dict[str, bool] = {}
+    for one in proposed:
+        bill_id = one.broken.line.bill_id if one.broken.line else None
+        if bill_id is not None and bill_id not in sources:
+            kept = await bills.get(tx, bill_id)
+            sources[bill_id] = kept is not None and kept.source == "fetched"
+    return [
+        Subject(
+            proposal=one,
+            order=its[payment.order_id],
+            payment=payment,
+            refund=back.get(one.broken.refund_id or ""),
+            is_fetched=one.broken.line is not None and sources[one.broken.line.bill_id],
+        )
+        for one in proposed
+        for payment in [found.get(one.broken.payment_id or "")]
+        if payment is not None
+    ]
+
+
+# Asking --------------------------------------------------------------------------------------------------------------
+
+
+async def _ask(asker: Asker, subject: Subject) -> Asked:
+    now, bill = asker.now_of(), subject.proposal.evidence
+    try:
+        if subject.proposal.broken.what in ("refund", "refund_failed"):
+            refund = _to_ask(subject)
+            answer = await asker.about_refund(refund, subject.payment, subject.order, 1, now)
+        else:
+            # Asked as if it were open: a question only, never a closing.
+            is_open = subject.payment.state not in MONEY_ARRIVED
+            payment = msgspec.structs.replace(subject.payment, state=PaymentState.OPEN) if is_open else subject.payment
+            answer = await asker.about_payment(payment, subject.order, now)
+    except (InvalidRequest, NotFound) as error:
+        answer = Answer()
+        return _weighed(subject, answer, bill, f"the channel cannot be asked: {error}")
+    return _weighed(subject, answer, bill, answer.calls[-1].why if answer.calls else "no answer")
+
+
+def _to_ask(subject: Subject) -> Refund:
+    """The refund as the channel is asked about it: as one that it has, so that it is never sent (again)."""
+    if subject.refund is not None:
+        return msgspec.structs.replace(subject.refund, state=RefundState.PENDING)
+    line, payment = subject.proposal.broken.line, subject.payment
+    if line is None or not (number := line.merchant_refund_ref or line.channel_refund_id):
+        raise InvalidRequest("the bill gives the refund no number to ask by")
+    return Refund(
+        id=subject.proposal.broken.id, shop=payment.shop, order_id=payment.order_id, payment_id=payment.id,
+        channel=payment.channel, account=payment.account, merchant_ref=number, channel_refund_id=line.channel_refund_id,
+        amount_minor=abs(line.amount_minor), currency=line.currency, state=RefundState.PENDING, cause=Cause.AT_CHANNEL,
+        created_at=line.at, updated_at=line.at,
+    )  # fmt: skip
+
+
+def _weighed(subject: Subject, answer: Answer, bill: Evidence | None, why: str) -> Asked:
+    """What goes to the door: the channel's answer where there is one, else the bill's own word, if it is enough."""
+    told = [item.what for item in answer.items if isinstance(item.what, Evidence)]
+    if bill is None:  # ours only: whatever the channel says is weighed, and the next bill shows whether it was right
+        item = _item(subject, told[-1]) if told else None
+        return Asked(subject, answer, item, contradicts=False, why=why)
+    same = [evidence for evidence in told if agrees(evidence, bill)]
+    if same:
+        said = _with_numbers(same[-1], bill)
+        return Asked(subject, answer, _item(subject, said), contradicts=False, why=f"the channel says the same: {why}")
+    if subject.proposal.broken.state is State.APPROVED:
+        return Asked(subject, answer, _item(subject, bill), contradicts=False, why=f"approved by people ({why})")
+    if told:
+        return Asked(subject, answer, None, contradicts=True, why=f"asked, the channel contradicts its bill: {why}")
+    if subject.is_fetched:
+        why = f"the bill is proof; the channel gave no answer ({why})"
+        return Asked(subject, answer, _item(subject, bill), contradicts=False, why=why)
+    return Asked(subject, answer, None, contradicts=False, why=f"an uploaded bill alone is no proof; no answer: {why}")
+
+
+def _with_numbers(told: Evidence, bill: Evidence) -> Evidence:
+    """The answer, on the road of the bill that made us ask, with the numbers that only the bill may know."""
+    fields: dict[str, object] = {
+        "road": Road.BILL,
+        "channel_txn_id": told.channel_txn_id or bill.channel_txn_id,
+        "occurred_at": told.occurred_at or bill.occurred_at,
+    }
+    if isinstance(told, RefundEvidence) and isinstance(bill, RefundEvidence):
+        fields["merchant_refund_ref"] = told.merchant_refund_ref or bill.merchant_refund_ref
+        fields["channel_refund_id"] = told.channel_refund_id or bill.channel_refund_id
+    if told.amount is None:
+        fields["amount"] = bill.amount
+    return msgspec.structs.replace(told, **fields)
+
+
+def _item(subject: Subject, evidence: Evidence) -> Item:
+    said = msgspec.structs.replace(evidence, road=Road.BILL)
+    return Item(what=said, shop=subject.payment.shop, road=Road.BILL)
+
+
+# Settling ------------------------------------------------------------------------------------------------------------
+
+
+async def _settle(tx: Tx, asked: Sequence[Asked], handlers: Handlers, who: str, now: datetime) -> int:
+    """Bring the proof to the door, and write down how each break fared."""
+    going = [one for one in asked if one.item is not None]
+    results = await apply(tx, [one.item for one in going if one.item is not None], now, handlers)
+    await journal.write_calls(tx, [call for one in asked for call in one.answer.calls])
+    changes: list[tuple[Break, Change | None, str]] = []
+    tried, mended = [], 0
+    for one, result in zip(going, results, strict=True):
+        broken = one.subject.proposal.broken
+        if one.subject.proposal.evidence is None:
+            changes.append((broken, None, f"asked: {one.why}; {result.why}"))
+            tried.append(broken.id)
+        elif _is_mended(one, result):
+            mended += 1
+            await store.repaired(tx, broken, now.date(), abs(broken.differs_minor), now)
+            changes.append((broken, happen(broken, Happening.GONE, now, f"{one.why}; {result.why}"), ""))
+            log.info("break.healed", broken=broken.id, kind=broken.kind, payment=broken.payment_id, why=one.why)
+        else:
+            changes.append((broken, happen(broken, Happening.FAILED, now, result.why), f"{one.why}; {result.why}"))
+            tried.append(broken.id)
+    for one in asked:
+        if one.item is None:
+            broken = one.subject.proposal.broken
+            moved = happen(broken, Happening.FAILED, now, one.why) if one.contradicts else None
+            changes.append((broken, moved, one.why))
+            tried.append(broken.id)
+    await store.write(tx, [moved for _, moved, _ in changes if moved is not None], who, now)
+    said = [(b, "asked", why, b.state.value, b.state.value) for b, moved, why in changes if moved is None]
+    await store.add_steps(tx, said, who, now)
+    await store.tried(tx, tried)
+    return mended
+
+
+def _is_mended(one: Asked, result: Result) -> bool:
+    """Whether our books say now what the bill says."""
+    if result.outcome not in (Weighed.APPLIED, Weighed.REPEATED) or result.book is None:
+        return False
+    broken = one.subject.proposal.broken
+    if broken.what == "payment":
+        payment = result.book.payments.get(str(broken.payment_id))
+        return payment is not None and payment.state in MONEY_ARRIVED
+    wanted = RefundState.SUCCEEDED if broken.what == "refund" else RefundState.FAILED
+    refund = result.book.refunds.get(result.refund_id or "")
+    return refund is not None and refund.state is wanted
+
+
+async def _failed(tx: Tx, broken: Break, why: str, who: str, now: datetime) -> None:
+    """What cannot be applied is left to people; its neighbours are done."""
+    moved = happen(broken, Happening.FAILED, now, why)
+    log.error("repair.failed", broken=broken.id, why=why)
+    if moved is not None:
+        await store.write(tx, [moved], who, now)
+    await store.tried(tx, [broken.id])
+
+
+async def _ask_people(tx: Tx, proposed: Sequence[Proposal], who: str, now: datetime) -> None:
+    """Say once why a repair waits for people."""
+    changes: list[Change] = []
+    for one in proposed:
+        moved = happen(one.broken, Happening.FAILED, now, one.needs)
+        if moved is not None:
+            changes.append(Change(moved.before, moved.after, "approval wanted", one.needs))
+    await store.write(tx, changes, who, now)

@@ -1,0 +1,62 @@
+"""What has waited long enough is missing: it is given to people, as a case of its order and of its day."""
+
+from datetime import date, datetime
+
+from paidup import ids, log
+from paidup.apply import Item, apply
+from paidup.cases import store as cases
+from paidup.db.transaction import Tx
+from paidup.handlers import Handlers
+from paidup.reconcile import store
+from paidup.reconcile.decide import overdue
+from paidup.reconcile.run import Party
+from paidup.reconcile.states import UNSETTLED
+from paidup.settle.book import NeedPerson
+
+AT_ONCE = 500
+OF_DAY = "reconcile_breaks"
+
+
+async def expire(tx: Tx, party: Party, handlers: Handlers, who: str, now: datetime) -> int:
+    """Open what has waited long enough; whoever knows the order is told by its case. Returns how many."""
+    found = await store.overdue(tx, party.account.channel, party.account.name, now, AT_ONCE)
+    changes = [change for one in found if (change := overdue(one, now)) is not None]
+    await store.write(tx, changes, who, now)
+    needs = [
+        Item(
+            what=NeedPerson(
+                order_id=one.order_id,
+                subject_id=one.refund_id or one.payment_id or one.id,
+                kind=f"reconcile_{one.kind}",
+                why=f"break {one.id} of {one.day}: {one.why}. {one.next_step}",
+            ),
+            shop=one.shop,
+            road="bill",
+        )
+        for one in (change.after for change in changes)
+        if one.order_id is not None
+    ]
+    await apply(tx, needs, now, handlers)
+    for change in changes:
+        log.error("break.overdue", broken=change.after.id, kind=change.after.kind, why=change.after.why)
+    return len(changes)
+
+
+async def tell_people(tx: Tx, party: Party, day: date, now: datetime) -> None:
+    """One case for a day with open breaks, closed when none is left."""
+    subject = f"{party.name} {day}"
+    counts = await store.counts(tx, party.account.channel, party.account.name, day)
+    waiting_for_people = [one for one in counts if one["state"] == "open"]
+    if not waiting_for_people:
+        if not any(one["state"] in UNSETTLED for one in counts):
+            await cases.resolve_kind(tx, OF_DAY, [subject], "every break of the day is settled", now)
+        return
+    said = ", ".join(
+        f"{one['breaks']} {one['kind']} over {one['differs_minor']} minor units of {one['currency']}"
+        for one in waiting_for_people
+    )
+    case = cases.Case(
+        id=ids.new_id(ids.CASE, now), shop=party.account.shop, kind=OF_DAY, subject_id=subject, order_id=None,
+        why=f"{subject}: {said}; see `paidup reconcile breaks --day {day}`", opened_at=now,
+    )  # fmt: skip
+    await cases.open_many(tx, [case])

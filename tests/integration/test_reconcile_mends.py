@@ -1,0 +1,248 @@
+"""What callbacks and queries left is healed by the bill: at a real channel over HTTP, through the one door."""
+
+from datetime import UTC, date, datetime, time, timedelta
+
+import pytest
+
+from merchant import Merchant
+from paidup import trace as tracing
+from paidup.channels.bill import BillKind
+from paidup.channels.registry import CHANNELS
+from paidup.payments.payment import Payment
+from paidup.payments.states import State
+from paidup.reconcile import bills, people, runs, store
+from paidup.reconcile.breaks import Break, Kind
+from paidup.reconcile.rules import Rules
+from paidup.reconcile.run import Party
+from paidup.reconcile.states import State as Is
+from paidup.reconcile.table import Limits
+from paidup.reconcile.worker import Tools, run_once, work_day
+from paidup.sandbox.faults import BillFaults, Faults
+from paidup.sandbox.ledger import Refund
+from paidup.sandbox.ledger import RefundState as RefundSandbox
+
+CHANNELS_ALL = ("wechat", "alipay", "stripe")
+
+
+def party(merchant: Merchant, channel: str = "wechat", **rules: object) -> Party:
+    return Party(CHANNELS[channel], merchant.accounts.current.get(channel, "main"), Rules(**rules))
+
+
+def tools(merchant: Merchant) -> Tools:
+    return Tools(merchant.asker, merchant.handlers, Limits(memory_mb=128))
+
+
+def day_of(merchant: Merchant, channel: str) -> date:
+    zone = CHANNELS[channel].bill_zone(merchant.accounts.current.get(channel, "main"))
+    return merchant.clock.now().astimezone(zone).date()
+
+
+async def paid(merchant: Merchant, number: str, channel: str = "wechat") -> Payment:
+    """An order that was paid at the channel; the callback is lost."""
+    currency = "USD" if channel == "stripe" else "CNY"
+    payment = await merchant.offer(await merchant.order(number, currency=currency), channel)
+    merchant.pay(payment)
+    return payment
+
+
+async def next_morning(merchant: Merchant, channel: str, day: date) -> None:
+    """Until the channel has its bill of the day."""
+    ready_at = CHANNELS[channel].bill_ready_at(day, merchant.accounts.current.get(channel, "main"))
+    await until(merchant, ready_at + timedelta(minutes=30))
+
+
+async def until(merchant: Merchant, moment: datetime) -> None:
+    await merchant.clock.advance((moment - merchant.clock.now()).total_seconds())
+
+
+@pytest.fixture
+async def shop(merchant: Merchant) -> Merchant:
+    """At noon in Beijing of a day on which nobody has sold anything yet: the sandbox is shared."""
+    tomorrow = merchant.clock.now().date() + timedelta(days=1)
+    await until(merchant, datetime.combine(tomorrow, time(4), UTC))
+    return merchant
+
+
+async def work(merchant: Merchant, one: Party, day: date) -> runs.Run:
+    """Rounds of the worker until the day is reconciled."""
+    for _ in range(12):
+        await run_once(merchant.db, now=merchant.clock.now(), limit=8, parties=[one], tools=tools(merchant))
+        async with merchant.db.session() as tx:
+            found = await runs.latest_of(tx, one.account.channel, "main", day)
+            waiting = [row for row in await bills.fetches(tx, day, 10) if row["state"] == "waiting"]
+        if found is not None and not waiting:
+            return found
+        await merchant.clock.advance(30)
+    raise AssertionError(waiting)
+
+
+async def breaks(merchant: Merchant) -> list[Break]:
+    async with merchant.db.session() as tx:
+        return await store.page(tx, store.Filter(), 100)
+
+
+@pytest.mark.parametrize("channel", CHANNELS_ALL)
+async def test_a_payment_that_nobody_told_of_is_healed(shop: Merchant, channel: str) -> None:
+    """Paid at the channel, unpaid here: the bill shows it, the channel confirms it, and the order is paid once."""
+    payment, day = await paid(shop, "A-1", channel), day_of(shop, channel)
+    await next_morning(shop, channel, day)
+    run = await work(shop, party(shop, channel), day)
+    (healed,) = await breaks(shop)
+    assert (State.PAID, Kind.LONG, Is.HEALED) == ((await shop.payment(payment)).state, healed.kind, healed.state)
+    assert (1, 1) == (run.lines, run.matched)
+    roads = await shop.column("SELECT road FROM decisions WHERE after LIKE '%payment paid%' AND outcome = 'applied'")
+    assert ["bill"] == roads
+    assert 1 == (await shop.column("SELECT type FROM events")).count("order.paid")
+    async with shop.db.session() as tx:
+        life = await tracing.trace(tx, payment.id)
+    assert life is not None
+    assert {"found", "healed"} <= {moment.what.split(":")[0] for moment in life.moments if moment.kind == "bill"}
+
+
+def given_back(shop: Merchant, payment: Payment, amount_minor: int) -> None:
+    """Somebody gives money back in the channel's own console; nobody tells us."""
+    trade, ledger, now = shop.trade(payment), shop.sandbox.world.ledger, shop.clock.now()
+    number = {"stripe": "re_console1", "wechat": "50300000000001"}.get(payment.channel, f"{trade.number}/1")
+    refund = Refund(trade, f"console-{payment.id[-8:]}", number, amount_minor, RefundSandbox.PENDING, now)
+    assert ledger.refund(trade, refund)
+    ledger.settle(refund, RefundSandbox.SUCCEEDED, now)
+
+
+async def made(shop: Merchant, channel: str, number: str = "A-1") -> Payment:
+    """A payment that is paid here as well: found by the active query."""
+    payment = await paid(shop, number, channel)
+    await shop.clock.advance(60)
+    while await shop.repair():
+        pass
+    return payment
+
+
+@pytest.mark.parametrize("channel", CHANNELS_ALL)
+async def test_a_refund_made_in_the_channels_own_console_is_booked(shop: Merchant, channel: str) -> None:
+    """The bill has a refund that nobody asked for here: the channel confirms it, and the books follow."""
+    payment, day = await made(shop, channel), day_of(shop, channel)
+    given_back(shop, payment, 500)
+    await next_morning(shop, channel, day)
+    await work(shop, party(shop, channel), day)
+    (healed,) = await breaks(shop)
+    assert (Kind.REFUND_UNKNOWN, Is.HEALED) == (healed.kind, healed.state)
+    assert 500 == (await shop.payment(payment)).refunded_minor
+    assert [("succeeded", "at_channel")] == [tuple(row) for row in await shop.rows("SELECT state, cause FROM refunds")]
+
+
+async def test_without_an_answer_the_bill_alone_is_proof(shop: Merchant) -> None:
+    """The channel does not answer questions; a bill that we fetched ourselves is its own word."""
+    payment, day = await paid(shop, "A-1"), day_of(shop, "wechat")
+    await next_morning(shop, "wechat", day)
+    there = tools(shop)
+    await fetched(shop, day)
+    shop.sandbox.faults = Faults(fail=1.0)
+    await work_day(shop.db, party(shop), day, tools=there, who="test")
+    assert State.PAID == (await shop.payment(payment)).state
+    (healed,) = await breaks(shop)
+    assert Is.HEALED == healed.state
+
+
+async def fetched(shop: Merchant, day: date, **faults: float) -> None:
+    """The trade bill of the day, kept and not read."""
+    from paidup.reconcile.fetch import fetch_bill
+
+    shop.sandbox.faults = Faults(bill=BillFaults(**faults))
+    assert isinstance(await fetch_bill(shop.db, shop.asker, party(shop), BillKind.TRADES, day), bills.Kept)
+
+
+async def test_two_different_people_approve_what_is_above_the_limit(shop: Merchant) -> None:
+    """Above the day's limit nothing is repaired; one person is not enough, nor the same one twice; two are."""
+    payment, day = await paid(shop, "A-1"), day_of(shop, "wechat")
+    careful = party(shop, repair_minor=1249)
+    await next_morning(shop, "wechat", day)
+    await fetched(shop, day)
+    await work_day(shop.db, careful, day, tools=tools(shop), who="test")
+    (waits,) = await breaks(shop)
+    assert (Is.OPEN, State.OPEN) == (waits.state, (await shop.payment(payment)).state)
+
+    async def agree(who: str) -> people.Agreement:
+        async with shop.db.transaction() as tx:
+            return await people.approve(
+                tx, waits.id, shop=None, who=who, why="seen", rules=careful.rules, now=shop.clock.now()
+            )
+
+    assert [False, False, True] == [(await agree(who)).is_enough for who in ("anna", "anna", "bob")]
+    await work_day(shop.db, careful, day, tools=tools(shop), who="test")
+    (healed,) = await breaks(shop)
+    assert (Is.HEALED, State.PAID) == (healed.state, (await shop.payment(payment)).state)
+    async with shop.db.session() as tx:
+        steps = [(step.step, step.who) for step in await store.steps_of(tx, waits.id)]
+    assert [("agreed", "anna"), ("agreed", "bob")] == [one for one in steps if one[0] == "agreed"]
+
+
+async def test_a_dry_run_changes_nothing(shop: Merchant) -> None:
+    """It says what it would do; neither a break nor the payment is touched, and nobody is asked."""
+    from paidup.reconcile.mend import planned
+    from paidup.reconcile.run import reconcile
+
+    payment, day = await paid(shop, "A-1"), day_of(shop, "wechat")
+    await next_morning(shop, "wechat", day)
+    await fetched(shop, day)
+    outcome = await reconcile(
+        shop.db, party(shop), day, now=shop.clock.now(), spill=None, limits=Limits(), who="test", dry_run=True
+    )
+    async with shop.db.session() as tx:
+        (proposal,) = await planned(tx, party(shop), [c.after for c in outcome.changes], shop.clock.now())
+    assert (payment.id, "") == (proposal.broken.payment_id, proposal.needs)
+    assert ([], 0, State.OPEN) == (
+        await breaks(shop),
+        len(await shop.column("SELECT id FROM reconciliations")),
+        (await shop.payment(payment)).state,
+    )
+
+
+async def test_a_contradiction_is_left_to_people(shop: Merchant) -> None:
+    """The bill has a payment which the channel, asked, does not call paid: nothing is booked."""
+    payment, day = await paid(shop, "A-1"), day_of(shop, "wechat")
+    await next_morning(shop, "wechat", day)
+    await fetched(shop, day)
+    trade = shop.trade(payment)
+    trade.state, trade.paid_at = type(trade.state).WAITING, None
+    await work_day(shop.db, party(shop), day, tools=tools(shop), who="test")
+    (one,) = await breaks(shop)
+    assert (Is.OPEN, False) == (one.state, (await shop.payment(payment)).state is State.PAID)
+    assert "reconcile_breaks" in await shop.cases()
+
+
+async def test_money_of_an_unknown_number_is_linked_by_people(shop: Merchant) -> None:
+    """The shop registered a payment under a wrong number: the bill's line has a suggestion, and two people link it."""
+    payment, day = await paid(shop, "A-1"), day_of(shop, "wechat")
+    async with shop.db.transaction() as tx:
+        await tx.execute("UPDATE payments SET merchant_ref = 'typo', channel_txn_id = NULL WHERE id = $1", payment.id)
+    await next_morning(shop, "wechat", day)
+    await fetched(shop, day)
+    await work_day(shop.db, party(shop), day, tools=tools(shop), who="test")
+    (one,) = await breaks(shop)
+    assert one.suggestion is not None
+    assert (Is.OPEN, None, payment.id) == (one.state, one.payment_id, one.suggestion.payment_id)
+    for who in ("anna", "bob"):
+        async with shop.db.transaction() as tx:
+            await people.approve(
+                tx, one.id, shop=None, who=who, why="same money", rules=Rules(), now=shop.clock.now(),
+                payment_id=payment.id,
+            )  # fmt: skip
+    await work_day(shop.db, party(shop), day, tools=tools(shop), who="test")
+    assert State.PAID == (await shop.payment(payment)).state
+
+
+async def test_a_late_line_clears_by_the_next_bill_and_else_becomes_a_short(shop: Merchant) -> None:
+    """What the bill books a day late waits, and heals by itself; what never comes is a short, with a case."""
+    await made(shop, "wechat")
+    day = day_of(shop, "wechat")
+    await next_morning(shop, "wechat", day)
+    await fetched(shop, day, missing=1.0)
+    await work_day(shop.db, party(shop), day, tools=tools(shop), who="test")
+    (one,) = await breaks(shop)
+    assert (Kind.SHORT, Is.WAITING) == (one.kind, one.state)
+    for _ in range(3):
+        await shop.clock.advance(86400)
+    await work_day(shop.db, party(shop), day, tools=tools(shop), who="test")
+    (one,) = await breaks(shop)
+    assert (Kind.SHORT, Is.OPEN) == (one.kind, one.state)
+    assert {"reconcile_short", "reconcile_breaks"} <= set(await shop.cases())
