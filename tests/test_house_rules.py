@@ -20,12 +20,15 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("report",),
     ("app",),
     ("housekeeping",),
-    ("web", "console"),
-    ("supervisor", "wakeups", "trace", "verify"),
-    ("intake", "repair", "reconcile", "checkout", "delivery"),
+    ("console",),  # it shows what the API gives, and shares its context and its words for errors
+    ("web",),
+    ("supervisor", "wakeups", "trace", "verify", "hand"),
+    ("diagnosis",),
+    ("intake", "repair", "reconcile", "checkout", "delivery", "tally"),
     ("ask",),
     ("apply",),
     ("settle", "handlers", "chain"),
+    ("people",),
     ("shops",),  # a shop says what becomes of its orders, in their words
     ("payments", "refunds", "orders", "inventory", "outbox", "cases", "journal", "schedule"),
     ("metrics",),

@@ -28,6 +28,7 @@ from paidup.repair import worker as repair
 from paidup.resilience.breaker import State as BreakerState
 from paidup.settings import Settings, load
 from paidup.supervisor import Job, Supervisor
+from paidup.tally import worker as tally
 from paidup.wakeups import (
     BEAT_S,
     NEXT_BILL,
@@ -187,7 +188,10 @@ class Paidup:
         return exporter
 
     def _web(self, exporter: Exporter | None) -> None:
-        from paidup.web.api import build_app  # noqa: PLC0415  workers without the web role do not load it
+        from starlette.routing import Mount  # noqa: PLC0415  workers without the web role do not load these
+
+        from paidup.console.app import build_console  # noqa: PLC0415
+        from paidup.web.api import build_app  # noqa: PLC0415
         from paidup.web.context import Context  # noqa: PLC0415
 
         self._callbacks = Callbacks(
@@ -208,7 +212,7 @@ class Paidup:
             vitals=self.vitals,
             exporter=exporter,
         )
-        self._asgi = build_app(context)
+        self._asgi = build_app(context, [Mount("/console", build_console(context))])
 
     def _stored(self) -> None:
         """Called for each callback: as little as possible."""
@@ -235,6 +239,7 @@ class Paidup:
                 Job("silence", self._silence, idle_s=30),
             ],
             "reconcile": [Job("reconcile", self._reconcile, LOOK_AGAIN_S * 6, next_of(self.db, NEXT_BILL))],
+            "web": [Job("tally", self._tally, idle_s=5)],
             "delivery": [Job("delivery", self._deliver, LOOK_AGAIN_S, self._next_delivery)],
         }
         return jobs + [job for role in self.settings.roles for job in by_role.get(role, [])]
@@ -312,6 +317,9 @@ class Paidup:
         if before_s:
             self.vitals.woken_late(self._pulse_s - before_s - PULSE_S)
         return 0
+
+    async def _tally(self, now: datetime) -> int:
+        return await tally.run_once(self.db, now=now)
 
     async def _housekeeping(self, now: datetime) -> int:
         await housekeeping.run_once(self.db, now=now)

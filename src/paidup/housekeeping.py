@@ -6,6 +6,7 @@ from paidup.db.partitions import drop_old, ensure_partitions
 from paidup.db.transaction import Database
 from paidup.delivery import store as delivery
 from paidup.intake import quarantine
+from paidup.people import failures, sessions
 from paidup.reconcile import bills
 from paidup.web import idempotency
 
@@ -26,6 +27,8 @@ async def run_once(db: Database, *, now: datetime) -> None:
         await quarantine.prune(tx, now - timedelta(days=quarantine.KEEP_DAYS))
         await idempotency.prune(tx, now)
         await bills.prune(tx, now)
+        await sessions.prune(tx, now)
+        await failures.prune(tx, now)
     for _ in range(FORGET_ROUNDS):
         async with db.transaction() as tx:
             gone = await delivery.forget(tx, now - timedelta(days=DELIVERIES_KEPT_DAYS), FORGET_AT_ONCE)

@@ -22,8 +22,7 @@ def print_life(life: Life) -> None:
         line.append(f"{moment.kind:<13}", style=_COLOURS.get(moment.kind, ""))
         line.append(one_line(moment.what))
         console.print(line)
-    if life.next_at:
-        console.print(f"next question to the channel: {life.next_at:%Y-%m-%d %H:%M:%S} UTC")
+    console.print(Text(one_line(f"next: {life.next_step}")))
 
 
 def print_checks(checks: list[Check]) -> None:

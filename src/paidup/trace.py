@@ -1,7 +1,7 @@
 """Any id → the whole life of its order in time order: callbacks, decisions with their why, questions, refunds, events,
-deliveries. What customer service reads while the customer is on the phone."""
+deliveries, what people did. What customer service reads while the customer is on the phone."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import msgspec
@@ -9,6 +9,8 @@ import msgspec
 from paidup.cases import store as cases
 from paidup.db.transaction import Tx
 from paidup.delivery import attempts
+from paidup.delivery import store as deliveries
+from paidup.diagnosis import Facts, Verdict, judge
 from paidup.intake import inbox
 from paidup.journal import store as journal
 from paidup.money import Money, major
@@ -17,6 +19,7 @@ from paidup.orders.order import Order
 from paidup.outbox import store as outbox
 from paidup.payments import store as payments
 from paidup.payments.payment import Payment
+from paidup.people import audit
 from paidup.reconcile import store as breaks
 from paidup.refunds import store as refunds
 from paidup.refunds.refund import Refund
@@ -24,7 +27,7 @@ from paidup.schedule import store as schedule
 
 
 class Moment(msgspec.Struct, frozen=True):
-    """One thing that happened. kind: callback, decision, query, refund, event, delivery, case …"""
+    """One thing that happened. kind: callback, decision, query, refund, event, delivery, case, hand …"""
 
     at: datetime
     kind: str
@@ -34,9 +37,14 @@ class Moment(msgspec.Struct, frozen=True):
 
 
 class Life(msgspec.Struct, frozen=True, kw_only=True):
-    """An order, its payments and refunds, and everything that happened, oldest first. next_at: the next question."""
+    """An order, its payments and refunds, and everything that happened, oldest first. next_at: the next question.
+
+    diagnosis: one of a closed list (diagnosis.py); next_step: what comes next, by itself or by a person.
+    """
 
     verdict: str
+    diagnosis: str
+    next_step: str
     order: Order
     payments: list[Payment]
     refunds: list[Refund]
@@ -44,7 +52,15 @@ class Life(msgspec.Struct, frozen=True, kw_only=True):
     next_at: datetime | None
 
 
-# Whatever a person can read out: our ids, the shop's number, the numbers of the channel, or the end of a payment's id.
+class Story(msgspec.Struct, frozen=True):
+    """What a life is told from."""
+
+    facts: Facts
+    verdict: Verdict
+    moments: list[Moment]
+
+
+# Whatever a person can read out: our ids, the shop's number, or the numbers of the channel.
 # An array, and not IN: as a join the whole table is walked, newest first.
 FIND = """
 SELECT o.id FROM orders o WHERE ($2::text IS NULL OR o.shop = $2) AND o.id = ANY(ARRAY(
@@ -53,49 +69,102 @@ UNION SELECT order_id FROM payments WHERE id = $1 OR merchant_ref = $1 OR channe
 UNION SELECT order_id FROM refunds WHERE id = $1 OR merchant_ref = $1 OR channel_refund_id = $1
 UNION SELECT order_id FROM decisions WHERE callback_id = $1 AND order_id IS NOT NULL
 UNION SELECT order_id FROM events WHERE id = $1
+UNION SELECT order_id FROM delivery_attempts WHERE id = $1
+UNION SELECT order_id FROM audit WHERE id = $1 AND order_id IS NOT NULL
 UNION SELECT order_id FROM cases WHERE id = $1 AND order_id IS NOT NULL))
 ORDER BY o.id DESC LIMIT 1"""
 
+# The end of a number, as it is read out: six characters or more, of which the last twelve are indexed.
+FIND_TAIL = """
+SELECT o.id FROM orders o WHERE ($2::text IS NULL OR o.shop = $2) AND o.id = ANY(ARRAY(
+SELECT id FROM orders WHERE reverse(right(id, 12)) LIKE reverse(right($1, 12)) || '%' AND right(id, length($1)) = $1
+UNION SELECT id FROM orders
+  WHERE reverse(right(shop_order_no, 12)) LIKE reverse(right($1, 12)) || '%' AND right(shop_order_no, length($1)) = $1
+UNION SELECT order_id FROM payments
+  WHERE reverse(right(id, 12)) LIKE reverse(right($1, 12)) || '%' AND right(id, length($1)) = $1
+UNION SELECT order_id FROM payments
+  WHERE reverse(right(channel_txn_id, 12)) LIKE reverse(right($1, 12)) || '%' AND right(channel_txn_id, length($1)) = $1
+LIMIT 200))
+ORDER BY o.id DESC LIMIT $3"""
+
+TAIL_CHARS = 6
+"""The shortest end of a number that is looked for: shorter ones are shared by too many."""
+_TAIL_FOUND = 20
+
 
 async def trace(tx: Tx, any_id: str, shop: str | None = None) -> Life | None:
-    """The life behind an id; None when nothing is known by it (in this shop)."""
-    found = await tx.fetchval(FIND, any_id, shop)
-    order = await orders.get(tx, found) if found else None
+    """The life behind an id, or behind the end of one if no other ends so; None when nothing is known, or several."""
+    found = await find(tx, any_id, shop)
+    story = await tell(tx, found[0]) if len(found) == 1 else None
+    if story is None:
+        return None
+    facts = story.facts
+    return Life(
+        verdict=story.verdict.english(),
+        diagnosis=story.verdict.diagnosis,
+        next_step=story.verdict.next_step.english(),
+        order=facts.order,
+        payments=list(facts.payments),
+        refunds=list(facts.refunds),
+        moments=story.moments,
+        next_at=facts.next_at,
+    )
+
+
+async def find(tx: Tx, any_id: str, shop: str | None = None) -> list[str]:
+    """The ids of the orders behind an id: the one, or those (the newest few) with a number that ends so."""
+    exact = await tx.fetchval(FIND, any_id, shop)
+    if exact is not None:
+        return [exact]
+    tail = any_id.strip().lstrip("…")
+    if len(tail) < TAIL_CHARS or not set("%_\\").isdisjoint(tail):
+        return []
+    return [row["id"] for row in await tx.fetch(FIND_TAIL, tail, shop, _TAIL_FOUND)]
+
+
+async def tell(tx: Tx, order_id: str) -> Story | None:
+    """Everything about one order."""
+    order = await orders.get(tx, order_id)
     if order is None:
         return None
-    its_payments = await payments.of_orders(tx, [order.id])
-    its_refunds = await refunds.of_orders(tx, [order.id])
-    moments = await _moments(tx, order, its_payments, its_refunds)
-    due = await schedule.get(tx, [p.id for p in its_payments] + [r.id for r in its_refunds])
-    return Life(
-        verdict=_verdict(order, its_payments, moments),
-        order=order,
-        payments=its_payments,
-        refunds=its_refunds,
-        moments=sorted(moments, key=lambda m: (m.at, _RANK.get(m.kind, 5))),
-        next_at=min((row.due_at for row in due.values()), default=None),
-    )
+    facts = await _facts(tx, order)
+    moments = await _moments(tx, facts)
+    return Story(facts, judge(facts), sorted(moments, key=lambda m: (m.at, _RANK.get(m.kind, 5))))
 
 
 _RANK = {"order": 0, "payment": 1, "callback": 2, "query": 2, "decision": 3, "event": 4}
 """What comes first among things of the same instant: cause before consequence."""
 
 
-async def _moments(tx: Tx, order: Order, its_payments: list[Payment], its_refunds: list[Refund]) -> list[Moment]:
-    decisions = await journal.of_order(tx, order.id)
-    callback_ids = list({d.callback_id for d in decisions if d.callback_id})
+async def _facts(tx: Tx, order: Order) -> Facts:
+    its_payments = await payments.of_orders(tx, [order.id])
+    its_refunds = await refunds.of_orders(tx, [order.id])
     subjects = [p.id for p in its_payments] + [r.id for r in its_refunds]
+    due = await schedule.get(tx, subjects)
+    return Facts(
+        order=order,
+        payments=its_payments,
+        refunds=its_refunds,
+        decisions=await journal.of_order(tx, order.id),
+        calls=await journal.calls_of(tx, subjects),
+        deliveries=await deliveries.deliveries_of(tx, order.id),
+        cases=await cases.of_order(tx, order.id),
+        waiting=await inbox.waiting_of(tx, [(p.channel, p.account, p.merchant_ref) for p in its_payments]),
+        next_at=min((row.due_at for row in due.values()), default=None),
+    )
+
+
+async def _moments(tx: Tx, facts: Facts) -> list[Moment]:
+    order = facts.order
+    callback_ids = list({d.callback_id for d in facts.decisions if d.callback_id})
     return [
         Moment(order.created_at, "order", f"placed over {_money(order.money)}", order.id, order.shop_order_no),
-        *(
-            Moment(p.created_at, "payment", f"{p.channel}/{p.account} {p.method} written down", p.id, p.merchant_ref)
-            for p in its_payments
-        ),
+        *_written_down(facts.payments),
         *_callbacks(await inbox.get_many(tx, callback_ids)),
-        *_decisions(decisions),
+        *_decisions(facts.decisions),
         *(
             Moment(c.called_at, c.purpose, f"{c.outcome}: {c.why} ({c.elapsed_ms} ms)", c.subject_id, c.id)
-            for c in await journal.calls_of(tx, subjects)
+            for c in facts.calls
         ),
         *(
             Moment(e.created_at, "event", f"#{e.seq} {e.type}", e.subject_id, e.id)
@@ -107,14 +176,22 @@ async def _moments(tx: Tx, order: Order, its_payments: list[Payment], its_refund
             )
             for a in await attempts.attempts_of(tx, order.id)
         ),
+        *(Moment(c.opened_at, "case", f"{c.kind}: {c.why}", c.subject_id, c.id) for c in facts.cases),
         *(
             Moment(s.at, "bill", f"{s.step}: {s.why} [{s.before or 'new'} → {s.after}] by {s.who}", s.break_id, s.id)
             for s in await breaks.steps_of_order(tx, order.id)
         ),
         *(
-            Moment(c.opened_at, "case", f"{c.kind}: {c.why}", c.subject_id, c.id)
-            for c in await cases.of_order(tx, order.id)
+            Moment(d.at, "hand", f"{d.action} by {d.who}: {d.why}", d.subject_id, d.id)
+            for d in await audit.of_order(tx, order.id)
         ),
+    ]
+
+
+def _written_down(some: Sequence[Payment]) -> list[Moment]:
+    return [
+        Moment(p.created_at, "payment", f"{p.channel}/{p.account} {p.method} written down", p.id, p.merchant_ref)
+        for p in some
     ]
 
 
@@ -150,21 +227,3 @@ def _decisions(entries: Iterable[journal.Entry]) -> list[Moment]:
 
 def _money(money: Money) -> str:
     return f"{major(money)} {money.currency}"
-
-
-def _verdict(order: Order, its_payments: list[Payment], moments: list[Moment]) -> str:
-    """One sentence for the person who answers the phone."""
-    paid = next((p for p in its_payments if p.id == order.paid_by), None)
-    if paid is None or paid.paid_at is None:
-        state = f"The order is {order.state}."
-        return state if its_payments else f"{state} No payment was started."
-    proof = next((m for m in moments if m.kind == "decision" and "→" in m.what and "payment paid" in m.what), None)
-    if proof is None:
-        return f"Paid at {paid.paid_at:%H:%M:%S}; the order is {order.state}."
-    road = proof.what.partition("(")[2].partition(")")[0]
-    delay_s = (proof.at - paid.paid_at).total_seconds()
-    how = {"callback": "the callback told us", "query": "no callback had come; the active query found it"}
-    return (
-        f"Paid at {paid.paid_at:%H:%M:%S} UTC; {how.get(road, f'we learned it by {road}')} {delay_s:.0f} s later. "
-        f"The order is {order.state}."
-    )

@@ -90,7 +90,7 @@ async def test_the_shops_own_row_is_committed_with_the_payment(
             life = await answer.json()
     rows = [("A-1", 1250, by_callback), ("A-2", 1250, by_word)]
     assert rows == sorted((row["order_no"], row["amount_minor"], row["paid_by"]) for row in shipped)
-    assert ("paid", True) == (life["order"]["state"], "the callback told us" in life["verdict"])
+    assert ("paid", True) == (life["order"]["state"], "The callback told us" in life["verdict"])
 
 
 async def paid_at_the_channel(session: aiohttp.ClientSession, url: str, channel_url: str) -> str:

@@ -98,13 +98,14 @@ async def test_tables_with_an_empty_history_are_refused(empty_db: Database, tmp_
 @pytest.mark.parametrize(
     ("names", "complaint"),
     [
-        (["0001_a.sql", "0003_c.sql"], "0003_c stands where number 0002"),
-        (["0001_a.sql", "0001_b.sql"], "stands where number 0002"),
+        (["0002_b.sql", "0003_c.sql"], "0002_b stands where number 0001"),
+        (["0001_a.sql", "0001_b.sql"], "0001_a and 0001_b have the same number"),
         (["1_a.sql"], "is no name for a migration"),
     ],
 )
 def test_misnamed_files_are_refused(tmp_path: Path, names: list[str], complaint: str) -> None:
-    """Numbers run from 1 without gaps or repeats, so that two branches cannot both add the next one."""
+    """Numbers begin with 1 and do not repeat, so that two branches cannot both add the same one; gaps are allowed, for
+    numbers are given out before the files are written."""
     folder = _folder(tmp_path, dict.fromkeys(names, ""))
     with pytest.raises(ConfigError, match=complaint):
         read_migrations(folder)

@@ -75,7 +75,7 @@ async def open_payment(
             await _insert(tx, payment, now)
     outcome, calls = await _send(asker, account, step, payment)
     async with db.transaction() as tx:
-        await apply(tx, _follow_up(payment, outcome), now, handlers)
+        await apply(tx, _follow_up(payment, outcome), max(now, asker.now_of()), handlers)
         await journal.write_calls(tx, calls)
         written = await payments.get(tx, payment.id)
     return Offer(written or payment, outcome)

@@ -24,6 +24,8 @@ COMMANDS = {
     "reconcile": "the channels' bills beside our books: run, breaks, approve",
     "deliveries": "what the shop was told; dead letters",
     "cases": "what a person must decide",
+    "users": "who may sign in to the console",
+    "audit": "what people did by hand",
     "keys": "channel keys and API keys",
     "db": "migrations, shops, the embedded server",
 }

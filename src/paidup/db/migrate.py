@@ -5,6 +5,7 @@ a database that is newer than the code is refused, too.
 """
 
 import hashlib
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -77,13 +78,15 @@ async def pending(db: Database, folder: Traversable = MIGRATIONS) -> list[str]:
 
 
 def read_migrations(folder: Traversable) -> list[Migration]:
-    """The files of a folder in order. Raises ConfigError when their numbers have gaps or repeat."""
+    """The files of a folder in order. Raises ConfigError when their numbers repeat or do not begin with 1."""
     migrations = sorted(
         (_read(file) for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda found: found.version
     )
-    for expected, migration in enumerate(migrations, start=1):
-        if migration.version != expected:
-            raise ConfigError(f"migration {migration} stands where number {expected:04} should; renumber the files")
+    if migrations and migrations[0].version != 1:
+        raise ConfigError(f"migration {migrations[0]} stands where number 0001 should; renumber the files")
+    for earlier, later in itertools.pairwise(migrations):
+        if later.version == earlier.version:
+            raise ConfigError(f"migrations {earlier} and {later} have the same number; renumber the later one")
     return migrations
 
 

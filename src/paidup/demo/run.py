@@ -13,7 +13,7 @@ import aiohttp
 import asyncpg
 from rich.console import Console
 
-from paidup.clock import SystemClock
+from paidup.clock import SystemClock, parse_clock
 from paidup.db.embedded import Embedded, start_embedded
 from paidup.db.migrate import migrate
 from paidup.db.transaction import Database
@@ -24,6 +24,9 @@ from paidup.demo.screen import Screen, print_verdict
 from paidup.demo.shop import Shop
 from paidup.demo.verdict import Verdict, compare
 from paidup.orders.order import LatePayment
+from paidup.people import sessions
+from paidup.people import store as users
+from paidup.people.user import Role
 from paidup.report import print_checks, print_life
 from paidup.sandbox.faults import SHARES
 from paidup.shops import store as shops
@@ -260,6 +263,15 @@ async def _show_one(world: World, verdict: Verdict, console: Console) -> None:
         print_life(life)
 
 
+async def _sign_in_link(world: World) -> str:
+    """An admin of the console, and a link that signs them in once."""
+    clock = parse_clock(world.env["PAIDUP_CLOCK"])
+    async with world.db.transaction() as tx:
+        await users.add(tx, "demo", Role.ADMIN, clock.now())
+        token = await sessions.make_link(tx, "demo", clock.now(), rate=clock.rate)
+    return f"{world.web_url}/console/link?token={token}"
+
+
 async def _stay(world: World) -> None:
     """Keep everything running until Ctrl-C."""
     console = Console(stderr=True, highlight=False)
@@ -269,6 +281,9 @@ async def _stay(world: World) -> None:
     )
     console.print(
         f"  export PAIDUP_DATABASE_URL='{world.env['PAIDUP_DATABASE_URL']}' PAIDUP_CLOCK={world.env['PAIDUP_CLOCK']}"
+    )
+    console.print(
+        f"The console, signed in as admin once, within half an hour: {await _sign_in_link(world)}", style="bold"
     )
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stopped.set)

@@ -91,6 +91,12 @@ REPLAY = """
 UPDATE inbox_queue SET state = 'waiting', attempts = 0, available_at = $2, why = ''
 WHERE callback_id = $1 AND state IN ('poisoned', 'parked') RETURNING seq"""
 
+WAITING_OF = """
+SELECT q.state, q.why FROM inbox_queue q
+JOIN unnest($1::text[], $2::text[], $3::text[]) AS p (channel, account, merchant_ref)
+  ON q.channel = p.channel AND q.account = p.account AND q.merchant_ref = p.merchant_ref
+WHERE q.state IN ('parked', 'poisoned') ORDER BY q.seq LIMIT 20"""
+
 OLDEST = "SELECT min(received_at) FROM inbox_queue WHERE state = 'waiting'"
 
 _STORED = (
@@ -165,3 +171,9 @@ async def replay(tx: Tx, callback_id: str, now: datetime) -> bool:
 async def oldest_waiting(tx: Tx) -> datetime | None:
     """Since when the oldest callback waits for the door."""
     return await tx.fetchval(OLDEST)  # type: ignore[no-any-return]  # the column is timestamptz
+
+
+async def waiting_of(tx: Tx, names: Sequence[tuple[str, str, str]]) -> list[tuple[str, str]]:
+    """(state, why) of what is set aside about payments, named by (channel, account, our number)."""
+    columns = list(map(list, zip(*names, strict=True))) or [[], [], []]
+    return [(row["state"], row["why"]) for row in await tx.fetch(WAITING_OF, *columns)]

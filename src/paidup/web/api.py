@@ -1,11 +1,12 @@
 """The HTTP API, made from its table of routes."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 from starlette.routing import Route as StarletteRoute
 
 from paidup.errors import InvalidRequest
@@ -24,8 +25,8 @@ ROUTES: tuple[Route, ...] = (*orders.ROUTES, *payments.ROUTES, *told.ROUTES)
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def build_app(context: Context) -> Starlette:
-    """The API as an ASGI application."""
+def build_app(context: Context, also: Sequence[BaseRoute] = ()) -> Starlette:
+    """The API as an ASGI application; `also` is served beside it."""
     doorman = Doorman(context)
     return Starlette(
         routes=[
@@ -33,6 +34,7 @@ def build_app(context: Context) -> Starlette:
             *health.routes(context),
             StarletteRoute("/openapi.json", _openapi),
             StarletteRoute("/docs", _docs),
+            *also,
         ],
         exception_handlers=HANDLERS,
     )

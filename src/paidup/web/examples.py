@@ -47,7 +47,9 @@ _DELIVERY = shapes.DeliveryOut(
     attempts=12, why="the receiver answered 500",
 )  # fmt: skip
 _LIFE = Life(
-    verdict="Paid at 08:00:20 UTC; the callback told us 1 s later. The order is paid.",
+    verdict="Paid 12.50 CNY at 2026-11-23 08:00:20 UTC. The callback told us after 1 s. The shop was told.",
+    diagnosis="paid",
+    next_step="Nothing more is needed.",
     order=Order(
         id=_ORDER_ID, shop="teahouse", shop_order_no=_NO, amount_minor=1250, currency="CNY", description="two teas",
         state=OrderState.PAID, late_payment=LatePayment.REOPEN, paid_by=_PAYMENT_ID, event_seq=2, created_at=_AT,

@@ -1,0 +1,149 @@
+"""`paidup users …`: who may sign in to the console. The first admin is made here."""
+
+import asyncio
+
+import click
+import msgspec
+
+from paidup.cli.output import emit, json_option, run, say
+from paidup.cli.whoami import operator
+from paidup.clock import parse_clock
+from paidup.db.transaction import Database, Tx
+from paidup.people import audit, proof, sessions, store
+from paidup.people.user import Role, User
+from paidup.settings import Settings
+
+_role = click.Choice([role.value for role in Role])
+
+
+@click.group()
+def command() -> None:
+    """Who may sign in to the console, and as what.
+
+    \b
+    paidup users add alice --role admin     prints a sign-in link that opens once
+    paidup users link alice                 another one, for who forgot the password
+    """
+
+
+@command.command()
+@click.argument("name")
+@click.option("--role", type=_role, default=Role.VIEWER.value, show_default=True, help="what they may do")
+def add(name: str, role: str) -> None:
+    """Add a user and print a sign-in link; there they set their password."""
+
+    async def work(db: Database, settings: Settings) -> str:
+        clock = parse_clock(settings.clock)
+        async with db.transaction() as tx:
+            await store.add(tx, name, Role(role), clock.now())
+            await _note(tx, "user.added", name, settings, after=role)
+            token = await sessions.make_link(tx, name, clock.now(), rate=clock.rate)
+        return _link(settings, token)
+
+    click.echo(run(work))
+    say(f"{name} signs in by this link, once, within half an hour")
+
+
+@command.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """All users, with their roles."""
+
+    async def work(db: Database, _settings: Settings) -> list[User]:
+        async with db.session() as tx:
+            return await store.users(tx)
+
+    rows = [msgspec.structs.asdict(user) for user in run(work)]
+    emit(rows, as_json=as_json, empty="no users yet: paidup users add NAME --role admin")
+
+
+@command.command()
+@click.argument("name")
+@click.argument("role", type=_role)
+def role(name: str, role: str) -> None:
+    """Give a user another role, from the next request on."""
+
+    async def work(db: Database, settings: Settings) -> None:
+        async with db.transaction() as tx:
+            before = await store.get(tx, name)
+            await store.set_role(tx, name, Role(role))
+            await _note(tx, "user.role_changed", name, settings, before=before.role, after=role)
+
+    run(work)
+    say(f"{name} is {role} now")
+
+
+@command.command()
+@click.argument("name")
+def disable(name: str) -> None:
+    """End a user's sessions at once; nobody signs in under this name any more."""
+
+    async def work(db: Database, settings: Settings) -> None:
+        async with db.transaction() as tx:
+            await store.disable(tx, name, parse_clock(settings.clock).now())
+            await sessions.end_all(tx, name)
+            await _note(tx, "user.disabled", name, settings)
+
+    run(work)
+    say(f"{name} is disabled; `paidup users reset {name}` brings them back")
+
+
+@command.command()
+@click.argument("name")
+def reset(name: str) -> None:
+    """Forget a user's password and second factor, end their sessions, and print a sign-in link."""
+
+    async def work(db: Database, settings: Settings) -> str:
+        clock = parse_clock(settings.clock)
+        async with db.transaction() as tx:
+            await store.reset(tx, name)
+            await sessions.end_all(tx, name)
+            await _note(tx, "user.reset", name, settings)
+            token = await sessions.make_link(tx, name, clock.now(), rate=clock.rate)
+        return _link(settings, token)
+
+    click.echo(run(work))
+    say(f"{name} signs in by this link, once, within half an hour")
+
+
+@command.command()
+@click.argument("name")
+def link(name: str) -> None:
+    """Print a sign-in link that opens once, within half an hour."""
+
+    async def work(db: Database, settings: Settings) -> str:
+        clock = parse_clock(settings.clock)
+        async with db.transaction() as tx:
+            await store.get(tx, name)
+            token = await sessions.make_link(tx, name, clock.now(), rate=clock.rate)
+            await _note(tx, "user.link_made", name, settings)
+        return _link(settings, token)
+
+    click.echo(run(work))
+
+
+@command.command()
+@click.argument("name")
+@click.password_option(help="read from the terminal unless given")
+def password(name: str, password: str) -> None:
+    """Set a user's password from here, for servers without a browser at hand."""
+
+    async def work(db: Database, settings: Settings) -> None:
+        hashed = await asyncio.to_thread(proof.hash_password, password)
+        async with db.transaction() as tx:
+            await store.get(tx, name)
+            await store.set_password(tx, name, hashed)
+            await sessions.end_all(tx, name)
+            await _note(tx, "user.password_changed", name, settings)
+
+    run(work)
+    say(f"{name} has a new password; their sessions have ended")
+
+
+async def _note(tx: Tx, action: str, name: str, settings: Settings, *, before: str = "", after: str = "") -> None:
+    now = parse_clock(settings.clock).now()
+    await audit.write(tx, operator(), action, now, subject_id=name, before=before, after=after)
+
+
+def _link(settings: Settings, token: str) -> str:
+    return f"{settings.public_url}/console/link?token={token}"

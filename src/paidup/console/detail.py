@@ -1,0 +1,129 @@
+"""What stands behind one scene of a timeline, word for word: raw bytes, headers, evidence, answers; masked for eyes
+that need no personal data."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from paidup.db.transaction import Tx
+from paidup.delivery import attempts
+from paidup.errors import NotFound
+from paidup.intake import inbox
+from paidup.journal import store as journal
+from paidup.payments import store as payments
+from paidup.refunds import store as refunds
+
+MASK = "•••"
+_PERSONAL = (
+    "openid|sub_openid|sp_openid|buyer_id|buyer_logon_id|buyer_open_id|buyer_user_id|payer_client_ip|name|email|phone|"
+    "receipt_email|line1|line2|postal_code|city|last4|fingerprint|bank_account_name|recv_account_name"
+)
+# "name": "value" in JSON, also inside a JSON string; name=value in a form.
+_IN_JSON = re.compile(rf'(\\?"(?:{_PERSONAL})\\?"\s*:\s*\\?")([^"\\]+)', re.I)
+_IN_FORM = re.compile(rf"(\b(?:{_PERSONAL})=)([^&\s]+)", re.I)
+_MAIL = re.compile(r"[\w.+-]{1,64}(?:@|%40)[\w-]{1,63}(?:\.[\w-]{1,63})+")
+_MOBILE = re.compile(r"(?<![\w.])(?:\+?86)?1[3-9]\d{9}(?![\w.])")
+MAX_SHOWN_CHARS = 64 << 10
+
+
+class Block(msgspec.Struct, frozen=True):
+    """A titled piece of text; the title is translated."""
+
+    title: str
+    text: str
+
+
+class Detail(msgspec.Struct, frozen=True):
+    """What there is to read about one thing: a few facts, then the raw texts."""
+
+    title: str
+    shop: str
+    facts: Sequence[tuple[str, str]]
+    blocks: Sequence[Block]
+
+    def masked(self) -> "Detail":
+        """With personal data taken out."""
+        facts = [(name, mask(value)) for name, value in self.facts]
+        blocks = [Block(block.title, mask(block.text)) for block in self.blocks]
+        return Detail(self.title, self.shop, facts, blocks)
+
+
+def mask(text: str) -> str:
+    """The text without what names or reaches a person, as far as fields and patterns tell."""
+    for pattern in (_IN_JSON, _IN_FORM):
+        text = pattern.sub(rf"\g<1>{MASK}", text)
+    return _MOBILE.sub(MASK, _MAIL.sub(MASK, text))
+
+
+async def detail_of(tx: Tx, order_id: str, kind: str, thing_id: str) -> Detail:
+    """What stands behind a thing of this order. Raises NotFound."""
+    readers = {"callback": _callback, "decision": _decision, "call": _call, "attempt": _attempt}
+    found = await readers[kind](tx, order_id, thing_id) if kind in readers else None
+    if found is None:
+        raise NotFound("this is not kept any more, or never was; raw texts are kept for 90 days")
+    return found
+
+
+async def _callback(tx: Tx, order_id: str, callback_id: str) -> Detail | None:
+    row = await inbox.get(tx, callback_id)
+    its = [entry for entry in await journal.of_callback(tx, callback_id) if entry.order_id == order_id]
+    return callback_detail(row) if row and its else None
+
+
+def callback_detail(row: Mapping[str, object]) -> Detail:
+    """A callback as it came."""
+    facts = [(name, str(row[name])) for name in ("id", "channel", "account", "kind", "dedup_key", "target")]
+    raw = row["body"]
+    return Detail(
+        "Callback",
+        str(row["shop"]),
+        facts,
+        [Block("Headers", _headers(str(row["headers"]))), Block("Body", _text(raw if isinstance(raw, bytes) else b""))],
+    )
+
+
+async def _decision(tx: Tx, order_id: str, decision_id: str) -> Detail | None:
+    entry = next((e for e in await journal.of_order(tx, order_id) if e.id == decision_id), None)
+    if entry is None:
+        return None
+    facts = [(name, str(getattr(entry, name) or "")) for name in ("id", "road", "outcome", "why", "before", "after")]
+    return Detail("Decision", entry.shop, facts, [Block("Evidence", _pretty(entry.evidence))])
+
+
+async def _call(tx: Tx, order_id: str, call_id: str) -> Detail | None:
+    subjects = [p.id for p in await payments.of_orders(tx, [order_id])]
+    subjects += [r.id for r in await refunds.of_orders(tx, [order_id])]
+    call = next((c for c in await journal.calls_of(tx, subjects) if c.id == call_id), None)
+    if call is None:
+        return None
+    names = ("id", "purpose", "outcome", "why", "status", "elapsed_ms", "subject_id")
+    facts = [(name, str(getattr(call, name))) for name in names]
+    return Detail("Call to the channel", call.shop, facts, [Block("Answer", _pretty(call.answer))])
+
+
+async def _attempt(tx: Tx, order_id: str, attempt_id: str) -> Detail | None:
+    attempt = next((a for a in await attempts.attempts_of(tx, order_id) if a.id == attempt_id), None)
+    if attempt is None:
+        return None
+    names = ("id", "event_id", "endpoint_id", "outcome", "why", "status", "elapsed_ms", "number")
+    facts = [(name, str(getattr(attempt, name))) for name in names]
+    return Detail("Delivery", attempt.shop, facts, [Block("Answer", _text(attempt.answer))])
+
+
+def _headers(text: str) -> str:
+    pairs = msgspec.json.decode(text, type=list[tuple[str, str]])
+    return "\n".join(f"{name}: {value}" for name, value in pairs)
+
+
+def _text(raw: bytes) -> str:
+    return _pretty(raw.decode("utf-8", "backslashreplace"))
+
+
+def _pretty(text: str) -> str:
+    """JSON with line breaks; anything else as it is."""
+    try:
+        shown = msgspec.json.format(text.encode(), indent=2).decode() if text[:1] in "{[" else text
+    except (msgspec.DecodeError, UnicodeError):
+        shown = text
+    return shown[:MAX_SHOWN_CHARS]

@@ -1,0 +1,106 @@
+"""One search: any number, the end of one, or an amount with the time at which the customer says they paid."""
+
+import re
+from datetime import datetime, timedelta
+from decimal import Decimal
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+import msgspec
+from starlette.responses import Response
+
+from paidup import trace
+from paidup.console.gate import Visit
+from paidup.console.pages import go, page
+from paidup.db.transaction import Tx
+from paidup.intake import inbox, quarantine
+from paidup.orders import store as orders
+
+MAX_CHARS = 255
+_AMOUNT = re.compile(r"^(?:[¥￥$€£]|[A-Z]{3})?\s*(\d{1,12}(?:[.,]\d{1,3})?)\s*(?:元|[A-Z]{3})?$")
+_TIME = re.compile(r"^(\d{1,2}):(\d{2})(?::\d{2})?$")
+_DAY = re.compile(r"^(\d{4})-(\d{1,2})-(\d{1,2})$")
+AROUND = timedelta(minutes=30)
+LOOK_BACK = timedelta(days=7)
+FOUND = 50
+
+BY_AMOUNT = """
+SELECT order_id FROM payments WHERE amount_minor = ANY($1::bigint[]) AND created_at BETWEEN $2 AND $3
+ORDER BY created_at DESC LIMIT $4"""
+
+
+class AmountSought(msgspec.Struct, frozen=True):
+    """An amount in minor units, whatever the currency's decimals, and when it was paid, about."""
+
+    amounts_minor: list[int]
+    since: datetime
+    until: datetime
+
+
+async def show(visit: Visit) -> Response:
+    """Straight to the one that fits; a list of several; or what to do when nothing does."""
+    sought = visit.query("q")[:MAX_CHARS]
+    now = visit.context.clock.now()
+    if not sought:
+        return go(visit.visitor, "/")
+    async with visit.context.db.session() as tx:
+        elsewhere = await _elsewhere(tx, sought)
+        if elsewhere:
+            return go(visit.visitor, elsewhere)
+        found = await trace.find(tx, sought)
+        amount = read_amount(sought, now, visit.visitor.zone) if not found else None
+        if amount:
+            found = await _by_amount(tx, amount)
+        rows = sorted(await orders.get_many(tx, found), key=lambda order: order.created_at, reverse=True)
+    if len(rows) == 1:
+        return go(visit.visitor, f"/orders/{rows[0].id}")
+    return page(visit.visitor, now, "search.html", {"sought": sought, "orders": rows, "amount": amount})
+
+
+async def _elsewhere(tx: Tx, sought: str) -> str:
+    """The page of what belongs to no order yet: a callback that waits, or one in quarantine."""
+    if sought.startswith("qua") and await quarantine.get(tx, sought):
+        return f"/callbacks/quarantine/{quote(sought)}"
+    if sought.startswith("cbk") and not await trace.find(tx, sought) and await inbox.get(tx, sought):
+        return f"/callbacks/{quote(sought)}"
+    return ""
+
+
+async def _by_amount(tx: Tx, sought: AmountSought) -> list[str]:
+    rows = await tx.fetch(BY_AMOUNT, sought.amounts_minor, sought.since, sought.until, FOUND)
+    return list(dict.fromkeys(row["order_id"] for row in rows))
+
+
+def read_amount(text: str, now: datetime, zone: ZoneInfo) -> AmountSought | None:
+    """``12.50``, ``12.50 14:03``, ``12.50 2026-11-27`` or ``12.50 2026-11-27 14:03``; None for anything else."""
+    words = text.split()
+    if not words:
+        return None
+    time = _TIME.match(words[-1]) if len(words) > 1 else None
+    words = words[:-1] if time else words
+    day = _DAY.match(words[-1]) if len(words) > 1 else None
+    words = words[:-1] if day else words
+    amount = _AMOUNT.match(" ".join(words))
+    if amount is None:
+        return None
+    number = Decimal(amount[1].replace(",", "."))
+    minor = [int(number.scaleb(places)) for places in (0, 2, 3) if number.scaleb(places) % 1 == 0]
+    try:
+        since, until = _when(day, time, now.astimezone(zone))
+    except ValueError:  # the 31st of February, 25 o'clock
+        return None
+    return AmountSought(minor, since, until)
+
+
+def _when(day: re.Match[str] | None, time: re.Match[str] | None, now: datetime) -> tuple[datetime, datetime]:
+    if day is None and time is None:
+        return now - LOOK_BACK, now
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    if day:
+        midnight = midnight.replace(year=int(day[1]), month=int(day[2]), day=int(day[3]))
+    if time is None:
+        return midnight, midnight + timedelta(days=1)
+    at = midnight.replace(hour=int(time[1]), minute=int(time[2]))
+    if day is None and at - AROUND > now:
+        at -= timedelta(days=1)
+    return at - AROUND, at + AROUND

@@ -1,0 +1,37 @@
+"""What short keys are called in English; everything else is its own English."""
+
+KINDS = {
+    "contradiction": "Contradiction with the channel",
+    "mismatch": "Money came, but not as agreed",
+    "dispute": "Disputed by the customer's bank",
+    "refund_failed": "A refund failed",
+    "unanswered": "The channel gives no final answer",
+    "cannot_ask": "The channel cannot be asked",
+    "poisoned_answer": "An answer could not be applied",
+    "poisoned_callback": "A callback could not be applied",
+    "silent_channel": "A channel is silent",
+}
+"""Kinds of cases; one that is not named here shows as it is."""
+
+STATES = frozenset(
+    "unpaid paid closing closed refunded created open held disputed charged_back requested pending succeeded "
+    "failed".split()
+)
+
+WORDS = {
+    **{f"order {state}": state.capitalize() for state in ("unpaid", "paid", "closing", "closed", "refunded")},
+    **{f"payment {state}": state.capitalize() for state in ("open", "paid", "closing", "closed", "held", "disputed")},
+    "payment created": "Not at the channel yet",
+    "payment charged_back": "Charged back",
+    **{f"refund {state}": state.capitalize() for state in ("requested", "pending", "succeeded", "failed")},
+    "cause requested": "asked for",
+    "cause second_payment": "second payment of a paid order",
+    "cause late_payment": "paid after the order was closed",
+    "cause held": "not paid as agreed",
+    "cause at_channel": "made in the channel's console",
+    "auto": "As the system",
+    "light": "Light",
+    "dark": "Dark",
+    **{role: role.capitalize() for role in ("viewer", "operator", "finance", "approver", "admin")},
+    **{f"case {kind}": name for kind, name in KINDS.items()},
+}

@@ -1,0 +1,270 @@
+"""Where an order stands, in words for the person on the phone: and when it is not paid, why, and what comes next.
+
+The diagnoses are a closed list. Each sentence is a template with its values beside it, so that whoever shows it writes
+times and money as its reader does, in the reader's language. Pure.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from paidup.cases.store import Case
+from paidup.delivery.store import Delivery
+from paidup.journal.store import Call, Entry
+from paidup.money import Money
+from paidup.orders.order import Order
+from paidup.orders.states import State as OrderState
+from paidup.payments.payment import Payment
+from paidup.payments.states import State as PaymentState
+from paidup.refunds.refund import Refund
+from paidup.refunds.states import State as RefundState
+
+Value = str | int | datetime | Money
+_CALLS_IN_VAIN = 2
+
+
+class Diagnosis(StrEnum):
+    """Where an order stands, or why it is not paid."""
+
+    PAID = "paid"
+    REFUNDED = "refunded"
+    HELD = "held"  # money came, but not as agreed: a person decides
+    CALLBACK_WAITS = "callback_waits"  # the channel told us of something that is not there yet
+    CALLBACK_STUCK = "callback_stuck"  # the channel told us, and it could not be applied
+    NOT_STARTED = "not_started"  # no payment was started
+    NOT_OPENED = "not_opened"  # the channel has not confirmed that it knows the payment
+    CHANNEL_AWAY = "channel_away"  # the channel does not answer our questions
+    DECLINED = "declined"  # the customer tried, and the channel declined
+    NOT_PAID_YET = "not_paid_yet"  # the channel says that nobody has paid
+    CLOSING = "closing"  # no longer offered; the channel has not confirmed yet
+    CLOSED = "closed"  # nobody can pay it any more
+    UNANSWERED = "unanswered"  # our questions are exhausted: the bill or a person will tell
+
+
+class Said(msgspec.Struct, frozen=True):
+    """A sentence: a template in English, and its values."""
+
+    text: str
+    values: Mapping[str, Value] = {}
+
+    def english(self) -> str:
+        """As the command line and the API show it: times in UTC."""
+        return self.text.format(**{name: _plain(value) for name, value in self.values.items()})
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a diagnosis rests on. waiting: callbacks that were set aside, as (state, why)."""
+
+    order: Order
+    payments: Sequence[Payment]
+    refunds: Sequence[Refund]
+    decisions: Sequence[Entry]
+    calls: Sequence[Call]
+    deliveries: Sequence[Delivery]
+    cases: Sequence[Case]
+    waiting: Sequence[tuple[str, str]]
+    next_at: datetime | None
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """The diagnosis; sentences that tell what happened; and what comes next, by itself or by a person."""
+
+    diagnosis: Diagnosis
+    sentences: tuple[Said, ...]
+    next_step: Said
+
+    def english(self) -> str:
+        """What happened, in one line."""
+        return " ".join(said.english() for said in self.sentences)
+
+
+def judge(facts: Facts) -> Verdict:
+    """Where this order stands."""
+    paid = next((p for p in facts.payments if p.id == facts.order.paid_by), None)
+    if paid is not None and paid.paid_at is not None:
+        return _paid(facts, paid, paid.paid_at)
+    found = next(filter(None, (look(facts) for look in _LOOKS)), None)
+    return found or _closing(facts)
+
+
+# Paid -------------------------------------------------------------------------------------------------------------
+
+
+def _paid(facts: Facts, paid: Payment, paid_at: datetime) -> Verdict:
+    diagnosis = Diagnosis.REFUNDED if facts.order.state is OrderState.REFUNDED else Diagnosis.PAID
+    sentences = [Said("Paid {amount} at {at}.", {"amount": paid.money, "at": paid_at}), *_how(facts, paid, paid_at)]
+    sentences += [_given_back(r) for r in facts.refunds if r.state is not RefundState.FAILED]
+    told, step = _told(facts)
+    return Verdict(diagnosis, (*sentences, told), step)
+
+
+def _how(facts: Facts, paid: Payment, paid_at: datetime) -> list[Said]:
+    """How we learned it: from the first decision that made it paid."""
+    proof = next((d for d in facts.decisions if d.payment_id == paid.id and _became_paid(d)), None)
+    if proof is None:
+        return []
+    after_s = max(0, round((proof.decided_at - paid_at).total_seconds()))
+    came = any(d.road == "callback" and d.payment_id == paid.id for d in facts.decisions)
+    texts = {
+        "callback": "The callback told us after {after_s} s.",
+        "query": "The callback was late; the active query found it first, after {after_s} s."
+        if came
+        else "The callback was lost; the active query found it after {after_s} s.",
+        "bill": "Neither callback nor query told us; the channel's bill did.",
+        "operator": "A person confirmed it by hand.",
+        "": "We learned it after {after_s} s.",
+    }
+    return [Said(texts.get(proof.road, texts[""]), {"after_s": after_s})]
+
+
+def _became_paid(entry: Entry) -> bool:
+    return "payment paid" in (entry.after or "") and "payment paid" not in (entry.before or "")
+
+
+def _given_back(refund: Refund) -> Said:
+    texts = {
+        RefundState.SUCCEEDED: "{amount} was given back to the customer.",
+        RefundState.PENDING: "{amount} is on its way back to the customer.",
+        RefundState.REQUESTED: "A refund of {amount} is being sent to the channel.",
+    }
+    return Said(texts[refund.state], {"amount": refund.money})
+
+
+def _told(facts: Facts) -> tuple[Said, Said]:
+    """Whether the shop knows, and what comes next."""
+    nothing = Said("Nothing more is needed.")
+    last = max(facts.deliveries, key=lambda d: d.seq, default=None)
+    if last is None:
+        return Said("No endpoint of the shop wants to hear of it."), Said(
+            "The shop reads it from the API, or registers an endpoint."
+        )
+    if last.state == "waiting":
+        retry = Said("The shop is told again at {at} by itself.", {"at": last.due_at})
+        return Said("The shop was not reached yet: {why}.", {"why": last.why or "not tried yet"}), retry
+    if last.state != "delivered":
+        why = Said("The shop could not be told: {why}.", {"why": last.why})
+        return why, Said("Mend the shop's endpoint, then re-send from this page.")
+    if last.applied_at is None:
+        return Said("The shop was told; it has not said that it acted on it."), nothing
+    return Said("The shop was told and confirmed."), nothing
+
+
+# Not paid: the first look that sees something gives the diagnosis ---------------------------------------------------
+
+
+def _held(facts: Facts) -> Verdict | None:
+    held = next((p for p in facts.payments if p.state is PaymentState.HELD), None)
+    if held is None:
+        return None
+    came = Money(held.received_minor, held.received_currency or held.currency)
+    values: dict[str, Value] = {"came": came, "agreed": held.money}
+    sentence = Said("Not paid: money came, but not as agreed ({came} instead of {agreed}).", values)
+    if held.received_minor in (0, held.amount_minor):
+        sentence = Said("Not paid: money came, but not as agreed.")
+    return Verdict(Diagnosis.HELD, (sentence,), Said("A person decides: take it as it came, or give it back."))
+
+
+def _stuck(facts: Facts) -> Verdict | None:
+    for state, why in facts.waiting:
+        if state == "poisoned":
+            sentence = Said("Not paid: a callback came, but it could not be applied: {why}.", {"why": why})
+            step = Said("Mend the cause, then replay the callback from this page.")
+            return Verdict(Diagnosis.CALLBACK_STUCK, (sentence,), step)
+    if facts.waiting:
+        sentence = Said("Not paid yet: a callback came, and waits: {why}.", {"why": facts.waiting[0][1]})
+        return Verdict(Diagnosis.CALLBACK_WAITS, (sentence,), Said("It is weighed again by itself."))
+    return None
+
+
+def _not_started(facts: Facts) -> Verdict | None:
+    if facts.payments or facts.order.state is not OrderState.UNPAID:
+        return None
+    sentence = Said("Not paid: no payment was ever started for this order.")
+    step = Said("The customer starts a payment in the shop before {at}.", {"at": facts.order.expires_at})
+    return Verdict(Diagnosis.NOT_STARTED, (sentence,), step)
+
+
+def _unanswered(facts: Facts) -> Verdict | None:
+    if not any(c.kind == "unanswered" and c.resolved_at is None for c in facts.cases):
+        return None
+    sentence = Said("Not paid as far as we know: the channel gave no final answer to any question.")
+    step = Said("Look into the channel's own console; its bill of the day will tell, too.")
+    return Verdict(Diagnosis.UNANSWERED, (sentence,), step)
+
+
+def _channel_away(facts: Facts) -> Verdict | None:
+    last = [call for call in facts.calls if call.purpose in ("query", "open", "close")][-_CALLS_IN_VAIN:]
+    lives = _live(facts)
+    if not lives or len(last) < _CALLS_IN_VAIN or any(c.outcome not in ("retryable", "unknown") for c in last):
+        return None
+    values: dict[str, Value] = {"channel": lives[-1].channel, "why": last[-1].why}
+    sentence = Said("Not known: {channel} does not answer our questions ({why}).", values)
+    return Verdict(Diagnosis.CHANNEL_AWAY, (sentence,), _asked_next(facts))
+
+
+def _not_opened(facts: Facts) -> Verdict | None:
+    lives = _live(facts)
+    if not lives or any(p.state is not PaymentState.CREATED for p in lives):
+        return None
+    values: dict[str, Value] = {"channel": lives[-1].channel}
+    sentence = Said("Not paid: {channel} does not know the payment yet; the customer has not begun to pay.", values)
+    return Verdict(Diagnosis.NOT_OPENED, (sentence,), _asked_next(facts))
+
+
+def _declined(facts: Facts) -> Verdict | None:
+    news = [d for d in facts.decisions if d.payment_id and d.road in ("callback", "query") and d.outcome != "parked"]
+    if not _live(facts) or not news or "attempt failed" not in news[-1].why:
+        return None
+    sentence = Said("Not paid: the customer tried, and the channel declined; another try is possible.")
+    return Verdict(Diagnosis.DECLINED, (sentence,), _asked_next(facts))
+
+
+def _not_paid_yet(facts: Facts) -> Verdict | None:
+    lives = _live(facts)
+    if not lives:
+        return None
+    asked = [call.called_at for call in facts.calls if call.purpose == "query" and call.outcome == "success"]
+    if not asked:
+        sentence = Said("Not paid: the payment is open, and the customer has not paid yet.")
+    else:
+        values: dict[str, Value] = {"channel": lives[-1].channel, "at": asked[-1]}
+        sentence = Said("Not paid: {channel} itself said at {at} that nobody has paid.", values)
+    return Verdict(Diagnosis.NOT_PAID_YET, (sentence,), _asked_next(facts))
+
+
+def _closing(facts: Facts) -> Verdict:
+    if facts.order.state is OrderState.CLOSED:
+        sentence = Said("Not paid: the order was closed, and nobody can pay it any more.")
+        step = Said("If money comes all the same, the shop's policy applies: {policy}.", {"policy": _policy(facts)})
+        return Verdict(Diagnosis.CLOSED, (sentence,), step)
+    if facts.order.state is OrderState.UNPAID:
+        sentence = Said("Not paid: every payment that was started is closed at the channel.")
+        step = Said("The customer starts a payment in the shop before {at}.", {"at": facts.order.expires_at})
+        return Verdict(Diagnosis.CLOSED, (sentence,), step)
+    sentence = Said("Not paid: the order is being closed; the channel has not confirmed yet.")
+    return Verdict(Diagnosis.CLOSING, (sentence,), _asked_next(facts))
+
+
+def _policy(facts: Facts) -> str:
+    return "the order is reopened" if facts.order.late_payment == "reopen" else "the money is given back"
+
+
+def _live(facts: Facts) -> list[Payment]:
+    return [p for p in facts.payments if p.state in (PaymentState.CREATED, PaymentState.OPEN)]
+
+
+def _asked_next(facts: Facts) -> Said:
+    if facts.next_at is None:
+        return Said("No question is planned; ask the channel now from this page.")
+    return Said("The channel is asked again at {at}, by itself.", {"at": facts.next_at})
+
+
+_LOOKS: tuple[Callable[[Facts], Verdict | None], ...] = (
+    _held, _stuck, _unanswered, _not_started, _channel_away, _declined, _not_opened, _not_paid_yet,
+)  # fmt: skip
+
+
+def _plain(value: Value) -> str:
+    return f"{value:%Y-%m-%d %H:%M:%S} UTC" if isinstance(value, datetime) else str(value)

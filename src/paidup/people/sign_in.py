@@ -1,0 +1,53 @@
+"""Signing in: by password and code, or by a link that opens once."""
+
+import asyncio
+from datetime import datetime
+
+from paidup import log
+from paidup.db.transaction import Database, Tx
+from paidup.errors import NotAllowed, Overloaded
+from paidup.people import audit, failures, sessions, store
+from paidup.people.audit import Actor
+from paidup.people.proof import password_fits, totp_step
+
+_AT_ONCE = asyncio.Semaphore(2)
+"""Password hashes under way: each takes 64 MiB, and a core for tens of milliseconds."""
+
+
+async def by_password(
+    db: Database, name: str, password: str, code: str, *, source: str, now: datetime, wall: datetime, rate: float = 1.0
+) -> str:
+    """Sign in; returns the session's token.
+
+    wall: the time on the wall, which is what authenticator apps go by (`now` may be a demonstration's). Raises
+    NotAllowed, always with the same words, and Overloaded when this name or address has failed too often.
+    """
+    async with db.session() as tx:
+        if await failures.must_wait(tx, name, source, now, rate=rate):
+            log.warning("sign_in.limited", source=source)
+            raise Overloaded("too many attempts from here; wait five minutes, or ask an admin for a sign-in link")
+        secrets = await store.secrets_of(tx, name)
+    async with _AT_ONCE:
+        fits = await asyncio.to_thread(password_fits, password, secrets.password_hash)
+    step = totp_step(code, secrets.totp_secret, wall) if secrets.totp_secret else 0
+    async with db.transaction() as tx:
+        if fits and step is not None and (step == 0 or await store.use_step(tx, name, step)):
+            await failures.forgive(tx, name, source)
+            return await _begin(tx, name, source, now, "password", rate)
+        await failures.add(tx, name, source, now)
+    log.warning("sign_in.refused", name=name[:64], source=source)
+    raise NotAllowed("name, password or code is wrong")
+
+
+async def by_link(db: Database, token: str, *, source: str, now: datetime, rate: float = 1.0) -> str:
+    """Sign in by a link; returns the session's token. Raises NotAllowed when it was used or has expired."""
+    async with db.transaction() as tx:
+        name = await sessions.use_link(tx, token, now)
+        if name is None or (await store.get(tx, name)).disabled_at is not None:
+            raise NotAllowed("this link was used already or has expired; ask an admin for a new one")
+        return await _begin(tx, name, source, now, "link", rate)
+
+
+async def _begin(tx: Tx, name: str, source: str, now: datetime, how: str, rate: float) -> str:
+    await audit.write(tx, Actor(name, "console"), "user.signed_in", now, subject_id=name, why=f"by {how} from {source}")
+    return await sessions.begin(tx, name, source, now, rate=rate)

@@ -1,0 +1,195 @@
+"""Who gets into the console: passwords, codes, links, sessions; and what keeps strangers and other sites out."""
+
+from datetime import timedelta
+
+import pyotp
+import pytest
+
+from api_side import Api
+from console_side import PASSWORD, a_browser, a_link, a_user, signed_in
+from paidup.clock import SystemClock
+from paidup.people import failures, sessions, store
+from paidup.people.user import RIGHTS, Right, Role
+
+
+async def test_a_stranger_sees_the_sign_in_page_and_nothing_else(api: Api) -> None:
+    """Every page of the console leads there, and back after signing in."""
+    await a_user(api, "alice")
+    async with a_browser(api) as browser:
+        page = await browser.get("/search?q=x")
+        assert ("/console/sign-in", False) == (page.location, 'class="side"' in page.text)
+        signed = await browser.post("/sign-in", {"name": "alice", "password": PASSWORD, "next": "/account"}, csrf="")
+        assert "/console/account" == signed.location
+
+
+@pytest.mark.parametrize("onward", ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:x"])
+async def test_signing_in_leads_nowhere_else(api: Api, onward: str) -> None:
+    """A link to our sign-in page cannot send people to another site."""
+    await a_user(api, "alice")
+    async with a_browser(api) as browser:
+        page = await browser.post("/sign-in", {"name": "alice", "password": PASSWORD, "next": onward}, csrf="")
+        assert "/console/" == page.location
+
+
+async def test_a_wrong_password_and_an_unknown_name_look_the_same(api: Api) -> None:
+    """Nobody learns from the answer who there is."""
+    await a_user(api, "alice")
+    async with a_browser(api) as browser:
+        wrong = await browser.sign_in("alice", "wrong horse battery")
+        unknown = await browser.sign_in("mallory", "wrong horse battery")
+    assert (403, wrong.text.replace("alice", "NAME")) == (unknown.status, unknown.text.replace("mallory", "NAME"))
+
+
+async def test_whoever_guesses_must_wait(api: Api) -> None:
+    """After five failures even the right password is not tried, and the page says what to do."""
+    await a_user(api, "alice")
+    async with a_browser(api) as browser:
+        for _ in range(failures.PER_NAME_AND_SOURCE):
+            assert 403 == (await browser.sign_in("alice", "wrong horse battery")).status
+        refused = await browser.sign_in("alice")
+    assert (429, True) == (refused.status, "wait five minutes" in refused.text)
+
+
+async def test_a_link_opens_once(api: Api) -> None:
+    """It signs in by a button, so that a scanner that follows links does not use it up; then it is gone."""
+    await a_user(api, "alice")
+    token = await a_link(api, "alice")
+    async with a_browser(api) as browser, a_browser(api) as late:
+        assert 200 == (await browser.get(f"/link?token={token}")).status
+        first = await browser.post("/link", {"token": token}, csrf="")
+        second = await late.post("/link", {"token": token}, csrf="")
+    assert (("/console/", 200), 403) == ((first.location, first.status), second.status)
+
+
+async def test_an_old_link_is_worth_nothing(api: Api) -> None:
+    """It lives half an hour."""
+    await a_user(api, "alice")
+    token = await a_link(api, "alice", minutes_ago=31)
+    async with a_browser(api) as browser:
+        assert 403 == (await browser.post("/link", {"token": token}, csrf="")).status
+
+
+async def test_a_second_factor_is_asked_for_and_its_code_works_once(api: Api) -> None:
+    """Password alone does not do any more; a code that somebody read over a shoulder is spent."""
+    await a_user(api, "alice")
+    secret = pyotp.random_base32()
+    async with api.paidup.db.transaction() as tx:
+        await store.set_totp(tx, "alice", secret)
+    code = pyotp.TOTP(secret).at(SystemClock().now())
+    async with a_browser(api) as browser:
+        assert 403 == (await browser.sign_in("alice")).status
+        assert 200 == (await browser.sign_in("alice", code=code)).status
+    async with a_browser(api) as other:
+        assert 403 == (await other.sign_in("alice", code=code)).status
+
+
+async def test_a_disabled_user_is_out_at_once(api: Api) -> None:
+    """The very next request of a running session leads to the sign-in page."""
+    async with signed_in(api) as browser:
+        assert "/console/account" == (await browser.get("/account")).location
+        async with api.paidup.db.transaction() as tx:
+            await store.disable(tx, "alice", api.paidup.clock.now())
+        assert "/console/sign-in" == (await browser.get("/account")).location
+
+
+@pytest.mark.parametrize("age", [sessions.LASTS, sessions.IDLE], ids=["expired", "idle"])
+async def test_a_session_ends(api: Api, age: timedelta) -> None:
+    """Twelve hours after signing in, and after an hour without a look."""
+    await a_user(api, "alice")
+    now = api.paidup.clock.now()
+    async with api.paidup.db.transaction() as tx:
+        token = await sessions.begin(tx, "alice", "here", now - age)
+        assert await sessions.find(tx, token, now - age + timedelta(minutes=1)) is not None
+        assert await sessions.find(tx, token, now + timedelta(minutes=2)) is None
+
+
+async def test_the_database_does_not_know_the_tokens(api: Api) -> None:
+    """Who reads the tables cannot sign in with what stands there."""
+    await a_user(api, "alice")
+    async with api.paidup.db.transaction() as tx:
+        token = await sessions.begin(tx, "alice", "here", api.paidup.clock.now())
+        kept = await tx.fetchval("SELECT encode(token_hash, 'escape') || name FROM sessions")
+    assert token not in kept
+
+
+async def test_the_cookie_is_kept_from_scripts_and_other_sites(api: Api) -> None:
+    """HttpOnly and SameSite; and Secure wherever we are reached under a name."""
+    await a_user(api, "alice")
+    form = {"name": "alice", "password": PASSWORD}
+    async with a_browser(api) as browser, a_browser(api) as stranger:
+        url = browser.url + "/sign-in"
+        async with browser.session.post(url, data=form, allow_redirects=False) as local:
+            here = local.headers["set-cookie"]
+        named = {"host": "console.example", "origin": "https://console.example"}
+        async with stranger.session.post(url, data=form, headers=named, allow_redirects=False) as away:
+            there = away.headers["set-cookie"]
+    assert ("HttpOnly" in here, "SameSite=lax" in here, "Secure" in here, "Secure" in there) == (
+        True,
+        True,
+        False,
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("headers", "csrf"),
+    [
+        ({"origin": "https://evil.example"}, None),
+        ({"sec-fetch-site": "cross-site"}, None),
+        ({"sec-fetch-site": "same-site"}, None),
+        ({}, "wrong"),
+        ({}, ""),
+    ],
+)
+async def test_another_sites_form_does_nothing(api: Api, headers: dict[str, str], csrf: str | None) -> None:
+    """By its origin, or because it lacks the session's own token."""
+    async with signed_in(api) as browser:
+        page = await browser.post("/sign-out", {}, csrf=csrf, **headers)
+        assert (403, "/console/account") == (page.status, (await browser.get("/account")).location)
+
+
+async def test_signing_out_ends_the_session(api: Api) -> None:
+    """Also for whoever kept the cookie."""
+    async with signed_in(api) as browser:
+        (cookie,) = [c.value for c in browser.session.cookie_jar if c.key == "paidup_session"]
+        assert "/console/sign-in" == (await browser.post("/sign-out", {})).location
+        async with api.paidup.db.session() as tx:
+            assert await sessions.find(tx, cookie, api.paidup.clock.now()) is None
+
+
+async def test_a_new_password_ends_other_sessions(api: Api) -> None:
+    """Who changes it because somebody else knows it, is alone afterwards; the old one must be known."""
+    async with signed_in(api) as browser, a_browser(api) as other:
+        await other.sign_in("alice")
+        fresh = {"password": "four random words here", "again": "four random words here"}
+        assert 403 == (await browser.post("/account/password", fresh | {"old": "not this"})).status
+        assert 200 == (await browser.post("/account/password", fresh | {"old": PASSWORD})).status
+        assert "/console/sign-in" == (await other.get("/account")).location
+        assert "/console/account" == (await browser.get("/account")).location
+
+
+async def test_a_short_password_is_refused_with_what_would_do(api: Api) -> None:
+    """Twelve characters at least."""
+    async with signed_in(api) as browser:
+        short = {"old": PASSWORD, "password": "short", "again": "short"}
+        page = await browser.post("/account/password", short)
+    assert (422, True) == (page.status, "12 to 200 characters" in page.text)
+
+
+async def test_signing_in_stands_in_the_audit(api: Api) -> None:
+    """Who, how and from where; and the journal cannot be changed."""
+    async with signed_in(api), api.paidup.db.session() as tx:
+        row = await tx.fetchrow("SELECT who, action, why FROM audit ORDER BY id DESC LIMIT 1")
+        assert ("alice", "user.signed_in", "by password from 127.0.0.1") == tuple(row or ())
+        with pytest.raises(Exception, match="only added to"):
+            await tx.execute("DELETE FROM audit")
+        with pytest.raises(Exception, match="only added to"):
+            await tx.execute("UPDATE audit SET who = 'bob'")
+
+
+def test_roles_hold_what_their_name_says() -> None:
+    """A viewer only looks; who asks for money does not approve, but for an admin; only an admin manages users."""
+    assert {Right.LOOK} == RIGHTS[Role.VIEWER]
+    assert [Role.FINANCE, Role.ADMIN] == [role for role in Role if Right.MONEY in RIGHTS[role]]
+    assert [Role.APPROVER, Role.ADMIN] == [role for role in Role if Right.APPROVE in RIGHTS[role]]
+    assert [Role.ADMIN] == [role for role in Role if Right.USERS in RIGHTS[role]]

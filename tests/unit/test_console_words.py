@@ -1,0 +1,87 @@
+"""The console speaks two languages: whatever a template or a page says in English has its Chinese, and nothing is left
+over."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from paidup.console.visitor import THEMES
+from paidup.console.words_en import KINDS
+from paidup.console.words_en import WORDS as ENGLISH
+from paidup.console.words_zh import WORDS as CHINESE
+from paidup.people.user import Role
+
+SOURCE = Path(__file__).parents[2] / "src" / "paidup"
+CONSOLE = SOURCE / "console"
+SAID = re.compile(r"""\bt\(\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')(?=\s*[,)])""")
+HOLE = re.compile(r"\{(\w+)\}")
+SPOKEN = frozenset({"Scene", "Said", "Trouble", "Block", "Detail", "NotAllowed", "Overloaded", "Will", "Field", "Deed"})
+"""Calls whose first text, or `title`, is shown to people through t()."""
+ELSEWHERE = {"order", "payment", "refund"}  # made of a state's name
+MACHINE = re.compile(r"^[a-z_]*$")
+
+
+def in_templates() -> set[str]:
+    found: set[str] = set()
+    for path in CONSOLE.glob("templates/*.html"):
+        found |= {one or two for one, two in SAID.findall(path.read_text(encoding="utf-8"))}
+    return found
+
+
+def in_code() -> set[str]:
+    """Texts that the pages hand to a template, which shows them through t()."""
+    found: set[str] = set()
+    paths = [*CONSOLE.glob("*.py"), SOURCE / "diagnosis.py", SOURCE / "people" / "sign_in.py"]
+    for path in (p for p in paths if not p.name.startswith("words_")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            found |= _of_call(node) if isinstance(node, ast.Call) else _of_table(node)
+    return {text for text in found if not MACHINE.match(text)}
+
+
+def _of_call(node: ast.Call) -> set[str]:
+    name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+    if name not in SPOKEN:
+        return set()
+    shown = [*node.args[:1], *(word.value for word in node.keywords if word.arg in ("title", "text"))]
+    return {text for arg in shown for text in _texts(arg)}
+
+
+def _texts(node: ast.AST) -> set[str]:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return {node.value}
+    if isinstance(node, ast.IfExp):
+        return _texts(node.body) | _texts(node.orelse)
+    return set()
+
+
+def _of_table(node: ast.AST) -> set[str]:
+    """The values of the tables of titles, and of the sentences that are chosen by a key."""
+    if isinstance(node, ast.Assign):
+        name = getattr(node.targets[0], "id", "")
+        if name in {"MENU", "_CALLS", "_OUTCOMES", "_DELIVERED", "_TITLES", "_OURS", "_LOST", "texts"}:
+            values = [n for n in ast.walk(node.value) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+            return {value.value for value in values if " " in value.value or value.value.istitle()}
+    return set()
+
+
+SAYINGS = in_templates() | in_code()
+KEYS = {*ENGLISH, *Role, *THEMES, *(f"case {kind}" for kind in KINDS)}
+
+
+@pytest.mark.parametrize("text", sorted(SAYINGS | KEYS))
+def test_every_saying_has_its_chinese(text: str) -> None:
+    """… with the same values to fill in."""
+    assert text in CHINESE
+    assert sorted(HOLE.findall(text)) == sorted(HOLE.findall(CHINESE[text]))
+
+
+def test_no_translation_is_left_over() -> None:
+    """What nobody says any more is taken out."""
+    assert set() == set(CHINESE) - SAYINGS - KEYS - ELSEWHERE
+
+
+def test_the_sayings_were_found() -> None:
+    """An empty look would prove nothing."""
+    assert {"Sign in", "The shop was told and confirmed.", "Order placed", "Home"} <= SAYINGS
