@@ -17,6 +17,7 @@ from paidup.payments import states as payments
 from paidup.reconcile import states as breaks
 from paidup.refunds import states as refunds
 from paidup.settings import describe
+from paidup.transactions.states import SAGA, STEP, TCC
 from paidup.web.api import ROUTES
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
@@ -37,11 +38,17 @@ def pages() -> dict[str, str]:
     return {name: _NOTE + make().rstrip() + "\n" for name, make in makers.items()}
 
 
+_TRANSACTIONS = (("Saga", SAGA), ("TCC", TCC), ("Step of a saga or TCC", STEP))
+
+
 def states() -> str:
-    """The four lives, drawn from their tables."""
+    """The lives, drawn from their tables."""
     parts = ["# States", "Drawn from the tables in the code. Every state answers every happening."]
     for name, module in (("Payment", payments), ("Order", orders), ("Refund", refunds), ("Break", breaks)):
         parts += [f"## {name}", _states_of(module), _diagram(module.TABLE), _table(module.TABLE)]
+    for name, life in _TRANSACTIONS:
+        moves = {key: move for key, move in life.TABLE.items() if move.to is not key[0]}
+        parts += [f"## {name}", _states_of(life), _diagram(moves), _table(moves), "Anything else changes nothing."]
     return "\n\n".join(parts)
 
 

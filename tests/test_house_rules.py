@@ -23,6 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("console",),  # it shows what the API gives, and shares its context and its words for errors
     ("web",),
     ("supervisor", "wakeups", "trace", "verify", "hand"),
+    ("transactions",),  # signs and sends as deliveries do
     ("diagnosis",),
     ("intake", "repair", "reconcile", "checkout", "delivery", "tally"),
     ("ask",),
@@ -35,13 +36,14 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("channels",),
     ("resilience",),
     ("db",),
+    ("participant",),  # a library for other services: it knows nothing of ours
 )
 WORDS = frozenset("errors money clock ids evidence events seal settings log".split())
 ONLY_WORDS = frozenset({"sandbox"})  # the other side knows nothing of ours
 OUTSIDE = frozenset({"cli", "demo", "simulator", "testing"})  # they drive Paidup and the sandbox from without
 HEIGHT = {part: -depth for depth, line in enumerate(LAYERS) for part in line}
 
-PURE = frozenset("states.py decide.py due.py plan.py sign.py saga.py match.py judge.py".split())
+PURE = frozenset("states.py decide.py due.py plan.py sign.py saga.py tcc.py ways.py match.py judge.py".split())
 CHANNELS_THAT_TOUCH_THE_WORLD = frozenset({"channels/http.py", "channels/accounts.py"})  # the wire, the folder of keys
 IMPURE_MODULES = frozenset(
     "time random secrets uuid os asyncio socket aiohttp asyncpg subprocess threading paidup.clock paidup.ids".split()

@@ -29,6 +29,8 @@ from paidup.resilience.breaker import State as BreakerState
 from paidup.settings import Settings, load
 from paidup.supervisor import Job, Supervisor
 from paidup.tally import worker as tally
+from paidup.transactions import worker as transactions
+from paidup.transactions.ask import Requester
 from paidup.wakeups import (
     BEAT_S,
     NEXT_BILL,
@@ -36,6 +38,7 @@ from paidup.wakeups import (
     NEXT_EXPIRY,
     NEXT_INTAKE,
     NEXT_REPAIR,
+    NEXT_TRANSACTION,
     Wakeups,
     next_of,
 )
@@ -56,7 +59,7 @@ if TYPE_CHECKING:
     from paidup.channels.http import ChannelHttp
     from paidup.delivery.send import Sender
 
-_WORKERS = ("intake", "repair", "delivery")
+_WORKERS = ("intake", "repair", "delivery", "checkout")
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -107,6 +110,10 @@ class Paidup:
         self._stack.push_async_callback(sender.aclose)
         self.courier = delivery.Courier(sender, lease=delivery.LEASE * self.clock.rate)
         self._stack.push_async_callback(self.courier.aclose)
+        self.coordinator = transactions.Coordinator(
+            Requester(sender, now_of=self.clock.now), self.handlers, lease=transactions.LEASE * self.clock.rate
+        )
+        self._stack.push_async_callback(self.coordinator.aclose)
         self.receiver = Receiver(
             self.db,
             self.accounts,
@@ -241,13 +248,14 @@ class Paidup:
             "reconcile": [Job("reconcile", self._reconcile, LOOK_AGAIN_S * 6, next_of(self.db, NEXT_BILL))],
             "web": [Job("tally", self._tally, idle_s=5)],
             "delivery": [Job("delivery", self._deliver, LOOK_AGAIN_S, self._next_delivery)],
+            "checkout": [Job("checkout", self._transact, LOOK_AGAIN_S, self._next_transaction)],
         }
         return jobs + [job for role in self.settings.roles for job in by_role.get(role, [])]
 
     async def _intake(self, now: datetime) -> int:
         done = await intake.run_once(self.db, now=now, limit=INTAKE_BATCH, handlers=self.handlers)
         if done:
-            self.wake("delivery", "repair")
+            self.wake("delivery", "repair", "checkout")
         return done
 
     async def _repair(self, now: datetime) -> int:
@@ -261,13 +269,13 @@ class Paidup:
             lease=timedelta(seconds=repair.lease_s(self.settings.call_deadline_s) * self.clock.rate),
         )
         if done:
-            self.wake("delivery")
+            self.wake("delivery", "checkout")
         return done
 
     async def _expire(self, now: datetime) -> int:
         done = await repair.expire_orders(self.db, now=now, limit=INTAKE_BATCH, handlers=self.handlers)
         if done:
-            self.wake("delivery", "repair")
+            self.wake("delivery", "repair", "checkout")
         return done
 
     async def _sweep(self, now: datetime) -> int:
@@ -303,6 +311,17 @@ class Paidup:
         if self.courier.busy:
             return self.clock.now()  # a round waits for answers by itself
         return await next_of(self.db, NEXT_DELIVERY)()
+
+    async def _transact(self, now: datetime) -> int:
+        done = await transactions.run_once(self.db, now=now, limit=transactions.BATCH, coordinator=self.coordinator)
+        if done:
+            self.wake("delivery", "repair")
+        return done
+
+    async def _next_transaction(self) -> datetime | None:
+        if self.coordinator.busy:
+            return self.clock.now()  # a round waits for answers by itself
+        return await next_of(self.db, NEXT_TRANSACTION)()
 
     async def _refresh_accounts(self, _now: datetime) -> int:
         before = self.accounts.error

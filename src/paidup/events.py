@@ -22,6 +22,8 @@ class EventType(StrEnum):
     REFUND_REQUESTED = "refund.requested"
     REFUND_SUCCEEDED = "refund.succeeded"  # the customer has the money
     REFUND_FAILED = "refund.failed"  # the money stayed with, or came back to, the shop
+    TRANSACTION_DONE = "transaction.done"  # every service that takes part has done its step
+    TRANSACTION_UNDONE = "transaction.undone"  # nothing of it is left anywhere
     CASE_OPENED = "case.opened"  # a person must decide something
 
 

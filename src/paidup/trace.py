@@ -24,6 +24,7 @@ from paidup.reconcile import store as breaks
 from paidup.refunds import store as refunds
 from paidup.refunds.refund import Refund
 from paidup.schedule import store as schedule
+from paidup.transactions import store as transactions
 
 
 class Moment(msgspec.Struct, frozen=True):
@@ -71,6 +72,7 @@ UNION SELECT order_id FROM decisions WHERE callback_id = $1 AND order_id IS NOT 
 UNION SELECT order_id FROM events WHERE id = $1
 UNION SELECT order_id FROM delivery_attempts WHERE id = $1
 UNION SELECT order_id FROM audit WHERE id = $1 AND order_id IS NOT NULL
+UNION SELECT order_id FROM transactions WHERE id = $1
 UNION SELECT order_id FROM cases WHERE id = $1 AND order_id IS NOT NULL))
 ORDER BY o.id DESC LIMIT 1"""
 
@@ -185,6 +187,17 @@ async def _moments(tx: Tx, facts: Facts) -> list[Moment]:
             Moment(d.at, "hand", f"{d.action} by {d.who}: {d.why}", d.subject_id, d.id)
             for d in await audit.of_order(tx, order.id)
         ),
+        *await _transactions(tx, order),
+    ]
+
+
+async def _transactions(tx: Tx, order: Order) -> list[Moment]:
+    """What services elsewhere were asked for in the order's name, and answered."""
+    return [
+        Moment(line.at, "transaction", said, line.xid, line.xid)
+        for t in await transactions.of_order(tx, order.id)
+        for line in await transactions.lines(tx, t.id)
+        if (said := f"{t.table.name} {line.says}")
     ]
 
 

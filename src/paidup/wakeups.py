@@ -39,6 +39,8 @@ NEXT_EXPIRY = "SELECT min(expires_at) FROM orders WHERE state = 'unpaid'"
 
 NEXT_BILL = "SELECT min(due_at) FROM bill_fetches WHERE state = 'waiting'"
 
+NEXT_TRANSACTION = "SELECT min(due_at) FROM transactions"
+
 NEXT_DELIVERY = """
 SELECT least(
   (SELECT min(created_at) FROM outbox_queue),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = ("trace", "verify", "doctor", "callbacks", "payments", "repair", "deliveries", "cases", "keys", "db")
+COMMANDS = ("trace", "verify", "doctor", "callbacks", "payments", "repair", "deliveries", "tx", "cases", "keys", "db")
 
 
 def paidup(*args: str, env: dict[str, str] | None = None, timeout_s: int = 300) -> subprocess.CompletedProcess[str]:

@@ -1,12 +1,15 @@
-"""The three lives (payment, refund, order) as tables: nothing is left to chance, and money never vanishes silently."""
+"""The lives of payments, refunds, orders and transactions, as tables: nothing is left to chance, money never vanishes."""
 
 import pytest
 
 from paidup.orders import states as orders
 from paidup.payments import states as payments
 from paidup.refunds import states as refunds
+from paidup.transactions.states import SAGA, STEP, TCC
 
-LIVES = pytest.mark.parametrize("life", [payments, refunds, orders], ids=["payments", "refunds", "orders"])
+LIVES = pytest.mark.parametrize(
+    "life", [payments, refunds, orders, SAGA, TCC, STEP], ids=["payments", "refunds", "orders", "saga", "tcc", "step"]
+)
 
 
 @LIVES

@@ -23,6 +23,7 @@ COMMANDS = {
     "repair": "what is asked next, and who is silent",
     "reconcile": "the channels' bills beside our books: run, breaks, approve",
     "deliveries": "what the shop was told; dead letters",
+    "tx": "transactions across services: see them, decide where they are stuck",
     "cases": "what a person must decide",
     "users": "who may sign in to the console",
     "audit": "what people did by hand",

@@ -49,7 +49,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     status: None when no answer came; `failure` then says why not, and is empty otherwise. body: at most
     MAX_ANSWER_BYTES. retry_after and applied: the headers Retry-After and Paidup-Applied, as sent. hopeless: it can
-    never be sent, however often one tries.
+    never be sent, however often one tries. connected: without a connection certainly nothing was sent.
     """
 
     status: int | None
@@ -59,6 +59,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     retry_after: str | None = None
     applied: str | None = None
     hopeless: bool = False
+    connected: bool = True
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from types import SimpleNamespace
 from typing import Protocol
 
 import aiohttp
@@ -60,16 +61,23 @@ class Sender:
         self._tls = tls
         self._sessions: dict[str, aiohttp.ClientSession] = {}
 
-    async def __call__(self, url: str, headers: Sequence[tuple[str, str]], body: bytes) -> Answer:
-        """See `Send`."""
+    async def __call__(
+        self, url: str, headers: Sequence[tuple[str, str]], body: bytes, *, deadline_s: float | None = None
+    ) -> Answer:
+        """See `Send`. deadline_s: instead of the usual one."""
         began_s = monotonic_s()
-        got = _Got()
+        got, within_s = _Got(), deadline_s or self._deadline_s
         try:
-            async with asyncio.timeout(self._deadline_s):
+            async with asyncio.timeout(within_s):
                 await self._post(url, headers, body, got)
         except (InvalidRequest, address.Forbidden, aiohttp.ClientError, OSError, TimeoutError) as error:
             if got.status is None:
-                return Answer(status=None, elapsed_ms=_ms_since(began_s), failure=_what(error, self._deadline_s))
+                return Answer(
+                    status=None,
+                    elapsed_ms=_ms_since(began_s),
+                    failure=_what(error, within_s),
+                    connected=got.connected,
+                )
             # The status is the answer; a body that stalls or breaks off takes nothing back.
         return Answer(
             status=got.status,
@@ -90,7 +98,9 @@ class Sender:
         to = URL(url, encoded=True)
         if (to.scheme, to.host, to.port) != (target.scheme, target.host, target.port):
             raise InvalidRequest("two readers of this URL see two hosts in it: write it plainly")
-        call = self._session(target.scheme).post(to, headers=list(headers), data=body, allow_redirects=False)
+        call = self._session(target.scheme).post(
+            to, headers=list(headers), data=body, allow_redirects=False, trace_request_ctx=got
+        )
         async with call as answer:
             got.status = answer.status
             got.retry_after = _header(answer, "Retry-After")
@@ -112,6 +122,7 @@ class _Got:
     """What has come back so far; it survives a deadline that passes half-way."""
 
     def __init__(self) -> None:
+        self.connected = False
         self.status: int | None = None
         self.retry_after: str | None = None
         self.applied: str | None = None
@@ -152,6 +163,9 @@ class _CheckedResolver(AbstractResolver):
 
 
 def _new_session(resolver: AbstractResolver, tls: ssl.SSLContext | None) -> aiohttp.ClientSession:
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_end.append(_mark_connected)
+    trace.on_connection_reuseconn.append(_mark_connected)
     connector = aiohttp.TCPConnector(
         resolver=resolver,
         use_dns_cache=False,  # each connection is made to what was checked for it
@@ -166,7 +180,13 @@ def _new_session(resolver: AbstractResolver, tls: ssl.SSLContext | None) -> aioh
         auto_decompress=False,  # a small answer must not grow into a large one
         timeout=aiohttp.ClientTimeout(total=None),  # ours is around the whole call
         headers={"User-Agent": f"paidup/{__version__}", "Accept-Encoding": "identity"},
+        trace_configs=[trace],
     )
+
+
+async def _mark_connected(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
+    """Runs when the request has been given a connection, before its first byte is written."""
+    context.trace_request_ctx.connected = True
 
 
 def _header(answer: aiohttp.ClientResponse, name: str) -> str | None:

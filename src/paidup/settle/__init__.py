@@ -12,6 +12,7 @@ that concern one payment, refund or order stand in their own `decide`; here stan
 from datetime import datetime
 
 from paidup.evidence import DisputeEvidence, Evidence, PaymentEvidence, RefundEvidence
+from paidup.settle.announce import transaction_event
 from paidup.settle.book import (
     AskRefund,
     Book,
@@ -23,6 +24,8 @@ from paidup.settle.book import (
     RefundDeclined,
     Release,
     Settled,
+    TransactionEnded,
+    Weighed,
 )
 from paidup.settle.payments import close_order, close_payment, need_person, opened, payment_evidence, release
 from paidup.settle.refunds import ask_refund, refund_declined, refund_evidence
@@ -45,7 +48,14 @@ def settle(book: Book, item: Evidence | Command, now: datetime) -> Settled:
             return ask_refund(book, item, now)
         case RefundDeclined():
             return refund_declined(book, item, now)
-        case NeedPerson():
-            return need_person(book, item)
+        case NeedPerson() | TransactionEnded():
+            return _only_told(book, item)
         case Release():
             return release(book, item, now)
+
+
+def _only_told(book: Book, item: NeedPerson | TransactionEnded) -> Settled:
+    """What changes nothing of the order's money, and somebody hears of it."""
+    if isinstance(item, NeedPerson):
+        return need_person(book, item)
+    return Settled(book, Weighed.APPLIED, item.why, events=(transaction_event(book.order, item),))

@@ -7,6 +7,7 @@ from paidup.payments.states import MONEY_ARRIVED
 from paidup.payments.states import State as PaymentState
 from paidup.refunds.refund import Refund
 from paidup.refunds.states import State as RefundState
+from paidup.settle.book import TransactionEnded
 
 _PAYMENT_EVENTS: dict[PaymentState, EventType] = {
     PaymentState.PAID: EventType.PAYMENT_PAID,
@@ -75,3 +76,16 @@ def refund_event(kind: EventType, order: Order, refund: Refund) -> Event:
         "reason": refund.reason,
     }
     return Event(type=kind, shop=order.shop, order_id=order.id, subject_id=refund.id, data=data)
+
+
+def transaction_event(order: Order, ended: TransactionEnded) -> Event:
+    data: dict[str, str | int | bool | None] = {
+        "order_id": order.id,
+        "shop_order_no": order.shop_order_no,
+        "order_state": order.state.value,
+        "transaction_id": ended.xid,
+        "name": ended.name,
+        "why": ended.why,
+    }
+    kind = EventType.TRANSACTION_UNDONE if ended.undone else EventType.TRANSACTION_DONE
+    return Event(type=kind, shop=order.shop, order_id=order.id, subject_id=ended.xid, data=data)

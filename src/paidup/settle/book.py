@@ -63,7 +63,7 @@ class RefundDeclined(msgspec.Struct, frozen=True, tag="refund_declined"):
 
 
 class NeedPerson(msgspec.Struct, frozen=True, tag="need_person"):
-    """Our means are exhausted: a person must look at this payment or refund."""
+    """Our means are exhausted: a person must look at this payment, refund or transaction."""
 
     order_id: str
     subject_id: str
@@ -87,7 +87,17 @@ class Release(msgspec.Struct, frozen=True, tag="release"):
     why: str
 
 
-Command = CloseOrder | ClosePayment | Opened | AskRefund | RefundDeclined | NeedPerson | Release
+class TransactionEnded(msgspec.Struct, frozen=True, tag="transaction_ended"):
+    """The services that take part in this order agree: everything is done, or nothing is left of it."""
+
+    order_id: str
+    xid: str
+    name: str
+    undone: bool
+    why: str
+
+
+Command = CloseOrder | ClosePayment | Opened | AskRefund | RefundDeclined | NeedPerson | Release | TransactionEnded
 
 
 class NewCase(msgspec.Struct, frozen=True):

@@ -178,7 +178,7 @@ def need_person(book: Book, item: NeedPerson) -> Settled:
         item.why,
         cases=(NewCase(item.kind, item.subject_id, item.why),),
         payment_id=known_payment,
-        refund_id=None if known_payment else item.subject_id,
+        refund_id=item.subject_id if item.subject_id in book.refunds else None,
     )
 
 

@@ -1,0 +1,210 @@
+"""`paidup tx …`: transactions across services: see them, and decide where they are stuck."""
+
+import getpass
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import msgspec
+
+from paidup.cli.output import emit, emit_json, json_option, limit_option, run, say
+from paidup.clock import parse_clock
+from paidup.db.transaction import Database, Tx
+from paidup.errors import InvalidRequest, NotFound
+from paidup.settings import Settings
+from paidup.transactions import participants, person, store
+from paidup.transactions.begin import begin as begin_transaction
+from paidup.transactions.show import Shown, shown, summary
+from paidup.transactions.table import MAX_TABLE_BYTES, read_toml
+from paidup.transactions.transaction import Transaction
+
+_BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+
+who_option = click.option("--who", default=getpass.getuser, show_default="your login", help="who decides")
+because_option = click.option("--because", required=True, help="why, for the record")
+
+
+@click.group()
+def command() -> None:
+    """Transactions across services: see them, and decide where they are stuck."""
+
+
+@command.command("list")
+@click.option("--shop")
+@click.option("--state", help="only those in this state, such as MANUAL")
+@limit_option
+@json_option
+def list_(shop: str | None, state: str | None, limit: int, as_json: bool) -> None:
+    """Unfinished transactions, the oldest first."""
+
+    async def work(db: Database, settings: Settings) -> list[dict[str, object]]:
+        now = parse_clock(settings.clock).now()
+        async with db.session() as tx:
+            found = await store.unfinished(tx, shop, state.upper() if state else None, (_BEGINNING, ""), limit)
+        return [summary(t, now) for t in found]
+
+    emit(run(work), as_json=as_json, empty="no unfinished transactions")
+
+
+@command.command()
+@click.argument("xid")
+@json_option
+def show(xid: str, as_json: bool) -> None:
+    """A transaction: its state, every step, its tries and errors, when it is asked again, and its whole record."""
+
+    async def work(db: Database, _settings: Settings) -> Shown:
+        async with db.session() as tx:
+            return await _shown(tx, xid)
+
+    found = run(work)
+    if as_json:
+        emit_json(found)
+        return
+    click.echo(found.says)
+    emit([msgspec.structs.asdict(step) for step in found.steps], as_json=False)
+    click.echo("")
+    emit([line.row() for line in found.record], as_json=False)
+
+
+@command.command()
+@click.argument("xid")
+@who_option
+@because_option
+def retry(xid: str, who: str, because: str) -> None:
+    """Go on from where it got stuck, with all its tries; one that only waits is asked about at once.
+
+    \b
+    paidup tx retry txn… --because "the coupon service is up again"
+    """
+    _decide(lambda tx, now: person.retry(tx, xid, shop=None, who=who, why=because, now=now))
+
+
+@command.command()
+@click.argument("xid")
+@click.argument("step")
+@who_option
+@because_option
+def skip(xid: str, step: str, who: str, because: str) -> None:
+    """Answer for a step that is stuck, and let the rest go on.
+
+    \b
+    paidup tx skip txn… parcel --because "the label was printed by hand"
+    """
+    _decide(lambda tx, now: person.skip_step(tx, xid, step, shop=None, who=who, why=because, now=now))
+
+
+@command.command()
+@click.argument("xid")
+@who_option
+@because_option
+def compensate(xid: str, who: str, because: str) -> None:
+    """Undo it. Only before its pivot is passed: afterwards refund the order.
+
+    \b
+    paidup tx compensate txn… --because "the customer called"
+    """
+    _decide(lambda tx, now: person.compensate(tx, xid, shop=None, who=who, why=because, now=now))
+
+
+@command.command()
+@click.argument("shop")
+@click.argument("name")
+@click.argument("url")
+def participant(shop: str, name: str, url: str) -> None:
+    """Register a service that takes part, or move it to another URL; prints a new one's signing secret.
+
+    \b
+    paidup tx participant teahouse coupons https://coupons.example.com/paidup
+    """
+
+    async def work(db: Database, settings: Settings) -> participants.Participant:
+        now = parse_clock(settings.clock).now()
+        async with db.transaction() as tx:
+            return await participants.put_participant(
+                tx, shop, name, url, now, allow_loopback=settings.allow_loopback_endpoints
+            )
+
+    made = run(work)
+    if made.secret is None:
+        say(f"{name} is at {made.url} now; its secret stays as it was")
+        return
+    say(f"{name} is at {made.url}; its secret, which cannot be shown again:")
+    click.echo(made.secret)
+
+
+@command.command("participants")
+@click.argument("shop")
+@json_option
+def participants_(shop: str, as_json: bool) -> None:
+    """The services that take part, without their secrets."""
+
+    async def work(db: Database, _settings: Settings) -> list[participants.Participant]:
+        async with db.session() as tx:
+            return await participants.list_participants(tx, shop)
+
+    rows = [{"name": p.name, "url": p.url, "created_at": p.created_at} for p in run(work)]
+    emit(rows, as_json=as_json, empty="no participants yet: paidup tx participant SHOP NAME URL")
+
+
+@command.command()
+@click.argument("shop")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def define(shop: str, file: Path) -> None:
+    """Keep a table of steps, written in TOML; transactions that have begun keep theirs.
+
+    \b
+    paidup tx define teahouse checkout.toml
+    """
+    if file.stat().st_size > MAX_TABLE_BYTES:
+        raise InvalidRequest(f"{file}: a table of steps has at most {MAX_TABLE_BYTES} bytes")
+    table = read_toml(file.read_text(encoding="utf-8"))
+
+    async def work(db: Database, settings: Settings) -> None:
+        async with db.transaction() as tx:
+            await participants.define(tx, shop, table, parse_clock(settings.clock).now())
+
+    run(work)
+    say(f"{table.name} is a {table.kind} of {len(table.step)} steps; it ends within {table.bound_s():.0f} s")
+
+
+@command.command()
+@click.argument("shop")
+@click.argument("order_id")
+@click.argument("table")
+@click.option("--data", default="{}", show_default=True, help="JSON: what each step's participant is told, by step")
+@click.option("--key", required=True, help="any text of yours: the same key begins the same transaction")
+def begin(shop: str, order_id: str, table: str, data: str, key: str) -> None:
+    """Begin a transaction about an order; prints its id. Workers with the role checkout take it to its end.
+
+    \b
+    paidup tx begin teahouse ord… checkout --key A-1001 --data '{"coupon": {"code": "TEA10"}}'
+    """
+    try:
+        told = msgspec.json.decode(data, type=dict[str, object])
+    except msgspec.DecodeError as error:
+        raise InvalidRequest(f"--data is one JSON object, with a name for each step: {error}") from None
+
+    async def work(db: Database, settings: Settings) -> Transaction:
+        async with db.transaction() as tx:
+            steps = await participants.the_table(tx, shop, table)
+            now = parse_clock(settings.clock).now()
+            return await begin_transaction(tx, shop=shop, order_id=order_id, table=steps, data=told, key=key, now=now)
+
+    click.echo(run(work).id)
+
+
+def _decide(deed: Callable[[Tx, datetime], Awaitable[Transaction]]) -> None:
+    async def work(db: Database, settings: Settings) -> Transaction:
+        async with db.transaction() as tx:
+            return await deed(tx, parse_clock(settings.clock).now())
+
+    after = run(work)
+    say(f"{after.id} is {after.state}: {after.why}")
+
+
+async def _shown(tx: Tx, xid: str) -> Shown:
+    found = await store.get(tx, xid)
+    if found is None:
+        raise NotFound(f"there is no transaction {xid}; `paidup tx list` shows the unfinished ones")
+    return shown(found, await store.lines(tx, xid))

@@ -1,0 +1,76 @@
+"""What differs between databases and their drivers: placeholders, insert-unless-there, row locks, the tables.
+
+Statements run at READ COMMITTED, or stricter. A duplicate that arrives while the first is still at work waits in the
+insert for the first one's commit; in SQLite, begin with BEGIN IMMEDIATE and it waits there.
+"""
+
+from typing import NamedTuple
+
+MAX_NAME_CHARS = 64
+MAX_KEY_CHARS = 200
+
+
+class Dialect(NamedTuple):
+    """One database as one kind of driver speaks to it. mark: a placeholder; {n} is its number, from 1."""
+
+    name: str
+    mark: str
+    insert: str
+    unless_there: str
+    lock: str
+    tables: tuple[str, ...]
+
+    def sql(self, text: str) -> str:
+        """A statement whose placeholders are written ``?``."""
+        parts = text.split("?")
+        marks = [self.mark.format(n=n) for n in range(1, len(parts))]
+        return parts[0] + "".join(mark + part for mark, part in zip(marks, parts[1:], strict=True))
+
+    def insert_unless_there(self, table: str, *columns: str) -> str:
+        """An insert that changes no row, and raises nothing, where the key is there already."""
+        marks = ", ".join("?" * len(columns))
+        return self.sql(f"{self.insert} INTO {table} ({', '.join(columns)}) VALUES ({marks}){self.unless_there}")
+
+
+def _tables(text: str, moment: str, more: str = "") -> tuple[str, ...]:
+    """Names are short and plain so that their keys fit into the smallest index that is in use."""
+    return (
+        f"""CREATE TABLE IF NOT EXISTS paidup_barrier (
+  xid        varchar({MAX_NAME_CHARS}) NOT NULL,
+  step       varchar({MAX_NAME_CHARS}) NOT NULL,
+  slot       varchar(16) NOT NULL,  -- forward, confirm, back
+  placed_by  varchar(16) NOT NULL,  -- the operation that wrote the row
+  outcome    varchar(16) NOT NULL,  -- done; refused; blocked: it was undone, or denied, before it came
+  answer     {text} NOT NULL,
+  at         {moment},
+  PRIMARY KEY (xid, step, slot)
+){more}""",
+        f"""CREATE TABLE IF NOT EXISTS paidup_effects (
+  idem_key  varchar({MAX_KEY_CHARS}) NOT NULL PRIMARY KEY,
+  what      {text} NOT NULL,
+  outcome   varchar(16) NOT NULL,  -- intended; done; failed
+  answer    {text} NOT NULL,
+  at        {moment}
+){more}""",
+        f"""CREATE TABLE IF NOT EXISTS paidup_messages (
+  idem_key  varchar({MAX_KEY_CHARS}) NOT NULL PRIMARY KEY,
+  body      {text} NOT NULL,
+  sent      smallint NOT NULL,
+  at        {moment}
+){more}""",
+    )
+
+
+_NOW = "timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP"
+_PG = ("INSERT", " ON CONFLICT DO NOTHING", " FOR UPDATE", _tables("text", f"timestamptz{_NOW[9:]}"))
+
+POSTGRESQL = Dialect("postgresql", "%s", *_PG)
+"""psycopg and other drivers of the DB-API with %s."""
+
+ASYNCPG = Dialect("postgresql", "${n}", *_PG)
+
+# INSERT IGNORE turns errors about values that do not fit into warnings: their lengths are checked before.
+MYSQL = Dialect("mysql", "%s", "INSERT IGNORE", "", " FOR UPDATE", _tables("longtext", _NOW, " ENGINE=InnoDB"))
+"""MySQL and MariaDB, with PyMySQL, mysqlclient or the makers' own drivers."""
+
+SQLITE = Dialect("sqlite", "?", "INSERT OR IGNORE", "", "", _tables("text", _NOW))

@@ -1,0 +1,229 @@
+"""The tables `transactions`, `transaction_steps`, `transaction_journal`: a change and its line are written as one."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from paidup.db.transaction import Tx
+from paidup.errors import BrokenPromise
+from paidup.transactions.decide import Reply
+from paidup.transactions.table import Table
+from paidup.transactions.transaction import Moved, StepRun, Transaction
+
+TRANSACTION = "txn"
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the journal. kind: "move" (a change of state), "call" (a request and its answer), "operator"."""
+
+    xid: str
+    at: datetime
+    kind: str
+    why: str
+    step: str | None = None
+    before: str = ""
+    after: str = ""
+    who: str = ""
+    operation: str = ""
+    outcome: str = ""
+    status: int | None = None
+    elapsed_ms: int | None = None
+
+    @property
+    def what(self) -> str:
+        """What happened, without why."""
+        if self.kind == "move":
+            return f"{self.before} → {self.after}" if self.before else self.after
+        return f"{self.operation}: {self.outcome}" if self.kind == "call" else f"{self.operation} by {self.who}"
+
+    @property
+    def says(self) -> str:
+        """For a timeline."""
+        return f"{f'{self.step} ' if self.step else ''}{self.what}, {self.why}"
+
+
+COLUMNS = """id, shop, order_id, agreed, data, state, stuck_in, why, waits, began_at, expires_at, turned_at, due_at,
+lease, ended_at, updated_at"""
+STEP_COLUMNS = "name, state, tries, asking, doubt, due_at, why, answer, updated_at"
+
+INSERT = """
+INSERT INTO transactions (id, shop, order_id, name, kind, agreed, data, state, why, began_at, expires_at, due_at,
+  updated_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING RETURNING id"""
+
+# Whose order has changed lately is due now. What this misses is looked at every minute all the same.
+WAKE = """
+UPDATE transactions SET due_at = $1 WHERE id = ANY(ARRAY(
+  SELECT t.id FROM orders o JOIN transactions t ON t.order_id = o.id
+  WHERE o.updated_at > $2 AND o.state NOT IN ('unpaid', 'closing') AND t.waits AND t.due_at > $1
+  LIMIT $3 FOR UPDATE OF t SKIP LOCKED))"""
+
+CLAIM = f"""
+UPDATE transactions SET due_at = $2, lease = lease + 1, waits = false
+WHERE ctid = ANY(ARRAY(
+  SELECT ctid FROM transactions WHERE due_at <= $1 ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED))
+RETURNING {COLUMNS}"""
+
+GET = f"SELECT {COLUMNS} FROM transactions WHERE id = $1 AND ($2::text IS NULL OR shop = $2)"
+
+LOCK = f"{GET} FOR UPDATE"
+
+STEPS = f"SELECT xid, {STEP_COLUMNS} FROM transaction_steps WHERE xid = ANY($1::text[])"
+
+SAVE = """
+UPDATE transactions SET state = $3, stuck_in = $4, why = $5, waits = $6, turned_at = $7, due_at = $8, ended_at = $9,
+  updated_at = $10, lease = lease + $11
+WHERE id = $1 AND lease = $2 RETURNING id"""
+
+SAVE_STEPS = f"""
+INSERT INTO transaction_steps (xid, {STEP_COLUMNS})
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::bool[], $6::bool[], $7::timestamptz[],
+  $8::text[], $9::text[], $10::timestamptz[])
+ON CONFLICT (xid, name) DO UPDATE SET state = excluded.state, tries = excluded.tries, asking = excluded.asking,
+  doubt = excluded.doubt, due_at = excluded.due_at, why = excluded.why, answer = excluded.answer,
+  updated_at = excluded.updated_at"""
+
+WRITE = """
+INSERT INTO transaction_journal (xid, at, step, kind, before, after, why, who, operation, outcome, status,
+  elapsed_ms)
+SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+  $8::text[], $9::text[], $10::text[], $11::int[], $12::int[])"""
+
+LINES = """
+SELECT xid, at, kind, why, step, before, after, who, operation, outcome, status, elapsed_ms
+FROM transaction_journal WHERE xid = $1 ORDER BY seq"""
+
+OF_ORDER = f"SELECT {COLUMNS} FROM transactions WHERE order_id = $1 ORDER BY began_at, id"
+
+UNFINISHED = f"""
+SELECT {COLUMNS} FROM transactions
+WHERE ended_at IS NULL AND ($1::text IS NULL OR shop = $1) AND ($2::text IS NULL OR state = $2)
+  AND (began_at, id) > ($3, $4)
+ORDER BY began_at, id LIMIT $5"""
+
+
+async def insert(tx: Tx, t: Transaction) -> bool:
+    """Write a new transaction with its steps; False when there is one of this id already."""
+    agreed = msgspec.json.encode(t.table).decode()
+    row = (t.id, t.shop, t.order_id, t.table.name, t.table.kind, agreed, bytes(t.data).decode(), t.state, t.why)
+    if await tx.fetchval(INSERT, *row, t.began_at, t.expires_at, t.due_at, t.updated_at) is None:
+        return False
+    await _save_steps(tx, t.id, t.steps)
+    await _write(tx, [_line(t, Moved(None, "", t.state, t.why), t.began_at)])
+    return True
+
+
+async def wake(tx: Tx, now: datetime, since: datetime, limit: int) -> None:
+    """What waits for an order that has changed since then is due now."""
+    await tx.execute(WAKE, now, since, limit)
+
+
+async def claim(tx: Tx, now: datetime, until: datetime, limit: int) -> list[Transaction]:
+    """Take up to `limit` transactions that are due, oldest first; they are ours until `until`."""
+    return await _with_steps(tx, await tx.fetch(CLAIM, now, until, limit))
+
+
+async def get(tx: Tx, xid: str, shop: str | None = None) -> Transaction | None:
+    """One transaction, of this shop or of any."""
+    found = await _with_steps(tx, await tx.fetch(GET, xid, shop))
+    return found[0] if found else None
+
+
+async def lock(tx: Tx, xid: str, shop: str | None) -> Transaction | None:
+    """The same, locked until the transaction ends."""
+    found = await _with_steps(tx, await tx.fetch(LOCK, xid, shop))
+    return found[0] if found else None
+
+
+async def save(
+    tx: Tx, before: Transaction, after: Transaction, moved: Sequence[Moved], now: datetime, *, take_over: bool = False
+) -> bool:
+    """Write what changed and its lines; False, and nothing is written, when somebody else took it over meanwhile.
+
+    take_over: whoever holds it loses it.
+    """
+    saved = await tx.fetchval(
+        SAVE, after.id, before.lease, after.state, after.stuck_in, after.why, after.waits, after.turned_at,
+        after.due_at, after.ended_at, after.updated_at, int(take_over),
+    )  # fmt: skip
+    if saved is None:
+        return False
+    old = {run.name: run for run in before.steps}
+    await _save_steps(tx, after.id, [run for run in after.steps if run != old.get(run.name)])
+    await _write(tx, [_line(after, move, now) for move in moved])
+    return True
+
+
+async def write_calls(tx: Tx, xid: str, replies: Iterable[Reply], now: datetime) -> None:
+    """What was asked and answered, whoever holds the transaction now."""
+    lines = [
+        Line(xid=xid, at=now, kind="call", why=reply.why, step=reply.step,
+            operation=reply.operation, outcome=reply.outcome, status=reply.status, elapsed_ms=reply.elapsed_ms,
+        )
+        for reply in replies
+    ]  # fmt: skip
+    await _write(tx, lines)
+
+
+async def write_operator(tx: Tx, xid: str, what: str, who: str, why: str, step: str | None, now: datetime) -> None:
+    """What a person did, who it was, and why."""
+    line = Line(xid=xid, at=now, kind="operator", operation=what, who=who, why=why, step=step)
+    await _write(tx, [line])
+
+
+async def lines(tx: Tx, xid: str) -> list[Line]:
+    """The whole record of a transaction, oldest first."""
+    return [msgspec.convert(dict(row), Line) for row in await tx.fetch(LINES, xid)]
+
+
+async def of_order(tx: Tx, order_id: str) -> list[Transaction]:
+    """An order's transactions, oldest first."""
+    return await _with_steps(tx, await tx.fetch(OF_ORDER, order_id))
+
+
+async def unfinished(
+    tx: Tx, shop: str | None, state: str | None, after: tuple[datetime, str], limit: int
+) -> list[Transaction]:
+    """What has not ended, oldest first, after (began_at, id)."""
+    return await _with_steps(tx, await tx.fetch(UNFINISHED, shop, state, *after, limit))
+
+
+async def _with_steps(tx: Tx, rows: Sequence[Any]) -> list[Transaction]:
+    if not rows:
+        return []
+    steps: dict[str, dict[str, StepRun]] = {row["id"]: {} for row in rows}
+    for row in await tx.fetch(STEPS, list(steps)):
+        steps[row["xid"]][row["name"]] = msgspec.convert({k: v for k, v in row.items() if k != "xid"}, StepRun)
+    return [_transaction(row, steps[row["id"]]) for row in rows]
+
+
+def _transaction(row: Any, steps: dict[str, StepRun]) -> Transaction:
+    table = msgspec.json.decode(row["agreed"], type=Table)
+    if [step.name for step in table.step if step.name not in steps]:
+        raise BrokenPromise(f"transaction {row['id']} lacks rows of its steps")
+    fields = {name: value for name, value in row.items() if name not in ("agreed", "data")}
+    return Transaction(
+        table=table, data=msgspec.Raw(row["data"].encode()), steps=tuple(steps[s.name] for s in table.step), **fields
+    )
+
+
+async def _save_steps(tx: Tx, xid: str, runs: Sequence[StepRun]) -> None:
+    if runs:
+        rows = [(xid, *msgspec.structs.astuple(run)) for run in runs]
+        await tx.execute(SAVE_STEPS, *map(list, zip(*rows, strict=True)))
+
+
+def _line(t: Transaction, move: Moved, now: datetime) -> Line:
+    return Line(xid=t.id, at=now, kind="move", why=move.why, step=move.step, before=move.before, after=move.after)
+
+
+async def _write(tx: Tx, rows: Sequence[Line]) -> None:
+    if rows:
+        columns = [
+            (r.xid, r.at, r.step, r.kind, r.before, r.after, r.why, r.who, r.operation, r.outcome, r.status,
+             r.elapsed_ms)
+            for r in rows
+        ]  # fmt: skip
+        await tx.execute(WRITE, *map(list, zip(*columns, strict=True)))

@@ -1,0 +1,195 @@
+"""Takes transactions to their end. Dying at any moment gives the work back by doing nothing: its lease ends.
+
+Before somebody is asked, it is committed that he will be; no transaction of the database is held while he is. What he
+answers, what follows from it and who is asked next is one commit again, with its lines in the journal.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import msgspec
+
+from paidup import ids, log
+from paidup.apply import Item, apply
+from paidup.db.transaction import Database, Tx
+from paidup.errors import BrokenPromise
+from paidup.handlers import Handlers
+from paidup.orders import store as orders
+from paidup.orders.states import State as OrderState
+from paidup.settle.book import CloseOrder, NeedPerson, TransactionEnded
+from paidup.transactions import participants, store
+from paidup.transactions.ask import Requester
+from paidup.transactions.decide import Reply, Turn, advance, answered, recovered
+from paidup.transactions.participants import Way
+from paidup.transactions.states import MANUAL, UNDONE
+from paidup.transactions.table import MAX_TIMEOUT_S
+from paidup.transactions.transaction import Moved, Transaction
+
+LEASE = timedelta(seconds=MAX_TIMEOUT_S + 30)
+"""Longer than any request and its record take. So long a transaction rests when its worker has died."""
+
+BATCH = 50
+MAX_UNDER_WAY = 200
+CHANGED_WITHIN = timedelta(minutes=2)
+CASE = "transaction_stuck"
+
+
+class _Held(NamedTuple):
+    """A transaction that is ours for the length of a lease, and how its participants are reached."""
+
+    transaction: Transaction
+    ways: dict[tuple[str, str], Way]
+
+
+class Coordinator:
+    """What one process has under way. One round at a time uses it.
+
+    patience_s: how long a round waits for its requests; slower ones are looked at by a later round, so that one slow
+    participant does not hold up the others. spread: stretches waits (ids.spread).
+    """
+
+    def __init__(
+        self,
+        requester: Requester,
+        handlers: Handlers,
+        *,
+        lease: timedelta = LEASE,
+        patience_s: float = 0.5,
+        spread: Callable[[], float] = ids.spread,
+    ) -> None:
+        self.requester = requester
+        self.handlers = handlers
+        self.lease = lease
+        self.patience_s = patience_s
+        self.spread = spread
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    @property
+    def busy(self) -> bool:
+        """Whether requests are under way."""
+        return bool(self._under_way)
+
+    @property
+    def room(self) -> int:
+        """How many more transactions may be taken."""
+        return MAX_UNDER_WAY - len(self._under_way)
+
+    def start(self, db: Database, held: _Held, now: datetime) -> None:
+        """Ask on behalf of a transaction until nothing is to be asked now."""
+        self._under_way.add(asyncio.create_task(_pursue(db, held, now, self)))
+
+    async def landed(self) -> int:
+        """How many have come to rest, after waiting at most patience_s for all. Raises what one of them raised."""
+        if not self._under_way:
+            return 0
+        done, self._under_way = await asyncio.wait(self._under_way, timeout=self.patience_s)
+        for task in done:
+            task.result()
+        return len(done)
+
+    async def aclose(self) -> None:
+        """Give up what is under way; it is asked again after its lease."""
+        for task in self._under_way:
+            task.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+        self._under_way.clear()
+
+
+async def run_once(db: Database, *, now: datetime, limit: int, coordinator: Coordinator) -> int:
+    """One round: take up to `limit` transactions that are due as far as they go; returns how many moved on."""
+    taken = await _claim(db, now, min(limit, coordinator.room), coordinator)
+    for held in taken:
+        coordinator.start(db, held, now)
+    return len(taken) + await coordinator.landed()
+
+
+async def _claim(db: Database, now: datetime, limit: int, coordinator: Coordinator) -> list[_Held]:
+    if limit <= 0:
+        return []
+    async with db.transaction() as tx:
+        await store.wake(tx, now, now - CHANGED_WITHIN, limit)
+        claimed = await store.claim(tx, now, now + coordinator.lease, limit)
+        ways = await participants.ways(tx, [t.shop for t in claimed]) if claimed else {}
+    return [_Held(t, ways) for t in claimed]
+
+
+async def _pursue(db: Database, held: _Held, now: datetime, coordinator: Coordinator) -> None:
+    """Ask, record, go on; until nothing is to be asked now, or somebody else took over."""
+    t, replies = held.transaction, list[Reply]()
+    while True:
+        async with db.transaction() as tx:
+            await store.write_calls(tx, t.id, replies, now)
+            after, moved = answered(t, replies, now, coordinator.spread()) if replies else (recovered(t), ())
+            turn = await _go_on(tx, t, after, moved, now, coordinator)
+        if turn is None:
+            return
+        _tell(turn)
+        if not turn.calls:
+            return
+        t = turn.transaction
+        replies = await _ask(turn, held.ways, coordinator.requester)
+        now = max(now, coordinator.requester.now_of())
+
+
+async def _ask(turn: Turn, ways: dict[tuple[str, str], Way], requester: Requester) -> list[Reply]:
+    t = turn.transaction
+    steps = [(t.table.find(name), operation) for name, operation in turn.calls]
+    asking = (requester.ask(t, s, operation, ways.get((t.shop, s.participant))) for s, operation in steps)
+    return list(await asyncio.gather(*asking))
+
+
+async def _go_on(
+    tx: Tx, before: Transaction, after: Transaction, moved: Sequence[Moved], now: datetime, coordinator: Coordinator
+) -> Turn | None:
+    """Take it as far as it goes, and write all that follows; None when somebody else took it over."""
+    turn = advance(after, await _order_state(tx, after), now)
+    if turn.give_up:
+        await _through_the_door(tx, turn.transaction, CloseOrder(after.order_id, after.why[:200]), now, coordinator)
+        turn = _joined(turn, advance(turn.transaction, await _order_state(tx, after), now))
+    if turn.calls:
+        held = msgspec.structs.replace(turn.transaction, due_at=now + coordinator.lease)
+        turn = msgspec.structs.replace(turn, transaction=held)
+    if not await store.save(tx, before, turn.transaction, (*moved, *turn.moved), now):
+        return None
+    await _announce(tx, before, turn.transaction, now, coordinator)
+    return msgspec.structs.replace(turn, moved=(*moved, *turn.moved))
+
+
+def _joined(first: Turn, second: Turn) -> Turn:
+    return msgspec.structs.replace(second, moved=(*first.moved, *second.moved))
+
+
+async def _order_state(tx: Tx, t: Transaction) -> OrderState:
+    order = await orders.get(tx, t.order_id)
+    if order is None:
+        raise BrokenPromise(f"transaction {t.id} is about an order that is not there")
+    return order.state
+
+
+async def _announce(tx: Tx, before: Transaction, after: Transaction, now: datetime, coordinator: Coordinator) -> None:
+    """An end is told to the shop; a transaction that needs a person opens one case, with its event."""
+    if after.state == before.state:
+        return
+    if after.state == MANUAL:
+        need = NeedPerson(order_id=after.order_id, subject_id=after.id, kind=CASE, why=after.why)
+        await _through_the_door(tx, after, need, now, coordinator)
+    elif after.is_final:
+        ended = TransactionEnded(after.order_id, after.id, after.table.name, after.state in UNDONE, after.why)
+        await _through_the_door(tx, after, ended, now, coordinator)
+
+
+async def _through_the_door(
+    tx: Tx, t: Transaction, what: CloseOrder | NeedPerson | TransactionEnded, now: datetime, coordinator: Coordinator
+) -> None:
+    await apply(tx, [Item(what=what, shop=t.shop, road="transaction")], now, coordinator.handlers)
+
+
+def _tell(turn: Turn) -> None:
+    """One line per change of state, after the commit that made it so."""
+    t = turn.transaction
+    for move in turn.moved:
+        if move.step is None:
+            tell = log.error if move.after == MANUAL else log.info
+            tell("transaction.moved", xid=t.id, order=t.order_id, before=move.before, after=move.after, why=move.why)

@@ -1,0 +1,65 @@
+"""`paidup tx` as its users run it: as processes, against a database of their own."""
+
+import json
+from pathlib import Path
+
+import pytest
+from test_commands import paidup
+
+from kept import an_offer, keep
+from paidup.db.transaction import Database
+from paidup.testing.builders import SHOP, order_id
+
+TABLE = """
+name = "checkout"
+kind = "saga"
+
+[[step]]
+name = "coupon"
+participant = "coupons"
+"""
+
+
+@pytest.fixture
+def env(db_dsn: str, tmp_path: Path) -> dict[str, str]:
+    return {
+        "PAIDUP_DATABASE_URL": db_dsn, "PAIDUP_DATA": str(tmp_path), "PAIDUP_ALLOW_LOOPBACK_ENDPOINTS": "true",
+    }  # fmt: skip
+
+
+async def test_a_transaction_is_defined_begun_seen_and_undone(
+    db: Database, env: dict[str, str], tmp_path: Path
+) -> None:
+    """Every decision stands in its record with who made it and why; a second begin under the key is the same one."""
+    await keep(db, an_offer())
+    (tmp_path / "checkout.toml").write_text(TABLE)
+    made = paidup("tx", "participant", SHOP, "coupons", "http://127.0.0.1:9/", env=env)
+    assert made.stdout.startswith("whsec_"), made.stderr
+    assert 0 == paidup("tx", "define", SHOP, str(tmp_path / "checkout.toml"), env=env).returncode
+    begin = ("tx", "begin", SHOP, order_id(), "checkout", "--key", "A-1", "--data", '{"coupon": {"code": "TEA10"}}')
+    xid, again = (paidup(*begin, env=env).stdout.strip() for _ in range(2))
+    assert (xid, True) == (again, xid.startswith("txn"))
+    (listed,) = json.loads(paidup("tx", "list", "--json", env=env).stdout)
+    assert (xid, "RUNNING") == (listed["id"], listed["state"])
+    undone = paidup("tx", "compensate", xid, "--who", "lin", "--because", "the customer called", env=env)
+    assert (0, True) == (undone.returncode, f"{xid} is COMPENSATING" in undone.stderr), undone.stderr
+    shown = json.loads(paidup("tx", "show", xid, "--json", env=env).stdout)
+    assert ("compensate by lin", "the customer called", "lin") == tuple(
+        shown["record"][1][name] for name in ("what", "why", "who")
+    )
+    told = paidup("trace", xid, env=env)
+    assert (True, True) == (f"order {order_id()}" in told.stdout, "RUNNING → COMPENSATING" in told.stdout), told.stderr
+
+
+async def test_what_cannot_be_is_said_with_what_to_do(db: Database, env: dict[str, str], tmp_path: Path) -> None:
+    """An unknown transaction, a table without its participant, a URL on the inside: one line each, and exit code 2."""
+    await keep(db, an_offer())
+    (tmp_path / "checkout.toml").write_text(TABLE)
+    strict = env | {"PAIDUP_ALLOW_LOOPBACK_ENDPOINTS": "false"}
+    told = {
+        "there is no transaction txn1; `paidup tx list` shows": paidup("tx", "show", "txn1", env=env),
+        "has no participant 'coupons'": paidup("tx", "define", SHOP, str(tmp_path / "checkout.toml"), env=env),
+        "over https only": paidup("tx", "participant", SHOP, "coupons", "http://127.0.0.1:9/", env=strict),
+    }
+    assert [2, 2, 2] == [ran.returncode for ran in told.values()]
+    assert [] == [words for words, ran in told.items() if words not in ran.stderr or "Traceback" in ran.stderr]
