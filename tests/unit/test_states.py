@@ -1,4 +1,4 @@
-"""The lives of payments, refunds, orders and transactions, as tables: nothing is left to chance, money never vanishes."""
+"""The lives of payments, refunds, orders and transactions, as tables: nothing is left to chance, no money vanishes."""
 
 import pytest
 

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from paidup.errors import InvalidRequest
+from paidup import ids
+from paidup.errors import BrokenPromise, InvalidRequest
 from paidup.participant.call import Call, Operation
 from paidup.participant.dialect import MAX_NAME_CHARS, Dialect
 from paidup.participant.speak import Speak, drive, drive_async
@@ -39,6 +40,16 @@ class Entry(StrEnum):
     REPORT = "report"  # only asked about
 
 
+class _Row(NamedTuple):
+    """A row of the barrier, locked until the transaction ends."""
+
+    token: str
+    placed_by: str
+    outcome: str
+    answer: str
+    is_ours: bool = False
+
+
 class Refused(Exception):
     """Raised by the business: it will not, and nothing was done. What it had written is taken back."""
 
@@ -57,10 +68,10 @@ class Barrier:
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
         self._place = dialect.insert_unless_there(
-            "paidup_barrier", "xid", "step", "slot", "placed_by", "outcome", "answer"
+            "paidup_barrier", "xid", "step", "slot", "placed_by", "token", "outcome", "answer"
         )
         where = "FROM paidup_barrier WHERE xid = ? AND step = ?"
-        self._look = dialect.sql(f"SELECT placed_by, outcome, answer {where} AND slot = ?{dialect.lock}")
+        self._look = dialect.sql(f"SELECT token, placed_by, outcome, answer {where} AND slot = ?{dialect.lock}")
         self._all = dialect.sql(f"SELECT slot, outcome {where}")
         its = "WHERE xid = ? AND step = ? AND slot = ?"
         self._end = dialect.sql(f"UPDATE paidup_barrier SET outcome = ?, answer = ? {its}")
@@ -109,54 +120,52 @@ class Barrier:
         if call.operation is Operation.CHECK:
             return (yield from self._check(call))
         rows = yield self._all, (call.xid, call.step)
-        return _reply(200, Entry.REPORT, {row[0]: row[1] for row in _rows(rows)})
+        return _reply(200, Entry.REPORT, {row[0]: row[1] for row in rows})
 
     def _enter_forward(self, call: Call) -> Speak[Reply | None]:
-        if (yield from self._placed(call, FORWARD, DONE)):
+        row = yield from self._placed(call, FORWARD, DONE)
+        if row.is_ours:
             return None
-        by, outcome, answer = yield from self._row(call, FORWARD)
-        if outcome == BLOCKED:
-            return _no(Entry.HANGING, f"it was ended by {by} before it came")
-        return _again(outcome, answer)
+        if row.outcome == BLOCKED:
+            return _no(Entry.HANGING, f"it was ended by {row.placed_by} before it came")
+        return _again(row)
 
     def _enter_back(self, call: Call) -> Speak[Reply | None]:
-        yield from self._placed(call, FORWARD, BLOCKED)
-        _, forward, _ = yield from self._row(call, FORWARD)  # locked: a confirmation waits here for our commit
-        confirmed = yield self._look, (call.xid, call.step, CONFIRM)
-        if _rows(confirmed):
+        forward = yield from self._placed(call, FORWARD, BLOCKED)  # locked: a confirmation waits for our commit
+        if (yield from self._found(call, CONFIRM)):
             return _no(Entry.MISPLACED, "it was confirmed: it cannot be taken back any more")
-        if not (yield from self._placed(call, BACK, DONE)):
-            _, outcome, answer = yield from self._row(call, BACK)
-            return _again(outcome, answer)
-        return None if forward == DONE else _reply(200, Entry.NULL, {"nothing": "it was never done"})
+        row = yield from self._placed(call, BACK, DONE)
+        if not row.is_ours:
+            return _again(row)
+        return None if forward.outcome == DONE else _reply(200, Entry.NULL, {"nothing": "it was never done"})
 
     def _enter_confirm(self, call: Call) -> Speak[Reply | None]:
-        tried = yield self._look, (call.xid, call.step, FORWARD)
-        if [row[1] for row in _rows(tried)] != [DONE]:
+        tried = yield from self._found(call, FORWARD)
+        if tried is None or tried.outcome != DONE:
             return _no(Entry.MISPLACED, "nothing was tried that could be confirmed")
-        undone = yield self._look, (call.xid, call.step, BACK)
-        if _rows(undone):
+        if (yield from self._found(call, BACK)):
             return _no(Entry.MISPLACED, "it was cancelled: it cannot be confirmed any more")
-        if (yield from self._placed(call, CONFIRM, DONE)):
-            return None
-        _, outcome, answer = yield from self._row(call, CONFIRM)
-        return _again(outcome, answer)
+        row = yield from self._placed(call, CONFIRM, DONE)
+        return None if row.is_ours else _again(row)
 
     def _check(self, call: Call) -> Speak[Reply | None]:
-        yield from self._placed(call, FORWARD, BLOCKED)
-        _, outcome, answer = yield from self._row(call, FORWARD)
-        if outcome == BLOCKED:
+        row = yield from self._placed(call, FORWARD, BLOCKED)
+        if row.outcome == BLOCKED:
             return _no(Entry.NULL, "it was not done, and never will be")
-        return _again(outcome, answer)
+        return _again(row)
 
-    def _placed(self, call: Call, slot: str, outcome: str) -> Speak[bool]:
-        changed = yield self._place, (call.xid, call.step, slot, str(call.operation), outcome, "")
-        return bool(changed == 1)
+    def _placed(self, call: Call, slot: str, outcome: str) -> Speak["_Row"]:
+        """Ours, or the one that was there. How many rows an insert changed, drivers count in more than one way."""
+        token = ids.new_secret(16).hex()
+        yield self._place, (call.xid, call.step, slot, str(call.operation), token, outcome, "")
+        row = yield from self._found(call, slot)
+        if row is None:
+            raise BrokenPromise(f"{call.xid} {call.step} {slot} was placed, and cannot be seen: is it READ COMMITTED?")
+        return row._replace(is_ours=row.token == token)
 
-    def _row(self, call: Call, slot: str) -> Speak[tuple[str, str, str]]:
+    def _found(self, call: Call, slot: str) -> Speak["_Row | None"]:
         rows = yield self._look, (call.xid, call.step, slot)
-        ((by, outcome, answer),) = _rows(rows)
-        return by, outcome, answer
+        return next((_Row(*row) for row in rows), None)
 
     def _done(self, call: Call, answer: object) -> Speak[Reply]:
         said = {} if answer is None else answer
@@ -190,10 +199,6 @@ def _work(business: Mapping[Operation, Any], call: Call) -> Any:
     return business[call.operation]
 
 
-def _rows(found: Any) -> list[tuple[str, ...]]:
-    return [tuple(row) for row in found]
-
-
 def _reply(status: int, entry: Entry, said: object) -> Reply:
     return Reply(status, msgspec.json.encode(said), entry)
 
@@ -202,6 +207,6 @@ def _no(entry: Entry, why: str) -> Reply:
     return _reply(409, entry, {"refused": why})
 
 
-def _again(outcome: str, answer: str) -> Reply:
+def _again(row: _Row) -> Reply:
     """The answer that was given before."""
-    return Reply(200 if outcome == DONE else 409, answer.encode() or b"{}", Entry.DUPLICATE)
+    return Reply(200 if row.outcome == DONE else 409, row.answer.encode() or b"{}", Entry.DUPLICATE)

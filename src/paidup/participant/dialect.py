@@ -40,6 +40,7 @@ def _tables(text: str, moment: str, more: str = "") -> tuple[str, ...]:
   step       varchar({MAX_NAME_CHARS}) NOT NULL,
   slot       varchar(16) NOT NULL,  -- forward, confirm, back
   placed_by  varchar(16) NOT NULL,  -- the operation that wrote the row
+  token      varchar(32) NOT NULL,  -- by which its writer knows that it was he
   outcome    varchar(16) NOT NULL,  -- done; refused; blocked: it was undone, or denied, before it came
   answer     {text} NOT NULL,
   at         {moment},
@@ -69,8 +70,12 @@ POSTGRESQL = Dialect("postgresql", "%s", *_PG)
 
 ASYNCPG = Dialect("postgresql", "${n}", *_PG)
 
-# INSERT IGNORE turns errors about values that do not fit into warnings: their lengths are checked before.
-MYSQL = Dialect("mysql", "%s", "INSERT IGNORE", "", " FOR UPDATE", _tables("longtext", _NOW, " ENGINE=InnoDB"))
+# An update that changes nothing locks the row there is for writing. INSERT IGNORE would lock it for reading, and two
+# duplicates that then both want to write it are a deadlock.
+MYSQL = Dialect(
+    "mysql", "%s", "INSERT", " ON DUPLICATE KEY UPDATE at = at", " FOR UPDATE",
+    _tables("longtext", _NOW, " ENGINE=InnoDB"),
+)  # fmt: skip
 """MySQL and MariaDB, with PyMySQL, mysqlclient or the makers' own drivers."""
 
 SQLITE = Dialect("sqlite", "?", "INSERT OR IGNORE", "", "", _tables("text", _NOW))

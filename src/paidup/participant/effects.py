@@ -71,6 +71,10 @@ class Effects:
         """What was begun, and has no outcome: oldest first."""
         return drive(cursor, self._unsettled(limit))
 
+    async def unsettled_async(self, connection: Any, limit: int = 100) -> list[Effect]:
+        """The same through asyncpg."""
+        return await drive_async(connection, self._unsettled(limit))
+
     def _intend(self, key: str, what: str) -> Speak[Effect]:
         if not 1 <= len(key) <= MAX_KEY_CHARS:
             raise InvalidRequest(f"a key has 1 to {MAX_KEY_CHARS} characters")

@@ -39,27 +39,34 @@ class Messages:
         self._open = dialect.sql(f"SELECT idem_key, body {waiting}")
         self._close = dialect.sql("UPDATE paidup_messages SET sent = 1 WHERE idem_key = ?")
 
-    def write(self, cursor: Any, key: str, body: str) -> bool:
-        """In the transaction of the business. False: it stands there already."""
-        return drive(cursor, self._write(key, body))
+    def write(self, cursor: Any, key: str, body: str) -> None:
+        """In the transaction of the business. Writing it again under the same key changes nothing."""
+        drive(cursor, self._write(key, body))
 
-    async def write_async(self, connection: Any, key: str, body: str) -> bool:
+    async def write_async(self, connection: Any, key: str, body: str) -> None:
         """The same through asyncpg."""
-        return await drive_async(connection, self._write(key, body))
+        await drive_async(connection, self._write(key, body))
 
     def waiting(self, cursor: Any, limit: int = 100) -> list[Message]:
         """What has not been sent, oldest first."""
         return drive(cursor, self._waiting(limit))
 
+    async def waiting_async(self, connection: Any, limit: int = 100) -> list[Message]:
+        """The same through asyncpg."""
+        return await drive_async(connection, self._waiting(limit))
+
     def sent(self, cursor: Any, key: str) -> None:
         """The receiver has it."""
         drive(cursor, self._sent(key))
 
-    def _write(self, key: str, body: str) -> Speak[bool]:
+    async def sent_async(self, connection: Any, key: str) -> None:
+        """The same through asyncpg."""
+        await drive_async(connection, self._sent(key))
+
+    def _write(self, key: str, body: str) -> Speak[None]:
         if not 1 <= len(key) <= MAX_KEY_CHARS:
             raise InvalidRequest(f"a key has 1 to {MAX_KEY_CHARS} characters")
-        changed = yield self._put, (key, body, 0)
-        return bool(changed == 1)
+        yield self._put, (key, body, 0)
 
     def _waiting(self, limit: int) -> Speak[list[Message]]:
         rows = yield self._open, (limit,)

@@ -1,4 +1,4 @@
-"""Statements as a generator: it yields (SQL, arguments), and is sent the rows of a SELECT, or how many rows changed.
+"""Statements as a generator: it yields (SQL, arguments), and is sent the rows of a SELECT.
 
 So what is to be said is written once, and spoken through a DB-API cursor or through asyncpg.
 """
@@ -20,7 +20,7 @@ def drive(cursor: Any, talk: Speak[R]) -> R:
             result: R = end.value
             return result
         cursor.execute(query, arguments)
-        answer = cursor.fetchall() if query.startswith("SELECT") else cursor.rowcount
+        answer = cursor.fetchall() if query.startswith("SELECT") else None
 
 
 async def drive_async(connection: Any, talk: Speak[R]) -> R:
@@ -35,5 +35,4 @@ async def drive_async(connection: Any, talk: Speak[R]) -> R:
         if query.startswith("SELECT"):
             answer = await connection.fetch(query, *arguments)
         else:
-            tag = await connection.execute(query, *arguments)  # such as INSERT 0 1
-            answer = int(tag.split()[-1]) if tag.split()[-1].isdigit() else 0
+            answer = await connection.execute(query, *arguments)

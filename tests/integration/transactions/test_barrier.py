@@ -1,0 +1,221 @@
+"""Claims about the barrier, on each real database: what comes twice, too early or too late counts as it should."""
+
+import asyncio
+import contextlib
+import itertools
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from databases import AsyncRoom, Room, a_mariadb, a_pool, asyncpg_room, mysql_room, postgresql_room, sqlite_room
+from paidup.errors import InvalidRequest
+from paidup.participant import Call, Effects, Entry, Messages, Operation, Refused
+
+ACTION, COMPENSATE, CHECK = Operation.ACTION, Operation.COMPENSATE, Operation.CHECK
+TRY, CONFIRM, CANCEL = Operation.TRY, Operation.CONFIRM, Operation.CANCEL
+DATABASES = ("sqlite", "postgresql", "asyncpg", "mariadb")
+
+_numbers = itertools.count(1)
+
+
+def a_call(operation: Operation, xid: str) -> Call:
+    return Call(xid=xid, step="coupon", operation=operation, shop="teahouse", order_id="ord1")
+
+
+@pytest.fixture(scope="module")
+def mariadb_socket(run_dir: Path) -> Iterator[Path]:
+    with a_mariadb(run_dir / "mariadb") as socket:
+        yield socket
+
+
+@pytest.fixture(scope="module", params=DATABASES)
+async def room(
+    request: pytest.FixtureRequest, fresh_dsn: Any, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Room | AsyncRoom]:
+    if request.param == "sqlite":
+        yield sqlite_room(tmp_path_factory.mktemp("sqlite"))
+    elif request.param == "mariadb":
+        yield mysql_room(request.getfixturevalue("mariadb_socket"))
+    else:
+        async with fresh_dsn() as dsn:
+            if request.param == "postgresql":
+                yield postgresql_room(dsn)
+                return
+            pool = await a_pool(dsn)
+            yield await asyncpg_room(pool)
+            await pool.close()
+
+
+@pytest.fixture
+def xid() -> str:
+    return f"txn{next(_numbers)}"
+
+
+async def entries(room: Any, xid: str, *operations: Operation) -> list[tuple[str, int]]:
+    """What the barrier said of each, and what was answered."""
+    replies = [await room.take(a_call(operation, xid)) for operation in operations]
+    return [(reply.entry.value, reply.status) for reply in replies]
+
+
+async def test_duplicate(room: Any, xid: str) -> None:
+    """The same request again does nothing, and gets the same answer; of the undoing, too."""
+    said = await entries(room, xid, ACTION, ACTION, COMPENSATE, COMPENSATE, COMPENSATE)
+    assert [("fresh", 200), ("duplicate", 200), ("fresh", 200), ("duplicate", 200), ("duplicate", 200)] == said
+    assert ["action", "compensate"] == await room.deeds(xid)
+    again = await room.take(a_call(ACTION, xid))
+    assert b'{"did":"action"}' == again.body
+
+
+async def test_null_compensation(room: Any, xid: str) -> None:
+    """What never acted is not undone; the coordinator hears that it is."""
+    assert [("null", 200), ("duplicate", 200)] == await entries(room, xid, COMPENSATE, COMPENSATE)
+    assert [] == await room.deeds(xid)
+
+
+async def test_hanging(room: Any, xid: str) -> None:
+    """A request to act that comes after its undoing is refused, however often, and does nothing."""
+    assert [("null", 200), ("hanging", 409), ("hanging", 409)] == await entries(room, xid, CANCEL, TRY, TRY)
+    assert [] == await room.deeds(xid)
+
+
+async def test_a_late_repeat_of_what_was_done_and_undone_is_not_done_again(room: Any, xid: str) -> None:
+    """Out of order: act, undo, and then the first request once more."""
+    assert [("fresh", 200), ("fresh", 200), ("duplicate", 200)] == await entries(room, xid, TRY, CANCEL, TRY)
+    assert ["try", "cancel"] == await room.deeds(xid)
+
+
+async def test_the_same_request_many_times_at_once_counts_once(room: Any, xid: str) -> None:
+    """Eight at the same moment: seven wait for the first one's commit, and answer as it did."""
+    replies = await asyncio.gather(*(room.take(a_call(ACTION, xid)) for _ in range(8)))
+    assert [1, 7] == [sum(r.entry is entry for r in replies) for entry in (Entry.FRESH, Entry.DUPLICATE)]
+    assert {(200, b'{"did":"action"}')} == {(r.status, r.body) for r in replies}
+    assert ["action"] == await room.deeds(xid)
+
+
+async def test_acting_and_undoing_at_once_leave_nothing(room: Any, xid: str) -> None:
+    """Whichever is first: either both were done, or neither."""
+    await asyncio.gather(*(room.take(a_call(operation, xid)) for operation in (ACTION, COMPENSATE) * 3))
+    assert await room.deeds(xid) in ([], ["action", "compensate"])
+
+
+async def test_a_refusal_is_remembered_and_what_was_written_is_taken_back(room: Any, xid: str) -> None:
+    """The business says no after it had written: nothing of it stays, and the same request is refused again."""
+
+    def refuses(cursor: Any, call: Call) -> None:
+        mark = room.dialect.sql("?, ?")
+        cursor.execute(f"INSERT INTO deeds VALUES ({mark})", (call.xid, "half"))
+        raise Refused("the coupon has been used")
+
+    first, again = [await room.take(a_call(ACTION, xid), refuses) for _ in range(2)]
+    assert [("fresh", 409), ("duplicate", 409)] == [(r.entry.value, r.status) for r in (first, again)]
+    assert (first.body, b'{"refused":"the coupon has been used"}') == (again.body, first.body)
+    assert [("null", 200)] == await entries(room, xid, COMPENSATE)
+    assert [] == await room.deeds(xid)
+
+
+async def test_a_business_that_fails_leaves_the_door_open(room: Any, xid: str) -> None:
+    """Barrier and business are one transaction: after an error the same request is done when it comes again."""
+
+    def fails(cursor: Any, call: Call) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await room.take(a_call(ACTION, xid), fails)
+    assert [("fresh", 200)] == await entries(room, xid, ACTION)
+
+
+async def test_what_was_confirmed_is_not_cancelled_and_the_other_way_round(room: Any, xid: str) -> None:
+    """Nor is confirmed what was never tried."""
+    said = await entries(room, xid, TRY, CONFIRM, CONFIRM, CANCEL)
+    assert [("fresh", 200), ("fresh", 200), ("duplicate", 200), ("misplaced", 409)] == said
+    assert ["try", "confirm"] == await room.deeds(xid)
+    other = f"{xid}b"
+    assert [("misplaced", 409), ("fresh", 200), ("fresh", 200), ("misplaced", 409)] == await entries(
+        room, other, CONFIRM, TRY, CANCEL, CONFIRM
+    )
+
+
+async def test_checking_back_settles_what_the_sender_did_by_itself(room: Any, xid: str) -> None:
+    """Done before: said so. Not done: it never will be, for its own late transaction finds the door shut."""
+    assert [("fresh", 200), ("duplicate", 200)] == await entries(room, xid, ACTION, CHECK)
+    assert [("null", 409), ("null", 409), ("hanging", 409)] == await entries(room, f"{xid}b", CHECK, CHECK, ACTION)
+    assert [] == await room.deeds(f"{xid}b")
+
+
+async def test_a_report_says_what_was_done_and_changes_nothing(room: Any, xid: str) -> None:
+    """For whoever compares the books."""
+    empty = await room.take(a_call(Operation.REPORT, xid))
+    await entries(room, xid, TRY, CANCEL)
+    report = await room.take(a_call(Operation.REPORT, xid))
+    assert (b"{}", b'{"back":"done","forward":"done"}') == (empty.body, bytes(sorted_json(report.body)))
+
+
+def sorted_json(body: bytes) -> bytes:
+    return json.dumps(json.loads(body), sort_keys=True, separators=(",", ":")).encode()
+
+
+async def test_an_effect_outside_has_its_intent_before_and_one_outcome_after(room: Any, xid: str) -> None:
+    """Whoever died in between is found; the first outcome stands."""
+    if isinstance(room, AsyncRoom):
+        await an_effect_by_asyncpg(room, xid)
+        return
+    effects = Effects(room.dialect)
+    with room.transaction() as cursor:
+        assert False is effects.intend(cursor, xid, "a parcel label").is_settled
+    with room.transaction() as cursor:
+        assert [xid] == [effect.key for effect in effects.unsettled(cursor) if effect.key == xid]
+        first = effects.settle(cursor, xid, "done", "label 7")
+        late = effects.settle(cursor, xid, "failed", "no paper")
+    with room.transaction() as cursor:
+        assert ("done", "label 7") == (first.outcome, first.answer) == (late.outcome, late.answer)
+        assert (True, []) == (
+            effects.intend(cursor, xid, "a parcel label").is_settled,
+            [effect for effect in effects.unsettled(cursor) if effect.key == xid],
+        )
+        with pytest.raises(InvalidRequest, match="never intended"):
+            effects.settle(cursor, f"{xid}b", "done", "")
+
+
+async def an_effect_by_asyncpg(room: AsyncRoom, xid: str) -> None:
+    effects = Effects(room.dialect)
+    async with room.pool.acquire() as connection:
+        before = await effects.intend_async(connection, xid, "a parcel label")
+        after = await effects.settle_async(connection, xid, "done", "label 7")
+        again = await effects.intend_async(connection, xid, "a parcel label")
+    assert (False, "done", "label 7") == (before.is_settled, after.outcome, again.answer)
+
+
+async def test_a_message_leaves_exactly_when_the_business_was_committed(room: Any, xid: str) -> None:
+    """Rolled back, it was never written; committed, it waits until somebody says that it was sent."""
+    if isinstance(room, AsyncRoom):
+        await a_message_by_asyncpg(room, xid)
+        return
+    messages = Messages(room.dialect)
+    with contextlib.suppress(ZeroDivisionError), room.transaction() as cursor:
+        messages.write(cursor, f"{xid}-lost", "{}")
+        raise ZeroDivisionError
+    with room.transaction() as cursor:
+        for _ in range(2):
+            messages.write(cursor, xid, '{"points": 50}')
+    with room.transaction() as cursor:
+        waiting = [(m.key, m.body) for m in messages.waiting(cursor) if m.key.startswith(xid)]
+        messages.sent(cursor, xid)
+        left = [m.key for m in messages.waiting(cursor) if m.key.startswith(xid)]
+    assert ([(xid, '{"points": 50}')], []) == (waiting, left)
+
+
+async def a_message_by_asyncpg(room: AsyncRoom, xid: str) -> None:
+    messages = Messages(room.dialect)
+    async with room.pool.acquire() as connection:
+        with contextlib.suppress(ZeroDivisionError):
+            async with connection.transaction():
+                await messages.write_async(connection, f"{xid}-lost", "{}")
+                raise ZeroDivisionError
+        for _ in range(2):
+            await messages.write_async(connection, xid, "{}")
+        waiting = [m.key for m in await messages.waiting_async(connection)]
+        await messages.sent_async(connection, xid)
+        assert ([xid], []) == (waiting, await messages.waiting_async(connection))
