@@ -10,6 +10,7 @@ import click
 import pytest
 
 from paidup.cli import cli
+from paidup.repair.due import PAYMENT_SCHEDULES
 from paidup.settings import describe
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -56,6 +57,15 @@ def test_both_readmes_show_the_same_commands() -> None:
     """Who reads Chinese gets no other commands than who reads English."""
     english, chinese = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-CN.md"))
     assert (commands(english), english.count("\n## ")) == (commands(chinese), chinese.count("\n## "))
+
+
+@pytest.mark.parametrize("channel", ["wechat", "stripe"])
+def test_the_explained_schedule_is_the_one_in_force(channel: str) -> None:
+    """The page that tells why a payment heals shows every step of the schedule, with its reason."""
+    text = (ROOT / "docs" / "explanation" / "why-a-payment-heals.md").read_text(encoding="utf-8")
+    shown = text.partition(f"<!-- schedule of {channel} -->\n")[2].partition("\n\n")[0].splitlines()[2:]
+    steps = PAYMENT_SCHEDULES[channel]
+    assert shown == [f"| {step.from_age_s:.0f} s | {step.gap_s:.0f} s | {step.why} |" for step in steps]
 
 
 def test_the_checks_bite() -> None:

@@ -17,7 +17,10 @@ def print_life(life: Life) -> None:
     order = life.order
     console.print(Text(one_line(life.verdict), style="bold"))
     console.print(Text(one_line(f"order {order.id} ({order.shop_order_no}) of {order.shop}, {order.money}")))
+    day = None
     for moment in life.moments:
+        if day != (day := moment.at.date()):
+            console.print(f"{day} (UTC)")
         line = Text(f"{moment.at:%H:%M:%S.%f}"[:12] + "  ")
         line.append(f"{moment.kind:<13}", style=_COLOURS.get(moment.kind, ""))
         line.append(one_line(moment.what))

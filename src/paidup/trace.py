@@ -68,7 +68,7 @@ SELECT o.id FROM orders o WHERE ($2::text IS NULL OR o.shop = $2) AND o.id = ANY
 SELECT id FROM orders WHERE id = $1 OR shop_order_no = $1
 UNION SELECT order_id FROM payments WHERE id = $1 OR merchant_ref = $1 OR channel_txn_id = $1
 UNION SELECT order_id FROM refunds WHERE id = $1 OR merchant_ref = $1 OR channel_refund_id = $1
-UNION SELECT order_id FROM decisions WHERE callback_id = $1 AND order_id IS NOT NULL
+UNION SELECT order_id FROM decisions WHERE (callback_id = $1 OR id = $1) AND order_id IS NOT NULL
 UNION SELECT order_id FROM events WHERE id = $1
 UNION SELECT order_id FROM delivery_attempts WHERE id = $1
 UNION SELECT order_id FROM audit WHERE id = $1 AND order_id IS NOT NULL
@@ -131,11 +131,11 @@ async def tell(tx: Tx, order_id: str) -> Story | None:
         return None
     facts = await _facts(tx, order)
     moments = await _moments(tx, facts)
-    return Story(facts, judge(facts), sorted(moments, key=lambda m: (m.at, _RANK.get(m.kind, 5))))
+    return Story(facts, judge(facts), sorted(moments, key=lambda m: (m.at, _RANK.get(m.kind, 2))))
 
 
-_RANK = {"order": 0, "payment": 1, "callback": 2, "query": 2, "decision": 3, "event": 4}
-"""What comes first among things of the same instant: cause before consequence."""
+_RANK = {"order": 0, "payment": 1, "decision": 3, "event": 4, "delivery": 5, "case": 5}
+"""What comes first among things of the same instant: cause before consequence. In between come callbacks and calls."""
 
 
 async def _facts(tx: Tx, order: Order) -> Facts:

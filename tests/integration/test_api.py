@@ -136,8 +136,17 @@ async def test_the_trace_tells_the_whole_life(api: Api) -> None:
     await api.call("GET", f"/v1/payments/{payment['id']}/status")
     _, life = await api.call("GET", "/v1/trace/A-1")
     status, _ = await api.call("GET", "/v1/trace/nobody")
-    kinds = {moment["kind"] for moment in life["moments"]}
-    assert ({"order", "payment", "open", "query", "decision", "event"}, 404) == (kinds, status)
+    kinds = [moment["kind"] for moment in life["moments"]]
+    assert (["order", "payment", "open", "decision", "query", "decision", "event", "event"], 404) == (kinds, status)
+
+
+async def test_a_decision_is_found_by_its_id(api: Api) -> None:
+    """`verify` names the decision that was edited, and says to trace it."""
+    payment = await api.a_paid_payment("A-1")
+    _, life = await api.call("GET", "/v1/trace/A-1")
+    decision = next(moment for moment in life["moments"] if moment["id"].startswith("dec"))
+    _, same = await api.call("GET", f"/v1/trace/{decision['id']}")
+    assert payment["order_id"] == same["order"]["id"]
 
 
 async def test_another_shop_sees_nothing(api: Api) -> None:

@@ -94,6 +94,13 @@ class _LingeringServer(uvicorn.Server):
         super().__init__(config)
         self._ending = ending
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn does; then say where we listen, for with port 0 nobody else knows."""
+        await super().startup(sockets)
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        log.info("paidup.listening", url=url, docs=f"{url}/docs")
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Linger, then end as uvicorn does."""
         self._ending()

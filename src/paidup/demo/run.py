@@ -191,6 +191,7 @@ async def _watch(
 ) -> dict[str, Any]:
     """Draw until everything is settled, or patience is over."""
     summary: dict[str, Any] = {}
+    paid = (0, 0)
     waited_s = 0.0
     while waited_s < PATIENCE_S:
         await asyncio.sleep(MOMENT_S)
@@ -198,7 +199,7 @@ async def _watch(
             child.must_live()
         async with session.get(f"{world.sandbox_url}/sandbox/summary") as answer:
             summary = await answer.json()
-        paid = await paid_counts(world.db)
+        paid = await paid_counts(world.db) or paid
         screen.show(world.plan.orders, world.shop.counts(), summary, paid[0])
         if orders.done():
             waited_s += MOMENT_S
@@ -216,14 +217,14 @@ def is_quiet(world: World, summary: dict[str, Any], paid: tuple[int, int]) -> bo
     return bool(still == 0 and at_channel == payments and orders == len(world.shop.told))
 
 
-async def paid_counts(db: Database) -> tuple[int, int]:
-    """Paid payments and paid orders."""
+async def paid_counts(db: Database) -> tuple[int, int] | None:
+    """Paid payments and paid orders; None while the database is being restarted."""
     try:
         async with db.session() as tx:
             row = await tx.fetchrow(PAID)
-            return (row["payments"], row["orders"]) if row else (0, 0)
+            return (row["payments"], row["orders"]) if row else None
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-        return (0, 0)  # the database is being restarted; the next look will tell
+        return None
 
 
 async def _trouble(world: World, screen: Screen) -> None:

@@ -19,7 +19,7 @@ class _Claim(msgspec.Struct, frozen=True):
 # Each callback counts once, as the strongest thing that became of its evidence.
 CALLBACKS = _Claim(
     "callbacks",
-    "received = applied + repeated + ignored + rejected + parked + waiting + quarantined",
+    "received = applied + repeated + ignored + rejected + parked + waiting + poisoned",
     """
     WITH settled AS (
       SELECT callback_id, bool_or(outcome = 'applied') AS applied, bool_or(outcome = 'rejected') AS rejected,
@@ -32,7 +32,7 @@ CALLBACKS = _Claim(
       count(*) FILTER (WHERE q.state IS NULL AND NOT (s.applied OR s.rejected OR s.repeated)) AS ignored,
       count(*) FILTER (WHERE q.state = 'parked') AS parked,
       count(*) FILTER (WHERE q.state = 'waiting') AS waiting,
-      count(*) FILTER (WHERE q.state = 'poisoned') AS quarantined
+      count(*) FILTER (WHERE q.state = 'poisoned') AS poisoned
     FROM inbox i LEFT JOIN inbox_queue q ON q.callback_id = i.id LEFT JOIN settled s ON s.callback_id = i.id
     WHERE i.received_at >= $1""",
     """

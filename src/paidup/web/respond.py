@@ -19,9 +19,9 @@ _OWN_STYLE = (
 def json(
     body: bytes, status: int = 200, *, media_type: str = "application/json", extra: Mapping[str, str] | None = None
 ) -> Response:
-    """JSON that is encoded already."""
+    """JSON that is encoded already. It ends its line: curl is read by people."""
     headers = {**_HEADERS, "content-security-policy": _NOTHING, **(extra or {})}
-    return Response(body, status, headers, media_type)
+    return Response(body + b"\n", status, headers, media_type)
 
 
 def page(text: str) -> Response:
