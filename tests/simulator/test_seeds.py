@@ -53,10 +53,13 @@ async def test_without_faults_nothing_goes_wrong(stage: Theatre) -> None:
 
 
 async def test_the_faults_of_a_run_can_be_chosen(stage: Theatre) -> None:
-    """Shrinking takes faults away by their keys; those that are left still hit."""
-    whole = await stage.play(3)
+    """Shrinking takes faults away by their keys; those that are left still hit.
+
+    Of seed 4, whose first callback comes to its fault without the help of other faults, too.
+    """
+    whole = await stage.play(4)
     one = next(hit for hit in whole.hits if hit.kind.startswith("callback"))
-    assert [one.key] == [hit.key for hit in (await stage.play(3, only=frozenset({one.key}))).hits]
+    assert [one.key] == [hit.key for hit in (await stage.play(4, only=frozenset({one.key}))).hits]
 
 
 async def test_trouble_is_met(stage: Theatre) -> None:

@@ -26,7 +26,7 @@ LINGER_S = 0.5
 @click.command()
 @click.option("--roles", help=f"which parts of the work this process does, of {', '.join(ROLES)}")
 @click.option("--host", help="address to listen on (loopback by default)")
-@click.option("--port", type=int, help="port to listen on")
+@click.option("--port", type=click.IntRange(0, 65535), help="port to listen on; 0 takes a free one")
 def command(roles: str | None, host: str | None, port: int | None) -> None:
     """Receive callbacks, ask channels, tell the shop.
 
@@ -37,9 +37,10 @@ def command(roles: str | None, host: str | None, port: int | None) -> None:
     settings = load()
     if roles is not None:
         settings = msgspec.structs.replace(settings, roles=_roles(roles))
-    settings = msgspec.structs.replace(
-        settings, host=host or settings.host, port=settings.port if port is None else port
-    )
+    if host is not None:
+        settings = msgspec.structs.replace(settings, host=load({"PAIDUP_HOST": host}).host)
+    if port is not None:
+        settings = msgspec.structs.replace(settings, port=port)
     log.set_up()
     serve(settings)
 
