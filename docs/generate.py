@@ -11,6 +11,7 @@ import click
 from paidup import errors
 from paidup.cli import COMMANDS, cli
 from paidup.events import EventType
+from paidup.inventory import states as inventory
 from paidup.metrics.families import FAMILIES, Source
 from paidup.orders import states as orders
 from paidup.payments import states as payments
@@ -44,7 +45,10 @@ _TRANSACTIONS = (("Saga", SAGA), ("TCC", TCC), ("Step of a saga or TCC", STEP))
 def states() -> str:
     """The lives, drawn from their tables."""
     parts = ["# States", "Drawn from the tables in the code. Every state answers every happening."]
-    for name, module in (("Payment", payments), ("Order", orders), ("Refund", refunds), ("Break", breaks)):
+    for name, module in (
+        ("Payment", payments), ("Order", orders), ("Refund", refunds), ("Break", breaks),
+        ("Reservation of units", inventory),
+    ):  # fmt: skip
         parts += [f"## {name}", _states_of(module), _diagram(module.TABLE), _table(module.TABLE)]
     for name, life in _TRANSACTIONS:
         moves = {key: move for key, move in life.TABLE.items() if move.to is not key[0]}
@@ -88,7 +92,8 @@ def events() -> str:
     rows = [
         "# Events",
         "",
-        "`seq` counts per order, without gaps. The data of each is in `src/paidup/settle/announce.py`.",
+        "`seq` counts per order, without gaps; of `stock.…` per article, whose id then stands in place of the order's.",
+        "The data of each is in `src/paidup/settle/announce.py`, that of `stock.…` in `src/paidup/stock.py`.",
         "",
     ]
     return "\n".join([*rows, *(f"- `{event}`" for event in EventType)])

@@ -28,7 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("intake", "repair", "reconcile", "checkout", "delivery", "tally"),
     ("ask",),
     ("apply",),
-    ("settle", "handlers", "chain"),
+    ("settle", "handlers", "chain", "stock"),
     ("people",),
     ("shops",),  # a shop says what becomes of its orders, in their words
     ("payments", "refunds", "orders", "inventory", "outbox", "cases", "journal", "schedule"),

@@ -197,6 +197,7 @@ class Paidup:
     def _web(self, exporter: Exporter | None) -> None:
         from starlette.routing import Mount  # noqa: PLC0415  workers without the web role do not load these
 
+        from paidup.checkout.counter import Counter  # noqa: PLC0415
         from paidup.console.app import build_console  # noqa: PLC0415
         from paidup.web.api import build_app  # noqa: PLC0415
         from paidup.web.context import Context  # noqa: PLC0415
@@ -208,8 +209,11 @@ class Paidup:
             stored=self._stored,
             vitals=self.vitals,
         )
+        counter = Counter(self.db, self.clock.now)
+        self._stack.push_async_callback(counter.close)
         context = Context(
             db=self.db,
+            counter=counter,
             asker=self.asker,
             accounts=self.accounts,
             handlers=self.handlers,

@@ -2,7 +2,8 @@
 
 One call is one batch in one transaction of the caller: find the orders, lock them in id order, let the pure `settle`
 run per item in arrival order, write everything that changed with a few set-based statements. An order's lock covers its
-payments and refunds, too: nobody changes those without holding it.
+payments, refunds and reservation, too: nobody changes those without holding it. The counters of articles, which many
+orders share, are locked last and for a moment, but where an order may have to take its units once more.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,14 +12,19 @@ from typing import NamedTuple
 
 import msgspec
 
-from paidup import chain, ids
+from paidup import chain, ids, stock
 from paidup.cases import store as cases
 from paidup.db.transaction import Tx
 from paidup.events import EventType, Scalar
 from paidup.evidence import DisputeEvidence, Evidence, PaymentEvidence, RefundEvidence
 from paidup.handlers import Handlers
+from paidup.inventory import store as inventory
+from paidup.inventory.decide import moved
+from paidup.inventory.sku import Place, Shelf
+from paidup.inventory.states import State as StockState
 from paidup.journal import store as journal
 from paidup.orders import store as orders
+from paidup.orders.states import State as OrderState
 from paidup.outbox import store as outbox
 from paidup.payments import store as payments
 from paidup.payments.payment import Payment
@@ -70,14 +76,17 @@ async def apply(tx: Tx, items: Sequence[Item], now: datetime, handlers: Handlers
     homes = await _locate(tx, items)
     originals = await _load(tx, set(homes.values()))
     working = dict(originals)
+    shelf: Shelf = await inventory.lock(tx, _wanted_again(items, homes, originals))
     results, steps = [], []
     for n, item in enumerate(items):
         order_id = homes.get(n)
-        result, settled = _weigh(item, working.get(order_id) if order_id else None, now)
+        book = working.get(order_id) if order_id else None
+        result, settled = _weigh(item, msgspec.structs.replace(book, shelf=shelf) if book else None, now)
         results.append(result)
         if settled and order_id:
-            working[order_id] = settled.book
+            working[order_id] = msgspec.structs.replace(settled.book, shelf={})
             steps.append(_Step(n, order_id, settled))
+            shelf = moved(shelf, settled.movements, now) if shelf else shelf
     announced_at = now + timedelta(microseconds=len(items))  # in every timeline, after the decisions that caused it
     told = _number(originals, steps, await _open_cases(tx, steps, now), announced_at)
     entries = [_entry(n, result, now) for n, result in enumerate(results)]
@@ -87,6 +96,8 @@ async def apply(tx: Tx, items: Sequence[Item], now: datetime, handlers: Handlers
     await outbox.write(tx, events)
     await journal.write(tx, [e for e, r in zip(chained.entries, results, strict=True) if _is_news(r)])
     await handlers.call(tx, events)
+    movements = [movement for step in steps for movement in step.settled.movements]
+    await handlers.call(tx, await stock.move(tx, movements, now))
     return results
 
 
@@ -125,6 +136,8 @@ def _standing(book: Book, step: Settled) -> str:
         parts.append(f"payment {book.payments[step.payment_id].state}")
     if step.refund_id is not None and step.refund_id in book.refunds:
         parts.append(f"refund {book.refunds[step.refund_id].state}")
+    if book.stock is not None:
+        parts.append(f"stock {book.stock.state}")
     return ", ".join(parts)
 
 
@@ -159,7 +172,33 @@ async def _load(tx: Tx, order_ids: set[str]) -> dict[str, Book]:
     their_refunds: dict[str, dict[str, Refund]] = {order_id: {} for order_id in known}
     for refund in await refunds.of_orders(tx, known):
         their_refunds[refund.order_id][refund.id] = refund
-    return {order.id: Book(order, their_payments[order.id], their_refunds[order.id]) for order in locked}
+    units = await inventory.of_orders(tx, known)
+    return {
+        order.id: Book(order, their_payments[order.id], their_refunds[order.id], units.get(order.id))
+        for order in locked
+    }
+
+
+def _wanted_again(items: Sequence[Item], homes: Mapping[int, str], books: Mapping[str, Book]) -> set[Place]:
+    """The articles of all orders of the batch, if one of these may have to take its units once more; else none.
+
+    All of them, because whoever locks articles twice must not lock others the second time: two would wait in a circle.
+    """
+    told: dict[str, list[Item]] = {}
+    for n, order_id in homes.items():
+        told.setdefault(order_id, []).append(items[n])
+    with_stock = [book for book in books.values() if book.stock is not None]
+    if not any(_may_take_again(book, told[book.order.id]) for book in with_stock):
+        return set()
+    return {(book.stock.shop, item.sku) for book in with_stock if book.stock for item in book.stock.items}
+
+
+def _may_take_again(book: Book, items: Sequence[Item]) -> bool:
+    """Whether its units are on sale again, or may be before the last of these items is weighed."""
+    if book.stock is None or book.stock.state in (StockState.RELEASED, StockState.RETURNED):
+        return book.stock is not None
+    in_motion = book.order.state is OrderState.CLOSING or any(not isinstance(i.what, PaymentEvidence) for i in items)
+    return len(items) > 1 and in_motion
 
 
 # Writing ----------------------------------------------------------------------------------------------------------
@@ -192,6 +231,10 @@ async def _write(tx: Tx, originals: Mapping[str, Book], after: Mapping[str, Book
     """Write what changed; rows that nothing happened to are not touched."""
     changes = [(originals[order_id], book) for order_id, book in after.items()]
     await orders.update(tx, [(before.order, book.order) for before, book in changes])
+    await inventory.update(
+        tx,
+        [(b.stock, a.stock) for b, a in changes if b.stock is not None and a.stock is not None and b.stock != a.stock],
+    )
     old_payments = {p.id: p for before, _ in changes for p in before.payments.values()}
     await payments.update(
         tx,

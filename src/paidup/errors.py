@@ -8,6 +8,7 @@
     │   ├── NotAllowed         401/403  unknown key, or a key without this scope
     │   ├── NotFound           404      no such thing in this shop
     │   ├── Conflict           409      it contradicts what is already there
+    │   │   └── OutOfStock     409      fewer units are left than are wanted; it names the SKU and how many are left
     │   └── CallbackRefused    401/400  a callback that could not be verified or read; kept in quarantine
     ├── ChannelError           the channel is at fault: try later
     │   └── BillRefused        a bill that is wrong anywhere: nothing of it is used (channels/bill.py)
@@ -42,6 +43,15 @@ class NotFound(SenderError):
 
 class Conflict(SenderError):
     """The request contradicts what is already there (another body under the same key, a closed order)."""
+
+
+class OutOfStock(Conflict):
+    """Fewer units of an article are left than are wanted; nothing was set aside of any other either."""
+
+    def __init__(self, sku: str, wanted: int, left: int) -> None:
+        super().__init__(f"of {sku} {wanted} are wanted and {left} left; nothing was set aside, order fewer")
+        self.sku = sku
+        self.left = left
 
 
 class Verdict(StrEnum):

@@ -25,13 +25,18 @@ class EventType(StrEnum):
     TRANSACTION_DONE = "transaction.done"  # every service that takes part has done its step
     TRANSACTION_UNDONE = "transaction.undone"  # nothing of it is left anywhere
     CASE_OPENED = "case.opened"  # a person must decide something
+    STOCK_LOW = "stock.low"  # few units of an article are left: buy more
+    STOCK_SOLD_OUT = "stock.sold_out"  # none is left
+    STOCK_AVAILABLE = "stock.available"  # none was left, and now some are
 
 
 Scalar = str | int | bool | None
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that happened to an order. `seq` is given by the door: 1, 2, 3 … per order."""
+    """One thing that happened to an order. `seq` is given by the door: 1, 2, 3 … per order.
+
+    What happens to an article (stock.…) has the article's id in place of the order's: 1, 2, 3 … per article."""
 
     type: EventType
     shop: str

@@ -36,8 +36,8 @@ class Chance(Protocol):
 
 _chance_source: Chance = secrets
 
-ORDER, PAYMENT, REFUND, EVENT, CALLBACK, CASE, ENDPOINT, CALL = (
-    "ord", "pay", "ref", "evt", "cbk", "cas", "ept", "cal",
+ORDER, PAYMENT, REFUND, EVENT, CALLBACK, CASE, ENDPOINT, CALL, SKU = (
+    "ord", "pay", "ref", "evt", "cbk", "cas", "ept", "cal", "sku",
 )  # fmt: skip
 
 

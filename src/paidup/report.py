@@ -8,7 +8,14 @@ from paidup.log import one_line
 from paidup.trace import Life
 from paidup.verify import Check
 
-_COLOURS = {"callback": "cyan", "decision": "green", "query": "yellow", "event": "blue", "case": "red"}
+_COLOURS = {
+    "callback": "cyan",
+    "decision": "green",
+    "query": "yellow",
+    "event": "blue",
+    "case": "red",
+    "stock": "magenta",
+}
 
 
 def print_life(life: Life) -> None:

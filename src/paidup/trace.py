@@ -12,6 +12,9 @@ from paidup.delivery import attempts
 from paidup.delivery import store as deliveries
 from paidup.diagnosis import Facts, Verdict, judge
 from paidup.intake import inbox
+from paidup.inventory import store as inventory
+from paidup.inventory.sku import Movement
+from paidup.inventory.states import Kind
 from paidup.journal import store as journal
 from paidup.money import Money, major
 from paidup.orders import store as orders
@@ -134,7 +137,7 @@ async def tell(tx: Tx, order_id: str) -> Story | None:
     return Story(facts, judge(facts), sorted(moments, key=lambda m: (m.at, _RANK.get(m.kind, 2))))
 
 
-_RANK = {"order": 0, "payment": 1, "decision": 3, "event": 4, "delivery": 5, "case": 5}
+_RANK = {"order": 0, "payment": 1, "decision": 3, "stock": 4, "event": 5, "delivery": 6, "case": 6}
 """What comes first among things of the same instant: cause before consequence. In between come callbacks and calls."""
 
 
@@ -162,6 +165,7 @@ async def _moments(tx: Tx, facts: Facts) -> list[Moment]:
     return [
         Moment(order.created_at, "order", f"placed over {_money(order.money)}", order.id, order.shop_order_no),
         *_written_down(facts.payments),
+        *_movements(await inventory.of_order(tx, order.id)),
         *_callbacks(await inbox.get_many(tx, callback_ids)),
         *_decisions(facts.decisions),
         *(
@@ -219,6 +223,18 @@ def _callbacks(rows: Iterable[dict[str, object]]) -> list[Moment]:
         )
         for row in rows
     ]
+
+
+_MOVED = {
+    Kind.RESERVE: "set aside",
+    Kind.CONFIRM: "sold",
+    Kind.RELEASE: "on sale again",
+    Kind.RETURN: "on sale again: refunded",
+}
+
+
+def _movements(rows: Iterable[Movement]) -> list[Moment]:
+    return [Moment(m.at, "stock", f"{m.quantity} of {m.sku} {_MOVED.get(m.kind, m.kind)}", m.sku, "") for m in rows]
 
 
 def _size(body: object) -> int:

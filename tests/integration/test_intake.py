@@ -13,10 +13,10 @@ from merchant import Merchant
 from paidup.cases import store as cases
 from paidup.channels.accounts import AccountsFolder
 from paidup.channels.channel import CallbackRequest
+from paidup.db.flusher import Flusher
 from paidup.db.transaction import Database
 from paidup.errors import NotFound, OurError, Overloaded, Verdict
 from paidup.intake import inbox, quarantine
-from paidup.intake.flusher import Flusher
 from paidup.intake.receive import Receiver, headers_json, replay
 from paidup.payments.payment import Payment
 from paidup.testing.builders import after, paid

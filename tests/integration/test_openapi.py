@@ -45,13 +45,14 @@ def test_the_parameters_of_a_path_are_declared() -> None:
 
 
 def test_only_what_moves_money_requires_an_idempotency_key() -> None:
-    """Opening, closing, refunding and testifying; other POSTs may bring one, GETs never."""
+    """Opening, closing, refunding, testifying, and putting units in; other POSTs may bring one, GETs never."""
     required, optional = set(), set()
     for method, path, operation in operations():
         for parameter in operation["parameters"]:
             if parameter["name"] == "Idempotency-Key":
                 (required if parameter["required"] else optional).add((method, path))
     money = {"/v1/orders/{id}/payments", "/v1/orders/{id}/close", "/v1/payments/{id}/refunds", "/v1/evidence"}
+    money |= {"/v1/skus/{sku}/restock", "/v1/skus/{sku}/adjust"}
     posts = {("post", route.shown_path) for route in ROUTES if route.method == "POST"}
     assert ({("post", path) for path in money}, posts) == (required, required | optional)
 

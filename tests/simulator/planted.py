@@ -19,10 +19,10 @@ from paidup.channels.alipay import callback as alipay_callback
 from paidup.channels.channel import Unknown
 from paidup.checkout import open as checkout_open
 from paidup.checkout import refund as checkout_refund
+from paidup.db.flusher import Flusher
 from paidup.delivery import store as deliveries
 from paidup.evidence import PaymentEvidence, PaymentSays
 from paidup.intake import inbox, worker
-from paidup.intake.flusher import Flusher
 from paidup.orders import store as orders
 from paidup.orders.states import TABLE as ORDER_TABLE
 from paidup.orders.states import GiveBack

@@ -17,6 +17,7 @@ from paidup.errors import (
     InvalidRequest,
     NotAllowed,
     NotFound,
+    OutOfStock,
     Overloaded,
     Verdict,
 )
@@ -43,6 +44,7 @@ STATUS = [
     (NotAllowed("no scope"), 403, "forbidden"),
     (NotFound("no order"), 404, "not-found"),
     (Busy("still running"), 409, "in-progress"),
+    (OutOfStock("TEA-01", 3, 1), 409, "out-of-stock"),
     (Conflict("another amount"), 409, "conflict"),
     (TooLarge("70 KiB"), 413, "too-large"),
     (NotJson("no JSON"), 400, "malformed-json"),

@@ -1,14 +1,17 @@
-"""The lives of payments, refunds, orders and transactions, as tables: nothing is left to chance, no money vanishes."""
+"""The lives of payments, refunds, orders, units and transactions, as tables: nothing is left to chance."""
 
 import pytest
 
+from paidup.inventory import states as inventory
 from paidup.orders import states as orders
 from paidup.payments import states as payments
 from paidup.refunds import states as refunds
 from paidup.transactions.states import SAGA, STEP, TCC
 
 LIVES = pytest.mark.parametrize(
-    "life", [payments, refunds, orders, SAGA, TCC, STEP], ids=["payments", "refunds", "orders", "saga", "tcc", "step"]
+    "life",
+    [payments, refunds, orders, inventory, SAGA, TCC, STEP],
+    ids=["payments", "refunds", "orders", "inventory", "saga", "tcc", "step"],
 )
 
 
@@ -122,7 +125,7 @@ def test_an_order_becomes_paid_only_by_money() -> None:
     """A first payment, or a refund that came back: nothing else."""
     h = orders.Happening
     ways = {x for (old, x), move in orders.TABLE.items() if move.to is orders.State.PAID and old is not move.to}
-    assert {h.PAYMENT_PAID, h.PAYMENT_PAID_UNWELCOME, h.REFUND_UNDONE} == ways
+    assert {h.PAYMENT_PAID, h.PAYMENT_PAID_UNWELCOME, h.PAYMENT_PAID_TOO_LATE, h.REFUND_UNDONE} == ways
 
 
 def test_a_second_payment_is_given_back_in_every_state_and_moves_none() -> None:
@@ -134,3 +137,23 @@ def test_a_second_payment_is_given_back_in_every_state_and_moves_none() -> None:
 
 def _has_money(state: payments.State) -> bool:
     return state in payments.MONEY_ARRIVED
+
+
+def test_orders_only_move_units() -> None:
+    """What they do to available, reserved and sold adds up to nought; only people put units in or take them out."""
+    sums = {kind: sum(effect) for kind, effect in inventory.EFFECTS.items()}
+    people = {inventory.Kind.RESTOCK: 1, inventory.Kind.ADJUST: 1}
+    assert {kind: people.get(kind, 0) for kind in inventory.Kind} == sums
+
+
+def test_units_are_sold_or_on_sale_as_the_state_says() -> None:
+    """The movements of each move lead from where units are in the old state to where they are in the new one."""
+    where = {
+        inventory.State.HELD: (-1, 1, 0),
+        inventory.State.SOLD: (-1, 0, 1),
+        inventory.State.RELEASED: (0, 0, 0),
+        inventory.State.RETURNED: (0, 0, 0),
+    }
+    for (old, _), move in inventory.TABLE.items():
+        steps = [where[old], *(inventory.EFFECTS[kind] for kind in move.movements)]
+        assert where[move.to] == tuple(map(sum, zip(*steps, strict=True)))

@@ -23,12 +23,7 @@ async def place_order(
 
     ttl_s: seconds until it expires unpaid. Raises Conflict when the number was used for another amount.
     """
-    if not 1 <= len(shop_order_no) <= MAX_NUMBER_CHARS or not shop_order_no.isprintable():
-        raise InvalidRequest(f"shop_order_no must have 1 to {MAX_NUMBER_CHARS} printable characters")
-    if money.amount_minor <= 0:
-        raise InvalidRequest("amount_minor must be at least 1")
-    if not 60 <= ttl_s <= 30 * 86400:
-        raise InvalidRequest("expires_in_s must lie between 60 (a minute) and 2592000 (30 days)")
+    must_make_sense(shop_order_no, money, ttl_s)
     order = Order(
         id=ids.new_id(ids.ORDER, now, shard),
         shop=shop,
@@ -48,3 +43,13 @@ async def place_order(
     if existing is None or existing.money != money:
         raise Conflict(f"order {shop_order_no} already exists with {existing.money if existing else 'another id'}")
     return existing
+
+
+def must_make_sense(shop_order_no: str, money: Money, ttl_s: int) -> None:
+    """Raises InvalidRequest when no order can be like this."""
+    if not 1 <= len(shop_order_no) <= MAX_NUMBER_CHARS or not shop_order_no.isprintable():
+        raise InvalidRequest(f"shop_order_no must have 1 to {MAX_NUMBER_CHARS} printable characters")
+    if money.amount_minor <= 0:
+        raise InvalidRequest("amount_minor must be at least 1")
+    if not 60 <= ttl_s <= 30 * 86400:
+        raise InvalidRequest("expires_in_s must lie between 60 (a minute) and 2592000 (30 days)")

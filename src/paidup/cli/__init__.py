@@ -20,6 +20,7 @@ COMMANDS = {
     "metrics": "the business in figures, as Prometheus reads them",
     "callbacks": "what the channels told us, and what could not be verified",
     "payments": "list, show, ask the channel now",
+    "stock": "what can be sold, what is set aside, and every movement",
     "repair": "what is asked next, and who is silent",
     "reconcile": "the channels' bills beside our books: run, breaks, approve",
     "deliveries": "what the shop was told; dead letters",

@@ -16,10 +16,10 @@ from paidup.apply import Nothing
 from paidup.channels.accounts import AccountsFolder
 from paidup.channels.channel import CallbackRequest, Reading, Reply
 from paidup.channels.registry import CHANNELS
+from paidup.db.flusher import Flusher
 from paidup.db.transaction import Database, Tx
 from paidup.errors import CallbackRefused, NotFound, Verdict
 from paidup.intake import inbox, quarantine
-from paidup.intake.flusher import Flusher
 from paidup.metrics.process import Queue
 
 _PROBE_OR_NOISE = frozenset((Verdict.PROBE,))

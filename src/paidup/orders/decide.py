@@ -13,12 +13,19 @@ class Decision(msgspec.Struct, frozen=True):
     move: Move
 
 
-def payment_paid(order: Order, payment_id: str) -> Decision:
-    """A payment of this order was paid: the first one pays it, any other is given back."""
+def payment_paid(order: Order, payment_id: str, *, units_are_gone: bool = False) -> Decision:
+    """A payment of this order was paid: the first one pays it, any other is given back.
+
+    units_are_gone: the order was closed, and what it had set aside has been sold to others since.
+    """
     if order.paid_by not in (None, payment_id):
         return happen(order, Happening.SECOND_PAYMENT_PAID)
-    welcome = order.late_payment is LatePayment.REOPEN
-    decision = happen(order, Happening.PAYMENT_PAID if welcome else Happening.PAYMENT_PAID_UNWELCOME)
+    if order.late_payment is not LatePayment.REOPEN:
+        decision = happen(order, Happening.PAYMENT_PAID_UNWELCOME)
+    elif units_are_gone:
+        decision = happen(order, Happening.PAYMENT_PAID_TOO_LATE)
+    else:
+        decision = happen(order, Happening.PAYMENT_PAID)
     if decision.move.give_back is not GiveBack.NO:
         return decision
     return Decision(msgspec.structs.replace(decision.order, paid_by=payment_id), decision.move)

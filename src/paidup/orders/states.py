@@ -20,6 +20,7 @@ class Happening(StrEnum):
 
     PAYMENT_PAID = "payment_paid"  # a payment of it was paid, and the shop welcomes late money
     PAYMENT_PAID_UNWELCOME = "payment_paid_unwelcome"  # … and the shop wants late money given back
+    PAYMENT_PAID_TOO_LATE = "payment_paid_too_late"  # … and the units of the order were sold to others
     SECOND_PAYMENT_PAID = "second_payment_paid"  # another payment of it was paid, too
     CLOSE_ASKED = "close_asked"  # the shop, or the expiry, gives it up
     NOTHING_LEFT_TO_PAY = "nothing_left_to_pay"  # each of its payments is closed at the channel
@@ -59,6 +60,13 @@ TABLE: dict[tuple[State, Happening], Move] = {
         S.CLOSED, "paid after it was closed: the shop's policy gives the money back", GiveBack.LATE
     ),
     (S.REFUNDED, H.PAYMENT_PAID_UNWELCOME): Move(S.REFUNDED, "the order was already paid by this payment and refunded"),
+    (S.UNPAID, H.PAYMENT_PAID_TOO_LATE): Move(S.PAID, "the order is paid"),
+    (S.PAID, H.PAYMENT_PAID_TOO_LATE): Move(S.PAID, "the order is already paid by this payment"),
+    (S.CLOSING, H.PAYMENT_PAID_TOO_LATE): Move(S.PAID, "paid while it was being closed: the order is paid"),
+    (S.CLOSED, H.PAYMENT_PAID_TOO_LATE): Move(
+        S.CLOSED, "paid after it was closed, and its units were sold to others: the money goes back", GiveBack.LATE
+    ),
+    (S.REFUNDED, H.PAYMENT_PAID_TOO_LATE): Move(S.REFUNDED, "the order was already paid by this payment and refunded"),
     (S.UNPAID, H.SECOND_PAYMENT_PAID): Move(S.UNPAID, _SECOND, GiveBack.SECOND),
     (S.PAID, H.SECOND_PAYMENT_PAID): Move(S.PAID, _SECOND, GiveBack.SECOND),
     (S.CLOSING, H.SECOND_PAYMENT_PAID): Move(S.CLOSING, _SECOND, GiveBack.SECOND),

@@ -1,6 +1,6 @@
 """The table `orders`: its only reader and writer of SQL."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,8 @@ from paidup.seal import seal
 COLUMNS = """id, shop, shop_order_no, amount_minor, currency, description, state, late_payment, paid_by, event_seq,
 chain, created_at, expires_at, updated_at"""
 
+_ROW = (*Order.__struct_fields__, "seal")
+
 # Taken in id order by everybody, so that two batches never wait for each other in a circle.
 LOCK = f"SELECT {COLUMNS} FROM orders WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE"
 
@@ -22,6 +24,11 @@ GET = f"SELECT {COLUMNS} FROM orders WHERE id = $1"
 MANY = f"SELECT {COLUMNS} FROM orders WHERE id = ANY($1::text[])"
 
 BY_NUMBER = f"SELECT {COLUMNS} FROM orders WHERE shop = $1 AND shop_order_no = $2"
+
+BY_NUMBERS = f"""
+SELECT {", ".join("o." + name.strip() for name in COLUMNS.split(","))}
+FROM unnest($1::text[], $2::text[]) AS w (shop, shop_order_no)
+JOIN orders o ON o.shop_order_no = w.shop_order_no AND o.shop = w.shop"""
 
 LIST = f"SELECT {COLUMNS} FROM orders WHERE shop = $1 AND id < $2 ORDER BY id DESC LIMIT $3"
 
@@ -67,6 +74,13 @@ async def by_number(tx: Tx, shop: str, shop_order_no: str) -> Order | None:
     return _order(row) if row else None
 
 
+async def by_numbers(tx: Tx, numbers: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Order]:
+    """Those of these (shop, number of the shop) that are there."""
+    wanted = sorted(set(numbers))
+    rows = await tx.fetch(BY_NUMBERS, [shop for shop, _ in wanted], [number for _, number in wanted])
+    return {(row["shop"], row["shop_order_no"]): _order(row) for row in rows}
+
+
 async def page(tx: Tx, shop: str, before: str, limit: int) -> list[Order]:
     """Orders of a shop, newest first, with ids smaller than `before` (ids sort by time)."""
     return [_order(row) for row in await tx.fetch(LIST, shop, before, limit)]
@@ -75,6 +89,12 @@ async def page(tx: Tx, shop: str, before: str, limit: int) -> list[Order]:
 async def insert(tx: Tx, order: Order) -> bool:
     """Write a new order; False when the shop's number (or the id) is already taken."""
     return await tx.fetchval(INSERT, *msgspec.structs.astuple(order), seal(order)) is not None
+
+
+async def insert_many(tx: Tx, some: Sequence[Order]) -> None:
+    """Write new orders. Raises asyncpg's UniqueViolationError when a number was taken meanwhile."""
+    rows = [(*msgspec.structs.astuple(order), seal(order)) for order in some]
+    await tx.copy_records_to_table("orders", records=rows, columns=_ROW)
 
 
 async def update(tx: Tx, changes: Sequence[tuple[Order, Order]]) -> None:

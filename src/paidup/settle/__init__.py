@@ -6,7 +6,8 @@ that concern one payment, refund or order stand in their own `decide`; here stan
 - the first paid payment pays the order, any other is given back and linked to the first;
 - when the order is paid, its other offers are withdrawn;
 - when the last offer of an order that is being closed is gone, the order is closed;
-- what was refunded of a payment is the sum of its succeeded refunds.
+- what was refunded of a payment is the sum of its succeeded refunds;
+- the units of an order are sold when it is paid, and on sale again when nobody can pay it any more.
 """
 
 from datetime import datetime
@@ -29,10 +30,15 @@ from paidup.settle.book import (
 )
 from paidup.settle.payments import close_order, close_payment, need_person, opened, payment_evidence, release
 from paidup.settle.refunds import ask_refund, refund_declined, refund_evidence
+from paidup.settle.stock import stock_follows
 
 
 def settle(book: Book, item: Evidence | Command, now: datetime) -> Settled:
     """Weigh one item against the book. Settling the same item again changes nothing."""
+    return stock_follows(book, _settle(book, item, now), now)
+
+
+def _settle(book: Book, item: Evidence | Command, now: datetime) -> Settled:
     match item:
         case PaymentEvidence() | DisputeEvidence():
             return payment_evidence(book, item, now)

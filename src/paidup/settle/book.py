@@ -7,6 +7,7 @@ import msgspec
 
 from paidup.events import Event
 from paidup.evidence import Evidence
+from paidup.inventory.sku import Movement, Reservation, Shelf
 from paidup.orders.order import Order
 from paidup.payments.payment import Payment
 from paidup.refunds.refund import Refund
@@ -109,28 +110,34 @@ class NewCase(msgspec.Struct, frozen=True):
 
 
 class Book(msgspec.Struct, frozen=True):
-    """An order with all its payments and refunds: what is locked, weighed and written as one."""
+    """An order with all its payments and refunds, and its units: what is locked, weighed and written as one.
+
+    stock: None for an order without items. shelf: the articles of `stock`, where units may have to be taken once more.
+    """
 
     order: Order
     payments: Mapping[str, Payment]
     refunds: Mapping[str, Refund]
+    stock: Reservation | None = None
+    shelf: Shelf = {}
 
     def put(self, *rows: Order | Payment | Refund) -> "Book":
         """The book with these rows in place of the old ones."""
         order = next((row for row in rows if isinstance(row, Order)), self.order)
         payments = {row.id: row for row in rows if isinstance(row, Payment)}
         refunds = {row.id: row for row in rows if isinstance(row, Refund)}
-        return Book(order, {**self.payments, **payments}, {**self.refunds, **refunds})
+        return Book(order, {**self.payments, **payments}, {**self.refunds, **refunds}, self.stock, self.shelf)
 
 
 class Settled(msgspec.Struct, frozen=True):
-    """The book afterwards, what is announced, who must look, and why, word for word for people."""
+    """The book afterwards, what is announced, who must look, which units move, and why, word for word for people."""
 
     book: Book
     outcome: Weighed
     why: str
     events: tuple[Event, ...] = ()
     cases: tuple[NewCase, ...] = ()
+    movements: tuple[Movement, ...] = ()
     payment_id: str | None = None
     refund_id: str | None = None
 

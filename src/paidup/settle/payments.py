@@ -34,6 +34,7 @@ from paidup.settle.book import (
     refunds_minor,
     weighed,
 )
+from paidup.settle.stock import units_are_gone
 
 
 def payment_evidence(book: Book, evidence: PaymentEvidence | DisputeEvidence, now: datetime) -> Settled:
@@ -74,7 +75,7 @@ def _after_payment(book: Book, before: Payment, decision: payment_rules.Decision
 def _money_arrived(settled: Settled, payment: Payment, now: datetime) -> Settled:
     """The first paid payment pays the order and withdraws the other offers; any other payment is given back."""
     book = settled.book
-    decision = order_rules.payment_paid(book.order, payment.id)
+    decision = order_rules.payment_paid(book.order, payment.id, units_are_gone=units_are_gone(book))
     if decision.move.give_back is not GiveBack.NO:
         return _give_back(settled, payment, decision, now)
     order = msgspec.structs.replace(decision.order, updated_at=now)

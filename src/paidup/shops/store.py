@@ -3,7 +3,7 @@ slow hash would add nothing."""
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -39,6 +39,8 @@ ON CONFLICT (shop) DO UPDATE SET late_payment = excluded.late_payment"""
 
 LATE_PAYMENT = "SELECT late_payment FROM shops WHERE shop = $1"
 
+LATE_PAYMENTS = "SELECT shop, late_payment FROM shops WHERE shop = ANY($1::text[])"
+
 LIST = "SELECT shop, late_payment, created_at FROM shops ORDER BY shop"
 
 INSERT_KEY = "INSERT INTO api_keys (id, shop, key_hash, scopes, created_at) VALUES ($1, $2, $3, $4, $5)"
@@ -61,6 +63,12 @@ async def late_payment_of(tx: Tx, shop: str) -> LatePayment:
     if policy is None:
         raise InvalidRequest(f"there is no shop {shop!r}; create it with `paidup db shop {shop}`")
     return LatePayment(policy)
+
+
+async def late_payments_of(tx: Tx, names: Iterable[str]) -> dict[str, LatePayment]:
+    """The policies of these shops; a shop that does not exist is left out."""
+    rows = await tx.fetch(LATE_PAYMENTS, sorted(set(names)))
+    return {row["shop"]: LatePayment(row["late_payment"]) for row in rows}
 
 
 async def shops(tx: Tx) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 
 from paidup.ask import Asker
 from paidup.channels.accounts import AccountsFolder
+from paidup.checkout.counter import Counter
 from paidup.delivery import worker as delivery
 from paidup.delivery.plan import Answer
 from paidup.delivery.send import Send
@@ -71,6 +72,7 @@ class Process:
         self.api: Starlette = build_app(
             Context(
                 db=db,
+                counter=Counter(db, clock.now),
                 asker=self._asker,
                 accounts=accounts,
                 handlers=self._handlers,

@@ -7,10 +7,12 @@ from hashlib import blake2b
 
 from paidup.db.transaction import Database
 from paidup.seal import SIZE_BYTES
-from paidup.verify import whole
+from paidup.verify import stock, whole
 from paidup.verify.check import MAX_NAMED, Check, Report
 from paidup.verify.judge import CLAIMS
 from paidup.verify.read import records
+
+_WHOLE = (whole.CALLBACKS, stock.COUNTERS, stock.ORDERS, whole.TOLD)
 
 MARGIN = timedelta(minutes=2)
 """A batch is dated when it begins and visible when it is committed: what is younger is looked at again next time."""
@@ -41,9 +43,9 @@ async def verify(
         seen += len(chunk)
         progress(seen)
     checks = [Check(c.name, c.claim, {name: figures[name] for name in c.figures}, breaches[c.name]) for c in CLAIMS]
-    callbacks, told = [await whole.check(db, claim, since) for claim in (whole.CALLBACKS, whole.TOLD)]
+    callbacks, *others = [await whole.check(db, claim, since) for claim in _WHOLE]
     return Report(
-        checks=[callbacks, *checks, told],
+        checks=[callbacks, *checks, *others],
         since=since,
         up_to=now - MARGIN if now else None,
         orders=seen,

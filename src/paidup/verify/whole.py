@@ -9,7 +9,9 @@ from paidup.verify.check import Check
 from paidup.verify.read import SNAPSHOT
 
 
-class _Claim(msgspec.Struct, frozen=True):
+class Claim(msgspec.Struct, frozen=True):
+    """What must be so for whole tables. Two queries, both given the moment from which on to look: sums and breaches."""
+
     name: str
     claim: str
     sums: str
@@ -17,7 +19,7 @@ class _Claim(msgspec.Struct, frozen=True):
 
 
 # Each callback counts once, as the strongest thing that became of its evidence.
-CALLBACKS = _Claim(
+CALLBACKS = Claim(
     "callbacks",
     "received = applied + repeated + ignored + rejected + parked + waiting + poisoned",
     """
@@ -44,7 +46,7 @@ CALLBACKS = _Claim(
     LIMIT 10""",
 )
 
-TOLD = _Claim(
+TOLD = Claim(
     "told",
     "every event is queued, or was given to each endpoint that wants it",
     """
@@ -62,7 +64,7 @@ TOLD = _Claim(
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-async def check(db: Database, claim: _Claim, since: datetime | None) -> Check:
+async def check(db: Database, claim: Claim, since: datetime | None) -> Check:
     """One claim, on one snapshot; the database sorts what does not fit into its memory on disk."""
     start = since or BEGINNING
     async with db.transaction() as tx:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from paidup.ask import Asker
 from paidup.channels.accounts import AccountsFolder
+from paidup.checkout.counter import Counter
 from paidup.clock import Clock
 from paidup.db.transaction import Database
 from paidup.handlers import Handlers
@@ -21,6 +22,7 @@ class Context:
     """
 
     db: Database
+    counter: Counter
     asker: Asker
     accounts: AccountsFolder
     handlers: Handlers

@@ -24,7 +24,15 @@ _NO, _TXN = "A-20261123-0001", "4200002511232026112316000001"
 _ORDER = shapes.OrderOut(
     id=_ORDER_ID, shop_order_no=_NO, amount_minor=1250, currency="CNY", description="two teas", state="paid",
     paid_by=_PAYMENT_ID, created_at=_AT, expires_at=_AT + timedelta(hours=2),
+    items=[shapes.ItemOut(sku="TEA-01", quantity=2, state="sold")],
 )  # fmt: skip
+_SKU = shapes.SkuOut(
+    sku="TEA-01", name="green tea, 100 g", unlimited=False, preorder_limit=0, ships_at=None, low_at=10, left=37,
+    available=37, reserved=3, sold=160, updated_at=_AT,
+)  # fmt: skip
+_MOVEMENT = shapes.MovementOut(
+    id=90210, at=_AT, kind="restock", quantity=200, order_id=None, reason="delivery note 4711", operator="API key key01"
+)
 _PAYMENT = shapes.PaymentOut(
     id=_PAYMENT_ID, order_id=_ORDER_ID, channel="wechat", account="main", method="native", merchant_ref=_PAYMENT_ID,
     channel_txn_id=None, amount_minor=1250, currency="CNY", state="open", refunded_minor=0, registered=False,
@@ -69,7 +77,15 @@ _LIFE = Life(
 )  # fmt: skip
 
 _ALL: tuple[msgspec.Struct, ...] = (
-    shapes.PlaceOrder(shop_order_no=_NO, amount_minor=1250, currency="CNY", description="two teas", expires_in_s=7200),
+    shapes.PlaceOrder(shop_order_no=_NO, amount_minor=1250, currency="CNY", description="two teas", expires_in_s=7200,
+        items=(shapes.ItemIn(sku="TEA-01", quantity=2),),
+    ),
+    shapes.PutSku(name="green tea, 100 g", low_at=10),
+    shapes.Restock(quantity=200, reason="delivery note 4711"),
+    shapes.Adjust(by=-1, reason="one was broken"),
+    _SKU,
+    shapes.Skus(items=[_SKU]),
+    shapes.Movements(items=[_MOVEMENT]),
     shapes.OpenPayment(channel="wechat", account="main", method="jsapi", extra={"openid": "oUpF8uMuAJO_M2pxb1Q9z"}),
     shapes.RegisterPayment(channel="wechat", merchant_ref="20261123080001"),
     shapes.RegisterOrderPayment(

@@ -5,8 +5,12 @@ from starlette.requests import Request
 from paidup import ids
 from paidup.apply import Item, apply
 from paidup.checkout.place import place_order
+from paidup.checkout.sell import Wanted
 from paidup.db.transaction import Tx
 from paidup.errors import Conflict, NotFound
+from paidup.inventory import store as inventory
+from paidup.inventory.sku import Item as Units
+from paidup.inventory.sku import Reservation
 from paidup.money import Money
 from paidup.orders import store as orders
 from paidup.orders.order import Order
@@ -22,9 +26,26 @@ BY_NUMBER = Query("shop_order_no", "the shop's own number: the list holds this o
 
 
 async def place(context: Context, key: ApiKey, _request: Request, body: shapes.PlaceOrder) -> shapes.OrderOut:
-    """Place an order; one that has this number already is given back as it is."""
+    """Place an order; one that has this number already is given back as it is. With items, their units are set aside
+    until it is paid or closed: all of them, or the answer is 409 out-of-stock and nothing is placed."""
+    if body.items:
+        return await _sell(context, key, body)
     async with context.db.transaction() as tx:
         return order_out(await place_in(tx, context, key, body))
+
+
+async def _sell(context: Context, key: ApiKey, body: shapes.PlaceOrder) -> shapes.OrderOut:
+    wanted = Wanted(
+        shop=key.shop,
+        shop_order_no=body.shop_order_no,
+        money=Money(body.amount_minor, body.currency),
+        items=tuple(Units(item.sku, item.quantity) for item in body.items),
+        description=body.description,
+        ttl_s=body.expires_in_s,
+        shard=context.settings.shard,
+    )
+    order = await context.counter.place(wanted)
+    return await _shown(context, order)
 
 
 async def place_in(
@@ -45,7 +66,7 @@ async def place_in(
 
 async def show(context: Context, key: ApiKey, request: Request) -> shapes.OrderOut:
     """Look up an order by its id."""
-    return order_out(await the_order(context, key, request.path_params["id"]))
+    return await _shown(context, await the_order(context, key, request.path_params["id"]))
 
 
 async def list_(context: Context, key: ApiKey, request: Request) -> shapes.Orders:
@@ -54,11 +75,13 @@ async def list_(context: Context, key: ApiKey, request: Request) -> shapes.Order
     async with context.db.session() as tx:
         if number is not None:
             found = await orders.by_number(tx, key.shop, number)
-            return shapes.Orders(items=[order_out(found)] if found else [])
-        limit = limit_of(request)
-        page = await orders.page(tx, key.shop, request.query_params.get("before", NEWEST), limit)
+            page, limit = [found] if found else [], 2
+        else:
+            limit = limit_of(request)
+            page = await orders.page(tx, key.shop, request.query_params.get("before", NEWEST), limit)
+        units = await inventory.of_orders(tx, [order.id for order in page])
     following = page[-1].id if len(page) == limit else None
-    return shapes.Orders(items=[order_out(order) for order in page], next=following)
+    return shapes.Orders(items=[order_out(order, units.get(order.id)) for order in page], next=following)
 
 
 async def close(context: Context, key: ApiKey, request: Request, body: shapes.CloseOrder) -> shapes.OrderOut:
@@ -69,7 +92,7 @@ async def close(context: Context, key: ApiKey, request: Request, body: shapes.Cl
         (result,) = await apply(tx, [give_up], context.clock.now(), context.handlers)
     if result.outcome is Weighed.REJECTED or result.book is None:
         raise Conflict(result.why)
-    return order_out(result.book.order)
+    return order_out(result.book.order, result.book.stock)
 
 
 async def the_order(context: Context, key: ApiKey, order_id: str) -> Order:
@@ -81,8 +104,14 @@ async def the_order(context: Context, key: ApiKey, order_id: str) -> Order:
     return order
 
 
-def order_out(order: Order) -> shapes.OrderOut:
-    """An order as the API shows it."""
+async def _shown(context: Context, order: Order) -> shapes.OrderOut:
+    async with context.db.session() as tx:
+        units = await inventory.of_orders(tx, [order.id])
+    return order_out(order, units.get(order.id))
+
+
+def order_out(order: Order, units: Reservation | None = None) -> shapes.OrderOut:
+    """An order as the API shows it, with what is set aside for it."""
     return shapes.OrderOut(
         id=order.id,
         shop_order_no=order.shop_order_no,
@@ -93,6 +122,7 @@ def order_out(order: Order) -> shapes.OrderOut:
         paid_by=order.paid_by,
         created_at=order.created_at,
         expires_at=order.expires_at,
+        items=[shapes.ItemOut(sku=i.sku, quantity=i.quantity, state=units.state) for i in units.items] if units else [],
     )
 
 

@@ -15,6 +15,7 @@ from paidup.errors import (
     InvalidRequest,
     NotAllowed,
     NotFound,
+    OutOfStock,
     Overloaded,
     PaidupError,
     SenderError,
@@ -34,13 +35,18 @@ class Flaw(msgspec.Struct, frozen=True):
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The body of every error. `type` is a stable name, `detail` says what to do next, `errors` points at fields."""
+    """The body of every error. `type` is a stable name, `detail` says what to do next, `errors` points at fields.
+
+    Of out-of-stock, `sku` names the article of which too few are there, and `left` says how many that are.
+    """
 
     type: str
     title: str
     status: int
     detail: str
     errors: tuple[Flaw, ...] = ()
+    sku: str | None = None
+    left: int | None = None
 
 
 class Unauthorized(NotAllowed):
@@ -70,6 +76,7 @@ _KINDS: tuple[tuple[type[Exception], int, str, str], ...] = (
     (NotAllowed, 403, "forbidden", "The API key may not do this"),
     (NotFound, 404, "not-found", "There is no such thing"),
     (Busy, 409, "in-progress", "The first request under this key is still running"),
+    (OutOfStock, 409, "out-of-stock", "Fewer units are left than are wanted"),
     (Conflict, 409, "conflict", "It contradicts what is already there"),
     (TooLarge, 413, "too-large", "The body is too large"),
     (NotJson, 400, "malformed-json", "The body is not JSON"),
@@ -103,7 +110,8 @@ def problem_of(error: Exception) -> Problem:
     _, status, name, title = found
     detail = str(error) if status < 500 or isinstance(error, ChannelError) else f"{title}."
     flaws = error.flaws if isinstance(error, Flawed) else ()
-    return Problem(_type(name), title, status, detail[:MAX_DETAIL_CHARS], flaws)
+    sku, left = (error.sku, error.left) if isinstance(error, OutOfStock) else (None, None)
+    return Problem(_type(name), title, status, detail[:MAX_DETAIL_CHARS], flaws, sku, left)
 
 
 def _type(name: str) -> str:

@@ -21,11 +21,22 @@ Extra = Annotated[
     dict[Line, Annotated[str, Meta(max_length=2048, pattern=r"^[^\x00]*$")]],
     Meta(max_length=20, description="what the method needs, such as openid or return_url"),
 ]
+SkuName = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)", description="the shop's own name of an article")
+]
+Units = Annotated[int, Meta(ge=0, le=10**12)]
 Lifetime = Annotated[int, Meta(ge=60, le=2_592_000, description="seconds until it expires unpaid")]
 
 
 class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Unknown fields are refused: a misspelt one would be silently without effect."""
+
+
+class ItemIn(_Strict, frozen=True, kw_only=True):
+    """So many units of an article."""
+
+    sku: SkuName
+    quantity: Annotated[int, Meta(ge=1, le=1_000_000)]
 
 
 class PlaceOrder(_Strict, frozen=True, kw_only=True):
@@ -36,6 +47,13 @@ class PlaceOrder(_Strict, frozen=True, kw_only=True):
     currency: Currency
     description: Line = ""
     expires_in_s: Lifetime | None = None
+    items: Annotated[
+        tuple[ItemIn, ...],
+        Meta(
+            max_length=100,
+            description="units to set aside until it is paid or closed: all of them, or the order is 409",
+        ),
+    ] = ()
 
 
 class OpenPayment(_Strict, frozen=True, kw_only=True):
@@ -121,8 +139,85 @@ class Redrive(_Strict, frozen=True, kw_only=True):
     endpoint_id: Id | None = None
 
 
+class PutSku(_Strict, frozen=True, kw_only=True):
+    """Make an article, or change what was decided about it; its units stay."""
+
+    name: Line = ""
+    unlimited: Annotated[bool, Meta(description="never sold out, such as a download")] = False
+    preorder_limit: Annotated[Units, Meta(description="so many more units than are here may be ordered")] = 0
+    ships_at: Annotated[datetime, Meta(tz=True, description="when a pre-ordered one leaves")] | None = None
+    low_at: Annotated[Units, Meta(description="tell me (stock.low) when so few are left")] | None = None
+
+
+class Restock(_Strict, frozen=True, kw_only=True):
+    """Put units in."""
+
+    quantity: Annotated[int, Meta(ge=1, le=10**12)]
+    reason: Line = ""
+
+
+class Adjust(_Strict, frozen=True, kw_only=True):
+    """Correct the number of units after a count: above zero puts some in, below zero takes some away."""
+
+    by: Annotated[int, Meta(ge=-(10**12), le=10**12)]
+    reason: Annotated[Line, Meta(min_length=3, description="why, for the record")]
+
+
+class ItemOut(msgspec.Struct, frozen=True, kw_only=True):
+    """Units of an order. state: held, sold, released or returned."""
+
+    sku: str
+    quantity: int
+    state: str
+
+
+class SkuOut(msgspec.Struct, frozen=True, kw_only=True):
+    """An article. left: how many may still be ordered, pre-orders included; null: as many as anybody wants.
+
+    available + reserved + sold = all units that were ever put in; available is below zero while pre-orders wait.
+    """
+
+    sku: str
+    name: str
+    unlimited: bool
+    preorder_limit: int
+    ships_at: datetime | None
+    low_at: int | None
+    left: int | None
+    available: int
+    reserved: int
+    sold: int
+    updated_at: datetime
+
+
+class Skus(msgspec.Struct, frozen=True, kw_only=True):
+    """In the order they were made; `next` goes into `after` (None: that was all)."""
+
+    items: list[SkuOut]
+    next: str | None = None
+
+
+class MovementOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the journal. kind: reserve, confirm, release, return, restock or adjust."""
+
+    id: int
+    at: datetime
+    kind: str
+    quantity: int
+    order_id: str | None
+    reason: str
+    operator: str
+
+
+class Movements(msgspec.Struct, frozen=True, kw_only=True):
+    """Newest first; `next` goes into `before` (None: that was all)."""
+
+    items: list[MovementOut]
+    next: str | None = None
+
+
 class OrderOut(msgspec.Struct, frozen=True, kw_only=True):
-    """An order. state: unpaid, paid, closing, closed or refunded."""
+    """An order. state: unpaid, paid, closing, closed or refunded. items: what is set aside for it."""
 
     id: str
     shop_order_no: str
@@ -133,6 +228,7 @@ class OrderOut(msgspec.Struct, frozen=True, kw_only=True):
     paid_by: str | None
     created_at: datetime
     expires_at: datetime
+    items: list[ItemOut] = []
 
 
 class PaymentOut(msgspec.Struct, frozen=True, kw_only=True):

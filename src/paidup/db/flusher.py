@@ -24,7 +24,7 @@ class Flusher(Generic[Row]):
     """Writes rows in batches. `write` is one transaction; it has committed when it returns.
 
     lanes: how many commits may run at once. Two overlap one commit's wait with the next one's work; more only make
-    the batches smaller.
+    the batches smaller. full: what a caller hears when the queue is.
     """
 
     def __init__(
@@ -34,7 +34,9 @@ class Flusher(Generic[Row]):
         max_waiting: int,
         max_batch: int = 256,
         lanes: int = 2,
+        full: str = "the inbox is full for the moment; send it again",
     ) -> None:
+        self._full = full
         self._write = write
         self._max_waiting = max_waiting
         self._max_batch = max_batch
@@ -51,7 +53,7 @@ class Flusher(Generic[Row]):
     async def put(self, row: Row) -> None:
         """Returns once the row is durable. Raises Overloaded when the queue is full, or what the write raised."""
         if len(self._waiting) >= self._max_waiting:
-            raise Overloaded("the inbox is full for the moment; send it again")
+            raise Overloaded(self._full)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((row, done))
         self._start()

@@ -1,0 +1,232 @@
+"""`paidup stock …`: articles, what is left of them, and the journal that proves it."""
+
+import getpass
+import sys
+from datetime import UTC, datetime
+
+import click
+
+from paidup import ids
+from paidup.checkout.warehouse import Change, Described, change, put_sku
+from paidup.cli.output import emit, emit_json, json_option, limit_option, run, say
+from paidup.clock import parse_clock
+from paidup.db.transaction import Database
+from paidup.errors import NotFound
+from paidup.inventory import store as inventory
+from paidup.inventory.sku import Policy, Sku
+from paidup.inventory.states import EFFECTS, Kind
+from paidup.report import print_checks
+from paidup.settings import Settings
+from paidup.verify import Check
+from paidup.verify.stock import check_stock
+
+_NEWEST = 2**63 - 1
+operator_option = click.option(
+    "--operator", default=getpass.getuser, help="who you are, for the record  [default: you]"
+)
+key_option = click.option("--key", default="", help="the same key does it once, however often the command is repeated")
+
+
+@click.group()
+def command() -> None:
+    """What can be sold, what is set aside for orders, and every movement.
+
+    \b
+    paidup stock put acme TEA-01 --name "green tea" --low-at 10
+    paidup stock restock acme TEA-01 200 --because "delivery note 4711"
+    paidup stock show acme TEA-01
+    paidup stock check
+    """
+
+
+@command.command("list")
+@click.argument("shop", required=False)
+@limit_option
+@json_option
+def list_(shop: str | None, limit: int, as_json: bool) -> None:
+    """Articles with their counters: of a shop, or of all."""
+
+    async def work(db: Database, _settings: Settings) -> list[dict[str, object]]:
+        async with db.session() as tx:
+            return [_row(sku) for sku in await inventory.page(tx, shop, "", limit)]
+
+    emit(run(work), as_json=as_json, empty="no articles yet: paidup stock put SHOP SKU")
+
+
+@command.command()
+@click.argument("shop")
+@click.argument("sku")
+@limit_option
+@json_option
+def show(shop: str, sku: str, limit: int, as_json: bool) -> None:
+    """An article and its journal, newest first, with the counters after each movement."""
+
+    async def work(db: Database, _settings: Settings) -> tuple[Sku, list[dict[str, object]]]:
+        async with db.transaction() as tx:
+            found = (await inventory.lock(tx, [(shop, sku)])).get((shop, sku))  # nothing moves while it is read
+            if found is None:
+                raise NotFound(f"shop {shop} has no SKU {sku}; `paidup stock list {shop}` names them")
+            return found, _journal(found, await inventory.journal(tx, shop, sku, _NEWEST, limit))
+
+    found, journal = run(work)
+    if as_json:
+        emit_json({"sku": _row(found), "journal": journal})
+        return
+    emit([_row(found)], as_json=False)
+    click.echo()
+    emit(journal, as_json=False, empty="nothing has moved yet")
+
+
+@command.command()
+@click.argument("shop")
+@click.argument("sku")
+@click.option("--name", default="")
+@click.option("--unlimited", is_flag=True, help="never sold out, such as a download")
+@click.option("--preorder-limit", default=0, help="so many more units than are here may be ordered")
+@click.option("--ships-at", type=click.DateTime(["%Y-%m-%d"]), help="when a pre-ordered one leaves, in UTC")
+@click.option("--low-at", type=int, help="tell the shop (stock.low) when so few are left")
+def put(shop: str, sku: str, ships_at: datetime | None, **described: str | int | bool | None) -> None:
+    """Make an article, or change what was decided about it; what is not named becomes what it usually is.
+
+    \b
+    paidup stock put acme TEA-01 --name "green tea" --low-at 10
+    paidup stock put acme E-BOOK --unlimited
+    paidup stock put acme NEW-PHONE --preorder-limit 500 --ships-at 2027-03-01
+    """
+    at = ships_at.replace(tzinfo=UTC) if ships_at else None
+    wanted = Described(shop=shop, sku=sku, ships_at=at, **described)  # type: ignore[arg-type]  # click has checked each
+
+    async def work(db: Database, settings: Settings) -> Sku:
+        async with db.transaction() as tx:
+            return await put_sku(tx, wanted, parse_clock(settings.clock).now())
+
+    emit([_row(run(work))], as_json=False)
+
+
+@command.command()
+@click.argument("shop")
+@click.argument("sku")
+@click.argument("quantity", type=click.IntRange(min=1))
+@click.option("--because", default="", help="such as the number of the delivery note")
+@operator_option
+@key_option
+def restock(shop: str, sku: str, quantity: int, because: str, operator: str, key: str) -> None:
+    """Put units in."""
+    _change(Kind.RESTOCK, shop, sku, quantity, because, operator, key)
+
+
+@command.command()
+@click.argument("shop")
+@click.argument("sku")
+@click.option("--by", required=True, type=int, help="how many there are more; below zero: how many there are less")
+@click.option("--because", required=True, help="why, for the record")
+@operator_option
+@key_option
+def adjust(shop: str, sku: str, by: int, because: str, operator: str, key: str) -> None:
+    """Correct the number of units after a count.
+
+    \b
+    paidup stock adjust acme TEA-01 --by -1 --because "one was broken"
+    """
+    _change(Kind.ADJUST, shop, sku, by, because, operator, key)
+
+
+def _change(kind: Kind, shop: str, sku: str, quantity: int, reason: str, operator: str, key: str) -> None:
+    async def work(db: Database, settings: Settings) -> Sku:
+        now = parse_clock(settings.clock).now()
+        wanted = Change(
+            shop=shop, sku=sku, kind=kind, quantity=quantity, reason=reason, operator=operator,
+            key=f"cli/{key or ids.new_id('key', now)}",
+        )  # fmt: skip
+        async with db.transaction() as tx:
+            return await change(tx, wanted, now)
+
+    emit([_row(run(work))], as_json=False)
+
+
+@command.command()
+@click.argument("shop")
+@click.option("--hold-s", type=click.IntRange(60, 2_592_000), help="seconds for which an order's units are set aside")
+@click.option("--refunded", type=click.Choice(["restock", "keep"]), help="what becomes of the units of refunded orders")
+def policy(shop: str, hold_s: int | None, refunded: str | None) -> None:
+    """How a shop sells from stock; without options, as it is now.
+
+    An order's units are set aside until its payments are closed at their channels, so never shorter than its own
+    expires_in_s. keep: whoever finds refunded units in the warehouse restocks them.
+    """
+
+    async def work(db: Database, _settings: Settings) -> Policy:
+        async with db.transaction() as tx:
+            now = (await inventory.policies(tx, [shop]))[shop]
+            wanted = Policy(
+                shop=shop,
+                hold_s=hold_s or now.hold_s,
+                restock_refunded=refunded == "restock" if refunded else now.restock_refunded,
+            )
+            if wanted != now:
+                await inventory.put_policy(tx, wanted)
+            return wanted
+
+    now = run(work)
+    say(f"shop {shop}: units are set aside for {now.hold_s} s; those of refunded orders are {_kept(now)}")
+
+
+def _kept(now: Policy) -> str:
+    return "on sale again at once" if now.restock_refunded else "kept until somebody restocks them"
+
+
+@command.command()
+@json_option
+def check(as_json: bool) -> None:
+    """Compare counters, journal, reservations and orders; exits with 1 on a difference."""
+
+    async def work(db: Database, _settings: Settings) -> list[Check]:
+        return await check_stock(db)
+
+    checks = run(work)
+    if as_json:
+        emit_json(checks)
+    else:
+        print_checks(checks)
+    if not all(one.holds for one in checks):
+        sys.exit(1)
+
+
+def _row(sku: Sku) -> dict[str, object]:
+    return {
+        "shop": sku.shop,
+        "sku": sku.sku,
+        "name": sku.name,
+        "left": "unlimited" if sku.left is None else sku.left,
+        "available": sku.available,
+        "reserved": sku.reserved,
+        "sold": sku.sold,
+        "low_at": sku.low_at,
+        "changed": sku.updated_at,
+    }
+
+
+def _journal(sku: Sku, page: list[inventory.Numbered]) -> list[dict[str, object]]:
+    """Each movement with the counters after it, reckoned back from what they are now."""
+    rows: list[dict[str, object]] = []
+    available, reserved, sold = sku.available, sku.reserved, sku.sold
+    for row in page:
+        moved = row.movement
+        rows.append(
+            {
+                "at": moved.at,
+                "kind": moved.kind.value,
+                "quantity": moved.quantity,
+                "available": available,
+                "reserved": reserved,
+                "sold": sold,
+                "order": moved.order_id,
+                "by": moved.operator,
+                "because": moved.reason,
+            }
+        )
+        effect = EFFECTS[moved.kind]
+        available -= effect[0] * moved.quantity
+        reserved -= effect[1] * moved.quantity
+        sold -= effect[2] * moved.quantity
+    return rows
