@@ -3,6 +3,7 @@
 The tables here are total: a route that is added later and stands in none of them fails the test.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ from paidup.web.api import ROUTES
 from paidup.web.examples import example_of
 from paidup.web.route import Route
 
-# What a path's {id} names; the dead letters' page and the trace take others, too.
+# What a path's {id} or {sku} names; the dead letters' page and the trace take others, too.
 NAMED = {
     "/v1/orders/{id}": "order",
     "/v1/payments/{id}": "payment",
@@ -24,22 +25,28 @@ NAMED = {
     "/v1/cases/{id}": "case",
     "/v1/endpoints/{id}": "endpoint",
     "/v1/trace/{id}": "order",
+    "/v1/skus/{sku}": "sku",
 }
-# Lists, and what makes something new: they name nothing of anybody's in the path.
+# Lists, and what makes something new: they name nothing of anybody's in the path. (A SKU is a shop's own word.)
 FREE = {
     "POST /v1/orders", "GET /v1/orders", "POST /v1/payments/register", "GET /v1/events", "GET /v1/cases",
-    "POST /v1/endpoints", "GET /v1/endpoints",
+    "POST /v1/endpoints", "GET /v1/endpoints", "GET /v1/skus", "PUT /v1/skus/{sku}",
 }  # fmt: skip
 # What names things in the body: field → kind of thing.
 IN_BODY = {"POST /v1/evidence": {"payment_id": "payment"}, "POST /v1/deliveries/redrive": {"endpoint_id": "endpoint"}}
 TABLES = (
     "orders", "payments", "refunds", "cases", "endpoints", "events", "deliveries", "due", "decisions",
-    "inbox_queue", "channel_calls",
+    "inbox_queue", "channel_calls", "skus", "reservations", "stock_movements",
 )  # fmt: skip
 
 
 def label(route: Route) -> str:
     return f"{route.method} {route.shown_path}"
+
+
+def at(route: Route, identifier: str) -> str:
+    """The route's path with this name in it."""
+    return re.sub(r"{\w+}", identifier, route.shown_path)
 
 
 def body_for(route: Route, ids: Mapping[str, str]) -> Any:
@@ -60,7 +67,7 @@ def requests_with(ids: Mapping[str, str]) -> Iterator[tuple[str, str, Any]]:
             continue
         kind = next(kind for prefix, kind in NAMED.items() if route.shown_path.startswith(prefix))
         for identifier in (ids[kind], *(other for name, other in ids.items() if name != kind)):
-            yield route.method, route.shown_path.replace("{id}", identifier), body_for(route, ids)
+            yield route.method, at(route, identifier), body_for(route, ids)
 
 
 def test_every_route_is_accounted_for() -> None:
@@ -88,11 +95,13 @@ async def ids(api: Api) -> dict[str, str]:
     _, endpoint = await api.call("POST", "/v1/endpoints", {"url": "http://127.0.0.1:9/hear"})
     await api.testify(payment | {"amount_minor": 1}, "wrong-amount")
     (case,) = (await api.call("GET", "/v1/cases"))[1]["items"]
+    await api.call("PUT", "/v1/skus/TEA-01-of-ours", {})
+    await api.call("POST", "/v1/skus/TEA-01-of-ours/restock", {"quantity": 5}, once="units")
     async with api.paidup.db.session() as tx:
         event = await tx.fetchval("SELECT id FROM events LIMIT 1")
     return {
         "order": payment["order_id"], "payment": payment["id"], "refund": refund["id"], "case": case["id"],
-        "endpoint": endpoint["id"], "event": event, "txn": "42-A-1", "number": "A-1",
+        "endpoint": endpoint["id"], "sku": "TEA-01-of-ours", "event": event, "txn": "42-A-1", "number": "A-1",
     }  # fmt: skip
 
 
@@ -164,7 +173,7 @@ async def test_a_key_does_what_its_scope_says_and_nothing_else(api: Api, ids: di
     for scope in Scope:
         key = await api.a_key(scope)
         for n, route in enumerate(ROUTES):
-            path = route.shown_path.replace("{id}", "nothing")
+            path = at(route, "nothing")
             status, _ = await api.call(route.method, path, body_for(route, ids), key=key, once=f"{scope}{n}")
             assert (route.scope != scope) == (status == 403), (scope, label(route), status)
 
@@ -179,8 +188,7 @@ async def test_a_revoked_key_is_refused_on_every_route(api: Api, ids: dict[str, 
         await shops.revoke_key(tx, row["id"], api.paidup.clock.now())
     before = await whole(api)
     got = {
-        (await api.call(route.method, route.shown_path.replace("{id}", ids["order"]), body_for(route, ids), key=key))[0]
-        for route in ROUTES
+        (await api.call(route.method, at(route, ids["order"]), body_for(route, ids), key=key))[0] for route in ROUTES
     }
     assert ({401}, before) == (got, await whole(api))
 
