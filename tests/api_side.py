@@ -21,6 +21,7 @@ from paidup.settings import load
 from paidup.settle.book import CloseOrder
 from paidup.shops import store as shops
 from paidup.shops.store import Scope
+from paidup.spans.tell import Spans
 from served import served
 
 ORDER = {"shop_order_no": "A-1", "amount_minor": 1250, "currency": "CNY"}
@@ -104,7 +105,9 @@ async def api(db_dsn: str, tmp_path: Path, channel_keys: dict[str, Keys]) -> Asy
 
 
 @contextlib.asynccontextmanager
-async def an_api(db_dsn: str, folder: Path, channel_keys: dict[str, Keys], **settings: str) -> AsyncIterator[Api]:
+async def an_api(
+    db_dsn: str, folder: Path, channel_keys: dict[str, Keys], *, spans: Spans | None = None, **settings: str
+) -> AsyncIterator[Api]:
     """Start it, with the shop acme and a key for everything. settings: more of them, by their names."""
     async with contextlib.AsyncExitStack() as stack:
         # Callbacks go to a port where nobody listens: whatever these tests learn, they learn by asking.
@@ -116,7 +119,9 @@ async def an_api(db_dsn: str, folder: Path, channel_keys: dict[str, Keys], **set
             "PAIDUP_ROLES": "web",
             "PAIDUP_ALLOW_LOOPBACK_ENDPOINTS": "true",
         } | settings
-        paidup = await stack.enter_async_context(Paidup(load(environ)))
+        paidup = Paidup(load(environ))
+        paidup.spans = spans
+        await stack.enter_async_context(paidup)
         now = SystemClock().now()
         async with paidup.db.transaction() as tx:
             await shops.put_shop(tx, "acme", LatePayment.REOPEN, now)

@@ -32,7 +32,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("people",),
     ("shops",),  # a shop says what becomes of its orders, in their words
     ("payments", "refunds", "orders", "inventory", "outbox", "cases", "journal", "schedule"),
-    ("metrics",),
+    ("metrics", "spans"),
     ("channels",),
     ("resilience",),
     ("db",),

@@ -1,5 +1,6 @@
 """The only place where parts are put together: one Paidup, embedded in an application or run by `paidup serve`."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
@@ -27,6 +28,7 @@ from paidup.repair import silence, sweep
 from paidup.repair import worker as repair
 from paidup.resilience.breaker import State as BreakerState
 from paidup.settings import Settings, load
+from paidup.spans.tell import Spans
 from paidup.supervisor import Job, Supervisor
 from paidup.tally import worker as tally
 from paidup.transactions import worker as transactions
@@ -85,6 +87,7 @@ class Paidup:
         self._supervisor: Supervisor | None = None
         self._pulse_s = 0.0
         self.vitals = Vitals()
+        self.spans: Spans | None = None
 
     def on(self, event_type: str) -> Callable[[Handler], Handler]:
         """Decorator: run this coroutine function with (tx, event) inside the door's transaction."""
@@ -104,11 +107,12 @@ class Paidup:
         await migrate(self.db)
         await housekeeping.run_once(self.db, now=self.clock.now())
         self.accounts = AccountsFolder(settings.accounts)
+        self._trace()
         self.http, sender = _clients(settings)
         self._stack.push_async_callback(self.http.aclose)
         self.asker = Asker(self.http, self.accounts, now_of=self.clock.now, deadline_s=settings.call_deadline_s)
         self._stack.push_async_callback(sender.aclose)
-        self.courier = delivery.Courier(sender, lease=delivery.LEASE * self.clock.rate)
+        self.courier = delivery.Courier(sender, lease=delivery.LEASE * self.clock.rate, spans=self.spans)
         self._stack.push_async_callback(self.courier.aclose)
         self.coordinator = transactions.Coordinator(
             Requester(sender, now_of=self.clock.now), self.handlers, lease=transactions.LEASE * self.clock.rate
@@ -175,6 +179,13 @@ class Paidup:
         if self._supervisor:
             self._supervisor.wake(job)
 
+    def _trace(self) -> None:
+        """Open the way to the tracing system, if there is to be one; whoever embeds us may have brought their own."""
+        if self.spans is None and self.settings.traces:
+            self.spans = Spans(now_of=self.clock.now)
+        if self.spans:
+            self._stack.push_async_callback(asyncio.to_thread, self.spans.close)
+
     def _vitals(self, supervisor: Supervisor) -> Vitals:
         return Vitals(
             queues=self.receiver.queues,
@@ -208,6 +219,7 @@ class Paidup:
             max_bytes=self.settings.callback_max_bytes,
             stored=self._stored,
             vitals=self.vitals,
+            spans=self.spans,
         )
         counter = Counter(self.db, self.clock.now)
         self._stack.push_async_callback(counter.close)
@@ -222,6 +234,7 @@ class Paidup:
             wake=lambda: self.wake(*_WORKERS),
             vitals=self.vitals,
             exporter=exporter,
+            spans=self.spans,
         )
         self._asgi = build_app(context, [Mount("/console", build_console(context))])
 
@@ -257,7 +270,7 @@ class Paidup:
         return jobs + [job for role in self.settings.roles for job in by_role.get(role, [])]
 
     async def _intake(self, now: datetime) -> int:
-        done = await intake.run_once(self.db, now=now, limit=INTAKE_BATCH, handlers=self.handlers)
+        done = await intake.run_once(self.db, now=now, limit=INTAKE_BATCH, handlers=self.handlers, spans=self.spans)
         if done:
             self.wake("delivery", "repair", "checkout")
         return done
@@ -271,6 +284,7 @@ class Paidup:
             handlers=self.handlers,
             budget_per_s=self.settings.query_budget_per_s,
             lease=timedelta(seconds=repair.lease_s(self.settings.call_deadline_s) * self.clock.rate),
+            spans=self.spans,
         )
         if done:
             self.wake("delivery", "checkout")

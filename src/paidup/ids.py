@@ -12,13 +12,14 @@ letters and digits only, at most 32 characters (WeChat Pay's out_trade_no; Union
 
 import hashlib
 import secrets
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Protocol
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's: no i, l, o, u
 _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
 _RANDOM_CHARS = 16
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_SHARD = 32 * 32 - 1
 
 
@@ -61,6 +62,14 @@ def shard_of(identifier: str) -> int:
     """The shard that an id carries, so that whatever quotes it can be routed without a look-up."""
     high, low = (_ALPHABET.index(char) for char in identifier[3:5])
     return high * 32 + low
+
+
+def made_at(identifier: str) -> datetime:
+    """The millisecond in which an id of ours was made, so that what it names is looked for in that day's partition."""
+    at_ms = 0
+    for char in identifier[5:14]:
+        at_ms = at_ms << 5 | _ALPHABET.index(char)
+    return _EPOCH + timedelta(milliseconds=at_ms)
 
 
 def take_chance_from(source: Chance) -> Chance:

@@ -33,6 +33,8 @@ def print_life(life: Life) -> None:
         line.append(one_line(moment.what))
         console.print(line)
     console.print(Text(one_line(f"next: {life.next_step}")))
+    if life.traces:
+        console.print("traces: " + ", ".join(life.traces))
 
 
 def print_checks(checks: list[Check]) -> None:

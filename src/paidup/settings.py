@@ -46,6 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     roles: tuple[str, ...]
     silent_channel_minutes: int
     metrics_token: str
+    traces: bool
     reconcile_rules: Path | None
     reconcile_memory_mb: int
     reconcile_spill: Path | None
@@ -274,6 +275,7 @@ _SETTINGS = (
         "how long a channel may send no callback while queries find paid payments, before it is reported",
     ),
     _Setting("metrics_token", "text", "", _token, "the bearer token that opens /metrics; empty: it stays closed"),
+    _Setting("traces", "true/false", "false", _yes_no, "send OpenTelemetry traces; needs the extra paidup[otel]"),
     _Setting(
         "reconcile_rules",
         "path",

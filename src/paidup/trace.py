@@ -1,7 +1,7 @@
 """Any id → the whole life of its order in time order: callbacks, decisions with their why, questions, refunds, events,
 deliveries, what people did. What customer service reads while the customer is on the phone."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -27,6 +27,8 @@ from paidup.reconcile import store as breaks
 from paidup.refunds import store as refunds
 from paidup.refunds.refund import Refund
 from paidup.schedule import store as schedule
+from paidup.spans.context import Spot, Weighing, of_weighing
+from paidup.spans.store import callers
 from paidup.transactions import store as transactions
 
 
@@ -38,12 +40,15 @@ class Moment(msgspec.Struct, frozen=True):
     what: str
     subject: str
     id: str
+    trace_id: str = ""
+    """Of a decision: the trace under which tracing systems know it and all that followed from it."""
 
 
 class Life(msgspec.Struct, frozen=True, kw_only=True):
     """An order, its payments and refunds, and everything that happened, oldest first. next_at: the next question.
 
     diagnosis: one of a closed list (diagnosis.py); next_step: what comes next, by itself or by a person.
+    traces: their ids in the tracing system, if one is used.
     """
 
     verdict: str
@@ -54,6 +59,7 @@ class Life(msgspec.Struct, frozen=True, kw_only=True):
     refunds: list[Refund]
     moments: list[Moment]
     next_at: datetime | None
+    traces: list[str] = []
 
 
 class Story(msgspec.Struct, frozen=True):
@@ -113,6 +119,7 @@ async def trace(tx: Tx, any_id: str, shop: str | None = None) -> Life | None:
         refunds=list(facts.refunds),
         moments=story.moments,
         next_at=facts.next_at,
+        traces=list(dict.fromkeys(m.trace_id for m in story.moments if m.trace_id)),
     )
 
 
@@ -167,7 +174,7 @@ async def _moments(tx: Tx, facts: Facts) -> list[Moment]:
         *_written_down(facts.payments),
         *_movements(await inventory.of_order(tx, order.id)),
         *_callbacks(await inbox.get_many(tx, callback_ids)),
-        *_decisions(facts.decisions),
+        *_decisions(facts.decisions, await callers(tx, callback_ids)),
         *(
             Moment(c.called_at, c.purpose, f"{c.outcome}: {c.why} ({c.elapsed_ms} ms)", c.subject_id, c.id)
             for c in facts.calls
@@ -241,7 +248,7 @@ def _size(body: object) -> int:
     return len(body) if isinstance(body, bytes) else 0
 
 
-def _decisions(entries: Iterable[journal.Entry]) -> list[Moment]:
+def _decisions(entries: Iterable[journal.Entry], sent: Mapping[str, Spot]) -> list[Moment]:
     return [
         Moment(
             e.decided_at,
@@ -249,9 +256,20 @@ def _decisions(entries: Iterable[journal.Entry]) -> list[Moment]:
             f"{e.outcome} ({e.road}): {e.why}" + (f" [{e.before} → {e.after}]" if e.before != e.after else ""),
             e.refund_id or e.payment_id or "",
             e.callback_id or e.id,
+            of_weighing(_weighing(e), sent.get(e.callback_id or "")).trace,
         )
         for e in entries
     ]
+
+
+def _weighing(entry: journal.Entry) -> Weighing:
+    return Weighing(
+        callback_id=entry.callback_id,
+        road=entry.road,
+        payment_id=entry.payment_id,
+        refund_id=entry.refund_id,
+        after=entry.after or "",
+    )
 
 
 def _money(money: Money) -> str:

@@ -26,6 +26,7 @@ from paidup.delivery.plan import Answer, Plan, Step
 from paidup.delivery.sign import Message
 from paidup.errors import InvalidRequest
 from paidup.outbox import store as outbox
+from paidup.spans.context import Spot
 
 WAITING, DELIVERED, DEAD, SKIPPED = "waiting", "delivered", "dead", "skipped"
 MAX_REDRIVEN = 5000
@@ -33,7 +34,10 @@ _STATE_AFTER = {Step.DELIVERED: DELIVERED, Step.AGAIN: WAITING, Step.DEAD: DEAD,
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True):
-    """A delivery that is ours until its lease ends. message: None when the event is no longer kept."""
+    """A delivery that is ours until its lease ends. message: None when the event is no longer kept.
+
+    cause: the decision that told the event, for those who trace.
+    """
 
     id: int
     lease: int
@@ -46,6 +50,7 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     secrets: tuple[str, ...]
     message: Message | None
+    cause: Spot | None = None
 
     def __repr__(self) -> str:
         return f"Claimed(id={self.id}, event_id={self.event_id!r}, endpoint_id={self.endpoint_id!r}, secrets='***')"

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from paidup import ids, log
-from paidup.db.transaction import Database
+from paidup.db.transaction import Database, Tx
 from paidup.delivery import plan, sign, store
 from paidup.delivery.plan import Answer, Step
 from paidup.delivery.store import Claimed, Settled
 from paidup.errors import ConfigError
 from paidup.resilience.breaker import Breaker, Ending, Permit, Rules, State
+from paidup.spans.context import TRACEPARENT, Spot, of_attempt
+from paidup.spans.store import causes
+from paidup.spans.tell import Spans
 
 if TYPE_CHECKING:  # it brings an HTTP client along, which takes its time
     from paidup.delivery.send import Send
@@ -61,6 +64,7 @@ class Courier:
         patience_s: float = 0.5,
         spread: Callable[[], float] = ids.spread,
         lease: timedelta = LEASE,
+        spans: Spans | None = None,
     ) -> None:
         self._send = send
         self._fresh = Breaker(rules=rules)
@@ -70,6 +74,7 @@ class Courier:
         self._spread = spread
         self.per_endpoint = per_endpoint
         self.lease = lease
+        self.spans = spans
 
     def breaker(self, endpoint_id: str) -> Breaker:
         """An endpoint's breaker as this process sees it, for health pages."""
@@ -151,6 +156,8 @@ async def run_once(db: Database, *, now: datetime, limit: int, courier: Courier)
         async with db.transaction() as tx:
             await store.settle(tx, settled)
         _tell(settled)
+        if courier.spans:
+            _trace(settled, courier.spans)
     return given_out + len(settled)
 
 
@@ -159,9 +166,23 @@ async def _claim(db: Database, now: datetime, limit: int, courier: Courier) -> l
         return []
     async with db.transaction() as tx:
         await store.skip_disabled(tx, limit)
-        return await store.claim(
+        claimed = await store.claim(
             tx, now, now + courier.lease, limit, per_endpoint=courier.per_endpoint, less=courier.less_room(now)
         )
+        return await _with_causes(tx, claimed) if courier.spans else claimed
+
+
+async def _with_causes(tx: Tx, claimed: Sequence[Claimed]) -> list[Claimed]:
+    """With the decision that told each event, so that the shop's work joins its trace."""
+    events = [(c.order_id, c.seq, c.message.created_at) for c in claimed if c.message]
+    found = await causes(tx, events)
+    return [msgspec.structs.replace(c, cause=found.get((c.order_id, c.seq))) for c in claimed]
+
+
+def _spot(claimed: Claimed) -> Spot | None:
+    """The attempt's own place in its trace."""
+    number = claimed.attempts + 1
+    return claimed.cause and of_attempt(claimed.cause, claimed.event_id, claimed.endpoint_id, number)
 
 
 async def _attempt(send: "Send", claimed: Claimed, now: datetime) -> Answer:
@@ -170,6 +191,9 @@ async def _attempt(send: "Send", claimed: Claimed, now: datetime) -> Answer:
             return _hopeless("the event is no longer kept")
         body = sign.body(claimed.message)
         headers = sign.headers(claimed.event_id, now, body, claimed.secrets)
+        spot = _spot(claimed)
+        if spot:
+            headers = (*headers, (TRACEPARENT, spot.traceparent))
     except (sign.TooLarge, ConfigError) as error:
         return _hopeless(str(error))
     return await send(claimed.url, headers, body)
@@ -193,6 +217,23 @@ def _tell_breaker(endpoint_id: str, before: State, after: Breaker) -> None:
         log.warning("endpoint.failing", endpoint=endpoint_id, probe_at=after.reopens_at)
     if after.state is not before and after.state is State.CLOSED:
         log.info("endpoint.recovered", endpoint=endpoint_id)
+
+
+def _trace(settled: Sequence[Settled], spans: Spans) -> None:
+    """Each attempt as a span, after the commit that recorded it."""
+    for row in settled:
+        claimed, spot = row.claimed, _spot(row.claimed)
+        if spot is None or claimed.cause is None:
+            continue
+        says: dict[str, str | int] = {
+            "event": claimed.event_id,
+            "order": claimed.order_id,
+            "endpoint": claimed.endpoint_id,
+            "attempt": claimed.attempts + 1,
+            "why": row.plan.why,
+        }
+        ok = row.plan.step is Step.DELIVERED
+        spans.delivered(spot, claimed.cause, row.sent_at, row.answered_at, says, ok=ok)
 
 
 def _tell(settled: Sequence[Settled]) -> None:

@@ -14,6 +14,7 @@ from paidup.evidence import Evidence
 from paidup.handlers import Handlers
 from paidup.intake import inbox
 from paidup.settle.book import Weighed
+from paidup.spans.tell import Spans
 
 MAX_ATTEMPTS = 5
 """A callback that failed so often is poisoned: something is wrong with it or with us, and a person must look."""
@@ -29,8 +30,8 @@ _EARLY = "unknown_payment"
 _evidence = msgspec.json.Decoder(tuple[Evidence | Nothing, ...])
 
 
-async def run_once(db: Database, *, now: datetime, limit: int, handlers: Handlers) -> int:
-    """Apply up to `limit` callbacks; returns how many were taken."""
+async def run_once(db: Database, *, now: datetime, limit: int, handlers: Handlers, spans: Spans | None = None) -> int:
+    """Apply up to `limit` callbacks; returns how many were taken. spans: whom to tell what was decided."""
     claimed: list[inbox.Waiting] = []
     results: list[Result] = []
     try:
@@ -38,23 +39,29 @@ async def run_once(db: Database, *, now: datetime, limit: int, handlers: Handler
             claimed = await inbox.claim(tx, now, limit)
             results = await _settle(tx, claimed, now, handlers)
     except POISON:
-        await _one_by_one(db, claimed, now, handlers)
+        results = await _one_by_one(db, claimed, now, handlers)
     _tell(results)
+    if spans and results:
+        await spans.weighed(db, results, now, spans.now_of())
     return len(claimed)
 
 
-async def _one_by_one(db: Database, claimed: Sequence[inbox.Waiting], now: datetime, handlers: Handlers) -> None:
-    """Halve the failed batch until the poisoned callbacks stand alone; the others are committed."""
+async def _one_by_one(
+    db: Database, claimed: Sequence[inbox.Waiting], now: datetime, handlers: Handlers
+) -> list[Result]:
+    """Halve the failed batch until the poisoned callbacks stand alone; the others are committed, and returned."""
+    settled: list[Result] = []
 
     async def attempt(rows: Sequence[inbox.Waiting]) -> None:
         async with db.transaction() as tx:
             mine = await inbox.claim_these(tx, [row.seq for row in rows])
             results = await _settle(tx, mine, now, handlers)
-        _tell(results)
+        settled.extend(results)
 
     for row, error in await in_halves(claimed, attempt):
         async with db.transaction() as tx:
             await _put_aside(tx, row, error, now)
+    return settled
 
 
 async def _put_aside(tx: Tx, row: inbox.Waiting, error: BaseException, now: datetime) -> None:

@@ -32,6 +32,7 @@ from paidup.refunds.states import FINAL as REFUND_FINAL
 from paidup.repair.due import next_query_s, next_refund_ask_s, should_close
 from paidup.schedule import store as schedule
 from paidup.settle.book import CloseOrder, ClosePayment, NeedPerson
+from paidup.spans.tell import Spans
 
 BATCH = 32
 _AT_ONCE = 16
@@ -75,15 +76,19 @@ async def run_once(
     handlers: Handlers,
     budget_per_s: float,
     lease: timedelta,
+    spans: Spans | None = None,
 ) -> int:
-    """Ask about up to `limit` payments and refunds that are due; returns how many were asked about."""
+    """Ask about up to `limit` payments and refunds that are due; returns how many were asked about.
+
+    spans: whom to tell what was decided.
+    """
     async with db.transaction() as tx:
         dues = await schedule.claim(tx, now, now + lease, limit)
         if not dues:
             return 0
         dues = await _within_budget(tx, dues, budget_per_s, now)
         subjects = await _load(tx, dues)
-    return await _ask_and_settle(db, subjects, asker, handlers, now)
+    return await _ask_and_settle(db, subjects, asker, handlers, now, spans)
 
 
 async def ask_now(
@@ -95,13 +100,14 @@ async def ask_now(
     handlers: Handlers,
     budget_per_s: float,
     lease: timedelta = timedelta(seconds=30),
+    spans: Spans | None = None,
 ) -> bool:
     """Query-on-read: somebody is looking at this payment, so ask at once, within the budget; False if not asked."""
     async with db.transaction() as tx:
         due = await schedule.claim_one(tx, payment_id, now, now + lease, now - ASK_AT_MOST_EVERY)
         dues = await _within_budget(tx, [due] if due else [], budget_per_s, now)
         subjects = await _load(tx, dues)
-    return await _ask_and_settle(db, subjects, asker, handlers, now) > 0
+    return await _ask_and_settle(db, subjects, asker, handlers, now, spans) > 0
 
 
 async def expire_orders(db: Database, *, now: datetime, limit: int, handlers: Handlers) -> int:
@@ -158,7 +164,12 @@ def _is_settled(payment: Payment, refund: Refund | None) -> bool:
 
 
 async def _ask_and_settle(
-    db: Database, subjects: Sequence[Subject], asker: Asker, handlers: Handlers, now: datetime
+    db: Database,
+    subjects: Sequence[Subject],
+    asker: Asker,
+    handlers: Handlers,
+    now: datetime,
+    spans: Spans | None,
 ) -> int:
     gate = asyncio.Semaphore(_AT_ONCE)
 
@@ -171,7 +182,9 @@ async def _ask_and_settle(
 
     async def settle(some: Sequence[Asked]) -> None:
         async with db.transaction() as tx:
-            await _settle(tx, some, handlers, answered_at)
+            results = await _settle(tx, some, handlers, answered_at)
+        if spans:
+            await spans.weighed(db, results, answered_at, spans.now_of())
 
     for one, error in await in_halves(asked, settle):
         async with db.transaction() as tx:
@@ -201,7 +214,7 @@ def _should_close(payment: Payment, now: datetime) -> bool:
     return payment.state is not PaymentState.CLOSING and should_close(now, payment.expires_at)
 
 
-async def _settle(tx: Tx, asked: Sequence[Asked], handlers: Handlers, now: datetime) -> None:
+async def _settle(tx: Tx, asked: Sequence[Asked], handlers: Handlers, now: datetime) -> list[Result]:
     """Bring the answers to the door, and say when each subject is asked about next."""
     items = [item for one in asked for item in one.answer.items]
     results = await apply(tx, items, now, handlers)
@@ -219,6 +232,7 @@ async def _settle(tx: Tx, asked: Sequence[Asked], handlers: Handlers, now: datet
     for result in results:
         if result.before != result.after:
             log.info("payment.asked", payment=result.payment_id, why=result.why, after=result.after)
+    return results
 
 
 def _settled(results: Sequence[Result]) -> set[str]:

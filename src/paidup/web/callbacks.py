@@ -13,6 +13,8 @@ from paidup.clock import Clock, monotonic_s
 from paidup.errors import NotFound, OurError, Overloaded, SenderError
 from paidup.intake.receive import Receiver
 from paidup.metrics.process import Vitals
+from paidup.spans.context import caller_of
+from paidup.spans.tell import Spans
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -46,12 +48,14 @@ class Callbacks:
         max_bytes: int,
         stored: Callable[[], None],
         vitals: Vitals | None = None,
+        spans: Spans | None = None,
     ) -> None:
         self._receiver = receiver
         self._clock = clock
         self._max_bytes = max_bytes
         self._stored = stored
         self._vitals = vitals or Vitals()
+        self._spans = spans
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; nothing a sender does makes it raise."""
@@ -76,9 +80,13 @@ class Callbacks:
             headers=_headers(scope),
             body=await _body(scope, receive, self._max_bytes),
         )
-        got = await self._receiver.receive(request, channel, account, source=_source(scope), now=self._clock.now())
+        now = self._clock.now()
+        got = await self._receiver.receive(request, channel, account, source=_source(scope), now=now)
         if got.callback_id is not None:
             self._stored()
+            if self._spans:
+                caller = caller_of(request.headers)
+                self._spans.received(got.callback_id, caller, now, self._clock.now(), f"{channel}/{account}")
         return got.reply
 
 

@@ -12,6 +12,7 @@ from paidup.handlers import Handlers
 from paidup.metrics.exporter import Exporter
 from paidup.metrics.process import Vitals
 from paidup.settings import Settings
+from paidup.spans.tell import Spans
 
 
 @dataclass(frozen=True)
@@ -31,3 +32,4 @@ class Context:
     wake: Callable[[], None]
     vitals: Vitals = field(default_factory=Vitals)
     exporter: Exporter | None = None
+    spans: Spans | None = None

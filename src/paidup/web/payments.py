@@ -111,6 +111,7 @@ async def status(context: Context, key: ApiKey, request: Request) -> shapes.Stat
             handlers=context.handlers,
             budget_per_s=context.settings.query_budget_per_s,
             lease=timedelta(seconds=repair.lease_s(context.settings.call_deadline_s) * context.clock.rate),
+            spans=context.spans,
         )
         if asked:
             context.wake()
