@@ -26,17 +26,22 @@ NAMED = {
     "/v1/endpoints/{id}": "endpoint",
     "/v1/trace/{id}": "order",
     "/v1/skus/{sku}": "sku",
+    "/v1/transactions/{id}": "transaction",
+    "/v1/participants/{id}": "participant",
 }
 # Lists, and what makes something new: they name nothing of anybody's in the path. (A SKU is a shop's own word.)
 FREE = {
     "POST /v1/orders", "GET /v1/orders", "POST /v1/payments/register", "GET /v1/events", "GET /v1/cases",
-    "POST /v1/endpoints", "GET /v1/endpoints", "GET /v1/skus", "PUT /v1/skus/{sku}",
+    "POST /v1/endpoints", "GET /v1/endpoints", "GET /v1/skus", "PUT /v1/skus/{sku}", "GET /v1/transactions",
+    "POST /v1/participants", "GET /v1/participants", "POST /v1/transaction-tables", "GET /v1/transaction-tables",
 }  # fmt: skip
 # What names things in the body: field → kind of thing.
 IN_BODY = {"POST /v1/evidence": {"payment_id": "payment"}, "POST /v1/deliveries/redrive": {"endpoint_id": "endpoint"}}
 TABLES = (
     "orders", "payments", "refunds", "cases", "endpoints", "events", "deliveries", "due", "decisions",
     "inbox_queue", "channel_calls", "skus", "reservations", "stock_movements",
+    "inbox_queue", "channel_calls", "transactions", "transaction_steps", "transaction_journal", "participants",
+    "transaction_tables",
 )  # fmt: skip
 
 
@@ -97,11 +102,18 @@ async def ids(api: Api) -> dict[str, str]:
     (case,) = (await api.call("GET", "/v1/cases"))[1]["items"]
     await api.call("PUT", "/v1/skus/TEA-01-of-ours", {})
     await api.call("POST", "/v1/skus/TEA-01-of-ours/restock", {"quantity": 5}, once="units")
+    await api.call("POST", "/v1/participants", {"name": "coupons-of-acm-e", "url": "http://127.0.0.1:9/take"})
+    steps = [{"name": "coupon", "participant": "coupons-of-acm-e"}]
+    await api.call("POST", "/v1/transaction-tables", {"name": "coupons", "step": steps})
+    begin = f"/v1/orders/{payment['order_id']}/transactions"
+    _, begun = await api.call("POST", begin, {"table": "coupons"}, once="t")
     async with api.paidup.db.session() as tx:
         event = await tx.fetchval("SELECT id FROM events LIMIT 1")
     return {
         "order": payment["order_id"], "payment": payment["id"], "refund": refund["id"], "case": case["id"],
         "endpoint": endpoint["id"], "sku": "TEA-01-of-ours", "event": event, "txn": "42-A-1", "number": "A-1",
+        "endpoint": endpoint["id"], "event": event, "transaction": begun["id"], "participant": "coupons-of-acm-e",
+        "txn": "42-A-1", "number": "A-1",
     }  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 import getpass
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -18,8 +18,6 @@ from paidup.transactions.begin import begin as begin_transaction
 from paidup.transactions.show import Shown, shown, summary
 from paidup.transactions.table import MAX_TABLE_BYTES, read_toml
 from paidup.transactions.transaction import Transaction
-
-_BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 
 who_option = click.option("--who", default=getpass.getuser, show_default="your login", help="who decides")
 because_option = click.option("--because", required=True, help="why, for the record")
@@ -41,8 +39,8 @@ def list_(shop: str | None, state: str | None, limit: int, as_json: bool) -> Non
     async def work(db: Database, settings: Settings) -> list[dict[str, object]]:
         now = parse_clock(settings.clock).now()
         async with db.session() as tx:
-            found = await store.unfinished(tx, shop, state.upper() if state else None, (_BEGINNING, ""), limit)
-        return [summary(t, now) for t in found]
+            found = await store.unfinished(tx, shop, state.upper() if state else None, None, limit)
+        return [msgspec.structs.asdict(summary(t, now)) for t in found]
 
     emit(run(work), as_json=as_json, empty="no unfinished transactions")
 

@@ -56,6 +56,20 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     record: list[ShownLine]
 
 
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """A transaction in a list. age_s: seconds since it began."""
+
+    id: str
+    order_id: str
+    name: str
+    kind: str
+    state: str
+    age_s: int
+    next_at: datetime | None
+    ends_by: datetime
+    why: str
+
+
 def shown(t: Transaction, lines: Sequence[Line]) -> Shown:
     """All of it."""
     return Shown(
@@ -86,19 +100,19 @@ def shown(t: Transaction, lines: Sequence[Line]) -> Shown:
     )
 
 
-def summary(t: Transaction, now: datetime) -> dict[str, object]:
-    """One row of the list of unfinished ones."""
-    return {
-        "id": t.id,
-        "order_id": t.order_id,
-        "name": t.table.name,
-        "kind": t.table.kind,
-        "state": t.state,
-        "age_s": round((now - t.began_at).total_seconds()),
-        "next_at": t.due_at,
-        "ends_by": t.ends_by,
-        "why": t.why,
-    }
+def summary(t: Transaction, now: datetime) -> Summary:
+    """One row of a list."""
+    return Summary(
+        id=t.id,
+        order_id=t.order_id,
+        name=t.table.name,
+        kind=t.table.kind,
+        state=t.state,
+        age_s=round((now - t.began_at).total_seconds()),
+        next_at=t.due_at,
+        ends_by=t.ends_by,
+        why=t.why,
+    )
 
 
 def _says(t: Transaction) -> str:

@@ -100,8 +100,8 @@ OF_ORDER = f"SELECT {COLUMNS} FROM transactions WHERE order_id = $1 ORDER BY beg
 UNFINISHED = f"""
 SELECT {COLUMNS} FROM transactions
 WHERE ended_at IS NULL AND ($1::text IS NULL OR shop = $1) AND ($2::text IS NULL OR state = $2)
-  AND (began_at, id) > ($3, $4)
-ORDER BY began_at, id LIMIT $5"""
+  AND ($3::text IS NULL OR (began_at, id) > (SELECT a.began_at, a.id FROM transactions a WHERE a.id = $3))
+ORDER BY began_at, id LIMIT $4"""
 
 
 async def insert(tx: Tx, t: Transaction) -> bool:
@@ -183,11 +183,9 @@ async def of_order(tx: Tx, order_id: str) -> list[Transaction]:
     return await _with_steps(tx, await tx.fetch(OF_ORDER, order_id))
 
 
-async def unfinished(
-    tx: Tx, shop: str | None, state: str | None, after: tuple[datetime, str], limit: int
-) -> list[Transaction]:
-    """What has not ended, oldest first, after (began_at, id)."""
-    return await _with_steps(tx, await tx.fetch(UNFINISHED, shop, state, *after, limit))
+async def unfinished(tx: Tx, shop: str | None, state: str | None, after: str | None, limit: int) -> list[Transaction]:
+    """What has not ended, oldest first, after the one with this id."""
+    return await _with_steps(tx, await tx.fetch(UNFINISHED, shop, state, after, limit))
 
 
 async def _with_steps(tx: Tx, rows: Sequence[Any]) -> list[Transaction]:

@@ -12,7 +12,9 @@ from paidup.payments.payment import Payment
 from paidup.payments.states import State as PaymentState
 from paidup.settle.book import Verdict
 from paidup.trace import Life, Moment
-from paidup.web import shapes
+from paidup.transactions.show import Shown, ShownLine, ShownStep, Summary
+from paidup.transactions.table import Step, Table
+from paidup.web import shapes, transactions
 from paidup.web.problem import Flaw, Problem
 
 _AT = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
@@ -76,7 +78,47 @@ _LIFE = Life(
     next_at=None,
 )  # fmt: skip
 
+_XID = "txn001yjdp9w00c4m7q1z8r5t2v9k"
+_TABLE = Table(
+    name="checkout", kind="saga", within_s=7200,
+    step=(
+        Step(name="coupon", participant="coupons"), Step(name="points", participant="points", parallel=True),
+        Step(name="payment", waits_for="order.paid"), Step(name="parcel", participant="shipping", timeout_s=10),
+    ),
+)  # fmt: skip
+_SHOWN = Shown(
+    id=_XID, order_id=_ORDER_ID, name="checkout", kind="saga", state="RUNNING",
+    says=f"saga checkout about order {_ORDER_ID} is RUNNING; it waits for its order", why="begun", began_at=_AT,
+    ended_at=None, ends_by=_AT + timedelta(days=1), next_at=_AT + timedelta(seconds=60), took_s=None,
+    steps=[
+        ShownStep(name="coupon", participant="coupons", state="done", tries=1, next_at=None, why="it did it: 200")
+    ],
+    record=[
+        ShownLine(
+            at=_AT, kind="call", step="coupon", what="action: success", why="200", who="", elapsed_ms=12
+        )
+    ],
+)  # fmt: skip
+_SUMMARY = Summary(
+    id=_XID,
+    order_id=_ORDER_ID,
+    name="checkout",
+    kind="saga",
+    state="MANUAL",
+    age_s=4711,
+    next_at=None,
+    ends_by=_AT + timedelta(days=1),
+    why="it cannot be undone; a person decides",
+)
+_PARTICIPANT = transactions.ParticipantOut(name="coupons", url="https://coupons.example/paidup", created_at=_AT)
+
 _ALL: tuple[msgspec.Struct, ...] = (
+    transactions.BeginTransaction(table="checkout", data={"coupon": {"code": "TEA10"}, "points": {"spend": 50}}),
+    transactions.PutParticipant(name="coupons", url="https://coupons.example/paidup"),
+    transactions.Decide(reason="the coupon service is up again", who="lin"),
+    transactions.Skip(step="parcel", reason="the label was printed by hand", who="lin"),
+    _PARTICIPANT, transactions.Participants(items=[_PARTICIPANT]), _TABLE, transactions.Tables(items=[_TABLE]),
+    _SHOWN, transactions.Transactions(items=[_SUMMARY]),
     shapes.PlaceOrder(shop_order_no=_NO, amount_minor=1250, currency="CNY", description="two teas", expires_in_s=7200,
         items=(shapes.ItemIn(sku="TEA-01", quantity=2),),
     ),

@@ -1,0 +1,140 @@
+"""Claims about those who decide, about many workers, and about services that fail broadly."""
+
+import asyncio
+
+import pytest
+
+from paidup.errors import Conflict
+from paidup.handlers import Handlers
+from paidup.participant import Call, Operation
+from paidup.testing.builders import paid
+from paidup.transactions import participants, person
+from paidup.transactions.transaction import Transaction
+from paidup.transactions.worker import Coordinator
+from participant_side import Mischief
+from transaction_side import PAYMENT, Shop, a_saga, a_step
+
+LIN = {"shop": None, "who": "lin", "why": "seen to"}
+
+
+async def decides(shop: Shop, deed: str, t: Transaction, *args: str) -> Transaction:
+    async with shop.db.transaction() as tx:
+        return await getattr(person, deed)(tx, t.id, *args, **LIN, now=shop.clock.now())
+
+
+async def a_stuck_parcel(shop: Shop) -> Transaction:
+    """Paid, and the parcel refuses."""
+    shop.services["parcel"].plan = lambda _call, _n: Mischief.REFUSE
+    t = await shop.begin(a_saga(a_step("coupon"), PAYMENT, a_step("parcel"), a_step("points")))
+    await shop.hears(paid())
+    await shop.to_the_end()
+    assert "MANUAL" == (await shop.now(t)).state
+    return t
+
+
+async def test_a_step_that_somebody_answers_for_lets_the_rest_go_on(shop: Shop) -> None:
+    """Skipped with a reason: the case is closed with it, the points are given, and the record says who."""
+    t = await a_stuck_parcel(shop)
+    await decides(shop, "skip_step", t, "parcel")
+    await shop.to_the_end()
+    assert ("DONE", [], 1) == ((await shop.now(t)).state, await shop.cases(), shop.services["points"].left(t.id))
+    (line,) = [line for line in await shop.lines(t) if line.kind == "operator"]
+    assert ("skip", "parcel", "lin", "seen to") == (line.operation, line.step, line.who, line.why)
+
+
+async def test_what_is_stuck_is_tried_again_when_somebody_says_so(shop: Shop) -> None:
+    """A participant keeps its refusal, so that only another participant's mending helps; stuck again is a new case."""
+    t = await a_stuck_parcel(shop)
+    await decides(shop, "retry", t)
+    await shop.to_the_end()
+    assert ("MANUAL", [("transaction_stuck", t.id)]) == ((await shop.now(t)).state, await shop.cases())
+    assert 2 == (await shop.told()).count("case.opened")
+
+
+async def test_nobody_undoes_what_has_passed_its_pivot(shop: Shop) -> None:
+    """Refund the order instead: said with a conflict."""
+    t = await a_stuck_parcel(shop)
+    with pytest.raises(Conflict, match="refund the order instead"):
+        await decides(shop, "compensate", t)
+
+
+async def test_a_customer_who_gives_up_gets_everything_back(shop: Shop) -> None:
+    """Undone on demand while it waits for the payment; the order is closed at the channel first."""
+    t = await shop.begin(a_saga(a_step("coupon"), PAYMENT))
+    await shop.rest()
+    await decides(shop, "compensate", t)
+    await shop.rest()
+    assert ("COMPENSATING", "closing", 1) == (
+        (await shop.now(t)).state, await shop.order_state(), shop.services["coupon"].left(t.id)
+    )  # fmt: skip
+
+
+async def test_a_compensation_mended_goes_on_from_where_it_was(shop: Shop) -> None:
+    """The coupon service was broken for long; after its mending one retry ends it, and the case is closed."""
+    broken = [True]
+
+    def plan(call: Call, _n: int) -> Mischief:
+        return Mischief.ERROR if call.operation is Operation.COMPENSATE and broken[0] else Mischief.NONE
+
+    shop.services["coupon"].plan = plan
+    shop.services["points"].plan = lambda _call, _n: Mischief.REFUSE
+    t = await shop.begin(a_saga())
+    await shop.to_the_end()
+    broken[0] = False
+    await decides(shop, "retry", t)
+    await shop.to_the_end()
+    assert ("COMPENSATED", [], {"coupon": 0, "points": 0, "parcel": 0}) == (
+        (await shop.now(t)).state, await shop.cases(), shop.left(t)
+    )  # fmt: skip
+
+
+async def test_who_decides_while_a_request_is_under_way_is_obeyed(shop: Shop) -> None:
+    """The worker that was asking finds that it was taken over; what it heard is on record, and changes nothing."""
+    shop.services["coupon"].plan = lambda _call, _n: Mischief.ACT_AND_SILENCE
+    t = await shop.begin(a_saga(a_step("coupon", timeout_s=1.0)))
+    await shop.round()
+    assert shop.coordinator.busy
+    await decides(shop, "compensate", t)
+    shop.services["coupon"].plan = lambda _call, _n: Mischief.NONE
+    await shop.to_the_end()
+    assert ("COMPENSATED", ["action", "compensate"]) == (
+        (await shop.now(t)).state, shop.services["coupon"].deeds(t.id)
+    )  # fmt: skip
+    assert 1 == len([line for line in await shop.lines(t) if line.operation == "action" and line.kind == "call"])
+
+
+async def test_many_workers_take_each_transaction_once(shop: Shop) -> None:
+    """Three at a time over thirty transactions: each step is asked for once."""
+    begun = [await shop.begin(a_saga(), number) for number in range(1, 31)]
+    others = [Coordinator(shop.coordinator.requester, Handlers(), spread=lambda: 1.0) for _ in range(3)]
+
+    async def work(coordinator: Coordinator) -> None:
+        while await shop.round(coordinator=coordinator) or coordinator.busy:
+            pass
+
+    await asyncio.gather(*map(work, others))
+    await shop.to_the_end()
+    assert {"DONE"} == {(await shop.now(t)).state for t in begun}
+    assert {1} == set(shop.services["coupon"].keys.values()) | set(shop.services["points"].keys.values())
+
+
+async def test_a_service_that_fails_broadly_is_left_alone_and_everything_ends_all_the_same(shop: Shop) -> None:
+    """After ten failures the breaker opens: what is not sent counts as a try, so that the time stays bounded."""
+    acts = Operation.ACTION
+    shop.services["points"].plan = lambda call, _n: Mischief.BUSY if call.operation is acts else Mischief.NONE
+    begun = [await shop.begin(a_saga(), number) for number in range(1, 16)]
+    await shop.to_the_end()
+    ended = [await shop.now(t) for t in begun]
+    assert {"COMPENSATED"} == {t.state for t in ended}
+    assert [] == [t.id for t in ended if t.ended_at is None or t.ended_at > t.ends_by]
+    assert len(shop.services["points"].got) < 15 * 8  # not all of their tries were sent
+
+
+async def test_a_participant_that_is_not_registered_is_waited_for_within_bounds(shop: Shop) -> None:
+    """A table may outlive a participant; nothing is sent, and what was done is undone."""
+    async with shop.db.transaction() as tx:
+        await tx.execute("DELETE FROM participants WHERE name = 'points'")
+        assert ["coupon", "parcel"] == [p.name for p in await participants.list_participants(tx, None)]
+    t = await shop.begin(a_saga())
+    await shop.to_the_end()
+    assert ("COMPENSATED", 0) == ((await shop.now(t)).state, shop.services["coupon"].left(t.id))
