@@ -39,8 +39,8 @@ FREE = {
 IN_BODY = {"POST /v1/evidence": {"payment_id": "payment"}, "POST /v1/deliveries/redrive": {"endpoint_id": "endpoint"}}
 TABLES = (
     "orders", "payments", "refunds", "cases", "endpoints", "events", "deliveries", "due", "decisions",
-    "inbox_queue", "channel_calls", "skus", "reservations", "stock_movements",
-    "inbox_queue", "channel_calls", "transactions", "transaction_steps", "transaction_journal", "participants",
+    "inbox_queue", "channel_calls", "skus", "reservations", "stock_movements", "transactions",
+    "transaction_steps", "transaction_journal", "participants",
     "transaction_tables",
 )  # fmt: skip
 
@@ -111,9 +111,8 @@ async def ids(api: Api) -> dict[str, str]:
         event = await tx.fetchval("SELECT id FROM events LIMIT 1")
     return {
         "order": payment["order_id"], "payment": payment["id"], "refund": refund["id"], "case": case["id"],
-        "endpoint": endpoint["id"], "sku": "TEA-01-of-ours", "event": event, "txn": "42-A-1", "number": "A-1",
-        "endpoint": endpoint["id"], "event": event, "transaction": begun["id"], "participant": "coupons-of-acm-e",
-        "txn": "42-A-1", "number": "A-1",
+        "endpoint": endpoint["id"], "sku": "TEA-01-of-ours", "event": event, "transaction": begun["id"],
+        "participant": "coupons-of-acm-e", "txn": "42-A-1", "number": "A-1",
     }  # fmt: skip
 
 
