@@ -5,10 +5,18 @@ from collections.abc import AsyncIterator
 import pytest
 
 from paidup.simulator.campaign import Theatre, theatre
+from paidup.simulator.ground import Ground, ground
 
 
 @pytest.fixture(scope="session")
-async def stage() -> AsyncIterator[Theatre]:
+async def soil() -> AsyncIterator[Ground]:
+    """The server under the runs."""
+    async with ground() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+async def stage(soil: Ground) -> AsyncIterator[Theatre]:
     """Plays seeds."""
-    async with theatre() as made:
+    async with theatre(soil) as made:
         yield made

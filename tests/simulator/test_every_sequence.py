@@ -68,11 +68,14 @@ def payment_happenings() -> Mapping[str, Item]:
     found: dict[str, Item] = {}
     for n in (1, 2):
         query = {"road": Road.QUERY, "payee": None, "key": f"query/{n}"}
+        bill = {"road": Road.BILL, "payee": None, "key": f"bill/{n}"}
         found |= {
             f"{n} paid, a callback": paid(n),
             f"{n} paid, a query": paid(n, **query),
+            f"{n} paid, the bill": paid(n, **bill),
             f"{n} paid, a person": paid(n, road=Road.OPERATOR, payee=None, key=f"operator/{n}", occurred_at=None),
             f"{n} another amount": paid(n, amount=Money(1, AMOUNT.currency)),
+            f"{n} another amount, the bill": paid(n, amount=Money(1, AMOUNT.currency), **bill),
             f"{n} another currency": paid(n, amount=Money(AMOUNT.amount_minor, "USD")),
             f"{n} another receiver": paid(n, payee="somebody/else"),
             f"{n} waiting": waiting(n),
@@ -155,6 +158,8 @@ def money_happenings(end: DisputeSays) -> Mapping[str, Item]:
     """What may follow once money came, told before it, after it, and in any order; later news carries a later time."""
     found: dict[str, Item] = {
         "paid": paid(),
+        "paid, a query": paid(road=Road.QUERY, payee=None, key="query/1"),
+        "paid, the bill": paid(road=Road.BILL, payee=None, key="bill/1"),
         "closed": closed(),
         "another amount": paid(amount=Money(1, AMOUNT.currency)),
         "dispute opened": dispute_says(DisputeSays.OPENED, occurred_at=after(500)),
@@ -167,6 +172,10 @@ def money_happenings(end: DisputeSays) -> Mapping[str, Item]:
             found[f"refund {n} {what}"] = refund_says(
                 what, n, amount=Money(minor, AMOUNT.currency), occurred_at=after(at_s)
             )
+    for road in (Road.QUERY, Road.BILL):
+        found[f"refund 1 succeeded, {road}"] = refund_says(
+            RefundSays.SUCCEEDED, amount=Money(PART, AMOUNT.currency), occurred_at=after(800), road=road
+        )
     found["refund 1 not_found"] = refund_says(
         RefundSays.NOT_FOUND, 1, amount=None, occurred_at=None, channel_refund_id=None, road=Road.QUERY
     )
@@ -191,7 +200,7 @@ def remember(memory: Memory, name: str, end: DisputeSays) -> Memory:
     asked = memory.asked
     if name.endswith("asked") and "paid" in memory.said and _after_disputes(memory, end) is PaymentState.PAID:
         asked |= {int(name.split()[1])}
-    return Memory(memory.said | {name}, asked)
+    return Memory(memory.said | {name.partition(",")[0]}, asked)  # by which road does not matter
 
 
 def _after_disputes(memory: Memory, end: DisputeSays) -> PaymentState:

@@ -101,3 +101,11 @@ async def test_an_error_of_our_own_is_handed_on_and_counts_for_nothing() -> None
         with pytest.raises(KeyError, match="ours"):
             await guard.call("a", stumble, judge, clock.now)
     assert guard.breaker("a").state is State.CLOSED
+
+
+async def test_what_a_call_took_is_read_from_its_own_clock() -> None:
+    """Calls that answer well, and too slowly, open the breaker."""
+    elapsed, clock = iter((0.0, 5.0, 10.0, 15.0)), HandClock()
+    guard = Guard(Rules(min_calls=2, slow_rate=1.0, slow_s=5.0), seconds=lambda: next(elapsed))
+    assert [await say(guard, clock, "good"), await say(guard, clock, "good")] == ["good", "good"]
+    assert guard.breaker("a").state is State.OPEN

@@ -66,10 +66,10 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChannelHttp:
-    """Sends to channels over one bounded connection pool, and behind one breaker, per account."""
+    """Sends to channels over one bounded connection pool, and behind one breaker, per account. seconds: as in Guard."""
 
-    def __init__(self, rules: Rules | None = None) -> None:
-        self._guard = Guard(rules)
+    def __init__(self, rules: Rules | None = None, *, seconds: Callable[[], float] = monotonic_s) -> None:
+        self._guard = Guard(rules, seconds=seconds)
         self._sessions: dict[str, aiohttp.ClientSession] = {}
 
     async def send(

@@ -117,7 +117,8 @@ class Courier:
         if not self._under_way:
             return []
         done, _ = await asyncio.wait(self._under_way, timeout=self._patience_s)
-        flights = [(task, self._under_way.pop(task)) for task in done]  # first, so that none is looked at twice
+        ended = [task for task in self._under_way if task in done]  # in the order in which they began
+        flights = [(task, self._under_way.pop(task)) for task in ended]  # first, so that none is looked at twice
         return [self._settled(task.result(), flight) for task, flight in flights]
 
     async def aclose(self) -> None:

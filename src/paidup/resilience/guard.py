@@ -20,10 +20,14 @@ class BreakerOpen(ChannelError):
 
 
 class Guard:
-    """One breaker per key (a channel account, an endpoint). As many breakers as there are keys, so keys are few."""
+    """One breaker per key (a channel account, an endpoint). As many breakers as there are keys, so keys are few.
 
-    def __init__(self, rules: Rules | None = None) -> None:
+    seconds: a clock that only goes forward; what a call took is read from it.
+    """
+
+    def __init__(self, rules: Rules | None = None, *, seconds: Callable[[], float] = monotonic_s) -> None:
         self._fresh = Breaker(rules=rules or Rules())
+        self._seconds = seconds
         self._breakers: dict[str, Breaker] = {}
 
     def breaker(self, key: str) -> Breaker:
@@ -45,10 +49,10 @@ class Guard:
         permit, self._breakers[key] = self.breaker(key).begin(now)
         if permit is None:
             raise BreakerOpen(key, max(now, self.breaker(key).reopens_at or now))
-        began_s, ending = monotonic_s(), Ending.CANCELLED
+        began_s, ending = self._seconds(), Ending.CANCELLED
         try:
             answer = await work()
             ending = judge(answer)
             return answer
         finally:
-            self._breakers[key] = self.breaker(key).ended(permit, now_of(), ending, monotonic_s() - began_s)
+            self._breakers[key] = self.breaker(key).ended(permit, now_of(), ending, self._seconds() - began_s)

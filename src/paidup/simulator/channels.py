@@ -1,6 +1,6 @@
 """Calls to the sandbox's channels without a socket, and what can go wrong on the way there and back."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
@@ -8,6 +8,7 @@ from functools import partial
 from paidup.channels.channel import Account, Exchange, Outcome, Request, Response, Retryable, Unknown
 from paidup.channels.http import ChannelHttp, Sent
 from paidup.resilience.breaker import Rules, State
+from paidup.sandbox.ledger import Trade, TradeState
 from paidup.sandbox.wire import Ask
 from paidup.sandbox.world import World
 from paidup.simulator.stage import Stage
@@ -29,18 +30,27 @@ class Trouble(StrEnum):
 class StagedChannels(ChannelHttp):
     """As ChannelHttp, breakers included, up to where the socket would be.
 
-    is_away: whether a channel is out of reach now. later: do something after so many seconds.
+    is_away: whether a channel is out of reach now. later: do something after so many seconds. cancels: the shop wants
+    no money for this trade any more.
     """
 
     def __init__(
-        self, world: World, stage: Stage, witness: Witness, *, is_away: Callable[[str], Trouble | None], later: Later
+        self,
+        world: World,
+        stage: Stage,
+        witness: Witness,
+        *,
+        is_away: Callable[[str], Trouble | None],
+        later: Later,
+        cancels: Callable[[Trade], Awaitable[None]],
     ) -> None:
-        super().__init__()
+        super().__init__(seconds=lambda: stage.clock.now().timestamp())
         self._world = world
         self._stage = stage
         self._witness = witness
         self._is_away = is_away
         self._later = later
+        self._cancels = cancels
         self._opened_at: dict[str, datetime] = {}
 
     async def send(
@@ -81,10 +91,16 @@ class StagedChannels(ChannelHttp):
         if stage.befalls("channel.5xx", channel):
             return _BAD_GATEWAY
         if stage.befalls("channel.acts late", channel):
-            self._later(stage.fates.between(1, 120, f"late {channel}"), partial(self._act, request))
+            self._later(stage.fates.between(1, 120, f"late {channel}"), partial(self._act, request, stage.who))
             await stage.pause(deadline_s)
             return None
-        response = self._act(request)
+        seen = self._seen(request)
+        if seen and stage.befalls("customer.hurries", channel):
+            stage.note(f"customer hurries: {[self._world.pay(trade, stage.clock.now()) for trade in seen]}")
+        response = self._act(request, stage.who)
+        self._perhaps_contradicted(channel, seen)
+        if seen and stage.befalls("shop.hurries", channel):
+            await self._cancels(seen[0])
         if stage.befalls("channel.silent", channel):
             await stage.pause(deadline_s)
             return None
@@ -106,10 +122,31 @@ class StagedChannels(ChannelHttp):
             body[place] ^= 1
         return Response(response.status, response.headers, bytes(body))
 
-    def _act(self, request: Request) -> Response:
-        now = self._stage.clock.now()
+    def _seen(self, request: Request) -> list[Trade]:
+        """What a request asks about, of all that a customer has before him."""
+        asked = request.target.encode() + request.body
+        return [t for t in self._witness.offers_seen if t.merchant_ref.encode() in asked or t.number.encode() in asked]
+
+    def _perhaps_contradicted(self, channel: str, seen: list[Trade]) -> None:
+        """Money was under way at the bank while its trade was closed, and arrives."""
+        closed = [trade for trade in seen if trade.closed_at == self._stage.clock.now()]
+        if closed and self._stage.befalls("channel.contradicts", channel):
+            wait_s = self._stage.fates.between(1, 600, f"contradicts {channel}")
+            self._later(wait_s, partial(self._paid_after_all, closed[0]))
+
+    def _paid_after_all(self, trade: Trade) -> None:
+        if trade.state is TradeState.CLOSED:
+            trade.state, trade.closed_at, trade.expires_at = TradeState.WAITING, None, None
+            self._witness.contradicted.add(trade.merchant_ref)
+            self._stage.note(f"paid after all: {self._world.pay(trade, self._stage.clock.now())}")
+
+    def _act(self, request: Request, who: str) -> Response:
+        now, ledger = self._stage.clock.now(), self._world.ledger
+        before = len(ledger)
         headers = {name.lower(): value for name, value in request.headers}
         tell = self._world.respond(Ask(request.method, request.target, headers, request.body), now)
+        for trade in ledger.page(before, 1):
+            self._witness.opened_by[trade.merchant_ref] = who.removesuffix(" again")
         self._stage.note(f"channel: {request.method} {tell.status}")
         return Response(tell.status, tuple((name.lower(), value) for name, value in tell.headers.items()), tell.body)
 

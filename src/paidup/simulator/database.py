@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -58,6 +59,14 @@ class StagedDatabase(Database):
         """As in Database: a transaction of one statement."""
         async with self.transaction() as tx:
             return await tx.execute(query, *args)
+
+    async def copy_csv(self, query: str, *args: object, into: Path, timeout: float) -> None:  # noqa: ASYNC109 - as in Database
+        """As in Database."""
+        async with self._connection() as connection:
+            await self._stage.point("COPY TO")
+            self._stage.dies("statement")
+            work = connection.copy_from_query(query, *args, output=into, format="csv", timeout=timeout)
+            await self._stage.io(work, connection.get_server_pid())
 
     async def close(self) -> None:
         """Nothing is held."""

@@ -34,6 +34,12 @@ SELECT c.oid::regclass::text FROM pg_class c
 WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace AND NOT c.relispartition
   AND c.relname <> 'schema_migrations' ORDER BY 1"""
 
+# Without triggers: the journals that are only added to refuse it.
+CLEAR = """
+SET session_replication_role = replica;
+TRUNCATE {tables} RESTART IDENTITY CASCADE;
+RESET session_replication_role"""
+
 # Those of the asked server processes that wait for a lock. One that waits for nothing is about to end by itself.
 WHO_WAITS = "SELECT pid FROM unnest($1::int[]) AS p (pid) WHERE cardinality(pg_blocking_pids(pid)) > 0"
 
@@ -68,7 +74,7 @@ class Ground:
 
     async def clear(self) -> None:
         """Empty every table. Measured on two cores: 0.1 s, and 0.55 s for a fresh copy of a template."""
-        await self.admin.execute(f"TRUNCATE {', '.join(self._tables)} RESTART IDENTITY CASCADE")
+        await self.admin.execute(CLEAR.format(tables=", ".join(self._tables)))
 
     async def close(self) -> None:
         """Close every connection."""

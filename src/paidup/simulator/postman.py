@@ -1,6 +1,7 @@
 """The channels' callbacks on their way to us: each is sent again on its channel's own schedule until we acknowledge it,
 and is lost, repeated, delayed, overtaken, damaged or heard of twice as the seed decides."""
 
+from collections import Counter
 from collections.abc import Callable
 
 from paidup.clock import Clock
@@ -32,6 +33,8 @@ class Postman:
         self._pick = pick
         self._later = later
         self.sent = 0
+        self._names: dict[str, str] = {}
+        self._nth: Counter[str] = Counter()
 
     def collect(self) -> None:
         """Take on what the channels have to tell."""
@@ -48,16 +51,16 @@ class Postman:
             return
         wait_s = 0.0
         if self._befalls("callback.overtaken", news):
-            wait_s += self._stage.fates.between(1, 15, f"overtaken {news.key}")
+            wait_s += self._stage.fates.between(1, 15, f"overtaken {self._name(news)}")
         if self._befalls("callback.late", news):
-            wait_s += 30 * 400 ** self._stage.fates.share("late", news.key)
+            wait_s += 30 * 400 ** self._stage.fates.share("late", self._name(news))
         self._at(wait_s, news, 0)
 
     def _at(self, seconds: float, news: News, attempt: int) -> None:
         self._later(seconds, lambda: self._spawn(news, attempt))
 
     def _spawn(self, news: News, attempt: int) -> None:
-        self._stage.spawn(f"post {_name(news)}", self._try(news, attempt))
+        self._stage.spawn(f"post {self._name(news)}", self._try(news, attempt))
 
     async def _try(self, news: News, attempt: int) -> None:
         """One sending, and what follows from how it went."""
@@ -67,42 +70,52 @@ class Postman:
             notice = provider.notice(news, self._clock.now())
             corrupt = not news.forged and self._befalls("callback.corrupted", news)
             if corrupt:
-                place = int(len(notice.body) / 2 * self._stage.fates.share("bit", news.key, attempt))
+                place = int(len(notice.body) / 2 * self._stage.fates.share("bit", self._name(news), attempt))
                 notice = flipped(notice, place)
             if self._befalls("callback.repeated", news):
-                self._stage.spawn(f"post again {_name(news)}", self._deliver(news, notice, genuine=not corrupt))
+                self._stage.spawn(f"post again {self._name(news)}", self._deliver(news, notice, genuine=not corrupt))
             acknowledged = await self._deliver(news, notice, genuine=not (corrupt or news.forged))
         if news.forged:
             return
         if acknowledged and not self._befalls("callback.unheard", news):
             provider.acknowledged(news)
             if self._befalls("callback.resent", news):
-                self._at(60 * 1500 ** self._stage.fates.share("again", news.key), news, len(provider.retries_s))
+                self._at(60 * 1500 ** self._stage.fates.share("again", self._name(news)), news, len(provider.retries_s))
         elif attempt < len(provider.retries_s):
             self._at(provider.retries_s[attempt], news, attempt + 1)
 
     async def _deliver(self, news: News, notice: Notice, *, genuine: bool) -> bool:
         """One POST; whether we acknowledged it."""
-        process = self._pick(_name(news))
+        process = self._pick(self._name(news))
         if process is None:
             return False
         self.sent += 1
         path = f"/callbacks/{news.channel}/{news.account}"
         call = request(process.callbacks, "POST", path, tuple(notice.headers.items()), notice.body, source="10.0.0.1")
-        replied = await answered(self._stage, f"callback {_name(news)}", call, process)
-        self._stage.note(f"callback {_name(news)} answered {replied.status}")
+        replied = await answered(self._stage, f"callback {self._name(news)}", call, process)
+        self._stage.note(f"callback {self._name(news)} answered {replied.status}")
         provider = self._world.provider(news.channel, news.account)
         if not provider.is_acknowledged(replied.status, replied.body):
             return False
         if not genuine:
-            self._witness.breach("no forgery is believed", f"a forged or damaged callback was accepted: {_name(news)}")
+            what = f"a forged or damaged callback was accepted: {self._name(news)}"
+            self._witness.breach("no forgery is believed", what)
         now = self._clock.now()
         self._witness.arrived.add(news.key)
         self._witness.acknowledged.append(Acknowledged(news.channel, news.about, news.kind, notice.body, now))
         return True
 
+    def _name(self, news: News) -> str:
+        """What people and fates call it: the nth of its kind about a payment."""
+        if news.key not in self._names:
+            about = self._witness.opened_by.get(news.about, news.about)
+            name = f"{news.channel} {news.kind}{' forged' if news.forged else ''} {about}"
+            self._nth[name] += 1
+            self._names[news.key] = f"{name} {self._nth[name]}"
+        return self._names[news.key]
+
     def _befalls(self, kind: str, news: News) -> bool:
-        return self._stage.fates.hits(kind, _name(news), self._clock.now())
+        return self._stage.fates.hits(kind, self._name(news), self._clock.now())
 
 
 async def answered(stage: Stage, name: str, call: object, process: Process) -> Replied:
@@ -112,7 +125,3 @@ async def answered(stage: Stage, name: str, call: object, process: Process) -> R
     except Died:
         return Replied(0, b"")
     return replied if process.life.alive else Replied(0, b"")
-
-
-def _name(news: News) -> str:
-    return f"{news.channel} {news.kind} {news.about} {news.key[-6:]}"

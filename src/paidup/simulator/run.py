@@ -42,7 +42,7 @@ SHOP = "teahouse"
 PROCESSES = 2
 CALM_AT_MOST = timedelta(days=4)
 SINCE_TROUBLE = timedelta(minutes=10)
-HARMLESS = ("overlap", "second worker", "channel.slow", "callback", "shop")
+HARMLESS = ("overlap", "second worker", "channel.slow", "customer", "callback", "shop")
 """Faults that put off no question to a channel."""
 
 
@@ -244,7 +244,14 @@ class Run:
             self._stage,
             self._clock,
             db=StagedDatabase(self._ground, self._stage),
-            channels=StagedChannels(self._world, self._stage, self._witness, is_away=self._is_away, later=self._later),
+            channels=StagedChannels(
+                self._world,
+                self._stage,
+                self._witness,
+                is_away=self._is_away,
+                later=self._later,
+                cancels=self._shop.cancels,
+            ),
             accounts=self._accounts,
             settings=self._settings,
             limits=self._script.limits,

@@ -89,7 +89,7 @@ def write_script(seed: int) -> Script:
     return Script(
         plans=tuple(_plan(dice, n, dice.uniform(0, spread_s), only) for n in range(count)),
         late_payment=dice.choice(tuple(LatePayment)),
-        limits=Limits(intake=dice.choice((1, 3)), repair=3, delivery=2) if small else Limits(),
+        limits=Limits(intake=dice.choice((1, 3)), repair=dice.choice((1, 3)), delivery=2) if small else Limits(),
         trouble_s=trouble_s,
         outages=tuple(_outages(dice, trouble_s)),
         jumps=tuple((dice.uniform(0, trouble_s), dice.uniform(120, 3 * HOUR)) for _ in range(dice.randint(0, 2))),
@@ -127,8 +127,8 @@ def _offer(dice: random.Random, after_s: float, ttl_s: int, only: str | None) ->
     paid_s = pays_s if pays_s is not None else 0.0
     disputed = pays_s is not None and channel == "stripe" and dice.random() < 0.25
     dispute_s = paid_s + dice.choice((1.0, dice.uniform(60, 2 * HOUR))) if disputed else None
-    refunded = pays_s is not None and dice.random() < 0.12
     registered = dice.random() < 0.15
+    refunded = pays_s is not None and dice.random() < (0.4 if registered else 0.12)
     return Offer(
         after_s=after_s,
         channel=channel,

@@ -54,6 +54,7 @@ class Shop:
         self._pick = pick
         self._is_away = is_away
         self._later = later
+        self._offered: dict[str, tuple[Plan, str]] = {}
         self._taken: dict[str, set[int]] = defaultdict(set)
         self.api_key = ""
         self.secret = ""
@@ -171,6 +172,7 @@ class Shop:
             trade = self._world.find(offer.channel, "main", payment["merchant_ref"], self._clock.now())
         except InvalidRequest:
             return
+        self._offered[trade.number] = plan, order_id
         self._customer(plan, n, trade, str(payment["id"]))
 
     async def _by_itself(self, plan: Plan, order_id: str, n: int) -> None:
@@ -198,6 +200,8 @@ class Shop:
     def _customer(self, plan: Plan, n: int, trade: Trade, payment_id: str | None) -> None:
         offer = plan.offers[n]
         trade.amount_minor += offer.wrong_minor
+        if offer.pays_s is not None:
+            self._witness.offers_seen.append(trade)
         happenings: list[tuple[float | None, Callable[[Trade, datetime], object]]] = [
             (offer.scans_s, self._world.scan),
             (offer.fails_s, self._world.fail),
@@ -258,6 +262,12 @@ class Shop:
                 self._witness.refunds.append(asked)
                 return
             await self._stage.pause(60)
+
+    async def cancels(self, trade: Trade) -> None:
+        """The order of this trade is given up at once; one that the shop opened by itself is not."""
+        if trade.number in self._offered:
+            plan, order_id = self._offered[trade.number]
+            await self._once(f"{plan.name} hurries", f"/v1/orders/{order_id}/close", {}, f"{plan.name}/hurries")
 
     async def _cancel(self, plan: Plan, order_id: str) -> None:
         await self.ask(f"{plan.name} cancel", f"/v1/orders/{order_id}/close", {}, f"{plan.name}/cancel")

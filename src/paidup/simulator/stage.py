@@ -8,7 +8,8 @@ for whom, so that this, too, does not depend on timing.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -97,7 +98,7 @@ class Clock:
 class _Counts:
     steps: int = 0
     open_transactions: int = 0
-    io: set[_Statement] = field(default_factory=set)
+    io: list[_Statement] = field(default_factory=list)
 
 
 class Stage:
@@ -144,16 +145,19 @@ class Stage:
 
         async def begin() -> T:
             _ACTOR.set(actor)
-            try:
-                await self._park(actor, None)
-            except BaseException:
-                work.close()
-                raise
+            await self._park(actor, None)
             return await work
 
-        task = asyncio.create_task(begin(), name=name)
+        def ended(task: "asyncio.Task[T]") -> None:
+            work.close()  # it may never have begun
+            self._tasks.discard(task)
+            error = None if task.cancelled() else task.exception()
+            if error is not None and not isinstance(error, Died):
+                self.failures.append((name, error))
+
+        task = asyncio.Task(begin(), loop=asyncio.get_running_loop(), name=name)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(ended)
         return task
 
     @property
@@ -162,11 +166,30 @@ class Stage:
         actor = _ACTOR.get(None)
         return actor.name if actor else ""
 
-    def _ended(self, task: "asyncio.Task[Any]") -> None:
-        self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is not None and not isinstance(error, Died):
-            self.failures.append((task.get_name(), error))
+    @contextmanager
+    def _adopting(self) -> Iterator[None]:
+        """Meanwhile every task that an actor starts is known, so that it can be ended."""
+        loop = asyncio.get_running_loop()
+        before = loop.get_task_factory()
+        loop.set_task_factory(self._adopted)
+        try:
+            yield
+        finally:
+            loop.set_task_factory(before)
+
+    def _adopted(self, loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> "asyncio.Task[Any]":
+        task, actor = asyncio.Task(work, loop=loop, **options), _ACTOR.get(None)
+        if actor is None:
+            return task
+
+        def ended(task: "asyncio.Task[Any]") -> None:
+            self._tasks.discard(task)
+            if self._is_gone(actor) and not task.cancelled():
+                task.exception()  # whoever would have looked at it is dead, too
+
+        self._tasks.add(task)
+        task.add_done_callback(ended)
+        return task
 
     # Seams -----------------------------------------------------------------------------------------------------------
 
@@ -204,12 +227,13 @@ class Stage:
     async def io(self, work: Awaitable[T], pid: int) -> T:
         """Wait for the database; a wait for somebody's lock gives the turn up."""
         statement = _Statement(pid, _ACTOR.get())
-        self._counts.io.add(statement)
+        self._counts.io.append(statement)
         try:
             return await work
         finally:
             statement.done = True
-            self._counts.io.discard(statement)
+            if not statement.blocked:
+                self._counts.io.remove(statement)
             if not self._counts.io:
                 self._io_over.set()
             if statement.blocked and not self._closed:
@@ -229,12 +253,15 @@ class Stage:
         others = any(self._may_run(other) and other.actor is not actor for other in self._parked)
         return others and self.fates.hits("overlap", f"{actor.name} {seam}", self.clock.now())
 
-    @staticmethod
-    def _must_live(actor: Actor) -> None:
-        if actor.life and not actor.life.alive:
-            raise Died(actor.life.name)
+    def _is_gone(self, actor: Actor) -> bool:
+        return self._closed or (actor.life is not None and not actor.life.alive)
+
+    def _must_live(self, actor: Actor) -> None:
+        if self._is_gone(actor):
+            raise Died(actor.life.name if actor.life else actor.name)
 
     async def _park(self, actor: Actor, until: datetime | None) -> None:
+        self._must_live(actor)
         entry = _Parked(actor, until, asyncio.get_running_loop().create_future())
         self._parked.append(entry)
         await entry.turn
@@ -255,31 +282,35 @@ class Stage:
 
     async def play(self) -> None:
         """Give turns until all who are left sleep. Raises Stuck when some wait for each other for ever."""
-        await self._until_quiet()
-        while entry := self._next():
-            self._parked.remove(entry)
-            entry.turn.set_result(None)
+        with self._adopting():
             await self._until_quiet()
+            while entry := self._next():
+                self._parked.remove(entry)
+                entry.turn.set_result(None)
+                await self._until_quiet()
         if self._blocked and self.wakes_at is None:
             names = ", ".join(sorted(statement.actor.name for statement in self._blocked))
             raise Stuck(f"deadlock: {names} wait for locks that nobody will give up")
 
     async def close(self) -> None:
-        """End all who are left."""
+        """End all who are left, with every task they started: nothing may come to its end later, in somebody else's
+        time, when it is collected as garbage."""
         self._closed = True
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        with self._adopting():
+            while self._tasks:
+                for task in self._tasks:
+                    task.cancel()
+                await asyncio.wait(self._tasks)
+        self._parked.clear()
+        self._blocked.clear()
 
     def _may_run(self, entry: _Parked) -> bool:
-        dead = entry.actor.life is not None and not entry.actor.life.alive
-        return dead or entry.until is None or entry.until <= self.clock.now()
+        return self._is_gone(entry.actor) or entry.until is None or entry.until <= self.clock.now()
 
     def _next(self) -> _Parked | None:
         """Whose turn it is: the dead end first; one who was overtaken comes after somebody else."""
         ready = [entry for entry in self._parked if self._may_run(entry)]
-        dead = [entry for entry in ready if entry.actor.life and not entry.actor.life.alive]
+        dead = [entry for entry in ready if self._is_gone(entry.actor)]
         if dead or len(ready) < 2:
             return next(iter(dead or ready), None)
         overlaps = self._counts.open_transactions > 0
@@ -310,7 +341,7 @@ class Stage:
             waiting = await self._who_waits([statement.pid for statement in self._counts.io])
             for statement in [s for s in self._counts.io if s.pid in waiting and not s.done]:
                 statement.blocked = True
-                self._counts.io.discard(statement)
+                self._counts.io.remove(statement)
                 self._blocked.append(statement)
                 self.note(f"{statement.actor.name}: waits for a lock")
 

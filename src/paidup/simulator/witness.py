@@ -7,6 +7,8 @@ from datetime import datetime
 
 import msgspec
 
+from paidup.sandbox.ledger import Trade
+
 
 class Breach(msgspec.Struct, frozen=True):
     """An invariant that does not hold, and what shows it."""
@@ -59,6 +61,13 @@ class Witness:
     tried: dict[str, set[str]] = field(default_factory=dict)
     """The keys under which the shop asked for refunds of a payment."""
     registered: set[str] = field(default_factory=set)
+    opened_by: dict[str, str] = field(default_factory=dict)
+    """Who opened a trade, by the merchant's number. A fault's key says it so: the number contains its moment, which
+    another fault may move."""
+    offers_seen: list[Trade] = field(default_factory=list)
+    """What customers have before them and may pay."""
+    contradicted: set[str] = field(default_factory=set)
+    """The merchant's numbers of trades that a channel called closed, and took money for afterwards."""
     news: dict[str, str] = field(default_factory=dict)
     """What the channels had to tell: about which number, by the notice's own key; and below, what arrived of it."""
     arrived: set[str] = field(default_factory=set)
