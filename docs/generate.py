@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from inspect import getdoc
+from inspect import cleandoc, getdoc
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import click
@@ -116,7 +117,10 @@ def command_line() -> str:
 
 def _command(command: click.Command, name: str) -> list[str]:
     context = click.Context(command, info_name=name)
-    parts = [f"## {name}", (command.help or "").replace("\b\n", "").strip()]
+    says, _, examples = cleandoc(command.help or "").partition("\b\n")
+    parts = [f"## {name}", says.strip()]
+    if examples:
+        parts.append("\n".join(["```sh", dedent(examples).strip(), "```"]))
     options = [parameter.get_help_record(context) for parameter in command.params]
     lines = [f"- `{record[0]}` {record[1]}".rstrip() for record in options if record]
     parts += ["\n".join(lines)] if lines else []

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -96,3 +97,51 @@ def test_serve_ends_cleanly_on_sigterm(env: dict[str, str]) -> None:
         process.send_signal(signal.SIGTERM)
         rest = process.stderr.read()
     assert (0, True, True) == (process.returncode, "paidup.started" in first, "paidup.stopped" in rest), first + rest
+
+
+def test_a_misspelt_command_names_the_right_one() -> None:
+    """Who is tired reads what he meant."""
+    ran = paidup("serv")
+    assert (2, True) == (ran.returncode, "did you mean 'serve'?" in ran.stderr)
+
+
+def test_what_was_done_can_be_read_by_a_machine(env: dict[str, str]) -> None:
+    """Commands that change something print one JSON object with --json; a key that is not there is an error."""
+    migrated = json.loads(paidup("db", "migrate", "--json", env=env).stdout)
+    made = json.loads(paidup("db", "shop", "acme", "--json", env=env).stdout)
+    key = json.loads(paidup("keys", "create-api", "acme", "--json", env=env).stdout)
+    swept = json.loads(paidup("repair", "sweep", "--json", env=env).stdout)
+    assert ([], "acme", ["read", "write", "refund"], 0) == (
+        migrated["applied"], made["shop"], key["scopes"], swept["lacking"],
+    )  # fmt: skip
+    assert (2, True) == (
+        (gone := paidup("keys", "revoke-api", "nobody", "--json", env=env)).returncode,
+        "no live key" in gone.stderr,
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "args", "says"),
+    [
+        ({"PAIDUP_DATABASE_URL": "postgresql://127.0.0.1:1/x"}, [], "Check that the server runs"),
+        ({}, ["--port", "99999"], "99999 is not in the range"),
+    ],
+)
+def test_serve_that_cannot_start_says_why(
+    env: dict[str, str], wrong: dict[str, str], args: list[str], says: str
+) -> None:
+    """A database that is not there and a port that cannot be: one line that says what to do, no traceback."""
+    ran = paidup("serve", *args, env=env | wrong)
+    assert (True, False) == (says in ran.stderr, "Traceback" in ran.stderr), ran.stderr
+    assert ran.returncode not in (0, 1)
+
+
+def test_serve_at_a_taken_port_says_so(env: dict[str, str]) -> None:
+    """Somebody listens there: the exit code tells, and the line names the way out."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ran = paidup("serve", env=env | {"PAIDUP_PORT": str(taken.getsockname()[1])})
+    assert (True, True, False) == (
+        ran.returncode != 0,
+        "name another with --port" in ran.stderr,
+        "Traceback" in ran.stderr,
+    ), ran.stderr

@@ -1,5 +1,6 @@
 """The command line: data on stdout, everything else on stderr, `--json` everywhere."""
 
+import difflib
 import importlib
 import sys
 
@@ -44,6 +45,15 @@ class _Lazy(click.Group):
             return None
         command: click.Command = importlib.import_module(f"paidup.cli.{name}").command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with the nearest name for one that is misspelt."""
+        near = difflib.get_close_matches(args[0], COMMANDS, n=1) if args[0] not in COMMANDS else []
+        if near:
+            ctx.fail(f"No such command {args[0]!r}; did you mean {near[0]!r}?")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

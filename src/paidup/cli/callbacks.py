@@ -3,7 +3,7 @@
 import click
 
 from paidup.channels.accounts import AccountsFolder
-from paidup.cli.output import emit, emit_json, json_option, limit_option, run, say
+from paidup.cli.output import emit, emit_json, json_anyway, json_option, limit_option, run, say
 from paidup.clock import parse_clock
 from paidup.db.transaction import Database
 from paidup.errors import NotFound, Verdict
@@ -34,6 +34,7 @@ def list_(channel: str | None, state: str | None, limit: int, as_json: bool) -> 
 
 @command.command()
 @click.argument("callback_id")
+@json_anyway
 def show(callback_id: str) -> None:
     """One callback as JSON: headers as they came, and the raw body."""
 

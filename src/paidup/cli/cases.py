@@ -4,7 +4,7 @@ import click
 import msgspec
 
 from paidup.cases import store as cases
-from paidup.cli.output import emit, json_option, limit_option, run, say
+from paidup.cli.output import done, emit, json_option, limit_option, run
 from paidup.clock import parse_clock
 from paidup.db.transaction import Database
 from paidup.errors import NotFound
@@ -34,13 +34,14 @@ def list_(with_resolved: bool, shop: str | None, limit: int, as_json: bool) -> N
 @command.command()
 @click.argument("case_id")
 @click.option("--because", required=True, help="what was decided, for the record")
-def resolve(case_id: str, because: str) -> None:
+@json_option
+def resolve(case_id: str, because: str, as_json: bool) -> None:
     """Close a case with what was decided."""
 
     async def work(db: Database, settings: Settings) -> None:
         async with db.transaction() as tx:
             if await cases.resolve(tx, case_id, because, parse_clock(settings.clock).now()) is None:
-                raise NotFound(f"there is no open case {case_id}")
+                raise NotFound(f"there is no open case {case_id}; `paidup cases list` shows them")
 
     run(work)
-    say(f"{case_id} is resolved")
+    done(f"{case_id} is resolved", {"resolved": case_id, "because": because}, as_json=as_json)

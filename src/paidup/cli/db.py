@@ -4,7 +4,7 @@ import asyncio
 
 import click
 
-from paidup.cli.output import emit, json_option, run, say
+from paidup.cli.output import done, emit, json_option, run
 from paidup.clock import parse_clock
 from paidup.db.migrate import migrate as run_migrations
 from paidup.db.open import open_database
@@ -20,7 +20,8 @@ def command() -> None:
 
 
 @command.command()
-def migrate() -> None:
+@json_option
+def migrate(as_json: bool) -> None:
     """Apply the migrations that are missing."""
 
     async def work() -> list[str]:
@@ -28,7 +29,8 @@ def migrate() -> None:
             return await run_migrations(db)
 
     applied = asyncio.run(work())
-    say(f"applied {', '.join(applied)}" if applied else "nothing to do: the database is up to date")
+    told = f"applied {', '.join(applied)}" if applied else "nothing to do: the database is up to date"
+    done(told, {"applied": applied}, as_json=as_json)
 
 
 @command.command()
@@ -45,7 +47,8 @@ def url() -> None:
 @command.command()
 @click.argument("name")
 @click.option("--late-payment", type=click.Choice([policy.value for policy in LatePayment]), default="reopen")
-def shop(name: str, late_payment: str) -> None:
+@json_option
+def shop(name: str, late_payment: str, as_json: bool) -> None:
     """Create a shop, or change what it does with money that arrives for a closed order."""
 
     async def work(db: Database, settings: Settings) -> None:
@@ -53,7 +56,8 @@ def shop(name: str, late_payment: str) -> None:
             await shops.put_shop(tx, name, LatePayment(late_payment), parse_clock(settings.clock).now())
 
     run(work)
-    say(f"shop {name}: money for closed orders → {late_payment}")
+    told = f"shop {name}: money for closed orders → {late_payment}"
+    done(told, {"shop": name, "late_payment": late_payment}, as_json=as_json)
 
 
 @command.command("shops")

@@ -4,10 +4,10 @@ import click
 
 from paidup.channels.accounts import AccountsFolder
 from paidup.channels.registry import CHANNELS
-from paidup.cli.output import emit, json_option, run, say
+from paidup.cli.output import done, emit, emit_json, json_option, run, say
 from paidup.clock import SystemClock, parse_clock
 from paidup.db.transaction import Database
-from paidup.errors import InvalidRequest
+from paidup.errors import InvalidRequest, NotFound
 from paidup.settings import Settings, load
 from paidup.shops import store as shops
 from paidup.shops.store import Scope
@@ -46,7 +46,8 @@ def list_(as_json: bool) -> None:
 @command.command("create-api")
 @click.argument("shop")
 @click.option("--scopes", default="read,write,refund", show_default=True, help=f"of {', '.join(Scope)}")
-def create_api(shop: str, scopes: str) -> None:
+@json_option
+def create_api(shop: str, scopes: str, as_json: bool) -> None:
     """Make an API key for a shop and print it; it cannot be shown again."""
     wanted = [name.strip() for name in scopes.split(",")]
     if not set(wanted) <= set(Scope):
@@ -57,7 +58,11 @@ def create_api(shop: str, scopes: str) -> None:
             await shops.late_payment_of(tx, shop)
             return await shops.create_key(tx, shop, [Scope(name) for name in wanted], parse_clock(settings.clock).now())
 
-    click.echo(run(work))
+    key = run(work)
+    if as_json:
+        emit_json({"shop": shop, "scopes": wanted, "key": key})
+    else:
+        click.echo(key)
     say("keep it now: only its hash is stored")
 
 
@@ -76,11 +81,14 @@ def list_api(shop: str, as_json: bool) -> None:
 
 @command.command("revoke-api")
 @click.argument("key_id")
-def revoke_api(key_id: str) -> None:
+@json_option
+def revoke_api(key_id: str, as_json: bool) -> None:
     """End an API key at once."""
 
     async def work(db: Database, settings: Settings) -> bool:
         async with db.transaction() as tx:
             return await shops.revoke_key(tx, key_id, parse_clock(settings.clock).now())
 
-    say(f"{key_id} is revoked" if run(work) else f"there is no live key {key_id}")
+    if not run(work):
+        raise NotFound(f"there is no live key {key_id}; `paidup keys list-api SHOP` shows them by id")
+    done(f"{key_id} is revoked", {"revoked": key_id}, as_json=as_json)

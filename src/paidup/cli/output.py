@@ -23,6 +23,7 @@ from paidup.settings import Settings, load
 T = TypeVar("T")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="machine-readable output")
+json_anyway = click.option("--json", is_flag=True, expose_value=False, help="what it prints anyway")
 limit_option = click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000))
 
 
@@ -67,6 +68,14 @@ def emit_json(value: object) -> None:
     """Any value as one JSON document on stdout."""
     text = msgspec.json.format(msgspec.json.encode(value, enc_hook=_plain), indent=2).decode()
     click.echo("\n".join(map(one_line, text.split("\n"))))
+
+
+def done(text: str, value: Mapping[str, object], *, as_json: bool) -> None:
+    """What was done: a sentence on stderr for people, or one JSON object on stdout."""
+    if as_json:
+        emit_json(value)
+    else:
+        say(text)
 
 
 def say(text: str) -> None:

@@ -4,7 +4,7 @@ import click
 import msgspec
 
 from paidup.checkout.release import release_payment
-from paidup.cli.output import emit, emit_json, json_option, limit_option, run, say
+from paidup.cli.output import emit, emit_json, json_anyway, json_option, limit_option, run, say
 from paidup.clock import parse_clock
 from paidup.db.transaction import Database
 from paidup.errors import NotFound
@@ -43,6 +43,7 @@ def list_(state: str | None, channel: str | None, limit: int, as_json: bool) -> 
 
 @command.command()
 @click.argument("payment_id")
+@json_anyway
 def show(payment_id: str) -> None:
     """One payment as JSON; `paidup trace` tells its life."""
     emit_json(msgspec.structs.asdict(run(lambda db, _settings: _get(db, payment_id))))
@@ -50,6 +51,7 @@ def show(payment_id: str) -> None:
 
 @command.command()
 @click.argument("payment_id")
+@json_anyway
 def ask(payment_id: str) -> None:
     """Ask the channel about a payment now, and apply what it answers."""
 
@@ -77,6 +79,7 @@ def ask(payment_id: str) -> None:
 @click.argument("payment_id")
 @click.argument("decision", type=click.Choice([verdict.value for verdict in Verdict]))
 @click.option("--because", required=True, help="why, for the record")
+@json_anyway
 def release(payment_id: str, decision: str, because: str) -> None:
     """Decide about money that is held because it came otherwise than agreed.
 

@@ -2,7 +2,7 @@
 
 import click
 
-from paidup.cli.output import emit, json_option, run, say
+from paidup.cli.output import done, emit, json_option, run
 from paidup.clock import parse_clock
 from paidup.db.transaction import Database
 from paidup.repair import sweep as sweeping
@@ -28,10 +28,12 @@ def due(as_json: bool) -> None:
 
 
 @command.command()
-def sweep() -> None:
+@json_option
+def sweep(as_json: bool) -> None:
     """Give a question to every unfinished payment that lacks one (there should be none)."""
 
     async def work(db: Database, settings: Settings) -> int:
         return await sweeping.run_once(db, now=parse_clock(settings.clock).now(), limit=10_000)
 
-    say(f"{run(work)} unfinished rows had no job")
+    lacking = run(work)
+    done(f"{lacking} unfinished rows had no job", {"lacking": lacking}, as_json=as_json)

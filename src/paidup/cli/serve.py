@@ -14,6 +14,8 @@ import uvicorn
 
 from paidup import log
 from paidup.app import Paidup
+from paidup.cli.output import say
+from paidup.errors import PaidupError
 from paidup.settings import ROLES, Settings, load
 from paidup.web.body import MAX_BODY_BYTES
 from paidup.web.callbacks import Receive, Scope, Send
@@ -56,7 +58,11 @@ def serve(settings: Settings) -> None:
             await paidup(scope, receive, send)
             return
         await receive()
-        await paidup.start()
+        try:
+            await paidup.start()
+        except PaidupError as error:  # it says what to do; a traceback would only hide that
+            await send({"type": "lifespan.startup.failed", "message": f"paidup: {log.one_line(str(error))}"})
+            return
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await paidup.stop()
@@ -97,7 +103,13 @@ class _LingeringServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn does; then say where we listen, for with port 0 nobody else knows."""
-        await super().startup(sockets)
+        try:
+            await super().startup(sockets)
+        except SystemExit:  # it could not listen, and has said why
+            say(f"paidup: if another process has port {self.config.port}, name another with --port or PAIDUP_PORT")
+            raise
+        if not self.started:  # the application could not start, and has said why
+            return
         host, port = self.servers[0].sockets[0].getsockname()[:2]
         url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         log.info("paidup.listening", url=url, docs=f"{url}/docs")
