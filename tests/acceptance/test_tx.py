@@ -47,6 +47,8 @@ async def test_a_transaction_is_defined_begun_seen_and_undone(
     assert ("compensate by lin", "the customer called", "lin") == tuple(
         shown["record"][1][name] for name in ("what", "why", "who")
     )
+    looked = paidup("tx", "check", "--json", env=env)
+    assert (0, 1, 0) == (looked.returncode, json.loads(looked.stdout)["transactions"], looked.stdout.count("what"))
     told = paidup("trace", xid, env=env)
     assert (True, True) == (f"order {order_id()}" in told.stdout, "RUNNING → COMPENSATING" in told.stdout), told.stderr
 

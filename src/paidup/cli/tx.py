@@ -1,8 +1,9 @@
 """`paidup tx …`: transactions across services: see them, and decide where they are stuck."""
 
 import getpass
+import sys
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
@@ -190,6 +191,50 @@ def begin(shop: str, order_id: str, table: str, data: str, key: str) -> None:
             return await begin_transaction(tx, shop=shop, order_id=order_id, table=steps, data=told, key=key, now=now)
 
     click.echo(run(work).id)
+
+
+@command.command()
+@click.option("--shop")
+@click.option("--hours", type=click.IntRange(1, 100_000), help="only what has not ended, or ended so lately")
+@click.option("--no-mend", "only_look", is_flag=True, help="only look: send nothing but questions, open no case")
+@json_option
+def check(shop: str | None, hours: int | None, only_look: bool, as_json: bool) -> None:
+    """Compare transactions with orders, payments, stock, and what participants remember.
+
+    What differs is mended by the same request under the same key; what still differs becomes a case. Exit code 1 then.
+
+    \b
+    paidup tx check --hours 24
+    """
+    from paidup.app import Paidup
+    from paidup.transactions import check as checking
+
+    async def work(_db: Database, settings: Settings) -> checking.Checked:
+        async with Paidup(msgspec.structs.replace(settings, roles=())) as paidup:
+            since = paidup.clock.now() - timedelta(hours=hours) if hours else None
+            async with paidup.db.session() as tx:
+                total = await checking.count(tx, shop=shop, since=since)
+            parts = checking.run(
+                paidup.db, paidup.coordinator.requester, paidup.handlers, shop=shop, since=since, mend=not only_look
+            )
+            found = []
+            with click.progressbar(length=total, label="comparing", file=sys.stderr) as bar:
+                async for part in parts:
+                    found.append(part)
+                    bar.update(part.transactions)
+            return checking.together(found)
+
+    checked = run(work)
+    if as_json:
+        emit_json(checked)
+    else:
+        emit([msgspec.structs.asdict(one) for one in checked.differences], as_json=False, empty="no differences")
+        say(
+            f"{checked.transactions} transactions, {checked.asked} reports asked for ({checked.silent} not given), "
+            f"{len(checked.differences)} differences, {checked.open} not mended"
+        )
+    if checked.open:
+        sys.exit(1)
 
 
 def _decide(deed: Callable[[Tx, datetime], Awaitable[Transaction]]) -> None:
