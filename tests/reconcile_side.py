@@ -2,17 +2,26 @@
 
 from collections.abc import Iterable, Sequence
 
+import msgspec
+
 from kept import keep
+from paidup import ids
 from paidup.channels.channel import Account
 from paidup.db.transaction import Database
 from paidup.orders.states import State as OrderState
 from paidup.payments.payment import Payment
 from paidup.payments.states import State as PaymentState
+from paidup.reconcile import runs, store
+from paidup.reconcile.breaks import Break
+from paidup.reconcile.decide import Change
+from paidup.reconcile.states import State
 from paidup.refunds.refund import Refund
 from paidup.refunds.states import State as RefundState
 from paidup.sandbox.bills import Entry, EntryKind
 from paidup.settle.book import Book
-from paidup.testing.builders import a_payment, a_refund, an_order
+from paidup.testing.builders import NOW, a_payment, a_refund, an_order
+from paidup.web.examples import EXAMPLES
+from paidup.web.reconcile import BreakLife, Reconciliations
 
 
 def books_of(entries: Sequence[Entry], account: Account) -> list[Book]:
@@ -30,14 +39,9 @@ def books_of(entries: Sequence[Entry], account: Account) -> list[Book]:
             n, shop=account.shop, state=OrderState.PAID, paid_by=payment.id, amount_minor=entry.amount_minor,
             currency=entry.currency,
         )  # fmt: skip
-        payment = _with(payment, refunded_minor=given_back)
-        books.append(
-            Book(
-                order,
-                {payment.id: payment},
-                {r.id: _with(r, settled_at=settled.get(r.merchant_ref, r.settled_at)) for r in refunds},
-            )
-        )
+        payment = msgspec.structs.replace(payment, refunded_minor=given_back)
+        refunds = [msgspec.structs.replace(r, settled_at=settled.get(r.merchant_ref, r.settled_at)) for r in refunds]
+        books.append(Book(order, {payment.id: payment}, {r.id: r for r in refunds}))
     return books
 
 
@@ -65,7 +69,15 @@ def _refund(n: int, k: int, entry: Entry, payment: Payment, failed: bool) -> Ref
     )  # fmt: skip
 
 
-def _with(row, **fields):
-    import msgspec
-
-    return msgspec.structs.replace(row, **fields)
+async def a_break(db: Database, shop: str, payment_id: str | None = None, order_id: str | None = None) -> Break:
+    """An open break of this shop, as the example of the API has it, with the run that found it."""
+    life, day = EXAMPLES[BreakLife], EXAMPLES[Reconciliations]
+    run = msgspec.structs.replace(day.items[0], id=ids.new_id("rec", NOW), shop=shop, bill_id=None)
+    broken = msgspec.structs.replace(
+        life.broken, id=ids.new_id("brk", NOW), run_id=run.id, shop=shop, payment_id=payment_id, order_id=order_id,
+        state=State.OPEN,
+    )  # fmt: skip
+    async with db.transaction() as tx:
+        await runs.write(tx, run)
+        await store.write(tx, [Change(None, broken, "found", broken.why)], "test", NOW)
+    return broken

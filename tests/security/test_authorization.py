@@ -16,6 +16,7 @@ from paidup.shops.store import Scope
 from paidup.web.api import ROUTES
 from paidup.web.examples import example_of
 from paidup.web.route import Route
+from reconcile_side import a_break
 
 # What a path's {id} or {sku} names; the dead letters' page and the trace take others, too.
 NAMED = {
@@ -28,12 +29,14 @@ NAMED = {
     "/v1/skus/{sku}": "sku",
     "/v1/transactions/{id}": "transaction",
     "/v1/participants/{id}": "participant",
+    "/v1/breaks/{id}": "break",
 }
 # Lists, and what makes something new: they name nothing of anybody's in the path. (A SKU is a shop's own word.)
 FREE = {
     "POST /v1/orders", "GET /v1/orders", "POST /v1/payments/register", "GET /v1/events", "GET /v1/cases",
     "POST /v1/endpoints", "GET /v1/endpoints", "GET /v1/skus", "PUT /v1/skus/{sku}", "GET /v1/transactions",
     "POST /v1/participants", "GET /v1/participants", "POST /v1/transaction-tables", "GET /v1/transaction-tables",
+    "GET /v1/reconciliations", "GET /v1/balances", "GET /v1/breaks",
 }  # fmt: skip
 # What names things in the body: field → kind of thing.
 IN_BODY = {"POST /v1/evidence": {"payment_id": "payment"}, "POST /v1/deliveries/redrive": {"endpoint_id": "endpoint"}}
@@ -41,7 +44,7 @@ TABLES = (
     "orders", "payments", "refunds", "cases", "endpoints", "events", "deliveries", "due", "decisions",
     "inbox_queue", "channel_calls", "skus", "reservations", "stock_movements", "transactions",
     "transaction_steps", "transaction_journal", "participants",
-    "transaction_tables",
+    "transaction_tables", "breaks", "break_steps", "break_approvals",
 )  # fmt: skip
 
 
@@ -107,12 +110,13 @@ async def ids(api: Api) -> dict[str, str]:
     await api.call("POST", "/v1/transaction-tables", {"name": "coupons", "step": steps})
     begin = f"/v1/orders/{payment['order_id']}/transactions"
     _, begun = await api.call("POST", begin, {"table": "coupons"}, once="t")
+    broken = await a_break(api.paidup.db, "acme", payment["id"], payment["order_id"])
     async with api.paidup.db.session() as tx:
         event = await tx.fetchval("SELECT id FROM events LIMIT 1")
     return {
         "order": payment["order_id"], "payment": payment["id"], "refund": refund["id"], "case": case["id"],
-        "endpoint": endpoint["id"], "sku": "TEA-01-of-ours", "event": event, "transaction": begun["id"],
-        "participant": "coupons-of-acm-e", "txn": "42-A-1", "number": "A-1",
+        "endpoint": endpoint["id"], "break": broken.id, "sku": "TEA-01-of-ours", "event": event,
+        "transaction": begun["id"], "participant": "coupons-of-acm-e", "txn": "42-A-1", "number": "A-1",
     }  # fmt: skip
 
 

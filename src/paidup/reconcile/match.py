@@ -35,7 +35,6 @@ class Line(msgspec.Struct, frozen=True):
     ref: str | None
     rid: str | None
     rref: str | None
-    payee: str | None
 
 
 class Added(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,39 +79,45 @@ def _left(
 ) -> list[tuple[Line | None, str | None]]:
     """What does not agree, by the channel's number first, then what is left of both by ours."""
     first, second = keys
-    sql.execute(
-        f"CREATE OR REPLACE TEMP VIEW ours AS SELECT id, txn, coalesce(ref, id) AS ref, currency, amount FROM {table}"
-    )
     sql.execute(f"CREATE OR REPLACE TEMP VIEW bill AS SELECT * FROM lines WHERE kind = '{kind}'")
     differs = _differs(kind, sign, rules)
     sql.execute(_TWICE.format(name="twice", source="bill", key=first))
+    # Of ours the join carries only the place and the money: what they are is fetched for those few that do not agree.
     sql.execute(
-        f"""CREATE OR REPLACE TEMP TABLE one AS
-        SELECT b.*, o.id, o.ref AS our_ref, o.currency AS our_currency, o.amount AS our_amount
-        FROM bill b FULL JOIN ours o ON b.{first} = o.txn
-        WHERE b.n IS NULL OR o.id IS NULL OR {differs} OR b.{first} IN (SELECT key FROM twice)"""
+        f"""CREATE OR REPLACE TEMP TABLE one AS SELECT b.*, o.rowid AS o
+        FROM bill b FULL JOIN {table} o ON b.{first} = o.txn
+        WHERE b.n IS NULL OR o.rowid IS NULL OR {differs} OR b.{first} IN (SELECT key FROM twice)"""
     )
-    sql.execute(_TWICE.format(name="twice_too", source="(FROM one WHERE id IS NULL)", key=second))
+    sql.execute(_ONLY_OURS.format(table=table))
+    sql.execute(_TWICE.format(name="twice_too", source="(FROM one WHERE o IS NULL)", key=second))
     sql.execute(
         f"""CREATE OR REPLACE TEMP TABLE two AS
-        SELECT b.* EXCLUDE (id, our_ref, our_currency, our_amount), o.id,
-          ({differs}) OR b.{second} IN (SELECT key FROM twice_too) AS differs
-        FROM (FROM one WHERE id IS NULL) b
-        JOIN (SELECT id, our_ref AS ref, our_currency AS currency, our_amount AS amount FROM one WHERE n IS NULL) o
-          ON b.{second} = o.ref"""
+        SELECT b.* EXCLUDE (o), o.o, ({differs}) OR b.{second} IN (SELECT key FROM twice_too) AS differs
+        FROM (FROM one WHERE o IS NULL) b JOIN only_ours o ON b.{second} = o.ref"""
     )
-    found = sql.execute(
-        f"""SELECT * EXCLUDE (our_ref, our_currency, our_amount) FROM one
-        WHERE NOT ((id IS NULL AND n IN (SELECT n FROM two)) OR (n IS NULL AND id IN (SELECT id FROM two)))
-        UNION ALL SELECT * EXCLUDE (differs) FROM two WHERE differs
-        ORDER BY n, id LIMIT {MAX_LEFT + 1}"""
-    ).fetchall()
+    found = sql.execute(_FOUND.format(table=table, limit=MAX_LEFT + 1)).fetchall()
     _must_be_bearable(len(found))
     return [(Line(*row[:-1]) if row[0] is not None else None, row[-1]) for row in found]
 
 
-_TWICE = """CREATE OR REPLACE TEMP TABLE {name} AS
-SELECT {key} AS key FROM {source} WHERE {key} IS NOT NULL GROUP BY ALL HAVING count(*) > 1"""
+# By a hash first: five million numbers grouped as texts would not fit into the memory that is allowed.
+_TWICE = """
+CREATE OR REPLACE TEMP TABLE {name}_perhaps AS
+  SELECT hash({key}) AS hashed FROM {source} WHERE {key} IS NOT NULL GROUP BY ALL HAVING count(*) > 1;
+CREATE OR REPLACE TEMP TABLE {name} AS
+  SELECT {key} AS key FROM {source} WHERE hash({key}) IN (SELECT hashed FROM {name}_perhaps)
+  GROUP BY ALL HAVING count(*) > 1"""
+
+_ONLY_OURS = """
+CREATE OR REPLACE TEMP TABLE only_ours AS SELECT rowid AS o, coalesce(ref, id) AS ref, currency, amount FROM {table}
+WHERE rowid IN (SELECT o FROM one WHERE n IS NULL)"""
+
+_FOUND = """
+SELECT found.* EXCLUDE (o), ours.id FROM (
+  FROM one WHERE NOT ((o IS NULL AND n IN (SELECT n FROM two)) OR (n IS NULL AND o IN (SELECT o FROM two)))
+  UNION ALL SELECT * EXCLUDE (differs) FROM two WHERE differs LIMIT {limit}) found
+LEFT JOIN (SELECT rowid AS o, id FROM {table} WHERE rowid IN (SELECT o FROM one)) ours ON ours.o = found.o
+ORDER BY found.n, ours.id"""
 
 
 def _differs(kind: LineKind, sign: int, rules: Rules) -> str:

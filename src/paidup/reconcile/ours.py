@@ -12,6 +12,7 @@ from paidup.reconcile.breaks import OurSide
 COPY_TIMEOUT_S = 600.0
 CHUNK = 10_000
 MAX_SUGGESTIONS = 1000
+LOOK_UP_S = 120.0
 
 # The numbers of a payment or refund, as in table.OURS. Our own number is most often the id itself, and then not sent.
 PAYMENTS_OF_DAY = """
@@ -51,12 +52,14 @@ WHERE r.id IN (
 
 # What a person may find to belong to a line that nobody knows: unpaid, the same money, begun up to two hours before.
 SUGGESTED = f"""
-SELECT s.n, f.* FROM unnest($3::int[], $4::text[], $5::bigint[], $6::timestamptz[]) AS s (n, currency, amount, at)
-CROSS JOIN LATERAL (
-  SELECT {_PAYMENT} FROM payments p JOIN orders o ON o.id = p.order_id
-  WHERE p.channel = $1 AND p.account = $2 AND p.created_at > s.at - interval '2 hours' AND p.created_at <= s.at
-    AND p.amount_minor = s.amount AND p.currency = s.currency AND p.state IN ('created', 'open', 'closing', 'closed')
-  ORDER BY p.created_at DESC, p.id LIMIT 1) f"""
+SELECT DISTINCT ON (s.n) s.n, {_PAYMENT} FROM unnest($3::int[], $4::text[], $5::bigint[], $6::timestamptz[])
+  AS s (n, currency, amount, at)
+JOIN payments p ON p.amount_minor = s.amount AND p.currency = s.currency AND p.created_at <= s.at
+  AND p.created_at > s.at - interval '2 hours'
+JOIN orders o ON o.id = p.order_id
+WHERE p.channel = $1 AND p.account = $2 AND p.state IN ('created', 'open', 'closing', 'closed')
+  AND p.created_at > $7::timestamptz - interval '2 hours' AND p.created_at <= $8
+ORDER BY s.n, p.created_at DESC, p.id"""
 
 
 async def copy_day(
@@ -109,7 +112,9 @@ async def suggestions(
     if not lines:
         return {}
     columns = list(zip(*lines[:MAX_SUGGESTIONS], strict=True))
-    rows = [dict(row) for row in await tx.fetch(SUGGESTED, channel, account, *map(list, columns))]
+    times = columns[-1]
+    found = await tx.fetch(SUGGESTED, channel, account, *map(list, columns), min(times), max(times), timeout=LOOK_UP_S)
+    rows = [dict(row) for row in found]
     return {row.pop("n"): msgspec.convert(row, OurSide) for row in rows}
 
 

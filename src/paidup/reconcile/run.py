@@ -17,6 +17,7 @@ from paidup.channels.bill import Bill, BillKind, BillName, BillRefused, Totals, 
 from paidup.channels.bill_mapped import read_mapped
 from paidup.channels.bill_mapping import parse_mapping
 from paidup.channels.channel import Account, Channel
+from paidup.channels.wechat.keys import WechatAccount
 from paidup.clock import monotonic_s
 from paidup.db.transaction import Database, Tx
 from paidup.reconcile import balance, bills, ours, runs, store
@@ -25,6 +26,7 @@ from paidup.reconcile.decide import Change, Whose, clear, decide, uncleared
 from paidup.reconcile.judge import judge
 from paidup.reconcile.known import Day, Earlier, Judged, Known, side_of
 from paidup.reconcile.match import Matched, TooDifferent, match
+from paidup.reconcile.quick import lay_wechat_trades
 from paidup.reconcile.rules import Rules
 from paidup.reconcile.table import Limits, Table, opened
 
@@ -145,11 +147,16 @@ async def _lay(
     """Raises _Refused."""
     took_ms: dict[str, int] = {}
     bounds = bounds_of(party, day, trades)
-    with _timed(took_ms, "read", progress):
-        lines, stated = await _read_trades(db, party, trades, table)
-        fund_totals = await _totals(db, party, funds) if funds is not None else None
-    with _timed(took_ms, "ours", progress):
-        paths = await ours.copy_day(db, party.account.channel, party.account.name, *bounds, table.folder)
+    copying = asyncio.create_task(ours.copy_day(db, party.account.channel, party.account.name, *bounds, table.folder))
+    try:
+        with _timed(took_ms, "read", progress):
+            lines, stated = await _read_trades(db, party, trades, table)
+            fund_totals = await _totals(db, party, funds) if funds is not None else None
+        with _timed(took_ms, "ours", progress):
+            paths = await copying
+    finally:
+        copying.cancel()
+        await asyncio.wait([copying])  # it writes into a folder that is about to go
     with _timed(took_ms, "match", progress):
         try:
             matched = await asyncio.to_thread(_match, table, paths, party.rules)
@@ -193,6 +200,11 @@ async def _read_trades(db: Database, party: Party, kept: bills.Kept, table: Tabl
 
     def read() -> tuple[int, Mapping[str, str]]:
         with path.open("rb") as file:
+            if isinstance(party.account, WechatAccount) and not kept.mapping:
+                bounds = bounds_of(party, kept.day, kept)
+                quick = lay_wechat_trades(table, file, party.account.mchid, bounds, kept.proof)
+                if quick is not None:
+                    return quick.lines, quick.stated
             bill = read_bill(party, kept, file)
             table.add_lines(bill.lines())
             return bill.totals.lines, bill.stated

@@ -1,4 +1,4 @@
-"""The table on which the two sides are laid: a DuckDB database in a folder of its own, bounded in memory.
+"""The table on which the two sides are laid: a DuckDB database, bounded in memory, with a folder to spill into.
 
 Amounts are BIGINT minor units from end to end. Nothing is sniffed: every column's type is written out.
 """
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 LINES = {
     "n": "BIGINT", "kind": "VARCHAR", "word": "VARCHAR", "currency": "VARCHAR", "amount": "BIGINT", "fee": "BIGINT",
     "net": "BIGINT", "at": "BIGINT", "txn": "VARCHAR", "ref": "VARCHAR", "rid": "VARCHAR", "rref": "VARCHAR",
-    "payee": "VARCHAR",
 }  # fmt: skip
 """A line of the bill. at: seconds since 1970. txn, ref: the payment's numbers, the channel's and ours; rid, rref: the
 refund's."""
@@ -53,6 +52,10 @@ class Table:
         self.sql.execute(f"INSERT INTO lines SELECT * FROM {_reading(path, LINES)}")
         path.unlink()
 
+    def see_lines(self, query: str) -> None:
+        """Take the lines from this query, over a table that stands here already."""
+        self.sql.execute(f"DROP TABLE lines; CREATE VIEW lines AS {query}")
+
     def add_ours(self, table: str, path: Path) -> None:
         """Lay our rows down, out of a CSV file without header in which nothing between two commas is NULL."""
         if table not in OUR_TABLES:
@@ -73,11 +76,10 @@ def opened(spill: Path | None, limits: Limits) -> Iterator[Table]:
             "memory_limit": f"{limits.memory_mb}MB",
             "threads": limits.threads,
             "temp_directory": str(folder / "spilled"),
-            "preserve_insertion_order": False,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
         }
-        connection = duckdb.connect(str(folder / "table.duckdb"), config=config)
+        connection = duckdb.connect(":memory:", config=config)
         try:
             connection.execute(f"CREATE TABLE lines ({_columns(LINES)})")
             for table in OUR_TABLES:
@@ -104,5 +106,5 @@ def _row(line: BillLine) -> tuple[object, ...]:
     return (
         line.number, line.kind.value, line.word, line.currency, line.amount_minor, line.fee_minor, line.net_minor,
         int(line.occurred_at.timestamp()), line.channel_txn_id, line.merchant_ref, line.channel_refund_id,
-        line.merchant_refund_ref, line.payee,
+        line.merchant_refund_ref,
     )  # fmt: skip

@@ -11,7 +11,7 @@ from starlette.routing import Route as StarletteRoute
 
 from paidup.errors import InvalidRequest
 from paidup.shops.store import ApiKey
-from paidup.web import body, health, orders, payments, respond, stock, told, transactions
+from paidup.web import body, health, orders, payments, reconcile, respond, stock, told, transactions
 from paidup.web.auth import Doorman
 from paidup.web.context import Context
 from paidup.web.docs_page import page
@@ -20,7 +20,14 @@ from paidup.web.openapi import document
 from paidup.web.problem import HANDLERS
 from paidup.web.route import Route
 
-ROUTES: tuple[Route, ...] = (*orders.ROUTES, *stock.ROUTES, *payments.ROUTES, *told.ROUTES, *transactions.ROUTES)
+ROUTES: tuple[Route, ...] = (
+    *orders.ROUTES,
+    *stock.ROUTES,
+    *payments.ROUTES,
+    *told.ROUTES,
+    *transactions.ROUTES,
+    *reconcile.ROUTES,
+)
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 

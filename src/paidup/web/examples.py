@@ -14,7 +14,7 @@ from paidup.settle.book import Verdict
 from paidup.trace import Life, Moment
 from paidup.transactions.show import Shown, ShownLine, ShownStep, Summary
 from paidup.transactions.table import Step, Table
-from paidup.web import shapes, transactions
+from paidup.web import reconcile_examples, shapes, transactions
 from paidup.web.problem import Flaw, Problem
 
 _AT = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
@@ -167,7 +167,7 @@ _ALL: tuple[msgspec.Struct, ...] = (
         (Flaw("#/amount_minor", "Expected `int`, got `float`"),),
     ),
 )  # fmt: skip
-EXAMPLES: dict[type[msgspec.Struct], msgspec.Struct] = {type(one): one for one in _ALL}
+EXAMPLES: dict[type[msgspec.Struct], msgspec.Struct] = {type(one): one for one in (*_ALL, *reconcile_examples.ALL)}
 
 
 def example_of(shape: type[msgspec.Struct]) -> Any:

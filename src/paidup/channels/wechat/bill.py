@@ -51,7 +51,7 @@ _AMOUNT = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
 _TEXT = None
 
-_TRADE_COLUMNS: dict[str, re.Pattern[str] | None] = {
+TRADE_COLUMNS: dict[str, re.Pattern[str] | None] = {
     "交易时间": _TIME, "公众账号ID": _NUMBER, "商户号": _NUMBER, "特约商户号": _NUMBER, "设备号": _TEXT,
     "微信订单号": _NUMBER, "商户订单号": _NUMBER, "用户标识": _NUMBER, "交易类型": _NUMBER, "交易状态": _NUMBER,
     "付款银行": _NUMBER, "货币种类": _NUMBER, "应结订单金额": _AMOUNT, "代金券金额": _AMOUNT,
@@ -59,7 +59,7 @@ _TRADE_COLUMNS: dict[str, re.Pattern[str] | None] = {
     "退款类型": _NUMBER, "退款状态": _NUMBER, "商品名称": _TEXT, "商户数据包": _TEXT, "手续费": _AMOUNT,
     "费率": _NUMBER, "订单金额": _AMOUNT, "申请退款金额": _AMOUNT, "费率备注": _TEXT,
 }  # fmt: skip
-_TRADE_TOTALS = (
+TRADE_TOTALS = (
     "总交易单数", "应结订单总金额", "退款总金额", "充值券退款总金额", "手续费总金额", "订单总金额", "申请退款总金额",
 )  # fmt: skip
 _SUMMED = ("应结订单金额", "退款金额", "充值券退款金额", "手续费", "订单金额", "申请退款金额")
@@ -94,7 +94,7 @@ def read_bill(
     trades = name.kind is BillKind.TRADES
 
     def read() -> BillReading:
-        table = _Table(lines_of(gunzipped(file), "utf-8", limits), _TRADE_COLUMNS if trades else _FUND_COLUMNS)
+        table = _Table(lines_of(gunzipped(file), "utf-8", limits), TRADE_COLUMNS if trades else _FUND_COLUMNS)
         return _trades(table, account) if trades else _funds(table)
 
     return sound(account.channel, account.name, name, day_in(BEIJING, name.day), read)
@@ -177,9 +177,9 @@ def _trades(table: _Table, account: WechatAccount) -> BillReading:
         count += 1
         sums = [total + amount for total, amount in zip(sums, amounts, strict=True)]
         yield line
-    stated = table.totals(_TRADE_TOTALS)
-    must_add_up(_TRADE_TOTALS[0], _count(stated[_TRADE_TOTALS[0]]), count)
-    for name, total in zip(_TRADE_TOTALS[1:], sums, strict=True):
+    stated = table.totals(TRADE_TOTALS)
+    must_add_up(TRADE_TOTALS[0], _count(stated[TRADE_TOTALS[0]]), count)
+    for name, total in zip(TRADE_TOTALS[1:], sums, strict=True):
         must_add_up(name, _yuan(stated[name]), total)
     return stated
 
