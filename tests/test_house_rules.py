@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("housekeeping",),
     ("console",),  # it shows what the API gives, and shares its context and its words for errors
     ("web",),
-    ("supervisor", "wakeups", "trace", "verify", "hand"),
+    ("supervisor", "wakeups", "trace", "verify", "hand", "finance"),
     ("transactions",),  # signs and sends as deliveries do
     ("diagnosis",),
     ("intake", "repair", "reconcile", "checkout", "delivery", "tally"),

@@ -24,6 +24,7 @@ COMMANDS = {
     "stock": "what can be sold, what is set aside, and every movement",
     "repair": "what is asked next, and who is silent",
     "reconcile": "the channels' bills beside our books: run, breaks, approve",
+    "report": "what finance people are given: day, month, breaks, books",
     "deliveries": "what the shop was told; dead letters",
     "tx": "transactions across services: see them, decide where they are stuck",
     "cases": "what a person must decide",

@@ -1,0 +1,157 @@
+"""Reconciled days as double entry (复式记账). Pure.
+
+The account at the channel moves exactly as the channel's bill says, so that its balance is the channel's; income and
+refunds are what our own books say; what lies between the two stands in the suspense account until its break is settled.
+An entry's postings add up to zero: what comes into an account is positive, what leaves it negative.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+
+import msgspec
+
+from paidup.errors import InvalidRequest
+from paidup.reconcile.runs import Balance, Run, Sum
+
+MAX_NAME_CHARS = 120
+
+
+class Chart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The chart of accounts (会计科目). In `channel`, ``{channel}`` and ``{account}`` are those of the payment."""
+
+    channel: str = "Assets:Channels:{channel}:{account}"
+    bank: str = "Assets:Bank"
+    income: str = "Income:Sales"
+    refunds: str = "Income:Refunds"
+    discounts: str = "Expenses:Discounts"
+    fees: str = "Expenses:Channel-Fees"
+    disputes: str = "Expenses:Disputes"
+    suspense: str = "Liabilities:Suspense"
+    opening: str = "Equity:Opening-Balances"
+
+
+class Posting(msgspec.Struct, frozen=True):
+    """What one account gains (or loses, when negative)."""
+
+    account: str
+    amount_minor: int
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One event of the books, in one currency."""
+
+    day: date
+    currency: str
+    what: str
+    postings: Sequence[Posting]
+
+
+class Closing(msgspec.Struct, frozen=True, kw_only=True):
+    """What must be in an account at the end of a day."""
+
+    day: date
+    account: str
+    currency: str
+    amount_minor: int
+
+
+class Journal(msgspec.Struct, frozen=True, kw_only=True):
+    """Entries in the order of their days, the closing balances that they lead to, and the accounts they name."""
+
+    entries: Sequence[Entry]
+    closings: Sequence[Closing]
+
+    @property
+    def accounts(self) -> list[str]:
+        """Every account that something is posted to."""
+        return sorted({posting.account for entry in self.entries for posting in entry.postings})
+
+
+def parse_chart(table: Mapping[str, object]) -> Chart:
+    """A chart of accounts from a TOML file. Raises InvalidRequest for names that no program could read."""
+    try:
+        chart = msgspec.convert(table, Chart)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(f"the chart of accounts: {error}") from None
+    for role, name in msgspec.structs.asdict(chart).items():
+        if (
+            not name
+            or len(name) > MAX_NAME_CHARS
+            or "  " in name
+            or any(not c.isprintable() or c in '";' for c in name)
+        ):
+            raise InvalidRequest(f"the chart of accounts: {role} cannot be {name[:40]!r}; such as Assets:Bank")
+    return chart
+
+
+def journal_of(runs: Iterable[Run], balances: Iterable[Balance], chart: Chart) -> Journal:
+    """All reconciled days as entries. The first day of each account begins with what lay there before."""
+    sums = {(run.channel, run.account, run.day): run.sums for run in runs}
+    entries, closings, begun = [], [], set[tuple[str, str, str]]()
+    for balance in sorted(balances, key=lambda one: (one.day, one.channel, one.account, one.currency)):
+        whose = (balance.channel, balance.account, balance.currency)
+        at = account_of(chart, balance.channel, balance.account)
+        if whose not in begun and balance.opening_minor:
+            entries.append(_entry(balance, "opening balance", {at: balance.opening_minor}, chart.opening))
+        begun.add(whose)
+        its_sums = sums.get((balance.channel, balance.account, balance.day), [])
+        entries += _day(balance, [one for one in its_sums if one.currency == balance.currency], at, chart)
+        closings.append(
+            Closing(day=balance.day, account=at, currency=balance.currency, amount_minor=balance.closing_minor)
+        )
+    return Journal(entries=entries, closings=closings)
+
+
+def account_of(chart: Chart, channel: str, account: str) -> str:
+    """The name of a channel account in the books: letters, digits and hyphens, each part beginning with a capital."""
+    return chart.channel.format(channel=_part(channel), account=_part(account))
+
+
+def _part(text: str) -> str:
+    clean = "".join(c if c.isascii() and c.isalnum() else "-" for c in text)
+    return clean[:1].upper() + clean[1:] if clean[:1].isalnum() else f"X{clean}"
+
+
+def _day(balance: Balance, sums: Sequence[Sum], at: str, chart: Chart) -> list[Entry]:
+    moved = [_moved(balance, one, at, chart) for one in sums if one.what != "payout"]
+    paid_out = _entry(balance, "paid out", {at: -balance.payouts_minor}, chart.bank)
+    return [entry for entry in (*moved, paid_out) if entry.postings]
+
+
+def _moved(balance: Balance, one: Sum, at: str, chart: Chart) -> Entry:
+    """A kind of line: the channel's account moves by its net; fees, discounts and our own side are named."""
+    posted = {at: one.bill_net_minor, chart.fees: one.bill_fee_minor}
+    if one.what == "payment":
+        posted[chart.discounts] = one.bill_minor - one.bill_net_minor - one.bill_fee_minor
+        posted[chart.income] = -one.ours_minor
+        rest = chart.suspense
+    elif one.what == "refund":
+        posted[chart.refunds] = -one.ours_minor
+        rest = chart.suspense
+    else:
+        rest = {"fee": chart.fees, "refund_failed": chart.refunds}.get(one.what, "")
+        rest = rest or (chart.disputes if one.what.startswith("dispute") else chart.suspense)
+    return _entry(balance, _SAID.get(one.what, one.what), posted, rest)
+
+
+_SAID = {
+    "payment": "payments",
+    "refund": "refunds",
+    "refund_failed": "refunds that failed",
+    "dispute": "disputes",
+    "dispute_won": "disputes won",
+    "fee": "fees",
+    "unknown": "lines of unknown type",
+}
+
+
+def _entry(balance: Balance, what: str, posted: Mapping[str, int], rest: str) -> Entry:
+    """An entry of these postings, and what is missing to zero on `rest`; zeros are left out."""
+    totals = dict(posted)
+    totals[rest] = totals.get(rest, 0) - sum(posted.values())
+    return Entry(
+        day=balance.day,
+        currency=balance.currency,
+        what=f"{balance.channel}/{balance.account}: {what}",
+        postings=[Posting(account, minor) for account, minor in totals.items() if minor],
+    )

@@ -1,0 +1,183 @@
+"""The rows of reports, the same on a page and in a workbook. An amount is (minor units, currency)."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import date, datetime
+
+from paidup.finance.day import DayReport, MonthReport, Tally
+from paidup.finance.words import Language, next_step, word
+from paidup.reconcile.breaks import Break
+from paidup.reconcile.runs import Balance, Run, Sum
+
+Amount = tuple[int, str]
+Cell = str | int | date | datetime | Amount | None
+Row = Sequence[Cell]
+
+
+def verdict(report: DayReport, language: Language) -> str:
+    """The first sentence of a day's report."""
+    if report.run is None:
+        return word(language, "verdict missing")
+    if not report.unsettled:
+        return word(language, "verdict agrees")
+    return word(language, "verdict differs", count=report.unsettled)
+
+
+def day_rows(report: DayReport, language: Language, made_at: datetime) -> list[Row]:
+    """A whole day for a sheet: parts are separated by an empty row."""
+    return [
+        [f"{report.channel}/{report.account}", report.day, verdict(report, language)],
+        [word(language, "made at"), made_at],
+        [],
+        *sums_of(report, language),
+        [],
+        *balance_rows(report.balances, language),
+        [],
+        *tally_rows(report.tallies, language),
+    ]
+
+
+def sums_of(report: DayReport, language: Language) -> list[Row]:
+    """Both sides of a report's day added up, with titles."""
+    return [sum_titles(language), *(sum_rows(report.run, language) if report.run else [])]
+
+
+_SUM_TITLES = (
+    "what", "currency", "lines", "bill amount", "fee", "net", "our amount", "differs", "matched lines", "matched",
+)  # fmt: skip
+
+
+def sum_titles(language: Language) -> list[str]:
+    """The titles of `sum_rows`."""
+    return [word(language, name) for name in _SUM_TITLES]
+
+
+def sum_rows(run: Run, language: Language) -> list[Row]:
+    """Both sides of a day added up."""
+    return [_sum_row(one, language) for one in run.sums]
+
+
+def _sum_row(one: Sum, language: Language) -> Row:
+    is_booked = one.what in ("payment", "refund")
+    return [
+        word(language, f"sum {one.what}"),
+        one.currency,
+        one.bill_lines,
+        (one.bill_minor, one.currency),
+        (one.bill_fee_minor, one.currency),
+        (one.bill_net_minor, one.currency),
+        (one.ours_minor, one.currency) if is_booked else None,
+        (one.bill_minor - one.ours_minor, one.currency) if is_booked else None,
+        one.matched,
+        (one.matched_minor, one.currency),
+    ]
+
+
+_BALANCE_TITLES = ("currency", "opening", "in", "out", "fees", "payouts", "closing", "fund flow")
+
+
+def balance_rows(balances: Sequence[Balance], language: Language) -> list[Row]:
+    """opening + in − out − fees − payouts = closing, and what the fund flow bill says."""
+    return [[word(language, name) for name in _BALANCE_TITLES], *([one.currency, *_balance(one)] for one in balances)]
+
+
+def _balance(one: Balance) -> list[Amount | None]:
+    moved = (one.opening_minor, one.in_minor, one.out_minor, one.fees_minor, one.payouts_minor, one.closing_minor)
+    return [
+        *((minor, one.currency) for minor in moved),
+        None if one.funds_minor is None else (one.funds_minor, one.currency),
+    ]
+
+
+def tally_rows(tallies: Sequence[Tally], language: Language) -> list[Row]:
+    """Breaks by kind and state, with their money."""
+    rows: list[Row] = [[word(language, name) for name in ("kind", "state", "count", "differs")]]
+    for t in tallies:
+        kind, state = word(language, f"kind {t.kind}"), word(language, f"state {t.state}")
+        rows.append([kind, state, t.breaks, (t.differs_minor, t.currency)])
+    return rows
+
+
+_BREAK_COLUMNS = (
+    ("day", 12), ("channel", 10), ("account", 12), ("kind", 22), ("state", 12), ("bill amount", 14), ("our amount", 14),
+    ("differs", 14), ("currency", 9), ("channel number", 34), ("our number", 34), ("payment", 32), ("refund", 32),
+    ("order", 32), ("first seen", 20), ("why", 60), ("next step", 90), ("break", 32),
+)  # fmt: skip
+
+
+def break_titles(language: Language) -> list[str]:
+    """The titles of `break_row`."""
+    return [word(language, name) for name, _ in _BREAK_COLUMNS]
+
+
+def break_widths() -> list[int]:
+    """How wide the columns of `break_row` are, in characters."""
+    return [width for _, width in _BREAK_COLUMNS]
+
+
+def break_row(one: Break, language: Language) -> Row:
+    """A break with both sides, its money and what to do."""
+    bill, ours, differs = (
+        None if minor is None else (minor, one.currency)
+        for minor in (one.bill_minor, one.ours_minor, one.differs_minor)
+    )
+    return [
+        one.day, one.channel, one.account, word(language, f"kind {one.kind.value}"),
+        word(language, f"state {one.state.value}"), bill, ours, differs, one.currency, one.channel_txn_id or "",
+        one.number or "", one.payment_id or "", one.refund_id or "", one.order_id or "", one.first_seen_at, one.why,
+        next_step(language, one.kind), one.id,
+    ]  # fmt: skip
+
+
+_MONTH_TITLES = (
+    "day", "channel", "account", "currency", "lines", "matched lines", "received", "given back", "opening", "in", "out",
+    "fees", "payouts", "closing", "breaks", "waiting", "repaired", "settled",
+)  # fmt: skip
+
+
+def month_titles(language: Language) -> list[str]:
+    """The titles of `month_rows`."""
+    return [word(language, name) for name in _MONTH_TITLES]
+
+
+def month_rows(report: MonthReport) -> list[Row]:
+    """One row for each account, day and currency."""
+    balances: dict[tuple[str, str, date], list[Balance]] = defaultdict(list)
+    for balance in report.balances:
+        balances[balance.channel, balance.account, balance.day].append(balance)
+    rows: list[Row] = []
+    for run in report.days:
+        its = balances[run.channel, run.account, run.day]
+        rows += [_month_row(report, run, one) for one in its] or [_month_row(report, run, None)]
+    return sorted(rows, key=lambda row: (str(row[1]), str(row[2]), str(row[0]), str(row[3])))
+
+
+def missing_rows(report: MonthReport, language: Language) -> list[Row]:
+    """The days that were not reconciled, with titles."""
+    rows: list[Row] = [[word(language, name) for name in ("channel", "account", "days missing")]]
+    for channel, account in report.accounts:
+        rows += [[channel, account, day] for day in report.missing(channel, account)]
+    return rows
+
+
+def _month_row(report: MonthReport, run: Run, balance: Balance | None) -> Row:
+    currency = balance.currency if balance else ""
+    mine = [one for one in run.sums if one.currency == currency]
+    tallies = [
+        t for t in report.tallies
+        if (t.channel, t.account, t.day) == (run.channel, run.account, run.day)
+        and (balance is None or t.currency == currency)
+    ]  # fmt: skip
+    received, given_back = (
+        (sum(one.bill_minor for one in mine if one.what == what), currency) if balance else None
+        for what in ("payment", "refund")
+    )
+    moved = _balance(balance)[:6] if balance else [None] * 6
+    return [
+        run.day, run.channel, run.account, currency, sum(one.bill_lines for one in mine),
+        sum(one.matched for one in mine), received, given_back, *moved, sum(t.breaks for t in tallies),
+        *(sum(t.breaks for t in tallies if t.state in states) for states in _STATES),
+    ]  # fmt: skip
+
+
+_STATES = (("waiting", "open", "approved"), ("healed",), ("resolved",))
