@@ -142,6 +142,26 @@ def test_serve_at_a_taken_port_says_so(env: dict[str, str]) -> None:
         ran = paidup("serve", env=env | {"PAIDUP_PORT": str(taken.getsockname()[1])})
     assert (True, True, False) == (
         ran.returncode != 0,
-        "name another with --port" in ran.stderr,
+        "cannot listen on 127.0.0.1" in ran.stderr,
         "Traceback" in ran.stderr,
     ), ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["db", "shop", "Bad Name!"], "name it with a-z"),
+        (["deliveries", "endpoint", "nobody", "https://shop.example.com/x"], "there is no shop 'nobody'"),
+        (["deliveries", "redrive"], "name deliveries, or an endpoint"),
+    ],
+)
+def test_a_wrong_name_is_refused_in_one_line(env: dict[str, str], args: list[str], says: str) -> None:
+    """What the database would refuse is refused in words, with what to do instead."""
+    ran = paidup(*args, env=env)
+    assert (2, True, False) == (ran.returncode, says in ran.stderr, "Traceback" in ran.stderr), ran.stderr
+
+
+def test_a_data_folder_that_cannot_be_made_is_named() -> None:
+    """The embedded server has no place: the setting that names another one is told."""
+    ran = paidup("doctor", env={"PAIDUP_DATA": "/proc/paidup"})
+    assert (2, True) == (ran.returncode, "PAIDUP_DATA names another place" in ran.stderr), ran.stderr

@@ -10,6 +10,7 @@ from paidup.clock import parse_clock
 from paidup.db.transaction import Database
 from paidup.delivery import endpoints, store
 from paidup.settings import Settings
+from paidup.shops import store as shops
 
 
 @click.group()
@@ -38,6 +39,7 @@ def endpoint(shop: str, url: str, types: str) -> None:
 
     async def work(db: Database, settings: Settings) -> endpoints.Endpoint:
         async with db.transaction() as tx:
+            await shops.late_payment_of(tx, shop)
             return await endpoints.create_endpoint(
                 tx,
                 shop,
@@ -85,6 +87,8 @@ def dead(endpoint_id: str, limit: int, as_json: bool) -> None:
 @click.option("--endpoint", help="all dead letters of this endpoint")
 def redrive(delivery_ids: tuple[int, ...], endpoint: str | None) -> None:
     """Send dead letters again, singly or all of one endpoint, in order per order."""
+    if not (delivery_ids or endpoint):
+        raise click.UsageError("name deliveries, or an endpoint with --endpoint; `paidup deliveries dead` lists them")
 
     async def work(db: Database, settings: Settings) -> int:
         now = parse_clock(settings.clock).now()

@@ -105,11 +105,11 @@ class _LingeringServer(uvicorn.Server):
         """As uvicorn does; then say where we listen, for with port 0 nobody else knows."""
         try:
             await super().startup(sockets)
-        except SystemExit:  # it could not listen, and has said why
-            say(f"paidup: if another process has port {self.config.port}, name another with --port or PAIDUP_PORT")
+        except SystemExit:  # something could not start, and has said why
+            if not self.lifespan.should_exit:
+                where = f"{self.config.host}:{self.config.port}"
+                say(f"paidup: cannot listen on {where}; name another with --port or PAIDUP_PORT, --host or PAIDUP_HOST")
             raise
-        if not self.started:  # the application could not start, and has said why
-            return
         host, port = self.servers[0].sockets[0].getsockname()[:2]
         url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         log.info("paidup.listening", url=url, docs=f"{url}/docs")

@@ -83,7 +83,12 @@ def make_folder(folder: Path, mode: int, account: Account | None = None) -> None
     if folder.is_dir():
         return
     # Made aside and renamed, so that another process never finds it without its owner and mode.
-    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    try:
+        aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    except OSError as error:
+        raise ConfigError(
+            f"cannot make the folder {folder}: {error.strerror}; PAIDUP_DATA names another place"
+        ) from None
     try:
         if account:
             os.chown(aside, account.uid, account.gid)

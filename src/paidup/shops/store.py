@@ -3,6 +3,7 @@ slow hash would add nothing."""
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -14,6 +15,8 @@ from paidup import ids
 from paidup.db.transaction import Tx
 from paidup.errors import InvalidRequest
 from paidup.orders.order import LatePayment
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
 
 class Scope(StrEnum):
@@ -53,7 +56,12 @@ REVOKE = "UPDATE api_keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NU
 
 
 async def put_shop(tx: Tx, shop: str, late_payment: LatePayment, now: datetime) -> None:
-    """Create a shop, or change its policy for money that arrives for a closed order."""
+    """Create a shop, or change its policy for money that arrives for a closed order.
+
+    Raises InvalidRequest for a name that the table would refuse.
+    """
+    if not _NAME.fullmatch(shop):
+        raise InvalidRequest(f"shop {shop[:60]!r}: name it with a-z, 0-9, - and _ only, at most 40 characters")
     await tx.execute(PUT_SHOP, shop, late_payment, now)
 
 
