@@ -151,3 +151,10 @@ def test_secret_parameters_of_a_target_are_masked() -> None:
     """An Alipay request carries its signature in the query."""
     assert log.masked_query("/gateway.do?app_id=1&sign=ab%2Bc&x") == "/gateway.do?app_id=1&sign=***&x"
     assert log.masked_query("/v3/certificates") == "/v3/certificates"
+
+
+def test_half_a_character_and_huge_numbers_are_shown(machine: io.StringIO) -> None:
+    """What UTF-8 cannot hold, or what no other machine can count, costs no line."""
+    log.info("file.refused", name="bill\udcff.csv", size_bytes=2**70)
+    line = json.loads(only_line(machine))
+    assert (line["name"], int(line["size_bytes"])) == ("bill\udcff.csv", 2**70)
