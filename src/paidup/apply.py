@@ -44,7 +44,7 @@ class Nothing(msgspec.Struct, frozen=True, tag="nothing"):
     kind: str
 
 
-class Item(msgspec.Struct, frozen=True, kw_only=True):
+class Item(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One thing to weigh. road is where it came from: an evidence's road, or "shop", "clock", "operator"."""
 
     what: Evidence | Command | Nothing
@@ -55,7 +55,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     """It waited already: finding it still too early is not worth another line in the journal."""
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
+class Result(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """How one item fared. `book` is the order afterwards; None when no order is known for it."""
 
     item: Item
@@ -77,7 +77,7 @@ async def apply(tx: Tx, items: Sequence[Item], now: datetime, handlers: Handlers
     originals = await _load(tx, set(homes.values()))
     working = dict(originals)
     shelf: Shelf = await inventory.lock(tx, _wanted_again(items, homes, originals))
-    results, steps = [], []
+    results, steps, series = [], [], ids.Series(now)
     for n, item in enumerate(items):
         order_id = homes.get(n)
         book = working.get(order_id) if order_id else None
@@ -88,8 +88,8 @@ async def apply(tx: Tx, items: Sequence[Item], now: datetime, handlers: Handlers
             steps.append(_Step(n, order_id, settled))
             shelf = moved(shelf, settled.movements, now) if shelf else shelf
     announced_at = now + timedelta(microseconds=len(items))  # in every timeline, after the decisions that caused it
-    told = _number(originals, steps, await _open_cases(tx, steps, now), announced_at)
-    entries = [_entry(n, result, now) for n, result in enumerate(results)]
+    told = _number(originals, steps, await _open_cases(tx, steps, now), announced_at, series)
+    entries = [_entry(n, result, now, series) for n, result in enumerate(results)]
     chained = chain.extend(entries, told, {order_id: book.order for order_id, book in originals.items()})
     await _write(tx, originals, _changed(originals, working, told, chained.heads, now), now)
     events = [event for events in told.values() for event in events]
@@ -305,9 +305,14 @@ def _number(
     steps: Sequence[_Step],
     opened: Mapping[int, Sequence[tuple[NewCase, str]]],
     now: datetime,
+    series: ids.Series,
 ) -> dict[int, list[outbox.Written]]:
-    """The events of each item, numbered in their order: 1, 2, 3 … without gaps, because the order is locked."""
+    """The events of each item, numbered in their order: 1, 2, 3 … without gaps, because the order is locked.
+
+    Each is a microsecond later than the one before it, so that whoever lists by time gets them in order.
+    """
     last: dict[str, int] = {}
+    created_at, tick = now, timedelta(microseconds=1)
     told: dict[int, list[outbox.Written]] = {}
     for step in steps:
         announced = [(e.type, e.subject_id, dict(e.data)) for e in step.settled.events]
@@ -317,10 +322,9 @@ def _number(
         order = originals[step.order_id].order
         for kind, subject_id, said in announced:
             seq = last[order.id] = last.get(order.id, order.event_seq) + 1
-            after = timedelta(microseconds=seq - order.event_seq - 1)  # whoever lists by time gets them in order
             written = outbox.Written(
-                id=ids.new_id(ids.EVENT, now, ids.shard_of(order.id)),
-                created_at=now + after,
+                id=series.new_id(ids.EVENT, like=order.id),
+                created_at=created_at,
                 shop=order.shop,
                 type=kind,
                 order_id=order.id,
@@ -329,6 +333,7 @@ def _number(
                 data=said,
             )
             told.setdefault(step.n, []).append(written)
+            created_at += tick
     return told
 
 
@@ -336,10 +341,10 @@ def _is_news(result: Result) -> bool:
     return not (result.item.parked_before and result.outcome is Weighed.PARKED)
 
 
-def _entry(n: int, result: Result, now: datetime) -> journal.Entry:
+def _entry(n: int, result: Result, now: datetime, series: ids.Series) -> journal.Entry:
     """The nth decision of the batch is a microsecond later than the one before it, so that timelines keep the order."""
     return journal.Entry(
-        id=ids.new_id("dec", now),
+        id=series.new_id("dec"),
         decided_at=now + timedelta(microseconds=n),
         road=result.item.road,
         outcome=result.outcome,

@@ -33,7 +33,7 @@ class EventType(StrEnum):
 Scalar = str | int | bool | None
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One thing that happened to an order. `seq` is given by the door: 1, 2, 3 … per order.
 
     What happens to an article (stock.…) has the article's id in place of the order's: 1, 2, 3 … per article."""

@@ -54,7 +54,7 @@ class DisputeSays(StrEnum):
     LOST = "lost"
 
 
-class _Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class _Evidence(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """What all evidence carries. Raises InvalidRequest for what the database could not hold.
 
     key names the happening as the channel does (event id, notify_id); two pieces with one key are repeats. It only
@@ -85,7 +85,7 @@ class _Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             raise InvalidRequest(f"it is said to have happened in the year {self.occurred_at.year}")
 
 
-class PaymentEvidence(_Evidence, frozen=True, kw_only=True, tag="payment"):
+class PaymentEvidence(_Evidence, frozen=True, gc=False, kw_only=True, tag="payment"):
     """Somebody says that a payment is in some state. `amount` is what the customer was asked for."""
 
     says: PaymentSays

@@ -52,6 +52,22 @@ def first_of(kind: str, at: datetime, shard: int = 0) -> str:
     return f"{kind}{_place(shard, int(at.timestamp() * 1000))}"
 
 
+class Series:
+    """Ids of one batch: they share their moment and 60 bits of chance, and count up behind them (to a million).
+
+    Those of one kind and shard ascend, so that each is added at the end of an index.
+    """
+
+    def __init__(self, now: datetime) -> None:
+        self._head = _place(0, int(now.timestamp() * 1000))[2:] + _chance()[:-4]
+        self._next = 0
+
+    def new_id(self, kind: str, *, like: str | None = None) -> str:
+        """The next one. like: an id whose shard it carries."""
+        n, self._next = self._next, self._next + 1
+        return f"{kind}{like[3:5] if like else '00'}{self._head}{_PAIRS[n >> 10]}{_PAIRS[n & 1023]}"
+
+
 def derived_id(kind: str, payment_id: str, cause: str) -> str:
     """An id that follows from a payment and a cause, so that doing the same thing twice names the same thing."""
     digest = hashlib.sha256(f"{payment_id}/{cause}".encode()).digest()

@@ -17,7 +17,7 @@ MAX_AMOUNT_MINOR = 10**15
 """Larger amounts are refused as a mistake; a bigint column would still hold them."""
 
 
-class Money(msgspec.Struct, frozen=True, order=False):
+class Money(msgspec.Struct, frozen=True, gc=False, order=False):
     """An amount in minor units (fen, cent; yen has none) and its currency."""
 
     amount_minor: int

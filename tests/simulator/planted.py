@@ -184,8 +184,8 @@ def numbered_by_a_sequence(patch: Patch) -> None:
     """As with a database sequence, a number that was given out is gone, whether or not the work is committed."""
     honest, last = door._number, defaultdict[str, int](int)
 
-    def number(originals: Any, steps: Any, opened: Any, now: datetime) -> Any:
-        told = honest(originals, steps, opened, now)
+    def number(originals: Any, steps: Any, opened: Any, now: datetime, series: Any) -> Any:
+        told = honest(originals, steps, opened, now, series)
         for n, events in told.items():
             for k, one in enumerate(events):
                 last[one.order_id] = max(last[one.order_id] + 1, one.seq)

@@ -60,3 +60,20 @@ def test_the_spread_keeps_to_its_share() -> None:
     """Retries spread by a tenth to either side, and not all alike."""
     factors = [ids.spread() for _ in range(500)]
     assert 0.9 <= min(factors) < 1 < max(factors) <= 1.1
+
+
+def test_the_ids_of_a_series_ascend_differ_and_are_of_the_common_form() -> None:
+    """Within one kind and shard, and between two series of one millisecond, and next to ids made one by one."""
+    first, second = ids.Series(NOW), ids.Series(NOW)
+    made = [first.new_id(ids.EVENT) for _ in range(3000)]
+    assert made == sorted(made)
+    assert 6000 == len({*made, *(second.new_id(ids.EVENT) for _ in range(3000))})
+    assert (len(ids.new_id(ids.EVENT, NOW)), ids.new_id(ids.EVENT, NOW)[:14]) == (len(made[0]), made[0][:14])
+    assert made[-1] < ids.new_id(ids.EVENT, NOW + timedelta(milliseconds=1))
+
+
+@pytest.mark.parametrize("shard", [0, 31, 777, ids.MAX_SHARD])
+def test_an_id_of_a_series_carries_the_shard_of_another(shard: int) -> None:
+    """An event goes where its order is."""
+    order = ids.new_id(ids.ORDER, NOW, shard)
+    assert shard == ids.shard_of(ids.Series(NOW).new_id(ids.EVENT, like=order))

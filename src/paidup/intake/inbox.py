@@ -9,7 +9,7 @@ import msgspec
 from paidup.db.transaction import Tx
 
 
-class Received(msgspec.Struct, frozen=True, kw_only=True):
+class Received(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A verified callback on its way into the inbox. headers and evidence are JSON; body is as it came."""
 
     id: str
@@ -26,7 +26,7 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
     evidence: str
 
 
-class Waiting(msgspec.Struct, frozen=True):
+class Waiting(msgspec.Struct, frozen=True, gc=False):
     """A row of the queue, locked by whoever read it."""
 
     seq: int

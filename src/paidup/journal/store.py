@@ -8,7 +8,7 @@ import msgspec
 from paidup.db.transaction import Tx
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class Entry(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One weighing. before and after tell what moved (``payment open → paid``); evidence is JSON, word for word.
 
     A decision that changed something is a link of its order's chain: event_seq is the number of the last event it told,

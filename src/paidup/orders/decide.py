@@ -6,7 +6,7 @@ from paidup.orders.order import LatePayment, Order
 from paidup.orders.states import TABLE, GiveBack, Happening, Move
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """The order as it is afterwards, and the move that led there."""
 
     order: Order

@@ -16,7 +16,7 @@ class LatePayment(StrEnum):
     REFUND = "refund"
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+class Order(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A row of `orders`. paid_by is the payment that paid it, once one did; event_seq counts its events;
     chain is the head of the chain of decisions that changed it."""
 

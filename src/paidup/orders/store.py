@@ -41,8 +41,7 @@ UPDATE orders o SET state = c.state, paid_by = c.paid_by, event_seq = c.event_se
   updated_at = c.updated_at, seal = c.seal
 FROM unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::int[], $7::bytea[], $8::timestamptz[],
   $9::bytea[]) AS c (id, old_state, old_seq, state, paid_by, event_seq, chain, updated_at, seal)
-WHERE o.id = c.id AND o.state = c.old_state AND o.event_seq = c.old_seq
-RETURNING o.id"""
+WHERE o.id = c.id AND o.state = c.old_state AND o.event_seq = c.old_seq"""
 
 EXPIRED = """
 SELECT id FROM orders WHERE state = 'unpaid' AND expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED"""
@@ -105,9 +104,10 @@ async def update(tx: Tx, changes: Sequence[tuple[Order, Order]]) -> None:
         (b.id, b.state, b.event_seq, a.state, a.paid_by, a.event_seq, a.chain, a.updated_at, seal(a))
         for b, a in changes
     ]
-    written = await tx.fetch(UPDATE, *map(list, zip(*rows, strict=True)))
-    if len(written) != len(rows):
-        raise BrokenPromise(f"{len(rows) - len(written)} of {len(rows)} orders changed under their lock")
+    tag = await tx.execute(UPDATE, *map(list, zip(*rows, strict=True)))
+    written = int(tag.removeprefix("UPDATE "))
+    if written != len(rows):
+        raise BrokenPromise(f"{len(rows) - written} of {len(rows)} orders changed under their lock")
 
 
 async def expired(tx: Tx, now: datetime, limit: int) -> list[str]:

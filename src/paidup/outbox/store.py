@@ -10,7 +10,7 @@ from paidup.db.transaction import Tx
 from paidup.events import EventType, Scalar
 
 
-class Written(msgspec.Struct, frozen=True, kw_only=True):
+class Written(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """An event with its number in its order: 1, 2, 3 … without gaps."""
 
     id: str
@@ -23,7 +23,7 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
     data: dict[str, Scalar]
 
 
-class Queued(msgspec.Struct, frozen=True):
+class Queued(msgspec.Struct, frozen=True, gc=False):
     """An event that has not been given to the endpoints yet."""
 
     event_id: str

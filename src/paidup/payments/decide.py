@@ -9,7 +9,7 @@ from paidup.payments.payment import Payment
 from paidup.payments.states import TABLE, Happening, Move, State
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """The payment as it is afterwards, the move that led there, and why, word for word for people."""
 
     payment: Payment

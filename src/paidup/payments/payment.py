@@ -9,7 +9,7 @@ from paidup.money import Money
 from paidup.payments.states import State
 
 
-class Payment(msgspec.Struct, frozen=True, kw_only=True):
+class Payment(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A row of `payments`. Amounts are minor units of `currency`; times are aware.
 
     merchant_ref: the number we (or the shop, when registered) gave it at the channel.

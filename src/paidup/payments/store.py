@@ -18,16 +18,12 @@ OF_ORDERS = f"SELECT {COLUMNS} FROM payments WHERE order_id = ANY($1::text[]) OR
 
 GET = f"SELECT {COLUMNS} FROM payments WHERE id = ANY($1::text[])"
 
-# Two index look-ups per piece of evidence: by our number, and by the channel's.
-LOCATE = """
-SELECT i.n, p.order_id, 1 AS rank FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::text[])
-  AS i (n, channel, account, merchant_ref, channel_txn_id)
-JOIN payments p ON p.channel = i.channel AND p.account = i.account AND p.merchant_ref = i.merchant_ref
-UNION ALL
-SELECT i.n, p.order_id, 2 FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::text[])
-  AS i (n, channel, account, merchant_ref, channel_txn_id)
-JOIN payments p ON p.channel = i.channel AND p.account = i.account AND p.channel_txn_id = i.channel_txn_id
-ORDER BY n, rank"""
+BY_OUR_NUMBER = """
+SELECT merchant_ref, order_id FROM payments WHERE channel = $1 AND account = $2 AND merchant_ref = ANY($3::text[])"""
+
+BY_CHANNELS_NUMBER = """
+SELECT channel_txn_id, order_id FROM payments
+WHERE channel = $1 AND account = $2 AND channel_txn_id = ANY($3::text[])"""
 
 INSERT = f"""
 INSERT INTO payments ({COLUMNS}, seal)
@@ -42,8 +38,7 @@ UPDATE payments p SET state = c.state, channel_txn_id = c.channel_txn_id, refund
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[],
   $9::timestamptz[], $10::timestamptz[], $11::bytea[]) AS c (id, old_state, state, channel_txn_id, refunded_minor,
   dispute_id, dispute_says, pay_with, paid_at, updated_at, seal)
-WHERE p.id = c.id AND p.state = c.old_state
-RETURNING p.id"""
+WHERE p.id = c.id AND p.state = c.old_state"""
 
 
 # What was agreed changes only when a person takes money that came otherwise, so this is written apart.
@@ -82,12 +77,25 @@ async def get(tx: Tx, payment_id: str) -> Payment | None:
 
 
 async def locate(tx: Tx, names: Sequence[tuple[int, str, str, str | None, str | None]]) -> dict[int, str]:
-    """The order of each named payment. A name is (n, channel, account, our number, the channel's number)."""
-    if not names:
-        return {}
+    """The order of each named payment. A name is (n, channel, account, our number, the channel's number).
+
+    What our number does not name is looked up by the channel's.
+    """
+    found = await _homes(tx, BY_OUR_NUMBER, [(n, channel, account, ref) for n, channel, account, ref, _ in names])
+    rest = [(n, channel, account, txn_id) for n, channel, account, _, txn_id in names if n not in found]
+    return found | await _homes(tx, BY_CHANNELS_NUMBER, rest)
+
+
+async def _homes(tx: Tx, query: str, names: Sequence[tuple[int, str, str, str | None]]) -> dict[int, str]:
+    """The orders of (n, channel, account, number), by n: one question for each account."""
+    asked: dict[tuple[str, str], dict[str, list[int]]] = {}
+    for n, channel, account, number in names:
+        if number is not None:
+            asked.setdefault((channel, account), {}).setdefault(number, []).append(n)
     found: dict[int, str] = {}
-    for row in await tx.fetch(LOCATE, *map(list, zip(*names, strict=True))):
-        found.setdefault(row["n"], row["order_id"])
+    for (channel, account), by_number in asked.items():
+        for number, order_id in await tx.fetch(query, channel, account, list(by_number)):
+            found.update(dict.fromkeys(by_number[number], order_id))
     return found
 
 
@@ -108,9 +116,10 @@ async def update(tx: Tx, changes: Sequence[tuple[Payment, Payment]]) -> None:
         )
         for b, a in changes
     ]  # fmt: skip
-    written = await tx.fetch(UPDATE, *map(list, zip(*rows, strict=True)))
-    if len(written) != len(rows):
-        raise BrokenPromise(f"{len(rows) - len(written)} of {len(rows)} payments changed under their order's lock")
+    tag = await tx.execute(UPDATE, *map(list, zip(*rows, strict=True)))
+    written = int(tag.removeprefix("UPDATE "))
+    if written != len(rows):
+        raise BrokenPromise(f"{len(rows) - written} of {len(rows)} payments changed under their order's lock")
     money = [(a.id, *_money(a)) for b, a in changes if _money(a) != _money(b)]
     if money:
         await tx.execute(UPDATE_MONEY, *map(list, zip(*money, strict=True)))

@@ -19,7 +19,7 @@ class Cause(StrEnum):
     AT_CHANNEL = "at_channel"  # made in the channel's own console; we heard of it
 
 
-class Refund(msgspec.Struct, frozen=True, kw_only=True):
+class Refund(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A row of `refunds`. merchant_ref is the number under which we send it; sent twice, it pays once."""
 
     id: str

@@ -37,8 +37,7 @@ UPDATE refunds r SET state = c.state, channel_refund_id = c.channel_refund_id, s
   updated_at = c.updated_at, seal = c.seal
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::bytea[])
   AS c (id, old_state, state, channel_refund_id, settled_at, updated_at, seal)
-WHERE r.id = c.id AND r.state = c.old_state
-RETURNING r.id"""
+WHERE r.id = c.id AND r.state = c.old_state"""
 
 
 def _refund(row: Any) -> Refund:
@@ -79,6 +78,7 @@ async def update(tx: Tx, changes: Sequence[tuple[Refund, Refund]]) -> None:
     if not changes:
         return
     rows = [(b.id, b.state, a.state, a.channel_refund_id, a.settled_at, a.updated_at, seal(a)) for b, a in changes]
-    written = await tx.fetch(UPDATE, *map(list, zip(*rows, strict=True)))
-    if len(written) != len(rows):
-        raise BrokenPromise(f"{len(rows) - len(written)} of {len(rows)} refunds changed under their order's lock")
+    tag = await tx.execute(UPDATE, *map(list, zip(*rows, strict=True)))
+    written = int(tag.removeprefix("UPDATE "))
+    if written != len(rows):
+        raise BrokenPromise(f"{len(rows) - written} of {len(rows)} refunds changed under their order's lock")

@@ -109,7 +109,7 @@ class NewCase(msgspec.Struct, frozen=True):
     why: str
 
 
-class Book(msgspec.Struct, frozen=True):
+class Book(msgspec.Struct, frozen=True, gc=False):
     """An order with all its payments and refunds, and its units: what is locked, weighed and written as one.
 
     stock: None for an order without items. shelf: the articles of `stock`, where units may have to be taken once more.
@@ -129,7 +129,7 @@ class Book(msgspec.Struct, frozen=True):
         return Book(order, {**self.payments, **payments}, {**self.refunds, **refunds}, self.stock, self.shelf)
 
 
-class Settled(msgspec.Struct, frozen=True):
+class Settled(msgspec.Struct, frozen=True, gc=False):
     """The book afterwards, what is announced, who must look, which units move, and why, word for word for people."""
 
     book: Book
