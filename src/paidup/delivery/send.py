@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Protocol
 
@@ -94,18 +95,15 @@ class Sender:
         self._sessions.clear()
 
     async def _post(self, url: str, headers: Sequence[tuple[str, str]], body: bytes, got: "_Got") -> None:
-        target = address.parse(url, allow_loopback=self._allow_loopback)
-        to = URL(url, encoded=True)
-        if (to.scheme, to.host, to.port) != (target.scheme, target.host, target.port):
-            raise InvalidRequest("two readers of this URL see two hosts in it: write it plainly")
-        call = self._session(target.scheme).post(
-            to, headers=list(headers), data=body, allow_redirects=False, trace_request_ctx=got
+        to = _read(url, allow_loopback=self._allow_loopback)
+        call = self._session(to.scheme).post(
+            to, headers=headers, data=body, allow_redirects=False, trace_request_ctx=got
         )
         async with call as answer:
             got.status = answer.status
             got.retry_after = _header(answer, "Retry-After")
             got.applied = _header(answer, "Paidup-Applied")
-            while len(got.body) < MAX_ANSWER_BYTES:
+            while len(got.body) < MAX_ANSWER_BYTES and not answer.content.at_eof():
                 chunk = await answer.content.read(MAX_ANSWER_BYTES - len(got.body))
                 if not chunk:
                     return
@@ -116,6 +114,15 @@ class Sender:
             resolver = _CheckedResolver(scheme, self._resolve, allow_loopback=self._allow_loopback)
             self._sessions[scheme] = _new_session(resolver, self._tls)
         return self._sessions[scheme]
+
+
+@lru_cache(maxsize=1000)  # a few endpoints get all the events
+def _read(url: str, *, allow_loopback: bool) -> URL:
+    target = address.parse(url, allow_loopback=allow_loopback)
+    to = URL(url, encoded=True)
+    if (to.scheme, to.host, to.port) != (target.scheme, target.host, target.port):
+        raise InvalidRequest("two readers of this URL see two hosts in it: write it plainly")
+    return to
 
 
 class _Got:

@@ -33,6 +33,11 @@ PER_ENDPOINT = 32
 """At most so many attempts at one endpoint are under way in one process: none takes the room of the others, and a shop
 that comes back is not run over by us."""
 
+QUICK_MS = 250
+MOST_PER_ENDPOINT = 128
+"""An endpoint that took all that it may have at once, each within QUICK_MS, may have twice as many, up to this; with
+the first failure it is back at PER_ENDPOINT. Each round costs the database the same, be it of 32 attempts or of 128."""
+
 MAX_UNDER_WAY = 256
 
 RULES = Rules(window_s=60.0, slow_s=10.0, wait_s=10.0, longest_wait_s=300.0, probe_s=60.0)
@@ -70,6 +75,7 @@ class Courier:
         self._fresh = Breaker(rules=rules)
         self._breakers: dict[str, Breaker] = {}
         self._under_way: dict[asyncio.Task[Answer], _Flight] = {}
+        self._widened: dict[str, int] = {}
         self._patience_s = patience_s
         self._spread = spread
         self.per_endpoint = per_endpoint
@@ -95,16 +101,17 @@ class Courier:
         """How many more attempts may begin."""
         return MAX_UNDER_WAY - len(self._under_way)
 
-    def less_room(self, now: datetime) -> dict[str, int]:
-        """How many attempts may begin at endpoints that are busy or unwell; the others have per_endpoint."""
+    def room_at(self, now: datetime) -> dict[str, int]:
+        """How many attempts may begin at endpoints that are busy, unwell or quick; at the others per_endpoint."""
         busy = Counter(flight.claimed.endpoint_id for flight in self._under_way.values())
         unwell = {key for key, breaker in self._breakers.items() if breaker.state is not State.CLOSED}
         return {
-            key: _permits(self.breaker(key), now, self.per_endpoint - busy[key]) for key in sorted(unwell | set(busy))
+            key: _permits(self.breaker(key), now, self._width(key) - busy[key])
+            for key in sorted(unwell.union(busy, self._widened))
         }
 
     def start(self, claimed: Claimed, now: datetime) -> None:
-        """Begin an attempt. There is a permit for it, because `less_room` said how many to claim."""
+        """Begin an attempt. There is a permit for it, because `room_at` said how many to claim."""
         permit, breaker = self.breaker(claimed.endpoint_id).begin(now)
         if permit is None:
             return  # its lease gives it back
@@ -119,7 +126,9 @@ class Courier:
         done, _ = await asyncio.wait(self._under_way, timeout=self._patience_s)
         ended = [task for task in self._under_way if task in done]  # in the order in which they began
         flights = [(task, self._under_way.pop(task)) for task in ended]  # first, so that none is looked at twice
-        return [self._settled(task.result(), flight) for task, flight in flights]
+        settled = [self._settled(task.result(), flight) for task, flight in flights]
+        self._learn(settled)
+        return settled
 
     async def aclose(self) -> None:
         """Give up what is under way; it is sent again after its lease."""
@@ -127,6 +136,23 @@ class Courier:
             task.cancel()
         await asyncio.gather(*self._under_way, return_exceptions=True)
         self._under_way.clear()
+
+    def _width(self, endpoint_id: str) -> int:
+        return self._widened.get(endpoint_id, self.per_endpoint)
+
+    def _learn(self, settled: Sequence[Settled]) -> None:
+        """Who takes much at once may have more."""
+        quick = Counter(
+            row.claimed.endpoint_id
+            for row in settled
+            if row.plan.step is Step.DELIVERED and row.answer.elapsed_ms <= QUICK_MS
+        )
+        for endpoint_id, ended in Counter(row.claimed.endpoint_id for row in settled).items():
+            width = self._width(endpoint_id)
+            if quick[endpoint_id] < ended:
+                self._widened.pop(endpoint_id, None)
+            elif ended >= width:
+                self._widened[endpoint_id] = min(2 * width, MOST_PER_ENDPOINT)
 
     def _settled(self, answer: Answer, flight: _Flight) -> Settled:
         claimed = flight.claimed
@@ -168,7 +194,7 @@ async def _claim(db: Database, now: datetime, limit: int, courier: Courier) -> l
     async with db.transaction() as tx:
         await store.skip_disabled(tx, limit)
         claimed = await store.claim(
-            tx, now, now + courier.lease, limit, per_endpoint=courier.per_endpoint, less=courier.less_room(now)
+            tx, now, now + courier.lease, limit, per_endpoint=courier.per_endpoint, room_at=courier.room_at(now)
         )
         return await _with_causes(tx, claimed) if courier.spans else claimed
 
@@ -206,6 +232,8 @@ def _hopeless(why: str) -> Answer:
 
 def _permits(breaker: Breaker, now: datetime, most: int) -> int:
     """How many permits the breaker would give now, counted up to `most`."""
+    if breaker.state is State.CLOSED:
+        return max(0, most)
     for given in range(most):
         permit, breaker = breaker.begin(now)
         if permit is None:

@@ -123,7 +123,7 @@ async def only_attempt(db: Database, order_id: str = "ord1") -> attempts.Attempt
 async def claimed_at(db: Database, now: datetime) -> list[store.Claimed]:
     await fanned_out(db, now)
     async with db.transaction() as tx:
-        return await store.claim(tx, now, now + LEASE, 100, per_endpoint=16, less={})
+        return await store.claim(tx, now, now + LEASE, 100, per_endpoint=16, room_at={})
 
 
 async def fanned_out(db: Database, now: datetime) -> None:

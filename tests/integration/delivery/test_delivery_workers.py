@@ -31,7 +31,7 @@ from paidup.db.transaction import Database
 from paidup.delivery import store
 from paidup.delivery.plan import Answer
 from paidup.delivery.send import Sender
-from paidup.delivery.worker import LEASE, Courier
+from paidup.delivery.worker import LEASE, PER_ENDPOINT, Courier
 from paidup.events import EventType
 from paidup.resilience.breaker import Rules
 from paidup.resilience.breaker import State as BreakerState
@@ -74,6 +74,22 @@ async def test_one_poisoned_order_does_not_stop_its_endpoint(db: Database, recei
     await until_idle(db, courier, NOW)
     async with db.session() as tx:
         assert {"waiting": 1, "delivered": 30, "dead": 0, "skipped": 0} == await store.summary(tx)
+
+
+async def test_an_endpoint_that_answers_at_once_is_told_more_at_once_until_it_fails(
+    db: Database, receiver: Receiver, courier: Courier
+):
+    """Twice as many after each round that it took whole; the usual number again after its first failure."""
+    await an_endpoint(db, receiver.url)
+    endpoint_id = await an_endpoint_id(db)
+    assert {} == courier.room_at(NOW)
+    await happened(db, *(an_event(f"ord{number}") for number in range(PER_ENDPOINT)))
+    await until_idle(db, courier, NOW)
+    assert {endpoint_id: 2 * PER_ENDPOINT} == courier.room_at(NOW)
+    receiver.answers = answering(500)
+    await happened(db, an_event("one more"))
+    await until_idle(db, courier, NOW)
+    assert {} == courier.room_at(NOW)
 
 
 async def test_two_workers_lose_nothing_double_nothing_and_keep_the_order(
