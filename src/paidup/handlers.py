@@ -18,6 +18,10 @@ class HandlerFailed(OurError):
     """A shop's own handler raised; the message names the handler and the event."""
 
 
+# The connection serves others afterwards. A transaction by itself takes back SET LOCAL only.
+TIDY = "RESET ALL; UNLISTEN *; SELECT pg_advisory_unlock_all()"
+
+
 class Handlers:
     """The handlers of one application, by event type, called in the order they were added."""
 
@@ -37,9 +41,11 @@ class Handlers:
 
     async def call(self, tx: Tx, events: Sequence[Written]) -> None:
         """Run what is registered for these events, inside the caller's transaction."""
-        for event in events if self._by_type else ():
-            for handler in self._by_type.get(event.type, ()):
-                await _call(handler, tx, event)
+        calls = [(handler, event) for event in events for handler in self._by_type.get(event.type, ())]
+        for handler, event in calls:
+            await _call(handler, tx, event)
+        if calls:
+            await tx.execute(TIDY)
 
 
 async def _call(handler: Handler, tx: Tx, event: Written) -> None:

@@ -54,9 +54,8 @@ def next_of(db: Database, query: str) -> Callable[[], Awaitable[datetime | None]
     """Asks when the next row of a kind is due; None when there is none."""
 
     async def ask() -> datetime | None:
-        async with db.session() as tx:
-            found: datetime | None = await tx.fetchval(query)
-            return found
+        found: datetime | None = await db.read(query)
+        return found
 
     return ask
 

@@ -253,6 +253,28 @@ async def test_a_handler_that_recovers_gets_its_event(shop_db: Database) -> None
     )  # fmt: skip
 
 
+async def test_what_a_handler_leaves_in_the_session_is_taken_back(shop_db: Database) -> None:
+    """The same connection serves other work next."""
+    handlers, backends = Handlers(), []
+
+    @handlers.on("order.paid")
+    async def leaves_things_behind(tx: Tx, _event: Written) -> None:
+        await tx.execute("SET application_name = 'the shop'; SELECT pg_advisory_lock(1); LISTEN shop")
+        backends.append(await tx.fetchval("SELECT pg_backend_pid()"))
+
+    await keep(shop_db, an_offer())
+    await receive(shop_db, a_callback("cbk1", paid()))
+    await take_in(shop_db, 40, handlers=handlers)
+    async with shop_db.session() as tx:
+        row = await tx.fetchrow(
+            "SELECT current_setting('application_name'), (SELECT count(*) FROM pg_listening_channels()),"
+            " (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = ANY($1::int[]))",
+            backends,
+        )
+    assert row is not None
+    assert (1, ("paidup", 0, 0)) == (len(backends), tuple(row))
+
+
 async def test_a_callback_that_waited_long_still_has_all_its_attempts(db: Database) -> None:
     """Having been too early often is no failure: the first real failure does not poison it."""
     handlers = Handlers()
