@@ -14,6 +14,7 @@ import uvicorn
 from bench.typical import typical
 from bench.world import DISTINCT
 from paidup.app import Paidup
+from paidup.cli.serve import calm_collector
 from paidup.intake import inbox
 from paidup.settings import Settings, load
 
@@ -52,6 +53,7 @@ def ours(mode: str, settings: Settings) -> Any:
             return
         await receive()
         await paidup.start()
+        calm_collector()
         swap: Any = {"verify": _NoDatabase, "single": lambda: _OneByOne(paidup)}.get(mode)
         if swap:
             paidup.receiver._inbox = swap()
