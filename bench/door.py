@@ -1,10 +1,18 @@
-"""The door in batches against one transaction per item: how many paid callbacks a second become paid orders?"""
+"""The door in batches against one transaction per item: how many paid callbacks a second become paid orders?
+
+Two peers: the same code with batches of one, and a plain worker as people write it (bench/typical_worker.py). The
+first says what batches are worth to us, the second what they are worth to somebody who has such a worker.
+"""
 
 import time
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
+from bench import cpu
 from bench.result import Asked, Bar, Figure, Result, ratios
+from bench.typical_worker import one_each, sessions_of
 from bench.world import World, world
 from paidup import ids
 from paidup.checkout.place import place_order
@@ -34,29 +42,61 @@ async def run(asked: Asked) -> Result:
 
 async def measure(world: World, *, rounds: int, batched: int, single: int) -> Result:
     """Interleaved: `batched` callbacks in batches of 500, then `single` ones, each in a transaction of its own."""
-    in_batches, one_by_one = [], []
-    for n in range(rounds):
-        in_batches.append(await settle(world, f"b{n}", batched, 500))
-        one_by_one.append(await settle(world, f"s{n}", single, 1))
-    times = ratios("batches / one each", in_batches, one_by_one)
+    in_batches, one_by_one, plain = [], [], []
+    async with sessions_of(world.embedded.dsn) as sessions:
+        for n in range(rounds):
+            in_batches.append(await settle(world, f"b{n}", batched, 500))
+            one_by_one.append(await settle(world, f"s{n}", single, 1))
+            plain.append(await one_each(sessions, f"p{n}", single))
+    batches_per_s = [pace.per_s for pace in in_batches]
+    times = ratios("batches / one each", batches_per_s, [pace.per_s for pace in one_by_one])
+    against_plain = ratios("batches / a plain worker", batches_per_s, plain)
     return Result(
         figures=[
-            Figure(name="in batches of 500", unit="/s", rounds=in_batches),
-            Figure(name="one transaction each", unit="/s", rounds=one_by_one),
+            Figure(name="in batches of 500", unit="/s", rounds=batches_per_s),
+            Figure(name="one transaction each", unit="/s", rounds=[pace.per_s for pace in one_by_one]),
+            Figure(name="a plain worker with SQLAlchemy, one transaction each", unit="/s", rounds=plain),
+            *_cpu("in batches", in_batches),
+            *_cpu("one transaction each", one_by_one),
             times,
+            against_plain,
         ],
-        bars=[Bar(claim="applied in batches / one transaction each", value=times.median, at_least=35)],
+        bars=[
+            Bar(claim="applied in batches / one transaction each", value=times.median, at_least=35),
+            Bar(claim="applied in batches / a plain worker's", value=against_plain.median, at_least=35),
+        ],
     )
 
 
-async def settle(world: World, name: str, count: int, limit: int) -> float:
-    """Callbacks applied per second."""
+class Pace(NamedTuple):
+    """Callbacks applied a second, and what each took of this process's CPU and of PostgreSQL's, µs."""
+
+    per_s: float
+    python_us: float
+    database_us: float
+
+
+def _cpu(how: str, paces: Sequence[Pace]) -> list[Figure]:
+    python, database = [pace.python_us for pace in paces], [pace.database_us for pace in paces]
+    return [
+        Figure(name=f"CPU of Python for each, {how}", unit="µs", rounds=python, better="lower"),
+        Figure(name=f"CPU of PostgreSQL for each, {how}", unit="µs", rounds=database, better="lower"),
+    ]
+
+
+async def settle(world: World, name: str, count: int, limit: int) -> Pace:
+    """Apply so many callbacks."""
     async with world.db.transaction() as tx:
         await _prepare(tx, world, name, count)
-    began, done = time.monotonic(), 0
+    postmaster = await world.postmaster()
+    began, python_s, database_s, done = time.monotonic(), time.process_time(), cpu.family_cpu_s(postmaster), 0
     while done < count:
         done += await intake.run_once(world.db, now=world.now, limit=limit, handlers=Handlers())
-    return count / (time.monotonic() - began)
+    return Pace(
+        count / (time.monotonic() - began),
+        (time.process_time() - python_s) / count * 1e6,
+        (cpu.family_cpu_s(postmaster) - database_s) / count * 1e6,
+    )
 
 
 async def _prepare(tx: Tx, world: World, name: str, count: int) -> None:

@@ -186,7 +186,7 @@ async def _history(world: World, rows: int, days: int, rounds: int, batched: int
         built = f"{rows:,} rows of history ({orders:,} paid orders on {days} days) took {await _size(full)} of disk"
 
         async def settle(place: World, name: str) -> float:
-            return await door.settle(place, name, batched, BATCH)
+            return (await door.settle(place, name, batched, BATCH)).per_s
 
         parts = [
             await _compare("stored", store, world, full, empty, rounds),

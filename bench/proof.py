@@ -36,7 +36,7 @@ async def _cost(place: World, *, rounds: int, count: int) -> Result:
     for n in range(rounds):
         for without in (True, False) if n % 2 else (False, True):
             with _no_proof() if without else contextlib.nullcontext():
-                (unproven if without else proven).append(await door.settle(place, f"{without}{n}", count, 500))
+                (unproven if without else proven).append((await door.settle(place, f"{without}{n}", count, 500)).per_s)
             async with place.db.transaction() as tx:
                 await tx.execute(f"TRUNCATE {TABLES} CASCADE")  # unproven rows would be breaches
     share = 1 - median(a / b for a, b in zip(proven, unproven, strict=True))

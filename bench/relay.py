@@ -105,5 +105,5 @@ async def _neighbours(rounds: int) -> tuple[list[float], list[float]]:
         async with servers(place, ("ours",)) as sites:
             loads = [await closed(sites["ours"].ports, requests, connections=64, seconds=2) for _ in range(rounds)]
     async with world() as place:
-        applied = [await door.settle(place, f"n{n}", 3000, 500) for n in range(rounds)]
+        applied = [(await door.settle(place, f"n{n}", 3000, 500)).per_s for n in range(rounds)]
     return [load.per_s for load in loads], applied

@@ -20,6 +20,7 @@ from paidup.payments import store as payments
 from paidup.payments.payment import Payment
 from paidup.payments.states import State
 from paidup.schedule import store as schedule
+from paidup.seal import seal
 from paidup.shops import store as shops
 
 AMOUNT = Money(1250, "CNY")
@@ -33,13 +34,21 @@ async def prepare(world: World, refs: Sequence[str], now: datetime, *, payee: st
         await shops.put_shop(tx, SHOP, LatePayment.REOPEN, now)
     for start in range(0, len(refs), _AT_ONCE):
         async with world.db.transaction() as tx:
-            for ref in refs[start : start + _AT_ONCE]:
-                await _prepare(tx, ref, now, payee)
+            await _prepare(tx, refs[start : start + _AT_ONCE], now, payee)
     async with world.db.session() as tx:
         await tx.execute("ANALYZE")
 
 
-async def _prepare(tx: Tx, ref: str, now: datetime, payee: str) -> None:
+async def _prepare(tx: Tx, refs: Sequence[str], now: datetime, payee: str) -> None:
+    offers = [_offer(ref, now, payee) for ref in refs]
+    await tx.executemany(orders.INSERT, [(*msgspec.structs.astuple(order), seal(order)) for order, _ in offers])
+    rows = [msgspec.structs.asdict(payment) | {"extra": "{}", "pay_with": "{}"} for _, payment in offers]
+    seals = [seal(payment) for _, payment in offers]
+    await tx.executemany(payments.INSERT, [(*row.values(), s) for row, s in zip(rows, seals, strict=True)])
+    await schedule.put(tx, [(p.id, "payment", p.channel, p.account, p.expires_at) for _, p in offers])
+
+
+def _offer(ref: str, now: datetime, payee: str) -> tuple[Order, Payment]:
     order = Order(
         id=ids.new_id(ids.ORDER, now), shop=SHOP, shop_order_no=ref, amount_minor=AMOUNT.amount_minor,
         currency=AMOUNT.currency, description="", state=OrderState.UNPAID, late_payment=LatePayment.REOPEN,
@@ -50,9 +59,7 @@ async def _prepare(tx: Tx, ref: str, now: datetime, payee: str) -> None:
         method="native", merchant_ref=ref, payee=payee, amount_minor=AMOUNT.amount_minor, currency=AMOUNT.currency,
         state=State.OPEN, created_at=now, expires_at=order.expires_at, updated_at=now,
     )  # fmt: skip
-    await orders.insert(tx, order)
-    await payments.insert(tx, payment)
-    await schedule.put(tx, [(payment.id, "payment", "wechat", "main", order.expires_at)])
+    return order, payment
 
 
 def _later(now: datetime) -> datetime:

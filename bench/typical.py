@@ -12,7 +12,7 @@ import pydantic
 from fastapi import FastAPI, Request
 from sqlalchemy import BigInteger, LargeBinary, String, select, text
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from paidup.channels.accounts import AccountsFolder
@@ -81,13 +81,18 @@ async def settle(session: AsyncSession, paid: Transaction) -> None:
         order.status, order.transaction_id = "paid", paid.transaction_id
 
 
+def engine_of(dsn: str) -> AsyncEngine:
+    """A large enough pool of connections to the bench's database."""
+    host = dsn.split("host=")[1].split("&", maxsplit=1)[0]
+    user = dsn.split("//")[1].split("@", maxsplit=1)[0]
+    return create_async_engine(f"postgresql+asyncpg://{user}@/paidup?host={host}", pool_size=20, max_overflow=0)
+
+
 def typical(settings: Settings, *, log_only: bool, orders: int) -> Any:
     """The application. log_only: the order is left alone. orders: how many to create, numbered as the callbacks are."""
     account = AccountsFolder(settings.accounts).current.get("wechat", "main")
     assert isinstance(account, WechatAccount)
-    host = settings.database_url.split("host=")[1].split("&")[0]
-    user = settings.database_url.split("//")[1].split("@")[0]
-    engine = create_async_engine(f"postgresql+asyncpg://{user}@/paidup?host={host}", pool_size=20, max_overflow=0)
+    engine = engine_of(settings.database_url)
     sessions = async_sessionmaker(engine)
     clock = parse_clock(settings.clock)
 

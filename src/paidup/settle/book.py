@@ -123,10 +123,15 @@ class Book(msgspec.Struct, frozen=True, gc=False):
 
     def put(self, *rows: Order | Payment | Refund) -> "Book":
         """The book with these rows in place of the old ones."""
-        order = next((row for row in rows if isinstance(row, Order)), self.order)
-        payments = {row.id: row for row in rows if isinstance(row, Payment)}
-        refunds = {row.id: row for row in rows if isinstance(row, Refund)}
-        return Book(order, {**self.payments, **payments}, {**self.refunds, **refunds}, self.stock, self.shelf)
+        order, payments, refunds = self.order, self.payments, self.refunds
+        for row in rows:
+            if isinstance(row, Order):
+                order = row
+            elif isinstance(row, Payment):
+                payments = {**payments, row.id: row}
+            else:
+                refunds = {**refunds, row.id: row}
+        return Book(order, payments, refunds, self.stock, self.shelf)
 
 
 class Settled(msgspec.Struct, frozen=True, gc=False):

@@ -68,6 +68,11 @@ class StagedDatabase(Database):
             work = connection.copy_from_query(query, *args, output=into, format="csv", timeout=timeout)
             await self._stage.io(work, connection.get_server_pid())
 
+    async def read(self, query: str, *args: object) -> Any:
+        """As in Database."""
+        async with self.session() as tx:
+            return await tx.fetchval(query, *args)
+
     async def close(self) -> None:
         """Nothing is held."""
 
