@@ -1,4 +1,4 @@
-"""`python -m bench [NAME …] [--quick] [--minutes N] [--json FILE] [--html FILE] [--against OLD.json]`.
+"""`python -m bench [NAME …] [--quick] [--minutes N] [--rate N] [--json FILE] [--html FILE] [--against OLD.json]`.
 
 Runs the named benches (all, if none is named), prints figures and bars, and writes them where it is told to.
 """
@@ -80,6 +80,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHES)}")
     parser.add_argument("--quick", action="store_true", help="shorter rounds, noisier figures")
     parser.add_argument("--minutes", type=float, help="how long memory is watched under load (2)")
+    parser.add_argument("--rate", type=int, help="the only rate that end_to_end tries, callbacks a second")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--html", type=Path, help="also write a page with charts to this file")
     parser.add_argument("--against", type=Path, help="the JSON of an earlier run: say what changed beyond the noise")
@@ -94,7 +95,7 @@ def main() -> None:
     """Print the figures; write them to files when asked."""
     options = _options()
     before = msgspec.json.decode(options.against.read_bytes(), type=Run) if options.against else None
-    asked = Asked(quick=options.quick, minutes=options.minutes)
+    asked = Asked(quick=options.quick, minutes=options.minutes, rate=options.rate)
     run = uvloop.run(run_all(options.names or list(BENCHES), asked))
     print(report.bars(run))
     if before:

@@ -16,6 +16,7 @@ from bench.typical_worker import one_each, sessions_of
 from bench.world import World, world
 from paidup import ids
 from paidup.checkout.place import place_order
+from paidup.cli.serve import calm_collector
 from paidup.db.transaction import Tx
 from paidup.evidence import PaymentEvidence, PaymentSays, Road
 from paidup.handlers import Handlers
@@ -33,7 +34,8 @@ AMOUNT = Money(1250, "CNY")
 
 
 async def run(asked: Asked) -> Result:
-    """On a database of its own."""
+    """On a database of its own, in a process set up as `paidup serve` does."""
+    calm_collector()
     async with world() as place:
         if asked.quick:
             return await measure(place, rounds=2, batched=2000, single=150)

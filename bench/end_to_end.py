@@ -70,11 +70,12 @@ async def run(asked: Asked) -> Result:
             stage = Stage(place, receiver, parts)
             await stage.trial(web.port, 200, 2.0)  # caches and plans
             trials = []
-            for rate in RATES:
+            for rate in () if asked.rate else RATES:
                 trials.append(await stage.trial(web.port, rate, trial_s))
                 if not trials[-1].held:
                     break
-            longs = await _long(stage, web.port, trials, long_s)
+            rates = [asked.rate] if asked.rate else [trial.rate for trial in reversed(trials) if trial.held]
+            longs = await _long(stage, web.port, rates or [RATES[0]], long_s)
         async with _processes(place, profile=True) as profiled:
             for one in profiled:
                 one.sample()
@@ -96,10 +97,10 @@ async def endpoint_of(place: World, port: int) -> None:
     await endpoint(place, port, ["order.paid"])
 
 
-async def _long(stage: "Stage", port: int, trials: Sequence[Trial], seconds: float) -> list[Trial]:
-    """The highest rate that was held, and lower ones until one is held for long."""
+async def _long(stage: "Stage", port: int, rates: Sequence[int], seconds: float) -> list[Trial]:
+    """Each of these rates until one is held for long."""
     longs: list[Trial] = []
-    for rate in [trial.rate for trial in reversed(trials) if trial.held] or [RATES[0]]:
+    for rate in rates:
         longs.append(await stage.trial(port, rate, seconds))
         if longs[-1].held:
             break

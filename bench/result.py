@@ -11,10 +11,12 @@ import msgspec
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """How long a run may take. minutes: for the one bench that looks for growth under load; None is its default."""
+    """How long a run may take. minutes: for the one bench that looks for growth under load; None is its default.
+    rate: for the whole way, the only rate to try, callbacks a second; None: the highest that is held."""
 
     quick: bool = False
     minutes: float | None = None
+    rate: int | None = None
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
