@@ -30,6 +30,7 @@ BENCHES = {
     "footprint": "how much disk and how much WAL does a paid order take",
     "proof": "what do seals and chains cost the door, and how fast is verify",
     "reconcile": "how long does a day's bill take, and how much memory",
+    "transactions": "what does it cost that two services agree, and what does two-phase commit",
     "cells": "can a second cell with its own PostgreSQL take half of the payments",
 }
 """name of the module below bench/, and the question it answers; its `run(Asked)` gives a Result."""

@@ -5,7 +5,7 @@ import contextlib
 import json
 import string
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -52,12 +52,12 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def world() -> AsyncIterator[World]:
-    """Everything below a temporary folder; gone afterwards."""
+async def world(options: Mapping[str, str] | None = None) -> AsyncIterator[World]:
+    """Everything below a temporary folder; gone afterwards. options: settings for postgresql.conf."""
     with tempfile.TemporaryDirectory(prefix="paidup-bench-") as name:
         folder = Path(name)
         folder.chmod(0o711)
-        async with await start_embedded(folder / "data") as embedded:
+        async with await start_embedded(folder / "data", options=options) as embedded:
             db = await Database.connect(embedded.dsn)
             await migrate(db)
             now = SystemClock().now()
