@@ -27,6 +27,7 @@ fuzz: .venv-dev/ready  ## the spoiled messages of tests/security, sixty times as
 
 fault: .venv-dev/ready ## seeds of the simulator: everything that can go wrong, on a manual clock (SEEDS=300, about 10 minutes)
 	@$(DEV)/paidup simulate --seeds $(SEEDS) $(ARGS)
+	$(DEV)/python -m pytest tests/fault -m fault
 
 check: .venv-dev/ready ## format, lint, strict types, house rules, documents up to date
 	$(DEV)/ruff format --check .
