@@ -36,7 +36,7 @@ FREE = {
     "POST /v1/orders", "GET /v1/orders", "POST /v1/payments/register", "GET /v1/events", "GET /v1/cases",
     "POST /v1/endpoints", "GET /v1/endpoints", "GET /v1/skus", "PUT /v1/skus/{sku}", "GET /v1/transactions",
     "POST /v1/participants", "GET /v1/participants", "POST /v1/transaction-tables", "GET /v1/transaction-tables",
-    "GET /v1/reconciliations", "GET /v1/balances", "GET /v1/breaks",
+    "GET /v1/reconciliations", "GET /v1/balances", "GET /v1/breaks", "GET /v1/books",
 }  # fmt: skip
 # What names things in the body: field → kind of thing.
 IN_BODY = {"POST /v1/evidence": {"payment_id": "payment"}, "POST /v1/deliveries/redrive": {"endpoint_id": "endpoint"}}

@@ -70,7 +70,7 @@ class BreakLife(msgspec.Struct, frozen=True, kw_only=True):
 
 async def reconciliations(context: Context, key: ApiKey, request: Request) -> Reconciliations:
     """Days that were reconciled: both sides added up, what matched, and how much it changed."""
-    limit, (channel, account), (since, until) = limit_of(request), _account(request), _days(request)
+    limit, (channel, account), (since, until) = limit_of(request), account_of(request), days_of(request)
     async with context.db.session() as tx:
         found = await runs.page(tx, key.shop, limit, since=since, until=until, channel=channel, account=account)
     return Reconciliations(items=found)
@@ -78,7 +78,7 @@ async def reconciliations(context: Context, key: ApiKey, request: Request) -> Re
 
 async def balances(context: Context, key: ApiKey, request: Request) -> Balances:
     """Balances: opening + in - out - fees - payouts = closing, per account, day and currency."""
-    limit, (channel, account), (since, until) = limit_of(request), _account(request), _days(request)
+    limit, (channel, account), (since, until) = limit_of(request), account_of(request), days_of(request)
     async with context.db.session() as tx:
         found = await runs.page_of_balances(
             tx, key.shop, limit, since=since, until=until, channel=channel, account=account
@@ -88,7 +88,7 @@ async def balances(context: Context, key: ApiKey, request: Request) -> Balances:
 
 async def breaks(context: Context, key: ApiKey, request: Request) -> Breaks:
     """Differences between the channels' bills and our books, with both sides, their money and the next step."""
-    limit, (channel, account), (since, until) = limit_of(request), _account(request), _days(request)
+    limit, (channel, account), (since, until) = limit_of(request), account_of(request), days_of(request)
     wanted = store.Filter(
         shop=key.shop,
         channel=channel,
@@ -150,7 +150,8 @@ async def _life(context: Context, key: ApiKey, break_id: str) -> BreakLife:
         )
 
 
-def _account(request: Request) -> tuple[str | None, str | None]:
+def account_of(request: Request) -> tuple[str | None, str | None]:
+    """?account= as channel and name. Raises InvalidRequest."""
     text = request.query_params.get(ACCOUNT.name)
     if text is None:
         return None, None
@@ -160,7 +161,8 @@ def _account(request: Request) -> tuple[str | None, str | None]:
     return channel, name
 
 
-def _days(request: Request) -> tuple[date | None, date | None]:
+def days_of(request: Request) -> tuple[date | None, date | None]:
+    """?since= and ?until=. Raises InvalidRequest."""
     return _day(request, SINCE.name), _day(request, UNTIL.name)
 
 

@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 
+from paidup.finance.entries import Closing, Entry, Journal, Posting
 from paidup.reconcile import runs, store
 from paidup.reconcile.breaks import NEXT_STEP, BillSide, Break, Kind, OurSide
 from paidup.reconcile.states import State
@@ -49,11 +50,26 @@ _STEP = store.Step(
     why="paid in the bill, and open here", before="", after="waiting", order_id=_ORDER_ID,
 )  # fmt: skip
 
+_WECHAT = "Assets:Channels:Wechat:Main"
+_JOURNAL = Journal(
+    entries=[
+        Entry(
+            day=_DAY, currency="CNY", what="wechat/main: payments",
+            postings=[
+                Posting(_WECHAT, 1_491_000), Posting("Expenses:Channel-Fees", 9000),
+                Posting("Income:Sales", -1_498_750), Posting("Liabilities:Suspense", -1250),
+            ],
+        ),
+    ],
+    closings=[Closing(day=_DAY, account=_WECHAT, currency="CNY", amount_minor=1_491_000)],
+)  # fmt: skip
+
 ALL: tuple[msgspec.Struct, ...] = (
     ApproveBreak(reason="seen as paid in the merchant console"),
     ResolveBreak(reason="the customer got the difference back in cash"),
     Reconciliations(items=[_RUN]),
     Balances(items=[_BALANCE]),
+    _JOURNAL,
     Breaks(items=[_BREAK], next=f"{_DAY}_{_BREAK_ID}"),
     BreakLife(broken=_BREAK, steps=[_STEP], approved_by=["key key001yjdq3m00x7c1k5w8a2z6g4r0p"]),
 )
