@@ -43,7 +43,7 @@ class Entry(StrEnum):
 class _Row(NamedTuple):
     """A row of the barrier, locked until the transaction ends."""
 
-    token: str
+    writer: str
     placed_by: str
     outcome: str
     answer: str
@@ -68,10 +68,10 @@ class Barrier:
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
         self._place = dialect.insert_unless_there(
-            "paidup_barrier", "xid", "step", "slot", "placed_by", "token", "outcome", "answer"
+            "paidup_barrier", "xid", "step", "slot", "placed_by", "writer", "outcome", "answer"
         )
         where = "FROM paidup_barrier WHERE xid = ? AND step = ?"
-        self._look = dialect.sql(f"SELECT token, placed_by, outcome, answer {where} AND slot = ?{dialect.lock}")
+        self._look = dialect.sql(f"SELECT writer, placed_by, outcome, answer {where} AND slot = ?{dialect.lock}")
         self._all = dialect.sql(f"SELECT slot, outcome {where}")
         its = "WHERE xid = ? AND step = ? AND slot = ?"
         self._end = dialect.sql(f"UPDATE paidup_barrier SET outcome = ?, answer = ? {its}")
@@ -156,12 +156,12 @@ class Barrier:
 
     def _placed(self, call: Call, slot: str, outcome: str) -> Speak["_Row"]:
         """Ours, or the one that was there. How many rows an insert changed, drivers count in more than one way."""
-        token = ids.new_secret(16).hex()
-        yield self._place, (call.xid, call.step, slot, str(call.operation), token, outcome, "")
+        writer = ids.new_secret(16).hex()
+        yield self._place, (call.xid, call.step, slot, str(call.operation), writer, outcome, "")
         row = yield from self._found(call, slot)
         if row is None:
             raise BrokenPromise(f"{call.xid} {call.step} {slot} was placed, and cannot be seen: is it READ COMMITTED?")
-        return row._replace(is_ours=row.token == token)
+        return row._replace(is_ours=row.writer == writer)
 
     def _found(self, call: Call, slot: str) -> Speak["_Row | None"]:
         rows = yield self._look, (call.xid, call.step, slot)

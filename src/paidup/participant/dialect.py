@@ -40,7 +40,7 @@ def _tables(text: str, moment: str, more: str = "") -> tuple[str, ...]:
   step       varchar({MAX_NAME_CHARS}) NOT NULL,
   slot       varchar(16) NOT NULL,  -- forward, confirm, back
   placed_by  varchar(16) NOT NULL,  -- the operation that wrote the row
-  token      varchar(32) NOT NULL,  -- by which its writer knows that it was he
+  writer     varchar(32) NOT NULL,  -- by which its writer knows that it was he
   outcome    varchar(16) NOT NULL,  -- done; refused; blocked: it was undone, or denied, before it came
   answer     {text} NOT NULL,
   at         {moment},
