@@ -31,6 +31,7 @@ BENCHES = {
     "proof": "what do seals and chains cost the door, and how fast is verify",
     "reconcile": "how long does a day's bill take, and how much memory",
     "transactions": "what does it cost that two services agree, and what does two-phase commit",
+    "stock": "how many buyers a second get one hot article, and does a sale with crashes add up",
     "cells": "can a second cell with its own PostgreSQL take half of the payments",
 }
 """name of the module below bench/, and the question it answers; its `run(Asked)` gives a Result."""

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from bench import ack, door, report
+from bench import ack, door, report, stock
 from bench.end_to_end import Stage, endpoint_of
 from bench.load import closed, opened
 from bench.result import Bar, Chart, Figure, Result, Run, Series
@@ -91,3 +91,11 @@ def test_the_page_needs_nothing_from_elsewhere_and_shows_what_was_missed() -> No
     page = report.page(a_run(50))
     assert [] == [word for word in ("<script", "http:", "https:", "src=", "paid & told", "x < y") if word in page]
     assert {True} == {word in page for word in ("paid &amp; told", "x &lt; y", ">missed<", "<polyline", "<rect")}
+
+
+async def test_the_bench_of_stock_sells_what_is_there_and_no_more(place: World) -> None:
+    """Every way of selling leaves counters that add up; the sale with killed processes sells each unit once."""
+    rates = await stock.measure(place, rounds=1, seconds=0.3, callers=20)
+    sale = await stock.sale(place, buyers=400, units=40)
+    sums = {bar.claim: bar.met for bar in (*rates.bars, *sale.bars) if "add" in bar.claim or "units" in bar.claim}
+    assert (5, set()) == (len(sums), {claim for claim, met in sums.items() if not met})

@@ -176,3 +176,14 @@ async def test_a_paid_order_that_cannot_get_its_units_back_is_a_case(db: Databas
     await through_the_door(db, refund_says(RefundSays.FAILED, received_at=after(900)), seconds=900)
     assert (True, (0, 3, 0)) == (("stock_gone", order.id) in await open_cases(db), await counters(db))
     assert {} == await holds(db)
+
+
+@pytest.mark.parametrize("restock_refunded", [True, False])
+async def test_trap_17_a_late_paid_does_not_take_the_units_a_second_time(db: Database, restock_refunded: bool) -> None:
+    """A late "paid" turned a refunded order back to processing, and took the stock twice. Here it is old news."""
+    await stocked(db, 10, restock_refunded=restock_refunded)
+    order = await offered(db, await placed(db, "A-1", (TEA, 3)))
+    await through_the_door(db, paid(), refund_says(RefundSays.SUCCEEDED))
+    before = await counters(db), await journal(db, order)
+    await through_the_door(db, paid(key="late"), paid(key="again", received_at=after(86400)))
+    assert (before, {}) == ((await counters(db), await journal(db, order)), await holds(db))

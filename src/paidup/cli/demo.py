@@ -18,6 +18,13 @@ _DEFAULT = Plan(folder=Path())
 @click.command()
 @click.option("--orders", default=_DEFAULT.orders, show_default=True, type=click.IntRange(3, 100_000))
 @click.option("--orders-per-s", default=_DEFAULT.orders_per_s, show_default=True, type=click.FloatRange(1, 5000))
+@click.option(
+    "--hot-units",
+    default=_DEFAULT.hot_units,
+    show_default=True,
+    type=click.IntRange(0, 100_000),
+    help="units of the hot item, which every third order wants",
+)
 @click.option("--seed", default=_DEFAULT.seed, show_default=True, help="the same seed befalls the same payments")
 @click.option("--speed", default=_DEFAULT.speed, show_default=True, type=click.FloatRange(1, 100), help="of the clocks")
 @fault_options({name: getattr(_DEFAULT, name) for name in SHARES if hasattr(_DEFAULT, name)})

@@ -11,6 +11,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     folder: Path
     orders: int = 2000
     orders_per_s: float = 150
+    hot_units: int = 400
+    """Units of the hot item; every third order wants one of them."""
     seed: int = 1
     speed: float = 15
     lose: float = 0.30

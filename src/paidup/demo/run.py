@@ -7,22 +7,25 @@ import os
 import shutil
 import signal
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
 import aiohttp
 import asyncpg
 from rich.console import Console
 
+from paidup.checkout.warehouse import Change, Described, change, put_sku
 from paidup.clock import SystemClock, parse_clock
 from paidup.db.embedded import Embedded, start_embedded
 from paidup.db.migrate import migrate
-from paidup.db.transaction import Database
+from paidup.db.transaction import Database, Tx
 from paidup.delivery.endpoints import create_endpoint
 from paidup.demo.plan import Plan
 from paidup.demo.processes import Child, answering, free_port
 from paidup.demo.screen import Screen, print_verdict
-from paidup.demo.shop import Shop
+from paidup.demo.shop import HOT_ITEM, Shop
 from paidup.demo.verdict import Verdict, compare
+from paidup.inventory.states import Kind
 from paidup.orders.order import LatePayment
 from paidup.people import sessions
 from paidup.people import store as users
@@ -132,7 +135,18 @@ async def shop_in_database(world: World) -> None:
         endpoint = await create_endpoint(
             tx, SHOP, f"http://127.0.0.1:{world.shop_port}/paidup", ["order.paid"], now, allow_loopback=True
         )
+        await _fill_the_shelf(tx, world.plan.hot_units, now)
     world.shop.secret = endpoint.secret or ""
+
+
+async def _fill_the_shelf(tx: Tx, units: int, now: datetime) -> None:
+    """The hot item."""
+    await put_sku(tx, Described(shop=SHOP, sku=HOT_ITEM, name="the hot item"), now)
+    if units:
+        delivery = Change(
+            shop=SHOP, sku=HOT_ITEM, kind=Kind.RESTOCK, quantity=units, reason="for the sale", operator="demo", key="1"
+        )
+        await change(tx, delivery, now)
 
 
 async def start_sandbox(world: World) -> Child:

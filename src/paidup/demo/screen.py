@@ -92,5 +92,10 @@ def print_verdict(console: Console, verdict: Verdict, *, speed: float, summary: 
             f"p50 {road.p50_s:.0f} s, p95 {road.p95_s:.0f} s, worst {road.worst_s:.0f} s"
         )
     console.print(f"            (seconds of the demo's clocks, which run {speed:g} times as fast as yours)")
+    hot = verdict.hot_item
+    console.print(
+        f"hot item    {hot.buyers} buyers for {hot.units} units: sold {hot.sold}, reserved {hot.reserved}, "
+        f"available {hot.available}, oversold {hot.oversold}; turned away {hot.turned_away}"
+    )
     word = "[bold green]HOLDS[/]" if verdict.holds else "[bold red]BROKEN[/]"
     console.print(f"verdict     {word}")

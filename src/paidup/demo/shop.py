@@ -14,6 +14,8 @@ from aiohttp import web
 from paidup.demo.plan import Plan
 
 _METHODS = (("wechat", "native"), ("alipay", "precreate"), ("stripe", "payment_intent"))
+HOT_ITEM = "HOT-01"
+_WANTED_BY_EVERY = 3
 _AT_ONCE = 12
 _TRIES = 60
 
@@ -29,6 +31,8 @@ class Shop:
         self.placed = 0
         self.opened = 0
         self.told: dict[str, set[str]] = {}
+        self.hot_buyers = 0
+        self.turned_away = 0
         self.refused = 0
         self.repeated = 0
         self._runner: web.AppRunner | None = None
@@ -69,17 +73,13 @@ class Shop:
     async def _order(self, session: aiohttp.ClientSession, n: int) -> None:
         channel, method = _METHODS[n % len(_METHODS)]
         amount_minor = 100 + (n * 7919) % 99_900
-        order = await self._post(
-            session,
-            "/v1/orders",
-            {
-                "shop_order_no": f"A-{self._plan.seed}-{n:06}",
-                "amount_minor": amount_minor,
-                "currency": "USD" if channel == "stripe" else "CNY",
-                "description": f"demo order {n}",
-            },
-            f"order-{self._plan.seed}-{n}",
-        )
+        body: dict[str, object] = {
+            "shop_order_no": f"A-{self._plan.seed}-{n:06}",
+            "amount_minor": amount_minor,
+            "currency": "USD" if channel == "stripe" else "CNY",
+            "description": f"demo order {n}",
+        }
+        order = await self._buy(session, body, n)
         self.placed += 1
         wanted = {"channel": channel, "account": "main", "method": method}
         await self._post(session, f"/v1/orders/{order['id']}/payments", wanted, f"pay-{self._plan.seed}-{n}")
@@ -88,8 +88,21 @@ class Shop:
             if self.opened >= share * self._plan.orders:
                 event.set()
 
+    async def _buy(self, session: aiohttp.ClientSession, body: dict[str, object], n: int) -> dict[str, Any]:
+        """An order, every third with the hot item; who comes too late for that buys without it."""
+        key = f"order-{self._plan.seed}-{n}"
+        if n % _WANTED_BY_EVERY or not self._plan.hot_units:
+            return await self._post(session, "/v1/orders", body, key)
+        self.hot_buyers += 1
+        hot = {"items": [{"sku": HOT_ITEM, "quantity": 1}]}
+        order = await self._post(session, "/v1/orders", body | hot, f"{key}-hot")
+        if "left" not in order:
+            return order
+        self.turned_away += 1
+        return await self._post(session, "/v1/orders", body, key)
+
     async def _post(self, session: aiohttp.ClientSession, path: str, body: object, key: str) -> dict[str, Any]:
-        """POST until it is answered; the Idempotency-Key makes repeating it harmless."""
+        """POST until it is answered (out of stock is an answer); the Idempotency-Key makes repeating it harmless."""
         why = ""
         for attempt in range(_TRIES):
             try:
@@ -97,7 +110,7 @@ class Shop:
                 data = msgspec.json.encode(body)
                 async with session.post(self._api_url + path, data=data, headers=headers) as answer:
                     text = await answer.read()
-                    if answer.status < 300:
+                    if answer.status < 300 or (answer.status == 409 and b"out-of-stock" in text):
                         decoded: dict[str, Any] = msgspec.json.decode(text)
                         return decoded
                     why = f"{answer.status}: {text[:200]!r}"

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from paidup.db.transaction import Database
-from paidup.demo.shop import Shop
+from paidup.demo.shop import HOT_ITEM, Shop
 
 # The decision that made each payment paid: by which road it came, and when.
 HEALED = """
@@ -19,6 +19,37 @@ ORDER BY d.payment_id, d.decided_at"""
 PAID = "SELECT merchant_ref FROM payments WHERE state IN ('paid', 'disputed', 'charged_back')"
 
 ORDERS = "SELECT id FROM orders WHERE state = 'paid'"
+
+
+UNITS = """
+SELECT available, reserved, sold,
+  (SELECT coalesce(sum(quantity), 0)::bigint FROM stock_movements WHERE kind = 'restock') AS units,
+  (SELECT coalesce(sum(r.quantity), 0)::bigint FROM reservations r JOIN orders o ON o.id = r.order_id
+    WHERE o.state = 'paid') AS paid_for
+FROM skus WHERE sku = $1"""
+
+
+class HotItem(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the units of the hot item are. paid_for: those of paid orders."""
+
+    buyers: int
+    turned_away: int
+    units: int
+    available: int
+    reserved: int
+    sold: int
+    paid_for: int
+
+    @property
+    def oversold(self) -> int:
+        """Units that were promised and are not there."""
+        return max(0, self.reserved + self.sold - self.units)
+
+    @property
+    def adds_up(self) -> bool:
+        """No unit is lost or sold twice, and each one that is sold is paid for."""
+        sums = self.available + self.reserved + self.sold == self.units
+        return sums and self.oversold == 0 and self.available >= 0 and self.sold == self.paid_for
 
 
 class Road(msgspec.Struct, frozen=True):
@@ -44,11 +75,12 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     invented: list[str]
     roads: list[Road]
     healed_example: str | None
+    hot_item: HotItem
 
     @property
     def holds(self) -> bool:
-        """Paid at the channel = paid here = told to the shop, nothing lost, doubled or invented."""
-        return not (self.lost or self.untold or self.invented or self.doubled)
+        """Paid at the channel = paid here = told to the shop, nothing lost, doubled, invented or oversold."""
+        return self.hot_item.adds_up and not (self.lost or self.untold or self.invented or self.doubled)
 
 
 async def compare(db: Database, truth: Iterable[Mapping[str, Any]], shop: Shop) -> Verdict:
@@ -62,6 +94,7 @@ async def compare(db: Database, truth: Iterable[Mapping[str, Any]], shop: Shop) 
         paid_here = {row["merchant_ref"] for row in await tx.fetch(PAID)}
         orders = {row["id"] for row in await tx.fetch(ORDERS)}
         healed = await tx.fetch(HEALED)
+        units = await tx.fetchrow(UNITS, HOT_ITEM)
     by_query = [row for row in healed if row["road"] == "query"]
     return Verdict(
         paid_at_channel=len(moved_at),
@@ -78,6 +111,7 @@ async def compare(db: Database, truth: Iterable[Mapping[str, Any]], shop: Shop) 
             if row["merchant_ref"] in moved_at
         ),
         healed_example=by_query[len(by_query) // 2]["payment_id"] if by_query else None,
+        hot_item=HotItem(buyers=shop.hot_buyers, turned_away=shop.turned_away, **dict(units or {})),
     )
 
 
