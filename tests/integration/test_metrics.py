@@ -225,6 +225,76 @@ async def fill_the_queues(tx: Tx, old: datetime) -> None:
     await tx.execute("INSERT INTO verifications VALUES ($1, null, $1, 0, false, '', '[]')", old)
 
 
+async def test_the_gauges_tell_of_bills_stock_and_transactions(db: Database) -> None:
+    """Of a bill that is late and one that nobody fetches, of breaks by kind, of what is sold out, of who is stuck."""
+    async with db.transaction() as tx:
+        await fill_what_follows(tx, NOW - timedelta(seconds=90))
+        found = await database.read(tx, NOW, [*ACCOUNTS, ("stripe", "main")])
+    assert {("wechat", "main"): 2, ("stripe", "main"): 0} == found.of(f.BILLS_OVERDUE)
+    assert {("long", "open"): 1, ("short", "waiting"): 2} == found.of(f.BREAKS)
+    assert {"RUNNING": 1, "MANUAL": 1} == {labels[0]: value for labels, value in found.of(f.TRANSACTIONS).items()}
+    gauges = (f.SOLD_OUT, f.OVERSOLD, f.BREAKS_LATE, f.TRANSACTIONS_LATE, f.TRANSACTIONS_OLDEST)
+    assert [2, 0, 90.0, 30.0, 90.0] == [found.of(family)[()] for family in gauges]
+
+
+async def test_an_oversold_article_is_told_although_the_schema_forbids_it(db: Database) -> None:
+    """The constraint is taken away, as a hand or a restored dump might: the figure is not a constant."""
+    async with db.transaction() as tx:
+        await fill_what_follows(tx, NOW)
+        await tx.execute("ALTER TABLE skus DROP CONSTRAINT never_oversold")
+        await tx.execute("UPDATE skus SET available = -1 WHERE sku = 'gone'")
+        found = await database.read(tx, NOW, ACCOUNTS)
+    assert (2, 1) == (found.of(f.SOLD_OUT)[()], found.of(f.OVERSOLD)[()])
+
+
+async def fill_what_follows(tx: Tx, old: datetime) -> None:
+    """Bills, breaks, articles and transactions, some of them settled, the others as old as that."""
+    await tx.execute("INSERT INTO shops VALUES ('acme', 'reopen', $1)", old)
+    await tx.execute(
+        """INSERT INTO bill_fetches (channel, account, kind, day, state, due_at, alarmed)
+        SELECT 'wechat', 'main', 'trades', DATE '2026-01-01' + n, state, $1::timestamptz - age, alarmed
+        FROM (VALUES (1, 'waiting', interval '0', true), (2, 'waiting', interval '2 hours', false),
+          (3, 'waiting', interval '0', false), (4, 'done', interval '1 day', true)) AS b (n, state, age, alarmed)""",
+        old,
+    )
+    await tx.execute(
+        """INSERT INTO reconciliations (id, shop, channel, account, day, begins_at, ends_at, bill_version, began_at,
+          ended_at, lines, matched, opened, reopened, cleared)
+        VALUES ('run', 'acme', 'wechat', 'main', '2026-01-01', $1, $1, 1, $1, $1, 0, 0, 0, 0, 0)""",
+        old,
+    )
+    await tx.execute(
+        """INSERT INTO breaks (id, shop, channel, account, day, key, kind, what, state, currency, differs_minor, why,
+          next_step, run_id, first_seen_at, changed_at)
+        SELECT 'brk' || n, 'acme', 'wechat', 'main', '2026-01-01', n, kind, 'payment', state, 'CNY', 1, '', '', 'run',
+          $1::timestamptz - (state = 'waiting')::int * interval '1 day', $1
+        FROM (VALUES (1, 'long', 'open'), (2, 'short', 'waiting'), (3, 'short', 'waiting'), (4, 'long', 'healed'))
+          AS b (n, kind, state)""",
+        old,
+    )
+    await tx.execute(
+        """INSERT INTO skus (id, shop, sku, unlimited, preorder_limit, available, created_at, updated_at)
+        SELECT 'sku' || name, 'acme', name, unlimited, preorder, available, $1, $1
+        FROM (VALUES ('gone', false, 0, 0), ('promised', false, 5, -5), ('here', false, 0, 1), ('soon', false, 5, 0),
+          ('endless', true, 0, -9)) AS s (name, unlimited, preorder, available)""",
+        old,
+    )
+    await tx.execute(
+        """INSERT INTO orders (id, shop, shop_order_no, amount_minor, currency, state, late_payment, created_at,
+          expires_at, updated_at) VALUES ('ord', 'acme', 'A-1', 1, 'CNY', 'unpaid', 'reopen', $1, $1, $1)""",
+        old,
+    )
+    await tx.execute(
+        """INSERT INTO transactions (id, shop, order_id, name, kind, agreed, data, state, why, began_at, expires_at,
+          due_at, ended_at, updated_at)
+        SELECT 'xid' || n, 'acme', 'ord', 'sale', 'saga', '', '', state, '', $1, $1, $1::timestamptz + due,
+          $1::timestamptz + ended, $1
+        FROM (VALUES (1, 'RUNNING', interval '1 minute', null::interval), (2, 'MANUAL', null, null),
+          (3, 'DONE', null, interval '0')) AS t (n, state, due, ended)""",
+        old,
+    )
+
+
 async def test_a_queue_of_many_is_counted_up_to_a_bound(db: Database) -> None:
     """Scraping must not read millions of rows while the database is busy with them; the age is exact all the same."""
     async with db.transaction() as tx:
@@ -335,7 +405,19 @@ async def test_what_a_server_tells_is_what_the_table_says(
 
 async def test_each_figure_of_the_database_is_found_by_an_index(db: Database) -> None:
     """Whatever grows for ever is never read from its beginning: neither by a counter nor by the silent look-ups."""
-    grows = ("inbox", "decisions", "channel_calls", "delivery_attempts", "events", "payments", "quarantine")
+    grows = (
+        "inbox",
+        "decisions",
+        "channel_calls",
+        "delivery_attempts",
+        "events",
+        "payments",
+        "quarantine",
+        "breaks",
+        "transactions",
+        "bill_fetches",
+        "stock_movements",
+    )
     read_whole = {}
     async with db.transaction() as tx:
         await ensure_partitions(tx, NOW)

@@ -10,7 +10,8 @@ from datetime import date, datetime
 from paidup.db.partitions import PARTITIONED
 from paidup.db.transaction import Tx
 from paidup.metrics import families as f
-from paidup.metrics.readings import Readings
+from paidup.metrics import journeys
+from paidup.metrics.readings import Readings, age_s
 from paidup.metrics.tallies import Account
 
 COUNTED_UP_TO = 20_000
@@ -77,7 +78,7 @@ async def read(tx: Tx, now: datetime, accounts: Sequence[Account]) -> Readings:
     await _accounts(tx, now, accounts, found)
     await _proof(tx, now, found)
     await _storage(tx, now, found)
-    return found
+    return found.plus(await journeys.read(tx, now, accounts, COUNTED_UP_TO))
 
 
 async def _inbox(tx: Tx, now: datetime, found: Readings) -> None:
@@ -85,7 +86,7 @@ async def _inbox(tx: Tx, now: datetime, found: Readings) -> None:
         found.count(f.QUEUED, 0, state)
     for row in await tx.fetch(INBOX, COUNTED_UP_TO):
         found.count(f.QUEUED, row["rows"], row["state"])
-    found.count(f.QUEUE_LATE, _age_s(await tx.fetchval(INBOX_DUE), now))
+    found.count(f.QUEUE_LATE, age_s(await tx.fetchval(INBOX_DUE), now))
 
 
 async def _questions(tx: Tx, now: datetime, found: Readings) -> None:
@@ -96,14 +97,14 @@ async def _questions(tx: Tx, now: datetime, found: Readings) -> None:
     overdue = await tx.fetch(OVERDUE, now, COUNTED_UP_TO)
     for row in overdue:
         found.count(f.QUESTIONS_OVERDUE, row["rows"], row["channel"], row["kind"])
-    found.count(f.QUESTIONS_LATE, max((_age_s(row["oldest"], now) for row in overdue), default=0.0))
+    found.count(f.QUESTIONS_LATE, max((age_s(row["oldest"], now) for row in overdue), default=0.0))
 
 
 async def _deliveries(tx: Tx, now: datetime, found: Readings) -> None:
     for query, depth, late in ((OUTBOX, f.OUTBOX, f.OUTBOX_LATE), (LANES, f.LANES, f.LANES_LATE)):
         row = (await tx.fetch(query, COUNTED_UP_TO))[0]
         found.count(depth, row["rows"])
-        found.count(late, _age_s(row["oldest"], now))
+        found.count(late, age_s(row["oldest"], now))
     for state in ("dead", "skipped"):
         found.count(f.GIVEN_UP, 0, state)
     for row in await tx.fetch(GIVEN_UP, COUNTED_UP_TO):
@@ -115,13 +116,13 @@ async def _cases(tx: Tx, now: datetime, found: Readings) -> None:
     rows = await tx.fetch(CASES, COUNTED_UP_TO)
     for row in rows:
         found.count(f.CASES, row["rows"], row["kind"])
-    found.count(f.CASES_LATE, max((_age_s(row["oldest"], now) for row in rows), default=0.0))
+    found.count(f.CASES_LATE, max((age_s(row["oldest"], now) for row in rows), default=0.0))
 
 
 async def _accounts(tx: Tx, now: datetime, accounts: Sequence[Account], found: Readings) -> None:
     names = [channel for channel, _ in accounts], [name for _, name in accounts]
     for row in await tx.fetch(LAST_CALLBACKS, now, *names):
-        since_s = _age_s(row["last"], now) if row["last"] else _DAY_S
+        since_s = age_s(row["last"], now) if row["last"] else _DAY_S
         found.count(f.LAST_CALLBACK, since_s, row["channel"], row["account"])
     for row in await tx.fetch(BUDGETS):
         found.count(f.BUDGET, row["tokens"], row["channel"], row["account"])
@@ -131,7 +132,7 @@ async def _proof(tx: Tx, now: datetime, found: Readings) -> None:
     last = await tx.fetchrow(LAST_VERIFY)
     if last:
         found.count(f.VERIFY_HOLDS, int(last["holds"]))
-        found.count(f.VERIFY_AGE, _age_s(last["began_at"], now))
+        found.count(f.VERIFY_AGE, age_s(last["began_at"], now))
 
 
 async def _storage(tx: Tx, now: datetime, found: Readings) -> None:
@@ -139,8 +140,3 @@ async def _storage(tx: Tx, now: datetime, found: Readings) -> None:
     for row in await tx.fetch(PARTITIONS, [entry.table for entry in PARTITIONED]):
         ahead = (date.fromisoformat(row["last"]) - now.date()).days if row["last"] else -1
         found.count(f.PARTITIONS_AHEAD, ahead, row["table"])
-
-
-def _age_s(moment: datetime | None, now: datetime) -> float:
-    """Seconds since then; 0 for nothing and for what lies ahead."""
-    return max(0.0, (now - moment).total_seconds()) if moment else 0.0

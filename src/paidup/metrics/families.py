@@ -103,6 +103,23 @@ VERIFY_HOLDS = _gauge("paidup_verify_holds", "1 if the last `paidup verify` foun
 VERIFY_AGE = _gauge("paidup_verify_age_seconds", "since the last `paidup verify` began")
 DATABASE_BYTES = _gauge("paidup_database_bytes", "size of the database on its disk")
 PARTITIONS_AHEAD = _gauge("paidup_partition_days_ahead", "days after today that have their partition already", "table")
+BILLS_OVERDUE = _gauge(
+    "paidup_bills_overdue",
+    "bills that are not there, or cannot be read, an hour after their time or later",
+    "channel",
+    "account",
+)
+BREAKS = _gauge("paidup_breaks_open", "differences between a bill and our books that are not settled", "kind", "state")
+BREAKS_LATE = _gauge("paidup_breaks_oldest_seconds", "age of the oldest of them that waits for a person")
+SOLD_OUT = _gauge("paidup_skus_sold_out", "articles of which nothing is left to order")
+OVERSOLD = _gauge("paidup_skus_oversold", "articles of which more was promised than may be; must be 0")
+TRANSACTIONS = _gauge(
+    "paidup_transactions_unfinished",
+    "transactions across services that have not ended; MANUAL: a person decides",
+    "state",
+)
+TRANSACTIONS_LATE = _gauge("paidup_transactions_overdue_seconds", "for how long the next step of one has been due")
+TRANSACTIONS_OLDEST = _gauge("paidup_transactions_oldest_seconds", "since the oldest unfinished one began")
 READ_TOOK = _gauge("paidup_database_read_seconds", "how long reading these figures took")
 UP = _gauge("paidup_database_up", "1 if the figures of the database could be read, 0 if not")
 

@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Self
 
 import msgspec
@@ -77,6 +78,11 @@ def _key(family: Family, labels: tuple[object, ...]) -> Labels:
     if len(labels) != len(family.labels):
         raise TypeError(f"{family.name} has the labels {family.labels}, not {labels}")
     return tuple(map(str, labels))
+
+
+def age_s(moment: datetime | None, now: datetime) -> float:
+    """Seconds since then; 0 for nothing and for what lies ahead."""
+    return max(0.0, (now - moment).total_seconds()) if moment else 0.0
 
 
 def fresh(family: Family) -> Distribution:
