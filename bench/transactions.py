@@ -11,6 +11,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import quantiles
 
 import asyncpg
@@ -122,24 +123,16 @@ Way = Callable[[Place, int, Callable[[int], int]], Awaitable[list[float]]]
 async def run(asked: Asked) -> Result:
     """Every way in interleaved rounds: spread over a thousand rows, and all on one row."""
     rounds, count = (2, 96) if asked.quick else (4, 192)
-    ways: dict[str, Way] = {
-        "one transaction in one database (the ceiling)": _locally,
-        "two-phase commit": _two_phases,
-        "saga, one service after the other": lambda *a: _coordinated(SAGA, *a),
-        "saga, both at once": lambda *a: _coordinated(BESIDE, *a),
-        "TCC": lambda *a: _coordinated(TCC, *a),
-        "message with check-back": lambda *a: _coordinated(MESSAGE, *a),
-    }
     figures: list[Figure] = []
     async with place() as here:
-        for rows, where in ((_spread, "spread"), (_hot, "one hot row")):
-            took: dict[str, list[tuple[float, float, list[float]]]] = {name: [] for name in ways}
+        for rows, where in ((spread, "spread"), (hot, "one hot row")):
+            took: dict[str, list[tuple[float, float, list[float]]]] = {name: [] for name in WAYS}
             for _ in range(rounds):
-                for name, way in ways.items():
-                    took[name].append(await _measure(here, way, count, rows))
+                for name, way in WAYS.items():
+                    took[name].append(await measure(here, way, count, rows))
             for name, some in took.items():
                 figures += _figures(f"{name}, {where}", some)
-        blocked = await _what_a_dead_coordinator_leaves(here)
+        blocked = await what_a_dead_coordinator_leaves(here)
     return Result(figures=figures, notes=[blocked])
 
 
@@ -152,7 +145,7 @@ def _figures(name: str, rounds: Sequence[tuple[float, float, list[float]]]) -> l
     ]
 
 
-async def _measure(here: Place, way: Way, count: int, rows: Callable[[int], int]) -> tuple[float, float, list[float]]:
+async def measure(here: Place, way: Way, count: int, rows: Callable[[int], int]) -> tuple[float, float, list[float]]:
     """Per second, CPU µs of everything for each, and how long each took."""
     postmaster = await here.world.postmaster()
     cpu_before, began = time.process_time() + cpu.family_cpu_s(postmaster), time.monotonic()
@@ -162,11 +155,11 @@ async def _measure(here: Place, way: Way, count: int, rows: Callable[[int], int]
     return count / elapsed, used / count * 1e6, took
 
 
-def _spread(n: int) -> int:
+def spread(n: int) -> int:
     return n * 7 % ROWS
 
 
-def _hot(_n: int) -> int:
+def hot(_n: int) -> int:
     return 0
 
 
@@ -249,7 +242,17 @@ async def _begin(here: Place, table: Table, row: int) -> str:
     return t.id
 
 
-async def _what_a_dead_coordinator_leaves(here: Place) -> str:
+WAYS: dict[str, Way] = {
+    "one transaction in one database (the ceiling)": _locally,
+    "two-phase commit": _two_phases,
+    "saga, one service after the other": partial(_coordinated, SAGA),
+    "saga, both at once": partial(_coordinated, BESIDE),
+    "TCC": partial(_coordinated, TCC),
+    "message with check-back": partial(_coordinated, MESSAGE),
+}
+
+
+async def what_a_dead_coordinator_leaves(here: Place) -> str:
     """Dead between its two phases, and dead between two steps: who else can touch the row?"""
     pool = here.services["coupon"].pool
     async with pool.acquire() as connection:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from bench import ack, door, report, stock
+from bench import ack, door, report, stock, transactions
 from bench.end_to_end import Stage, endpoint_of
 from bench.load import closed, opened
 from bench.result import Bar, Chart, Figure, Result, Run, Series
@@ -99,3 +99,19 @@ async def test_the_bench_of_stock_sells_what_is_there_and_no_more(place: World) 
     sale = await stock.sale(place, buyers=400, units=40)
     sums = {bar.claim: bar.met for bar in (*rates.bars, *sale.bars) if "add" in bar.claim or "units" in bar.claim}
     assert (5, set()) == (len(sums), {claim for claim, met in sums.items() if not met})
+
+
+async def test_every_way_of_agreeing_takes_a_unit_from_both_services() -> None:
+    """The bench of transactions in small: whichever way, both databases have given as many; a dead two-phase commit
+    blocks whoever comes after it, and a saga does not."""
+    async with transactions.place() as here:
+        for name, way in transactions.WAYS.items():
+            per_s, cpu_us, took = await transactions.measure(here, way, 16, transactions.spread)
+            assert (True, True, 16) == (per_s > 0, cpu_us > 0, len(took)), name
+        taken = [
+            1_000_000_000 - await service.pool.fetchval("SELECT sum(remaining) FROM units")
+            for service in here.services.values()
+        ]
+        note = await transactions.what_a_dead_coordinator_leaves(here)
+    assert [16 * 6, 16 * 5] == taken  # the ceiling takes both of its units from one database
+    assert "waited in vain with two-phase commit, and went through with a saga" in note

@@ -10,6 +10,8 @@ KINDS = {
     "poisoned_answer": "An answer could not be applied",
     "poisoned_callback": "A callback could not be applied",
     "silent_channel": "A channel is silent",
+    "transaction_stuck": "A transaction across services is stuck",
+    "transaction_differs": "Services do not agree about an order",
 }
 """Kinds of cases; one that is not named here shows as it is."""
 

@@ -214,6 +214,8 @@ WORDS = {
     "case poisoned_answer": "渠道应答无法入账",
     "case poisoned_callback": "回调无法入账",
     "case silent_channel": "渠道静默",
+    "case transaction_stuck": "跨服务事务卡住",
+    "case transaction_differs": "各服务对订单不一致",
     # Diagnoses
     "Paid {amount} at {at}.": "{at} 已支付 {amount}。",
     "The callback told us after {after_s} s.": "{after_s} 秒后收到回调。",
