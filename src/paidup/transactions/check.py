@@ -139,7 +139,7 @@ async def _check(
     asked = silent = 0
     for one in seen:
         found = [_difference(one, what) for what in inside(one)]
-        if one.state in (*DONE, *UNDONE):
+        if one.state in (*DONE, *UNDONE) and not any(step.state == "lost" for step in one.steps):
             async with db.session() as tx:
                 t = await store.get(tx, one.xid)
             for step in one.steps if t else ():

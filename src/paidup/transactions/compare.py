@@ -61,11 +61,18 @@ _ENDS = {
 
 def inside(seen: Seen) -> Iterator[str]:
     """What does not agree within our own database."""
+    lost = [step.name for step in seen.steps if step.state == "lost"]
+    if lost:
+        yield f"the rows of its steps {', '.join(lost)} are gone: nobody can go on with it"
     yield from _with_its_order(seen)
     if seen.has_stock:
         yield from _with_stock(seen)
     good = _ENDS.get(seen.state)
-    wrong = [f"{step.name} is {step.state}" for step in seen.steps if good and step.is_asked and step.state not in good]
+    wrong = [
+        f"{step.name} is {step.state}"
+        for step in seen.steps
+        if good and step.is_asked and step.state not in (*good, "lost")
+    ]
     if wrong:
         yield f"it is {seen.state}, but {', '.join(wrong)}"
     if seen.state == "MANUAL" and seen.open_cases != 1:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from paidup import log
 from paidup.db.transaction import Tx
 from paidup.errors import BrokenPromise
 from paidup.transactions.decide import Reply
@@ -121,8 +122,19 @@ async def wake(tx: Tx, now: datetime, since: datetime, limit: int) -> None:
 
 
 async def claim(tx: Tx, now: datetime, until: datetime, limit: int) -> list[Transaction]:
-    """Take up to `limit` transactions that are due, oldest first; they are ours until `until`."""
-    return await _with_steps(tx, await tx.fetch(CLAIM, now, until, limit))
+    """Take up to `limit` transactions that are due, oldest first; they are ours until `until`.
+
+    One that cannot be read is told of, and hinders no other: it is due again when its lease ends.
+    """
+    rows = await tx.fetch(CLAIM, now, until, limit)
+    steps = await _steps(tx, rows)
+    found = []
+    for row in rows:
+        try:
+            found.append(_transaction(row, steps[row["id"]]))
+        except (BrokenPromise, msgspec.MsgspecError) as error:
+            log.error("transaction.unreadable", xid=row["id"], why=str(error))
+    return found
 
 
 async def get(tx: Tx, xid: str, shop: str | None = None) -> Transaction | None:
@@ -189,12 +201,16 @@ async def unfinished(tx: Tx, shop: str | None, state: str | None, after: str | N
 
 
 async def _with_steps(tx: Tx, rows: Sequence[Any]) -> list[Transaction]:
-    if not rows:
-        return []
-    steps: dict[str, dict[str, StepRun]] = {row["id"]: {} for row in rows}
-    for row in await tx.fetch(STEPS, list(steps)):
-        steps[row["xid"]][row["name"]] = msgspec.convert({k: v for k, v in row.items() if k != "xid"}, StepRun)
+    steps = await _steps(tx, rows)
     return [_transaction(row, steps[row["id"]]) for row in rows]
+
+
+async def _steps(tx: Tx, rows: Sequence[Any]) -> dict[str, dict[str, StepRun]]:
+    """The steps of these transactions, by transaction and name."""
+    steps: dict[str, dict[str, StepRun]] = {row["id"]: {} for row in rows}
+    for row in await tx.fetch(STEPS, list(steps)) if rows else ():
+        steps[row["xid"]][row["name"]] = msgspec.convert({k: v for k, v in row.items() if k != "xid"}, StepRun)
+    return steps
 
 
 def _transaction(row: Any, steps: dict[str, StepRun]) -> Transaction:

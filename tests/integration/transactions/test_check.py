@@ -107,6 +107,17 @@ async def test_planted_differences_within_our_own_books_are_found(shop: Shop) ->
     assert [] == [found[t.id] for t, said in words if said not in found[t.id]]
 
 
+async def test_a_transaction_that_lost_a_row_hinders_no_other_and_is_found(shop: Shop) -> None:
+    """Nobody can go on with it; its neighbour ends, and the comparison calls a person."""
+    broken, whole = await shop.begin(a_saga(), 1), await shop.begin(a_saga(), 2)
+    await sql(shop, "DELETE FROM transaction_steps WHERE xid = $1 AND name = 'points'", broken.id)
+    await shop.rest()
+    assert "DONE" == (await shop.now(whole)).state
+    found = await checked(shop)
+    assert [(broken.id, True)] == [(d.xid, "steps points are gone" in d.what) for d in found.differences]
+    assert [("transaction_differs", broken.id)] == await shop.cases()
+
+
 def test_the_stock_of_an_order_agrees_with_its_transaction() -> None:
     """Paid: its units are sold, none is held. Closed and undone: none is either."""
     step = StepSeen(name="coupon", state="done", is_asked=True, is_check=False)
