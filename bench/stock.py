@@ -62,7 +62,7 @@ class Pace(msgspec.Struct, frozen=True):
 async def run(asked: Asked) -> Result:
     """On a server of its own."""
     async with world() as place:
-        seconds, rounds = (1.0, 2) if asked.quick else (3.0, 5)
+        seconds, rounds = (1.0, 2) if asked.quick else (2.0, 4)
         rates = await measure(place, rounds=rounds, seconds=seconds)
         shared = await processes(place, rounds=rounds, seconds=seconds)
         sums = await sale(place, buyers=2000 if asked.quick else BUYERS, units=100 if asked.quick else UNITS)

@@ -2,11 +2,15 @@
 
 import getpass
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import BinaryIO
 
 import click
 
 from paidup import ids
+from paidup.checkout.delivery_note import MAX_BYTES, take_in
+from paidup.checkout.stocktaking import call_person, recount
 from paidup.checkout.warehouse import Change, Described, change, put_sku
 from paidup.cli.output import emit, emit_json, json_option, limit_option, run, say
 from paidup.clock import parse_clock
@@ -175,13 +179,44 @@ def _kept(now: Policy) -> str:
     return "on sale again at once" if now.restock_refunded else "kept until somebody restocks them"
 
 
-@command.command()
-@json_option
-def check(as_json: bool) -> None:
-    """Compare counters, journal, reservations and orders; exits with 1 on a difference."""
+@command.command("import")
+@click.argument("shop")
+@click.argument("file", type=click.File("rb"))
+@operator_option
+def import_(shop: str, file: BinaryIO, operator: str) -> None:
+    """Make articles and put units in from a CSV file: all of it or nothing, and the same file only once.
 
-    async def work(db: Database, _settings: Settings) -> list[Check]:
-        return await check_stock(db)
+    Columns: sku, quantity, name, unlimited, preorder_limit, low_at; sku must be there. "-" reads from stdin.
+
+    \b
+    paidup stock import acme delivery.csv
+    """
+    data = file.read(MAX_BYTES + 1)
+
+    async def work(db: Database, settings: Settings) -> tuple[int, int]:
+        async with db.transaction() as tx:
+            return await take_in(tx, shop, data, operator=operator, now=parse_clock(settings.clock).now())
+
+    lines, units = run(work)
+    say(f"{lines} lines; {units} units were put in" + ("" if units else " (those of this very file were in already)"))
+
+
+@command.command()
+@click.option("--mend", is_flag=True, help="set counters to the sums of their journal; open a case for each order")
+@json_option
+def check(mend: bool, as_json: bool) -> None:
+    """Compare counters, journal, reservations and orders; exits with 1 on a difference.
+
+    The journal is the truth about counters, so those can be mended. Where an order and its units disagree, a person
+    decides: --mend opens a case.
+    """
+
+    async def work(db: Database, settings: Settings) -> list[Check]:
+        checks = await check_stock(db)
+        if mend:
+            await _mend(db, checks, parse_clock(settings.clock).now())
+            checks = await check_stock(db)
+        return checks
 
     checks = run(work)
     if as_json:
@@ -190,6 +225,22 @@ def check(as_json: bool) -> None:
         print_checks(checks)
     if not all(one.holds for one in checks):
         sys.exit(1)
+
+
+async def _mend(db: Database, checks: Sequence[Check], now: datetime) -> None:
+    counters, of_orders = checks
+    for name in counters.breaches:
+        shop, _, sku = name.partition("/")
+        async with db.transaction() as tx:
+            done = await recount(tx, shop, sku, now)
+        say(
+            f"{name}: "
+            + ("its counters are the sums of its journal again" if done else "its journal must be looked at")
+        )
+    async with db.transaction() as tx:
+        opened = await call_person(tx, sorted(set(of_orders.breaches)), now)
+    for order_id in opened:
+        say(f"{order_id}: a case is open; paidup trace {order_id}")
 
 
 def _row(sku: Sku) -> dict[str, object]:

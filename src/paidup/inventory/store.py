@@ -1,6 +1,7 @@
 """The tables `skus`, `reservations`, `stock_movements` and `stock_policies`: their only reader and writer of SQL."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -8,7 +9,7 @@ import msgspec
 from paidup.db.transaction import Tx
 from paidup.errors import BrokenPromise
 from paidup.inventory.sku import Item, Movement, Place, Policy, Reservation, Sku
-from paidup.inventory.states import Kind, State
+from paidup.inventory.states import EFFECTS, Kind, State
 
 SKU_COLUMNS = ", ".join(Sku.__struct_fields__)
 MOVEMENT_COLUMNS = ", ".join(Movement.__struct_fields__)
@@ -55,6 +56,9 @@ JOURNAL = f"""
 SELECT id, {MOVEMENT_COLUMNS} FROM stock_movements WHERE shop = $1 AND sku = $2 AND id < $3 ORDER BY id DESC LIMIT $4"""
 
 DONE_BEFORE = f"SELECT {MOVEMENT_COLUMNS} FROM stock_movements WHERE shop = $1 AND sku = $2 AND key = $3"
+
+SUMS = """
+SELECT kind, sum(quantity)::bigint AS quantity FROM stock_movements WHERE shop = $1 AND sku = $2 GROUP BY kind"""
 
 POLICIES = "SELECT shop, hold_s, restock_refunded FROM stock_policies WHERE shop = ANY($1::text[])"
 
@@ -192,6 +196,18 @@ async def done_before(tx: Tx, shop: str, sku: str, key: str) -> Movement | None:
 def _movement(row: Any) -> Movement:
     fields = {name: row[name] for name in Movement.__struct_fields__}
     return Movement(**fields | {"kind": Kind(fields["kind"])})
+
+
+async def sums(tx: Tx, sku: Sku, now: datetime) -> Sku:
+    """The article with the counters that its journal adds up to."""
+    totals = [0, 0, 0]
+    for row in await tx.fetch(SUMS, sku.shop, sku.sku):
+        for n, sign in enumerate(EFFECTS[Kind(row["kind"])]):
+            totals[n] += sign * row["quantity"]
+    available, reserved, sold = totals
+    return msgspec.structs.replace(
+        sku, available=available, reserved=reserved, sold=sold, updated_at=max(now, sku.updated_at)
+    )
 
 
 async def policies(tx: Tx, shops: Iterable[str]) -> Mapping[str, Policy]:
