@@ -34,6 +34,7 @@ from paidup.payments.payment import Payment
 from paidup.payments.states import State as PaymentState
 from paidup.refunds.refund import Refund
 from paidup.refunds.states import State as RefundState
+from paidup.resilience.breaker import State
 from paidup.settle.book import RefundDeclined
 
 if TYPE_CHECKING:  # it brings an HTTP client along, which takes its time
@@ -120,6 +121,10 @@ class Asker:
         called_at = self.now_of()
         sent = await self._http.send(account, exchange, now_of=self.now_of, deadline_s=self._deadline_s)
         return sent, _call(account, sent, called_at, shop, subject_id, purpose)
+
+    def is_open(self, account: Account) -> bool:
+        """Whether the account's breaker keeps calls back."""
+        return self._http.breaker(account).state is State.OPEN
 
     def account_of(self, shop: str, channel: str, name: str) -> Account:
         """The shop's own account of this name. Raises NotFound naming those it has, and nobody else's."""

@@ -55,7 +55,7 @@ class Said(msgspec.Struct, frozen=True):
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a diagnosis rests on. waiting: callbacks that were set aside, as (state, why)."""
+    """All that a diagnosis rests on. waiting: callbacks that were set aside, as (state, why, id)."""
 
     order: Order
     payments: Sequence[Payment]
@@ -64,7 +64,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     calls: Sequence[Call]
     deliveries: Sequence[Delivery]
     cases: Sequence[Case]
-    waiting: Sequence[tuple[str, str]]
+    waiting: Sequence[tuple[str, str, str]]
     next_at: datetime | None
 
 
@@ -167,7 +167,7 @@ def _held(facts: Facts) -> Verdict | None:
 
 
 def _stuck(facts: Facts) -> Verdict | None:
-    for state, why in facts.waiting:
+    for state, why, _ in facts.waiting:
         if state == "poisoned":
             sentence = Said("Not paid: a callback came, but it could not be applied: {why}.", {"why": why})
             step = Said("Mend the cause, then replay the callback from this page.")

@@ -16,8 +16,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from paidup.clock import parse_clock
-from paidup.errors import ConfigError
+from paidup.errors import ConfigError, InvalidRequest
 from paidup.ids import MAX_SHARD
+from paidup.money import Money, from_major, major
 
 PREFIX = "PAIDUP_"
 ROLES = ("web", "intake", "repair", "reconcile", "checkout", "delivery")
@@ -45,6 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     allow_loopback_endpoints: bool
     roles: tuple[str, ...]
     silent_channel_minutes: int
+    second_person_above: tuple[tuple[str, int], ...]
     metrics_token: str
     traces: bool
     reconcile_rules: Path | None
@@ -99,6 +101,47 @@ def describe() -> tuple[Described, ...]:
     file = Described(f"{PREFIX}CONFIG", "path", "", "a TOML file with settings; the environment wins over it", False)
     rows = (Described(_env_name(s.name), s.kind, s.default, s.meaning, s.name in _SECRET) for s in _SETTINGS)
     return (*rows, file)
+
+
+class Effective(msgspec.Struct, frozen=True):
+    """A setting as it is in force. value: ``***`` for a secret; origin: environment, file, default, or command line."""
+
+    name: str
+    value: str
+    origin: str
+    meaning: str
+
+
+def effective(settings: Settings, environ: Mapping[str, str] | None = None) -> list[Effective]:
+    """What is in force, and where each value comes from."""
+    given = os.environ if environ is None else environ
+    config = given.get(f"{PREFIX}CONFIG", "")
+    in_file = _from_file(Path(config)) if config else {}
+    return [
+        Effective(_env_name(s.name), _shown(s, settings), _origin(s, settings, given, in_file), s.meaning)
+        for s in _SETTINGS
+    ]
+
+
+def _shown(setting: _Setting, settings: Settings) -> str:
+    value = getattr(settings, setting.name)
+    if setting.name in _SECRET and value:
+        return "***"
+    if isinstance(value, tuple):
+        return ", ".join(f"{one[0]}={major(Money(one[1], one[0]))}" if isinstance(one, tuple) else one for one in value)
+    return "" if value is None else str(value)
+
+
+def _origin(setting: _Setting, settings: Settings, given: Mapping[str, str], in_file: Mapping[str, str]) -> str:
+    name = _env_name(setting.name)
+    text = given.get(name, in_file.get(name, setting.default))
+    try:
+        as_written = setting.read(text.strip()) == getattr(settings, setting.name)
+    except (ValueError, ConfigError):
+        as_written = False
+    if not as_written and text:
+        return "command line"
+    return "environment" if name in given else "file" if name in in_file else "default"
 
 
 def _env_name(field: str) -> str:
@@ -216,6 +259,19 @@ def _clock(text: str) -> str:
     return text
 
 
+def _limits(text: str) -> tuple[tuple[str, int], ...]:
+    """``CNY=1000, USD=150.50``: the largest amount that one person may move alone, in major units."""
+    limits = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        currency, _, amount = part.partition("=")
+        try:
+            money = from_major(amount, currency.strip())
+        except InvalidRequest as error:
+            raise ValueError(f"write amounts such as CNY=1000,USD=150.50: {error}") from None
+        limits.append((money.currency, money.amount_minor))
+    return tuple(limits)
+
+
 def _roles(text: str) -> tuple[str, ...]:
     named = [role.strip() for role in text.split(",")]
     if named == ["all"]:
@@ -273,6 +329,13 @@ _SETTINGS = (
         "10",
         _whole(1, 1440),
         "how long a channel may send no callback while queries find paid payments, before it is reported",
+    ),
+    _Setting(
+        "second_person_above",
+        "amounts",
+        "CNY=1000,USD=150,EUR=150,GBP=130,HKD=1000,JPY=20000",
+        _limits,
+        "up to which amount one person may confirm or refund alone; a currency that is not named takes two always",
     ),
     _Setting("metrics_token", "text", "", _token, "the bearer token that opens /metrics; empty: it stays closed"),
     _Setting("traces", "true/false", "false", _yes_no, "send OpenTelemetry traces; needs the extra paidup[otel]"),

@@ -17,8 +17,11 @@ SOURCE = Path(__file__).parents[2] / "src" / "paidup"
 CONSOLE = SOURCE / "console"
 SAID = re.compile(r"""\bt\(\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')(?=\s*[,)])""")
 HOLE = re.compile(r"\{(\w+)\}")
-SPOKEN = frozenset({"Scene", "Said", "Trouble", "Block", "Detail", "NotAllowed", "Overloaded", "Will", "Field", "Deed"})
+SPOKEN = frozenset(
+    {"Scene", "Said", "Trouble", "Block", "Detail", "NotAllowed", "Overloaded", "Field", "Deed", "reason"}
+)
 """Calls whose first text, or `title`, is shown to people through t()."""
+SHOWN = frozenset({"title", "text", "button", "hint"})
 ELSEWHERE = {"order", "payment", "refund"}  # made of a state's name
 MACHINE = re.compile(r"^[a-z_]*$")
 
@@ -33,7 +36,12 @@ def in_templates() -> set[str]:
 def in_code() -> set[str]:
     """Texts that the pages hand to a template, which shows them through t()."""
     found: set[str] = set()
-    paths = [*CONSOLE.glob("*.py"), SOURCE / "diagnosis.py", SOURCE / "people" / "sign_in.py"]
+    paths = [
+        *CONSOLE.glob("*.py"),
+        *SOURCE.glob("hand/*.py"),
+        SOURCE / "diagnosis.py",
+        SOURCE / "people" / "sign_in.py",
+    ]
     for path in (p for p in paths if not p.name.startswith("words_")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             found |= _of_call(node) if isinstance(node, ast.Call) else _of_table(node)
@@ -44,7 +52,10 @@ def _of_call(node: ast.Call) -> set[str]:
     name = getattr(node.func, "id", getattr(node.func, "attr", ""))
     if name not in SPOKEN:
         return set()
-    shown = [*node.args[:1], *(word.value for word in node.keywords if word.arg in ("title", "text"))]
+    shown = [
+        *node.args[: 1 if name not in ("Field", "Deed") else 0],
+        *(word.value for word in node.keywords if word.arg in SHOWN),
+    ]
     return {text for arg in shown for text in _texts(arg)}
 
 
@@ -60,7 +71,18 @@ def _of_table(node: ast.AST) -> set[str]:
     """The values of the tables of titles, and of the sentences that are chosen by a key."""
     if isinstance(node, ast.Assign):
         name = getattr(node.targets[0], "id", "")
-        if name in {"MENU", "_CALLS", "_OUTCOMES", "_DELIVERED", "_TITLES", "_OURS", "_LOST", "texts"}:
+        if name in {
+            "MENU",
+            "_CALLS",
+            "_OUTCOMES",
+            "_DELIVERED",
+            "_TITLES",
+            "_OURS",
+            "_LOST",
+            "texts",
+            "choices",
+            "WHY",
+        }:
             values = [n for n in ast.walk(node.value) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
             return {value.value for value in values if " " in value.value or value.value.istitle()}
     return set()

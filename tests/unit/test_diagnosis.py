@@ -72,8 +72,10 @@ UNPAID = {
         decisions=[a_decision("callback", why="an attempt failed; the customer may try again", payment_id=OPEN.id)],
     ),
     Diagnosis.HELD: facts(payments=[payment(PaymentState.HELD, received_minor=900)]),
-    Diagnosis.CALLBACK_STUCK: facts(payments=[OPEN], waiting=[("parked", "x"), ("poisoned", "no such column")]),
-    Diagnosis.CALLBACK_WAITS: facts(payments=[OPEN], waiting=[("parked", "it came too early")]),
+    Diagnosis.CALLBACK_STUCK: facts(
+        payments=[OPEN], waiting=[("parked", "x", "cbk1"), ("poisoned", "no such column", "cbk2")]
+    ),
+    Diagnosis.CALLBACK_WAITS: facts(payments=[OPEN], waiting=[("parked", "it came too early", "cbk1")]),
     Diagnosis.UNANSWERED: facts(payments=[payment(PaymentState.CLOSING)], cases=[a_case("unanswered")]),
     Diagnosis.CLOSING: facts(order(OrderState.CLOSING), [payment(PaymentState.CLOSING)]),
     Diagnosis.CLOSED: facts(order(OrderState.CLOSED), [payment(PaymentState.CLOSED)]),

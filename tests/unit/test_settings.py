@@ -3,10 +3,11 @@
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from paidup.errors import ConfigError
-from paidup.settings import ROLES, Settings, describe, load
+from paidup.settings import ROLES, Effective, Settings, describe, effective, load
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
@@ -30,6 +31,14 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         allow_loopback_endpoints=False,
         roles=ROLES,
         silent_channel_minutes=10,
+        second_person_above=(
+            ("CNY", 100_000),
+            ("USD", 15_000),
+            ("EUR", 15_000),
+            ("GBP", 13_000),
+            ("HKD", 100_000),
+            ("JPY", 20_000),
+        ),
         metrics_token="",
         traces=False,
         reconcile_rules=Path(".paidup/reconcile.toml"),
@@ -157,3 +166,28 @@ def test_the_described_defaults_are_the_real_ones() -> None:
     """Writing every default by hand gives the same value as writing nothing."""
     written = {row.name: row.default for row in describe() if row.default}
     assert load(written) == load({})
+
+
+def test_limits_are_written_in_major_units_and_shown_so() -> None:
+    """CNY 1000.50 is 100050 fen; what is no amount is refused with an example."""
+    settings = load({"PAIDUP_SECOND_PERSON_ABOVE": "CNY=1000.50, JPY=300"})
+    assert (("CNY", 100_050), ("JPY", 300)) == settings.second_person_above
+    shown = {row.name: row for row in effective(settings, {"PAIDUP_SECOND_PERSON_ABOVE": "CNY=1000.50, JPY=300"})}
+    assert ("CNY=1000.50, JPY=300", "environment") == _two(shown["PAIDUP_SECOND_PERSON_ABOVE"])
+    with pytest.raises(ConfigError, match="CNY=1000"):
+        load({"PAIDUP_SECOND_PERSON_ABOVE": "CNY"})
+
+
+def test_what_is_in_force_says_where_it_comes_from() -> None:
+    """Environment, default, or an option of the command line; a secret is three stars."""
+    environ = {"PAIDUP_DATABASE_URL": "postgresql://u:hidden@h/d", "PAIDUP_PORT": "1234"}
+    settings = msgspec.structs.replace(load(environ), host="0.0.0.0")
+    rows = {row.name: _two(row) for row in effective(settings, environ)}
+    assert ("***", "environment") == rows["PAIDUP_DATABASE_URL"]
+    assert ("1234", "environment") == rows["PAIDUP_PORT"]
+    assert ("0.0.0.0", "command line") == rows["PAIDUP_HOST"]
+    assert ("7200", "default") == rows["PAIDUP_PAYMENT_TTL_S"]
+
+
+def _two(row: Effective) -> tuple[str, str]:
+    return row.value, row.origin

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from paidup import ids
 from paidup.db.transaction import Tx
 
 
@@ -21,9 +22,21 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     opened_at: datetime
     resolved_at: datetime | None = None
     resolution: str | None = None
+    claimed_by: str | None = None
+    claimed_at: datetime | None = None
+    resolved_by: str | None = None
 
 
-COLUMNS = "id, shop, kind, subject_id, order_id, why, opened_at, resolved_at, resolution"
+class Comment(msgspec.Struct, frozen=True):
+    """What somebody wrote beside a case."""
+
+    at: datetime
+    who: str
+    said: str
+
+
+COLUMNS = """id, shop, kind, subject_id, order_id, why, opened_at, resolved_at, resolution, claimed_by, claimed_at,
+resolved_by"""
 
 OPEN = """
 INSERT INTO cases (id, shop, kind, subject_id, order_id, why, opened_at)
@@ -33,13 +46,23 @@ RETURNING id"""
 
 LIST = f"""
 SELECT {COLUMNS} FROM cases WHERE ($1::text IS NULL OR shop = $1) AND (resolved_at IS NULL OR $2)
-  AND ($4::text IS NULL OR id < $4)
+  AND ($4::text IS NULL OR id < $4) AND ($5::text IS NULL OR kind = $5)
 ORDER BY id DESC LIMIT $3"""
 
 OF_ORDER = f"SELECT {COLUMNS} FROM cases WHERE order_id = $1 ORDER BY opened_at"
 
 RESOLVE = f"""
-UPDATE cases SET resolved_at = $2, resolution = $3 WHERE id = $1 AND resolved_at IS NULL RETURNING {COLUMNS}"""
+UPDATE cases SET resolved_at = $2, resolution = $3, resolved_by = $4 WHERE id = $1 AND resolved_at IS NULL
+RETURNING {COLUMNS}"""
+
+GET = f"SELECT {COLUMNS} FROM cases WHERE id = $1"
+
+CLAIM = f"""
+UPDATE cases SET claimed_by = $2, claimed_at = $3 WHERE id = $1 AND resolved_at IS NULL RETURNING {COLUMNS}"""
+
+COMMENT = "INSERT INTO case_comments (id, case_id, at, who, said) VALUES ($1, $2, $3, $4, $5)"
+
+COMMENTS = "SELECT at, who, said FROM case_comments WHERE case_id = $1 ORDER BY id LIMIT 1000"
 
 RESOLVE_KIND = """
 UPDATE cases SET resolved_at = $3, resolution = $4
@@ -60,9 +83,11 @@ async def open_many(tx: Tx, cases: Sequence[Case]) -> set[str]:
     return {row["id"] for row in await tx.fetch(OPEN, *map(list, zip(*rows, strict=True)))}
 
 
-async def page(tx: Tx, shop: str | None, limit: int, *, with_resolved: bool, before: str | None = None) -> list[Case]:
+async def page(
+    tx: Tx, shop: str | None, limit: int, *, with_resolved: bool, before: str | None = None, kind: str | None = None
+) -> list[Case]:
     """Cases of a shop (of all shops when None), newest first, with ids smaller than `before`."""
-    return [_case(row) for row in await tx.fetch(LIST, shop, with_resolved, limit, before)]
+    return [_case(row) for row in await tx.fetch(LIST, shop, with_resolved, limit, before, kind)]
 
 
 async def of_order(tx: Tx, order_id: str) -> list[Case]:
@@ -70,9 +95,31 @@ async def of_order(tx: Tx, order_id: str) -> list[Case]:
     return [_case(row) for row in await tx.fetch(OF_ORDER, order_id)]
 
 
-async def resolve(tx: Tx, case_id: str, resolution: str, now: datetime) -> Case | None:
+async def get(tx: Tx, case_id: str) -> Case | None:
+    """One case, open or resolved."""
+    row = await tx.fetchrow(GET, case_id)
+    return _case(row) if row else None
+
+
+async def claim(tx: Tx, case_id: str, who: str, now: datetime) -> Case | None:
+    """Somebody works on it; None when there is no such open case."""
+    row = await tx.fetchrow(CLAIM, case_id, who, now)
+    return _case(row) if row else None
+
+
+async def comment(tx: Tx, case_id: str, who: str, said: str, now: datetime) -> None:
+    """Write something beside a case."""
+    await tx.execute(COMMENT, ids.new_id("com", now), case_id, now, who, said)
+
+
+async def comments(tx: Tx, case_id: str) -> list[Comment]:
+    """What was written beside a case, oldest first."""
+    return [Comment(*row) for row in await tx.fetch(COMMENTS, case_id)]
+
+
+async def resolve(tx: Tx, case_id: str, resolution: str, now: datetime, *, who: str | None = None) -> Case | None:
     """Close a case with what was decided; None when there is no such open case."""
-    row = await tx.fetchrow(RESOLVE, case_id, now, resolution)
+    row = await tx.fetchrow(RESOLVE, case_id, now, resolution, who)
     return _case(row) if row else None
 
 

@@ -2,13 +2,14 @@
 
 import click
 
-from paidup.channels.accounts import AccountsFolder
+from paidup.cli.desk import at_desk
 from paidup.cli.output import emit, emit_json, json_anyway, json_option, limit_option, run, say
-from paidup.clock import parse_clock
+from paidup.cli.whoami import operator
 from paidup.db.transaction import Database
 from paidup.errors import NotFound, Verdict
+from paidup.hand import deeds
+from paidup.hand.desk import Desk
 from paidup.intake import inbox, quarantine
-from paidup.intake.receive import replay as replay_quarantined
 from paidup.settings import Settings
 
 
@@ -54,17 +55,16 @@ def show(callback_id: str) -> None:
 
 @command.command("replay")
 @click.argument("callback_ids", nargs=-1, required=True)
-def replay_(callback_ids: tuple[str, ...]) -> None:
+@click.option("--because", default="from the command line", show_default=True, help="why, for the audit")
+def replay_(callback_ids: tuple[str, ...], because: str) -> None:
     """Send parked or poisoned callbacks to the door again."""
 
-    async def work(db: Database, settings: Settings) -> None:
-        now = parse_clock(settings.clock).now()
+    async def work(desk: Desk) -> None:
         for callback_id in callback_ids:
-            async with db.transaction() as tx:
-                waits = await inbox.replay(tx, callback_id, now)
+            waits = await deeds.replay_callback(desk, operator(), callback_id, because)
             say(f"{callback_id}: {'goes to the door again' if waits else 'does not wait; nothing to replay'}")
 
-    run(work)
+    at_desk(work)
 
 
 @command.command("quarantine")
@@ -87,30 +87,26 @@ def quarantine_(
     paidup callbacks quarantine --channel wechat --replay all
     """
 
-    async def work(db: Database, settings: Settings) -> list[dict[str, object]]:
+    async def work(db: Database, _settings: Settings) -> list[dict[str, object]]:
         async with db.session() as tx:
-            rows = await quarantine.page(tx, channel, limit, with_replayed=with_replayed)
-        if replay_ids:
-            wanted = [str(row["id"]) for row in rows] if "all" in replay_ids else list(replay_ids)
-            await _replay(db, settings, wanted)
-        return rows
+            return await quarantine.page(tx, channel, limit, with_replayed=with_replayed)
 
     rows = run(work)
-    if not replay_ids:
+    if replay_ids:
+        wanted = [str(row["id"]) for row in rows] if "all" in replay_ids else list(replay_ids)
+        at_desk(lambda desk: _replay(desk, wanted))
+    else:
         emit(rows, as_json=as_json, empty="the quarantine is empty")
 
 
-async def _replay(db: Database, settings: Settings, wanted: list[str]) -> None:
-    accounts = AccountsFolder(settings.accounts)
-    now = parse_clock(settings.clock).now()
+async def _replay(desk: Desk, wanted: list[str]) -> None:
     accepted = 0
     for quarantine_id in wanted:
-        async with db.transaction() as tx:
-            kept = await quarantine.get(tx, quarantine_id)
-            if kept is None:
-                say(f"{quarantine_id}: not in quarantine")
-                continue
-            verdict = await replay_quarantined(tx, kept, accounts, now)
+        try:
+            verdict = await deeds.replay_quarantined(desk, operator(), quarantine_id, "from the command line")
+        except NotFound as error:
+            say(str(error))
+            continue
         accepted += verdict is Verdict.VALID
         say(f"{quarantine_id}: {verdict}")
     say(f"{accepted} of {len(wanted)} were accepted and go to the door")

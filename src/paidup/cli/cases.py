@@ -4,10 +4,11 @@ import click
 import msgspec
 
 from paidup.cases import store as cases
+from paidup.cli.desk import at_desk
 from paidup.cli.output import done, emit, json_option, limit_option, run
-from paidup.clock import parse_clock
+from paidup.cli.whoami import operator
 from paidup.db.transaction import Database
-from paidup.errors import NotFound
+from paidup.hand import deeds
 from paidup.settings import Settings
 
 
@@ -33,15 +34,28 @@ def list_(with_resolved: bool, shop: str | None, limit: int, as_json: bool) -> N
 
 @command.command()
 @click.argument("case_id")
+@json_option
+def claim(case_id: str, as_json: bool) -> None:
+    """Say that you work on a case; a later claim takes it over."""
+    at_desk(lambda desk: deeds.claim(desk, operator(), case_id))
+    done(f"{case_id} is yours", {"claimed": case_id}, as_json=as_json)
+
+
+@command.command()
+@click.argument("case_id")
+@click.argument("text")
+@json_option
+def comment(case_id: str, text: str, as_json: bool) -> None:
+    """Write something beside a case."""
+    at_desk(lambda desk: deeds.comment(desk, operator(), case_id, text))
+    done("written", {"case": case_id, "said": text}, as_json=as_json)
+
+
+@command.command()
+@click.argument("case_id")
 @click.option("--because", required=True, help="what was decided, for the record")
 @json_option
 def resolve(case_id: str, because: str, as_json: bool) -> None:
     """Close a case with what was decided."""
-
-    async def work(db: Database, settings: Settings) -> None:
-        async with db.transaction() as tx:
-            if await cases.resolve(tx, case_id, because, parse_clock(settings.clock).now()) is None:
-                raise NotFound(f"there is no open case {case_id}; `paidup cases list` shows them")
-
-    run(work)
+    at_desk(lambda desk: deeds.resolve(desk, operator(), case_id, because))
     done(f"{case_id} is resolved", {"resolved": case_id, "because": because}, as_json=as_json)

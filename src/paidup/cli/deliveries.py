@@ -5,10 +5,14 @@ from datetime import timedelta
 import click
 import msgspec
 
+from paidup.cli.desk import at_desk
 from paidup.cli.output import emit, json_option, limit_option, run, say
+from paidup.cli.whoami import operator
 from paidup.clock import parse_clock
 from paidup.db.transaction import Database
 from paidup.delivery import endpoints, store
+from paidup.hand import deeds
+from paidup.hand.desk import Desk
 from paidup.settings import Settings
 from paidup.shops import store as shops
 
@@ -85,19 +89,18 @@ def dead(endpoint_id: str, limit: int, as_json: bool) -> None:
 @command.command()
 @click.argument("delivery_ids", nargs=-1, type=int)
 @click.option("--endpoint", help="all dead letters of this endpoint")
-def redrive(delivery_ids: tuple[int, ...], endpoint: str | None) -> None:
+@click.option("--because", default="from the command line", show_default=True, help="why, for the audit")
+def redrive(delivery_ids: tuple[int, ...], endpoint: str | None, because: str) -> None:
     """Send dead letters again, singly or all of one endpoint, in order per order."""
     if not (delivery_ids or endpoint):
         raise click.UsageError("name deliveries, or an endpoint with --endpoint; `paidup deliveries dead` lists them")
 
-    async def work(db: Database, settings: Settings) -> int:
-        now = parse_clock(settings.clock).now()
-        async with db.transaction() as tx:
-            if endpoint:
-                return await store.redrive_endpoint(tx, endpoint, now)
-            return await store.redrive(tx, delivery_ids, now)
+    async def work(desk: Desk) -> int:
+        if endpoint:
+            return await deeds.resend_endpoint(desk, operator(), endpoint, because)
+        return await deeds.resend(desk, operator(), delivery_ids, because)
 
-    say(f"{run(work)} deliveries are sent again")
+    say(f"{at_desk(work)} deliveries are sent again")
 
 
 @command.command()

@@ -1,18 +1,25 @@
-"""`paidup payments …`: list, show, ask the channel now, release what is held."""
+"""`paidup payments …`: list, show, ask the channel now, confirm, refund, release what is held."""
 
 import click
 import msgspec
 
-from paidup.checkout.release import release_payment
+from paidup.cli.desk import at_desk
+from paidup.cli.output import done as say_done
 from paidup.cli.output import emit, emit_json, json_anyway, json_option, limit_option, run, say
-from paidup.clock import parse_clock
+from paidup.cli.whoami import operator
 from paidup.db.transaction import Database
 from paidup.errors import NotFound
-from paidup.handlers import Handlers
+from paidup.hand import confirm as confirming
+from paidup.hand import deeds
+from paidup.hand import refund as refunding
+from paidup.hand.confirm import Confirm
+from paidup.hand.desk import Desk, the_payment
+from paidup.hand.done import Done
+from paidup.hand.query import query_now
+from paidup.hand.refund import GiveBack
 from paidup.payments import store as payments
 from paidup.payments.payment import Payment
 from paidup.payments.states import State
-from paidup.repair import worker as repair
 from paidup.settings import Settings
 from paidup.settle.book import Verdict
 
@@ -23,7 +30,7 @@ WHERE ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR channel = $2) OR
 
 @click.group()
 def command() -> None:
-    """List and show payments; ask the channel about one now."""
+    """List and show payments; ask the channel about one now; confirm, refund, release."""
 
 
 @command.command("list")
@@ -53,26 +60,65 @@ def show(payment_id: str) -> None:
 @click.argument("payment_id")
 @json_anyway
 def ask(payment_id: str) -> None:
-    """Ask the channel about a payment now, and apply what it answers."""
+    """Ask the channel about a payment now, whatever its state, and apply what it answers."""
+    asked = at_desk(lambda desk: query_now(desk, operator(), payment_id))
+    say(f"the channel says: {asked.answer or 'nothing that can be used'}")
+    emit_json(msgspec.structs.asdict(asked.after))
 
-    from paidup.app import Paidup
 
-    async def work(db: Database, settings: Settings) -> Payment:
-        await _get(db, payment_id)
-        quiet = msgspec.structs.replace(settings, roles=())
-        async with Paidup(quiet) as paidup:
-            asked = await repair.ask_now(
-                paidup.db,
-                payment_id,
-                now=paidup.clock.now(),
-                asker=paidup.asker,
-                handlers=paidup.handlers,
-                budget_per_s=settings.query_budget_per_s,
-            )
-        say("asked" if asked else "not asked: it was asked about within the last seconds, or nothing is left to ask")
-        return await _get(db, payment_id)
+@command.command()
+@click.argument("payment_id")
+@click.option("--txn", "channel_txn_id", required=True, help="the channel's number, as its own console shows it")
+@click.option("--amount-minor", type=int, help="minor units that were paid; the payment's own amount unless given")
+@click.option("--because", required=True, help="why, for the audit")
+@click.option("--key", help="doing it twice under one key does it once; made of payment and number unless given")
+@json_option
+def confirm(
+    payment_id: str, channel_txn_id: str, amount_minor: int | None, because: str, key: str | None, as_json: bool
+) -> None:
+    """Say that a payment was paid. The channel is asked first; above a limit, or when the channel contradicts, it waits
+    for a second person (`paidup approvals`).
 
-    emit_json(msgspec.structs.asdict(run(work)))
+    \b
+    paidup payments confirm pay… --txn 4200002511232026 --because "seen in the merchant console, ticket 312"
+    """
+
+    async def work(desk: Desk) -> Done:
+        async with desk.db.session() as tx:
+            payment = await the_payment(tx, payment_id, None)
+        wanted = Confirm(
+            payment_id=payment_id,
+            channel_txn_id=channel_txn_id,
+            amount_minor=amount_minor or payment.amount_minor,
+            currency=payment.currency,
+            why=because,
+        )
+        return await confirming.confirm(desk, operator(), wanted, key=key or channel_txn_id)
+
+    _say_done(at_desk(work), as_json)
+
+
+@command.command()
+@click.argument("payment_id")
+@click.option("--amount-minor", type=int, help="minor units to give back; all that is left unless given")
+@click.option("--because", required=True, help="why, for the customer and the audit")
+@click.option("--key", required=True, help="any text of yours: the same key refunds once, however often it is run")
+@json_option
+def refund(payment_id: str, amount_minor: int | None, because: str, key: str, as_json: bool) -> None:
+    """Give money of a paid payment back; above a limit it waits for a second person (`paidup approvals`).
+
+    \b
+    paidup payments refund pay… --amount-minor 500 --because "one tea was cold" --key ticket-312
+    """
+
+    async def work(desk: Desk) -> Done:
+        async with desk.db.session() as tx:
+            payment = await the_payment(tx, payment_id, None)
+        left = amount_minor or (await refunding.foresee(desk, payment_id, None)).left.amount_minor
+        wanted = GiveBack(payment_id=payment_id, amount_minor=left, currency=payment.currency, why=because)
+        return await refunding.refund(desk, operator(), wanted, key=key)
+
+    _say_done(at_desk(work), as_json)
 
 
 @command.command()
@@ -87,20 +133,13 @@ def release(payment_id: str, decision: str, because: str) -> None:
     paidup payments release pay… accept --because "the customer will pay the rest at the desk"
     paidup payments release pay… give_back --because "paid the old price"
     """
+    payment = at_desk(lambda desk: deeds.release(desk, operator(), payment_id, Verdict(decision), because))
+    emit_json(msgspec.structs.asdict(payment))
 
-    async def work(db: Database, settings: Settings) -> Payment:
-        async with db.transaction() as tx:
-            return await release_payment(
-                tx,
-                Handlers(),
-                shop=None,
-                payment_id=payment_id,
-                verdict=Verdict(decision),
-                why=because,
-                now=parse_clock(settings.clock).now(),
-            )
 
-    emit_json(msgspec.structs.asdict(run(work)))
+def _say_done(done: Done, as_json: bool) -> None:
+    waits = f" (paidup approvals approve {done.approval_id})" if done.approval_id else ""
+    say_done(f"{done.state}: {done.says}{waits}", msgspec.structs.asdict(done), as_json=as_json)
 
 
 async def _get(db: Database, payment_id: str) -> Payment:

@@ -5,7 +5,7 @@ import asyncio
 import click
 import msgspec
 
-from paidup.cli.output import emit, json_option, run, say
+from paidup.cli.output import done, emit, emit_json, json_option, run, say
 from paidup.cli.whoami import operator
 from paidup.clock import parse_clock
 from paidup.db.transaction import Database, Tx
@@ -29,7 +29,8 @@ def command() -> None:
 @command.command()
 @click.argument("name")
 @click.option("--role", type=_role, default=Role.VIEWER.value, show_default=True, help="what they may do")
-def add(name: str, role: str) -> None:
+@json_option
+def add(name: str, role: str, as_json: bool) -> None:
     """Add a user and print a sign-in link; there they set their password."""
 
     async def work(db: Database, settings: Settings) -> str:
@@ -40,8 +41,7 @@ def add(name: str, role: str) -> None:
             token = await sessions.make_link(tx, name, clock.now(), rate=clock.rate)
         return _link(settings, token)
 
-    click.echo(run(work))
-    say(f"{name} signs in by this link, once, within half an hour")
+    _give(name, run(work), as_json)
 
 
 @command.command("list")
@@ -60,7 +60,8 @@ def list_(as_json: bool) -> None:
 @command.command()
 @click.argument("name")
 @click.argument("role", type=_role)
-def role(name: str, role: str) -> None:
+@json_option
+def role(name: str, role: str, as_json: bool) -> None:
     """Give a user another role, from the next request on."""
 
     async def work(db: Database, settings: Settings) -> None:
@@ -70,12 +71,13 @@ def role(name: str, role: str) -> None:
             await _note(tx, "user.role_changed", name, settings, before=before.role, after=role)
 
     run(work)
-    say(f"{name} is {role} now")
+    done(f"{name} is {role} now", {"name": name, "role": role}, as_json=as_json)
 
 
 @command.command()
 @click.argument("name")
-def disable(name: str) -> None:
+@json_option
+def disable(name: str, as_json: bool) -> None:
     """End a user's sessions at once; nobody signs in under this name any more."""
 
     async def work(db: Database, settings: Settings) -> None:
@@ -85,12 +87,13 @@ def disable(name: str) -> None:
             await _note(tx, "user.disabled", name, settings)
 
     run(work)
-    say(f"{name} is disabled; `paidup users reset {name}` brings them back")
+    done(f"{name} is disabled; `paidup users reset {name}` brings them back", {"disabled": name}, as_json=as_json)
 
 
 @command.command()
 @click.argument("name")
-def reset(name: str) -> None:
+@json_option
+def reset(name: str, as_json: bool) -> None:
     """Forget a user's password and second factor, end their sessions, and print a sign-in link."""
 
     async def work(db: Database, settings: Settings) -> str:
@@ -102,13 +105,13 @@ def reset(name: str) -> None:
             token = await sessions.make_link(tx, name, clock.now(), rate=clock.rate)
         return _link(settings, token)
 
-    click.echo(run(work))
-    say(f"{name} signs in by this link, once, within half an hour")
+    _give(name, run(work), as_json)
 
 
 @command.command()
 @click.argument("name")
-def link(name: str) -> None:
+@json_option
+def link(name: str, as_json: bool) -> None:
     """Print a sign-in link that opens once, within half an hour."""
 
     async def work(db: Database, settings: Settings) -> str:
@@ -119,13 +122,14 @@ def link(name: str) -> None:
             await _note(tx, "user.link_made", name, settings)
         return _link(settings, token)
 
-    click.echo(run(work))
+    _give(name, run(work), as_json)
 
 
 @command.command()
 @click.argument("name")
 @click.password_option(help="read from the terminal unless given")
-def password(name: str, password: str) -> None:
+@json_option
+def password(name: str, password: str, as_json: bool) -> None:
     """Set a user's password from here, for servers without a browser at hand."""
 
     async def work(db: Database, settings: Settings) -> None:
@@ -137,7 +141,7 @@ def password(name: str, password: str) -> None:
             await _note(tx, "user.password_changed", name, settings)
 
     run(work)
-    say(f"{name} has a new password; their sessions have ended")
+    done(f"{name} has a new password; their sessions have ended", {"name": name}, as_json=as_json)
 
 
 async def _note(tx: Tx, action: str, name: str, settings: Settings, *, before: str = "", after: str = "") -> None:
@@ -147,3 +151,12 @@ async def _note(tx: Tx, action: str, name: str, settings: Settings, *, before: s
 
 def _link(settings: Settings, token: str) -> str:
     return f"{settings.public_url}/console/link?token={token}"
+
+
+def _give(name: str, link: str, as_json: bool) -> None:
+    """The link on stdout, alone, so that it can be piped."""
+    if as_json:
+        emit_json({"name": name, "link": link})
+    else:
+        click.echo(link)
+        say(f"{name} signs in by this link, once, within half an hour")

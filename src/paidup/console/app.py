@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from paidup.console import home, life, search, sign_in
+from paidup.console import admin, callbacks, cases, hand, home, life, search, sign_in
 from paidup.console.gate import Handler, behind
 from paidup.console.pages import HEADERS, STATIC
 from paidup.console.trouble import handlers
@@ -38,8 +38,42 @@ PAGES: tuple[Page, ...] = (
     Page("POST", "/account/totp", sign_in.set_totp, Right.LOOK),
     Page("GET", "/search", search.show, Right.LOOK),
     Page("GET", "/orders/{order_id}", life.show, Right.LOOK),
+    Page("GET", "/orders/{order_id}/close", hand.close_page, Right.WORK),
+    Page("POST", "/orders/{order_id}/close", hand.close, Right.WORK),
+    Page("GET", "/orders/{order_id}/resend", hand.resend_page, Right.WORK),
+    Page("POST", "/orders/{order_id}/resend", hand.resend, Right.WORK),
+    Page("GET", "/payments/{payment_id}/query", hand.query_page, Right.WORK),
+    Page("POST", "/payments/{payment_id}/query", hand.query, Right.WORK),
+    Page("GET", "/payments/{payment_id}/confirm", hand.confirm_page, Right.MONEY),
+    Page("POST", "/payments/{payment_id}/confirm", hand.confirm, Right.MONEY),
+    Page("GET", "/payments/{payment_id}/refund", hand.refund_page, Right.MONEY),
+    Page("POST", "/payments/{payment_id}/refund", hand.refund, Right.MONEY),
+    Page("GET", "/payments/{payment_id}/release", hand.release_page, Right.MONEY),
+    Page("POST", "/payments/{payment_id}/release", hand.release, Right.MONEY),
     Page("GET", "/orders/{order_id}/{kind}/{id}", life.detail, Right.LOOK),
     Page("POST", "/orders/{order_id}/{kind}/{id}", life.reveal, Right.REVEAL),
+    Page("GET", "/cases", cases.worklist, Right.LOOK),
+    Page("GET", "/cases/{case_id}", cases.case, Right.LOOK),
+    Page("POST", "/cases/{case_id}", cases.work, Right.WORK),
+    Page("GET", "/approvals", cases.waiting, Right.LOOK),
+    Page("GET", "/approvals/{approval_id}", cases.approval, Right.LOOK),
+    Page("POST", "/approvals/{approval_id}", cases.decide, Right.REVEAL),
+    Page("GET", "/callbacks", callbacks.received, Right.LOOK),
+    Page("GET", "/callbacks/quarantine", callbacks.quarantined, Right.LOOK),
+    Page("GET", "/callbacks/quarantine/{quarantine_id}", callbacks.refused, Right.LOOK),
+    Page("GET", "/callbacks/quarantine/{quarantine_id}/replay", callbacks.replay_refused_page, Right.WORK),
+    Page("POST", "/callbacks/quarantine/{quarantine_id}/replay", callbacks.replay_refused, Right.WORK),
+    Page("GET", "/callbacks/{callback_id}", callbacks.callback, Right.LOOK),
+    Page("GET", "/callbacks/{callback_id}/replay", callbacks.replay_page, Right.WORK),
+    Page("POST", "/callbacks/{callback_id}/replay", callbacks.replay, Right.WORK),
+    Page("GET", "/deliveries", callbacks.told, Right.LOOK),
+    Page("POST", "/deliveries", callbacks.redrive, Right.WORK),
+    Page("GET", "/channels", admin.channels, Right.LOOK),
+    Page("POST", "/channels/{channel}/{account}/check", admin.check_channel, Right.WORK),
+    Page("GET", "/audit", admin.journal, Right.LOOK),
+    Page("GET", "/settings", admin.settings, Right.LOOK),
+    Page("GET", "/users", admin.users, Right.USERS),
+    Page("POST", "/users", admin.change_user, Right.USERS),
 )
 
 

@@ -79,7 +79,10 @@ def callback_detail(row: Mapping[str, object]) -> Detail:
         "Callback",
         str(row["shop"]),
         facts,
-        [Block("Headers", _headers(str(row["headers"]))), Block("Body", _text(raw if isinstance(raw, bytes) else b""))],
+        [
+            Block("Headers", headers_text(str(row["headers"]))),
+            Block("Body", raw_text(raw if isinstance(raw, bytes) else b"")),
+        ],
     )
 
 
@@ -108,15 +111,17 @@ async def _attempt(tx: Tx, order_id: str, attempt_id: str) -> Detail | None:
         return None
     names = ("id", "event_id", "endpoint_id", "outcome", "why", "status", "elapsed_ms", "number")
     facts = [(name, str(getattr(attempt, name))) for name in names]
-    return Detail("Delivery", attempt.shop, facts, [Block("Answer", _text(attempt.answer))])
+    return Detail("Delivery", attempt.shop, facts, [Block("Answer", raw_text(attempt.answer))])
 
 
-def _headers(text: str) -> str:
+def headers_text(text: str) -> str:
+    """Headers, one a line."""
     pairs = msgspec.json.decode(text, type=list[tuple[str, str]])
     return "\n".join(f"{name}: {value}" for name, value in pairs)
 
 
-def _text(raw: bytes) -> str:
+def raw_text(raw: bytes) -> str:
+    """Bytes as text; those that are no UTF-8 are escaped, JSON gets line breaks."""
     return _pretty(raw.decode("utf-8", "backslashreplace"))
 
 

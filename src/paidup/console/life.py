@@ -50,7 +50,11 @@ async def show(visit: Visit) -> Response:
         "tone": TONES.get(story.verdict.diagnosis, "warn"),
         "folds": folds,
         "began": folds[0].scenes[0].at,
-        "payments": {p.id: p for p in story.facts.payments},
+        "done": visit.query("done"),
+        "can_resend": any(
+            d.state in ("dead", "skipped") or (d.state == "delivered" and not d.applied_at)
+            for d in story.facts.deliveries
+        ),
     }
     return page(visit.visitor, visit.context.clock.now(), "life.html", values)
 

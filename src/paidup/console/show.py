@@ -11,7 +11,7 @@ from paidup.console.visitor import Visitor
 from paidup.console.words_en import STATES
 from paidup.console.words_en import WORDS as ENGLISH
 from paidup.console.words_zh import WORDS as CHINESE
-from paidup.console.words_zh import WORLD
+from paidup.console.words_zh_world import WORLD
 from paidup.diagnosis import Said, Value
 from paidup.money import Money, decimals
 

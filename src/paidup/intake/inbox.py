@@ -85,14 +85,22 @@ SELECT i.id, i.received_at, i.shop, i.channel, i.account, i.kind, i.dedup_key, c
   coalesce(q.why, '') AS why
 FROM inbox i LEFT JOIN inbox_queue q ON q.callback_id = i.id
 WHERE ($1::text IS NULL OR i.channel = $1) AND ($2::text IS NULL OR coalesce(q.state, 'settled') = $2)
-ORDER BY i.received_at DESC LIMIT $3"""
+  AND ($4::text IS NULL OR i.id < $4)
+ORDER BY i.id DESC LIMIT $3"""
+
+# Those that still wait are few: they are found from the queue, however many callbacks are kept.
+LIST_QUEUED = """
+SELECT i.id, i.received_at, i.shop, i.channel, i.account, i.kind, i.dedup_key, q.state, q.why
+FROM inbox_queue q JOIN inbox i ON i.id = q.callback_id AND i.received_at = q.received_at
+WHERE ($1::text IS NULL OR q.channel = $1) AND q.state = $2 AND ($4::text IS NULL OR i.id < $4)
+ORDER BY i.id DESC LIMIT $3"""
 
 REPLAY = """
 UPDATE inbox_queue SET state = 'waiting', attempts = 0, available_at = $2, why = ''
 WHERE callback_id = $1 AND state IN ('poisoned', 'parked') RETURNING seq"""
 
 WAITING_OF = """
-SELECT q.state, q.why FROM inbox_queue q
+SELECT q.state, q.why, q.callback_id FROM inbox_queue q
 JOIN unnest($1::text[], $2::text[], $3::text[]) AS p (channel, account, merchant_ref)
   ON q.channel = p.channel AND q.account = p.account AND q.merchant_ref = p.merchant_ref
 WHERE q.state IN ('parked', 'poisoned') ORDER BY q.seq LIMIT 20"""
@@ -158,9 +166,12 @@ async def get_many(tx: Tx, callback_ids: Sequence[str]) -> list[dict[str, Any]]:
     return [dict(row) for row in await tx.fetch(MANY, callback_ids)]
 
 
-async def page(tx: Tx, channel: str | None, state: str | None, limit: int) -> list[dict[str, Any]]:
-    """Newest callbacks; state is waiting, parked, poisoned or settled (None: any)."""
-    return [dict(row) for row in await tx.fetch(LIST, channel, state, limit)]
+async def page(
+    tx: Tx, channel: str | None, state: str | None, limit: int, *, before: str | None = None
+) -> list[dict[str, Any]]:
+    """Newest callbacks, with ids smaller than `before`; state is waiting, parked, poisoned or settled (None: any)."""
+    query = LIST_QUEUED if state in ("waiting", "parked", "poisoned") else LIST
+    return [dict(row) for row in await tx.fetch(query, channel, state, limit, before)]
 
 
 async def replay(tx: Tx, callback_id: str, now: datetime) -> bool:
@@ -173,7 +184,7 @@ async def oldest_waiting(tx: Tx) -> datetime | None:
     return await tx.fetchval(OLDEST)  # type: ignore[no-any-return]  # the column is timestamptz
 
 
-async def waiting_of(tx: Tx, names: Sequence[tuple[str, str, str]]) -> list[tuple[str, str]]:
-    """(state, why) of what is set aside about payments, named by (channel, account, our number)."""
+async def waiting_of(tx: Tx, names: Sequence[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """(state, why, callback id) of what is set aside about payments, named by (channel, account, our number)."""
     columns = list(map(list, zip(*names, strict=True))) or [[], [], []]
-    return [(row["state"], row["why"]) for row in await tx.fetch(WAITING_OF, *columns)]
+    return [(row["state"], row["why"], row["callback_id"]) for row in await tx.fetch(WAITING_OF, *columns)]

@@ -8,7 +8,7 @@ import msgspec
 from paidup import ids
 from paidup.db.transaction import Tx
 
-MAX_WHY_CHARS = 500
+MAX_WHY_CHARS = 1000
 
 
 class Actor(msgspec.Struct, frozen=True):

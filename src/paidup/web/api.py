@@ -11,7 +11,7 @@ from starlette.routing import Route as StarletteRoute
 
 from paidup.errors import InvalidRequest
 from paidup.shops.store import ApiKey
-from paidup.web import body, books, health, orders, payments, reconcile, respond, stock, told, transactions
+from paidup.web import body, books, hand, health, orders, payments, reconcile, respond, stock, told, transactions
 from paidup.web.auth import Doorman
 from paidup.web.context import Context
 from paidup.web.docs_page import page
@@ -28,6 +28,7 @@ ROUTES: tuple[Route, ...] = (
     *transactions.ROUTES,
     *reconcile.ROUTES,
     *books.ROUTES,
+    *hand.ROUTES,
 )
 
 Endpoint = Callable[[Request], Awaitable[Response]]

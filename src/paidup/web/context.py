@@ -8,6 +8,7 @@ from paidup.channels.accounts import AccountsFolder
 from paidup.checkout.counter import Counter
 from paidup.clock import Clock
 from paidup.db.transaction import Database
+from paidup.hand.desk import Desk
 from paidup.handlers import Handlers
 from paidup.metrics.exporter import Exporter
 from paidup.metrics.process import Vitals
@@ -33,3 +34,8 @@ class Context:
     vitals: Vitals = field(default_factory=Vitals)
     exporter: Exporter | None = None
     spans: Spans | None = None
+
+    @property
+    def desk(self) -> Desk:
+        """What people's deeds need of it."""
+        return Desk(self.db, self.asker, self.accounts, self.handlers, self.clock, self.settings)

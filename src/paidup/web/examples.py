@@ -14,6 +14,7 @@ from paidup.settle.book import Verdict
 from paidup.trace import Life, Moment
 from paidup.transactions.show import Shown, ShownLine, ShownStep, Summary
 from paidup.transactions.table import Step, Table
+from paidup.web import hand_shapes as hand
 from paidup.web import reconcile_examples, shapes, transactions
 from paidup.web.problem import Flaw, Problem
 
@@ -55,6 +56,20 @@ _ENDPOINT = shapes.EndpointOut(
 _DELIVERY = shapes.DeliveryOut(
     id=4711, event_id=_EVENT_ID, type="order.paid", endpoint_id=_ENDPOINT_ID, order_id=_ORDER_ID, seq=2, state="dead",
     attempts=12, why="the receiver answered 500",
+)  # fmt: skip
+_APPROVAL = hand.ApprovalOut(
+    id="apv001yjdpag80j9d3y7v1x5b2n6t4", asked_at=_AT, asked_by="carol", action="confirm", subject_id=_PAYMENT_ID,
+    amount_minor=125000, currency="CNY", because="the amount is above the limit of one person", why="ticket 312",
+    state="waiting", decided_at=None, decided_by=None,
+)  # fmt: skip
+_REFUSED = hand.RefusedOut(
+    id="qua001yjdpag80j9d3y7v1x5b2n6t4", received_at=_AT, channel="wechat", account="main",
+    verdict="invalid_signature", why="the signature does not fit", replayed_at=None, replay_note=None,
+)  # fmt: skip
+_DEED = hand.DeedOut(
+    id="aud001yjdpag80j9d3y7v1x5b2n6t4", at=_AT, who="alice", via="console", action="payment.confirmed",
+    subject_id=_PAYMENT_ID, order_id=_ORDER_ID, why="ticket 312", before="order unpaid, payment open",
+    after="order paid, payment paid",
 )  # fmt: skip
 _LIFE = Life(
     verdict="Paid 12.50 CNY at 2026-11-23 08:00:20 UTC. The callback told us after 1 s. The shop was told.",
@@ -160,6 +175,20 @@ _ALL: tuple[msgspec.Struct, ...] = (
     shapes.Endpoints(items=[_ENDPOINT]),
     shapes.Deliveries(items=[_DELIVERY]),
     shapes.Redriven(deliveries=3),
+    hand.ConfirmPayment(channel_txn_id=_TXN, reason="seen as paid in the merchant console, ticket 312"),
+    hand.Because(reason="ticket 312"),
+    hand.DoneOut(state="done", says="the channel says it is paid; the order is paid"),
+    _APPROVAL,
+    hand.Approvals(items=[_APPROVAL]),
+    hand.Found(order_ids=[_ORDER_ID]),
+    hand.CallbackOut(
+        id="cbk001yjdpag80j9d3y7v1x5b2n6t4", received_at=_AT, channel="wechat", account="main",
+        kind="TRANSACTION.SUCCESS", headers=[("wechatpay-serial", "7132D72A03E93CDDF8C03BBD1F37EEDF")], body="{}",
+    ),
+    _REFUSED,
+    hand.Quarantine(items=[_REFUSED]),
+    _DEED,
+    hand.Deeds(items=[_DEED]),
     _LIFE,
     Problem(
         "urn:paidup:problem:invalid-request", "The request makes no sense as it is", 422,

@@ -10,15 +10,17 @@ from paidup.apply import Item, apply
 from paidup.channels.channel import Declined, Retryable, Unknown
 from paidup.checkout.open import Wanted, open_payment, register_payment
 from paidup.checkout.refund import request_refund
-from paidup.checkout.release import release_payment
 from paidup.db.transaction import Tx
 from paidup.errors import ChannelError, Conflict, NotFound
 from paidup.evidence import PaymentEvidence, PaymentSays, Road
+from paidup.hand import deeds
 from paidup.intake import inbox
 from paidup.money import Money
 from paidup.payments import store as payments
 from paidup.payments.payment import Payment
 from paidup.payments.states import MONEY_ARRIVED
+from paidup.people import audit
+from paidup.people.audit import Actor
 from paidup.refunds import store as refunds
 from paidup.refunds.refund import Refund
 from paidup.repair import worker as repair
@@ -173,6 +175,11 @@ async def testify(context: Context, key: ApiKey, _request: Request, body: shapes
     try:
         async with context.db.transaction() as tx:
             (result,) = await apply(tx, [Item(what=evidence, shop=key.shop, road="operator")], now, context.handlers)
+            await audit.write(
+                tx, Actor(f"key:{key.id}", "api"), "payment.confirmed", now, shop=key.shop, subject_id=payment.id,
+                order_id=payment.order_id, why=f"{body.reason} ({body.channel_txn_id})", before=result.before,
+                after=result.after,
+            )  # fmt: skip
     except asyncpg.UniqueViolationError:
         raise Conflict(f"{payment.channel} number {body.channel_txn_id} proves another payment already") from None
     if result.outcome is Weighed.REJECTED:
@@ -190,16 +197,14 @@ async def _the_payment(context: Context, key: ApiKey, payment_id: str) -> Paymen
 
 async def release(context: Context, key: ApiKey, request: Request, body: shapes.Release) -> shapes.PaymentOut:
     """Decide about money that came otherwise than agreed: take it as it is, or give it back."""
-    async with context.db.transaction() as tx:
-        payment = await release_payment(
-            tx,
-            context.handlers,
-            shop=key.shop,
-            payment_id=request.path_params["id"],
-            verdict=body.decision,
-            why=body.reason,
-            now=context.clock.now(),
-        )
+    payment = await deeds.release(
+        context.desk,
+        Actor(f"key:{key.id}", "api"),
+        request.path_params["id"],
+        body.decision,
+        body.reason,
+        shop=key.shop,
+    )
     return payment_out(payment)
 
 

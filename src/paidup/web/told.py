@@ -9,7 +9,9 @@ from paidup.cases import store as cases
 from paidup.delivery import endpoints
 from paidup.delivery import store as deliveries
 from paidup.errors import InvalidRequest, NotFound
+from paidup.hand import deeds
 from paidup.outbox import store as outbox
+from paidup.people.audit import Actor
 from paidup.shops.store import ApiKey, Scope
 from paidup.trace import Life, trace
 from paidup.web import shapes
@@ -55,11 +57,9 @@ async def list_cases(context: Context, key: ApiKey, request: Request) -> shapes.
 
 async def resolve(context: Context, key: ApiKey, request: Request, body: shapes.Resolve) -> shapes.CaseOut:
     """Close a case with what was decided."""
-    case_id = request.path_params["id"]
-    async with context.db.transaction() as tx:
-        resolved = await cases.resolve(tx, case_id, body.resolution, context.clock.now())
-        if resolved is None or resolved.shop != key.shop:  # raising undoes what was done to another shop's case
-            raise NotFound(f"there is no open case {case_id}")
+    resolved = await deeds.resolve(
+        context.desk, Actor(f"key:{key.id}", "api"), request.path_params["id"], body.resolution, shop=key.shop
+    )
     return _case_out(resolved)
 
 
@@ -124,15 +124,15 @@ async def given_up(context: Context, key: ApiKey, request: Request) -> shapes.De
 
 async def redrive(context: Context, key: ApiKey, _request: Request, body: shapes.Redrive) -> shapes.Redriven:
     """Send dead letters again: those of an endpoint (up to 5000 at a time, ask again until 0), or these."""
-    now = context.clock.now()
     if (body.endpoint_id is None) == (not body.delivery_ids):
         raise InvalidRequest("name either endpoint_id or delivery_ids")
-    async with context.db.transaction() as tx:
-        if body.endpoint_id is not None:
+    actor, why = Actor(f"key:{key.id}", "api"), "asked through the API"
+    if body.endpoint_id is not None:
+        async with context.db.session() as tx:
             await endpoints.secrets_of(tx, key.shop, body.endpoint_id)
-            count = await deliveries.redrive_endpoint(tx, body.endpoint_id, now, shop=key.shop)
-        else:
-            count = await deliveries.redrive(tx, body.delivery_ids, now, shop=key.shop)
+        count = await deeds.resend_endpoint(context.desk, actor, body.endpoint_id, why, shop=key.shop)
+    else:
+        count = await deeds.resend(context.desk, actor, body.delivery_ids, why, shop=key.shop)
     return shapes.Redriven(deliveries=count)
 
 

@@ -84,7 +84,7 @@ create table approvals (
     decided_at    timestamptz,
     decided_by    text,
     note          text not null default '',
-    check (decided_by is null or decided_by <> asked_by),
+    check (state <> 'approved' or decided_by <> asked_by),
     unique (action, subject_id, key)
 );
 comment on table approvals is 'retention: for ever (two people agreed)';
