@@ -53,7 +53,7 @@ def test_only_what_moves_money_requires_an_idempotency_key() -> None:
                 (required if parameter["required"] else optional).add((method, path))
     money = {"/v1/orders/{id}/payments", "/v1/orders/{id}/close", "/v1/payments/{id}/refunds", "/v1/evidence"}
     money |= {"/v1/skus/{sku}/restock", "/v1/skus/{sku}/adjust"}
-    money |= {"/v1/orders/{id}/transactions"}
+    money |= {"/v1/orders/{id}/transactions", "/v1/payments/{id}/confirm"}
     posts = {("post", route.shown_path) for route in ROUTES if route.method == "POST"}
     assert ({("post", path) for path in money}, posts) == (required, required | optional)
 

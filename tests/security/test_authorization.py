@@ -30,6 +30,9 @@ NAMED = {
     "/v1/transactions/{id}": "transaction",
     "/v1/participants/{id}": "participant",
     "/v1/breaks/{id}": "break",
+    "/v1/approvals/{id}": "approval",
+    "/v1/callbacks/{id}": "callback",
+    "/v1/quarantine/{id}": "refused",
 }
 # Lists, and what makes something new: they name nothing of anybody's in the path. (A SKU is a shop's own word.)
 FREE = {
@@ -37,6 +40,7 @@ FREE = {
     "POST /v1/endpoints", "GET /v1/endpoints", "GET /v1/skus", "PUT /v1/skus/{sku}", "GET /v1/transactions",
     "POST /v1/participants", "GET /v1/participants", "POST /v1/transaction-tables", "GET /v1/transaction-tables",
     "GET /v1/reconciliations", "GET /v1/balances", "GET /v1/breaks", "GET /v1/books",
+    "GET /v1/approvals", "GET /v1/quarantine", "GET /v1/audit", "GET /v1/search",
 }  # fmt: skip
 # What names things in the body: field → kind of thing.
 IN_BODY = {"POST /v1/evidence": {"payment_id": "payment"}, "POST /v1/deliveries/redrive": {"endpoint_id": "endpoint"}}
@@ -45,6 +49,7 @@ TABLES = (
     "inbox_queue", "channel_calls", "skus", "reservations", "stock_movements", "transactions",
     "transaction_steps", "transaction_journal", "participants",
     "transaction_tables", "breaks", "break_steps", "break_approvals",
+    "approvals", "audit", "case_comments", "quarantine", "inbox",
 )  # fmt: skip
 
 
@@ -111,12 +116,24 @@ async def ids(api: Api) -> dict[str, str]:
     begin = f"/v1/orders/{payment['order_id']}/transactions"
     _, begun = await api.call("POST", begin, {"table": "coupons"}, once="t")
     broken = await a_break(api.paidup.db, "acme", payment["id"], payment["order_id"])
+    waiting = await api.an_open_payment("A-2")
+    word = {"channel_txn_id": "4200009999", "reason": "seen there", "amount_minor": 10**9}
+    _, asked = await api.call("POST", f"/v1/payments/{waiting['id']}/confirm", word, once="c")
+    async with api.session.post(f"{api.url}/callbacks/wechat/main", data=b"nobody's") as answer:
+        assert answer.status in (400, 401)
     async with api.paidup.db.session() as tx:
         event = await tx.fetchval("SELECT id FROM events LIMIT 1")
+        refused = await tx.fetchval("SELECT id FROM quarantine LIMIT 1")
+        await tx.execute(
+            "INSERT INTO inbox (id, received_at, shop, channel, account, dedup_key, kind, target, headers, body) "
+            "VALUES ('cbk001theirs0001', now(), 'acme', 'wechat', 'main', 'k', 'K', '/', '[]', '')"
+        )
     return {
         "order": payment["order_id"], "payment": payment["id"], "refund": refund["id"], "case": case["id"],
         "endpoint": endpoint["id"], "break": broken.id, "sku": "TEA-01-of-ours", "event": event,
-        "transaction": begun["id"], "participant": "coupons-of-acm-e", "txn": "42-A-1", "number": "A-1",
+        "transaction": begun["id"], "participant": "coupons-of-acm-e",
+        "approval": asked["approval_id"], "callback": "cbk001theirs0001",
+        "refused": refused, "txn": "42-A-1", "number": "A-1",
     }  # fmt: skip
 
 

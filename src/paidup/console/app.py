@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from paidup.console import admin, callbacks, cases, hand, home, life, search, sign_in
+from paidup.console import admin, callbacks, cases, hand, home, life, reconcile, search, sign_in, stock
 from paidup.console.gate import Handler, behind
 from paidup.console.pages import HEADERS, STATIC
 from paidup.console.trouble import handlers
@@ -68,6 +68,10 @@ PAGES: tuple[Page, ...] = (
     Page("POST", "/callbacks/{callback_id}/replay", callbacks.replay, Right.WORK),
     Page("GET", "/deliveries", callbacks.told, Right.LOOK),
     Page("POST", "/deliveries", callbacks.redrive, Right.WORK),
+    Page("GET", "/reconcile", reconcile.days, Right.LOOK),
+    Page("GET", "/reconcile/{break_id}", reconcile.one, Right.LOOK),
+    Page("POST", "/reconcile/{break_id}", reconcile.decide, Right.REVEAL),
+    Page("GET", "/stock", stock.show, Right.LOOK),
     Page("GET", "/channels", admin.channels, Right.LOOK),
     Page("POST", "/channels/{channel}/{account}/check", admin.check_channel, Right.WORK),
     Page("GET", "/audit", admin.journal, Right.LOOK),

@@ -64,6 +64,11 @@ class Show:
         shown = format_currency(amount, money.currency, locale=self._visitor.locale, currency_digits=exact)
         return shown.replace("\xa0", " ")
 
+    def signed(self, amount_minor: int, currency: str) -> str:
+        """A difference, or money that went out, with its sign."""
+        shown = self.money(Money(abs(amount_minor), currency))
+        return f"−{shown}" if amount_minor < 0 else shown
+
     def number(self, number: int | Decimal) -> str:
         """A count, grouped."""
         return format_decimal(number, locale=self._visitor.locale)

@@ -178,16 +178,13 @@ _ALL: tuple[msgspec.Struct, ...] = (
     hand.ConfirmPayment(channel_txn_id=_TXN, reason="seen as paid in the merchant console, ticket 312"),
     hand.Because(reason="ticket 312"),
     hand.DoneOut(state="done", says="the channel says it is paid; the order is paid"),
-    _APPROVAL,
     hand.Approvals(items=[_APPROVAL]),
     hand.Found(order_ids=[_ORDER_ID]),
     hand.CallbackOut(
         id="cbk001yjdpag80j9d3y7v1x5b2n6t4", received_at=_AT, channel="wechat", account="main",
         kind="TRANSACTION.SUCCESS", headers=[("wechatpay-serial", "7132D72A03E93CDDF8C03BBD1F37EEDF")], body="{}",
     ),
-    _REFUSED,
     hand.Quarantine(items=[_REFUSED]),
-    _DEED,
     hand.Deeds(items=[_DEED]),
     _LIFE,
     Problem(

@@ -1,0 +1,150 @@
+"""What people do with the console, in a real browser."""
+
+import re
+
+import pytest
+from people import PHONE, at_work, barriers, is_wider_than_the_screen
+from playwright.async_api import Browser, Page, expect
+
+from api_side import Api
+from paidup.hand.query import AT_MOST_EVERY
+from paidup.people.user import Role
+
+SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+PAGES = (
+    "", "cases", "approvals", "callbacks", "callbacks/quarantine", "deliveries", "channels", "audit", "settings",
+    "users", "account", "search?q=nothing-here",
+)  # fmt: skip
+
+
+async def a_lost_payment(api: Api, number: str = "LOST-777001") -> dict[str, str]:
+    """Paid at the channel; no callback came, and nobody has asked yet."""
+    payment = await api.an_open_payment(number)
+    await api.buyer_pays(payment)
+    await asked_long_ago(api)
+    return payment
+
+
+async def asked_long_ago(api: Api) -> None:
+    async with api.paidup.db.session() as tx:
+        await tx.execute("UPDATE channel_calls SET called_at = called_at - $1::interval", 2 * AT_MOST_EVERY)
+
+
+async def look_up(page: Page, number: str) -> None:
+    """As somebody does who has the customer on the phone: from the home page."""
+    await page.goto("")
+    await page.fill("#big-q", number)
+    await page.press("#big-q", "Enter")
+
+
+async def test_a_lost_payment_is_found_by_six_characters_and_healed_by_hand(api: Api, chromium: Browser) -> None:
+    """Home, search, verdict, timeline, the raw answer, and back with the payment paid."""
+    await a_lost_payment(api)
+    async with at_work(api, chromium, role=Role.OPERATOR) as page:
+        await look_up(page, "777001")
+        await expect(page.locator("#verdict")).to_contain_text("Not paid: the payment is open")
+        await page.get_by_role("link", name="Query now").click()
+        await expect(page.locator(".will")).to_contain_text("asking alone changes nothing")
+        await page.get_by_role("button", name="Ask the channel").click()
+        await expect(page.locator("#verdict")).to_contain_text("The callback was lost; the active query found it")
+        scene = page.locator(".scene.call").filter(has_text="Asked the channel")
+        await scene.locator("summary").click()
+        await expect(scene.locator("pre")).to_contain_text("SUCCESS")
+        assert [] == await barriers(page)
+
+
+async def test_two_people_confirm_what_the_channel_contradicts(api: Api, chromium: Browser) -> None:
+    """Carol asks, sees that it waits; Bob looks at the order, agrees; the order is paid."""
+    payment = await api.an_open_payment("A-2")
+    await asked_long_ago(api)
+    async with (
+        at_work(api, chromium, "carol", Role.FINANCE) as carol,
+        at_work(api, chromium, "bob", Role.APPROVER) as bob,
+    ):
+        await carol.goto(f"orders/{payment['order_id']}")
+        await carol.get_by_role("link", name="Confirm").click()
+        await carol.fill("[name=txn]", "4200001999000001")
+        await carol.fill("[name=why]", "seen in the merchant console")
+        await carol.get_by_role("button", name="Ask the channel").click()
+        await expect(carol.locator(".note.warn")).to_contain_text("the channel itself says waiting")
+        await carol.get_by_role("button", name="Ask a second person").click()
+        await expect(carol.locator(".note.warn")).to_contain_text("Nothing happens until they agree")
+        await bob.get_by_role("link", name="decisions wait for a second person").click()
+        await bob.get_by_role("link", name=re.compile("Confirm a payment of")).click()
+        assert [] == await barriers(bob)
+        await bob.fill("[name=why]", "I saw it, too")
+        await bob.get_by_role("button", name="Agree").click()
+        await bob.get_by_role("link", name="See the order first").click()
+        await expect(bob.locator("#verdict")).to_contain_text("A person confirmed it by hand.")
+
+
+async def test_a_quarantined_callback_is_replayed_from_the_home_page(api: Api, chromium: Browser) -> None:
+    """The forged one stays where it is, and the page says so."""
+    async with api.session.post(f"{api.url}/callbacks/wechat/main", data=b"{}") as answer:
+        assert answer.status in (400, 401)
+    async with at_work(api, chromium) as page:
+        await page.get_by_role("link", name="callbacks in quarantine since yesterday").click()
+        await page.locator(".rows a").first.click()
+        await page.get_by_role("link", name="Replay").click()
+        await page.fill("[name=why]", "the key was mended")
+        await page.get_by_role("button", name="Verify again").click()
+        await expect(page.locator(".note")).to_contain_text("Still refused")
+
+
+async def test_a_customer_is_answered_in_chinese_on_a_phone(api: Api, chromium: Browser) -> None:
+    """The browser's language and zone; nothing is wider than the screen; the menu leads everywhere."""
+    await a_lost_payment(api)
+    async with at_work(api, chromium, language="zh-CN", size=PHONE) as page:
+        await look_up(page, "LOST-777001")
+        await expect(page.locator("#verdict")).to_contain_text("未支付")
+        assert not await is_wider_than_the_screen(page)
+        await page.locator("details.me summary").click()
+        await page.get_by_role("link", name="待办").click()
+        await expect(page.locator("h1")).to_have_text("待办")
+        await page.locator("details.me summary").click()
+        await page.get_by_role("button", name="English").click()
+        await expect(page.locator("h1")).to_have_text("Cases")
+
+
+async def test_the_keyboard_finds_the_search(api: Api, chromium: Browser) -> None:
+    """A slash from anywhere, and a skip link first of all."""
+    async with at_work(api, chromium) as page:
+        await page.goto("audit")
+        await page.keyboard.press("Tab")
+        await expect(page.locator(".skip")).to_be_focused()
+        await page.keyboard.press("/")
+        await expect(page.locator("#q")).to_be_focused()
+
+
+@pytest.mark.parametrize("look", [("light", None), ("dark", PHONE)], ids=["light desk", "dark phone"])
+async def test_every_page_is_open_to_everybody(api: Api, chromium: Browser, look: tuple[str, dict[str, int]]) -> None:
+    """axe finds no barrier (WCAG 2.2 A and AA), and nothing is wider than a phone."""
+    payment = await api.a_paid_payment()
+    theme, size = look
+    async with at_work(api, chromium, theme=theme, size=size) as page:
+        for path in (*PAGES, f"orders/{payment['order_id']}", f"payments/{payment['id']}/refund"):
+            await page.goto(path)
+            assert (path, [], False) == (path, await barriers(page), await is_wider_than_the_screen(page))
+
+
+async def test_what_others_write_never_runs(api: Api, chromium: Browser) -> None:
+    """Order number, description, reason, case, header, source and audit: all of it shows as text."""
+    order = {"shop_order_no": SCRIPT[:60], "amount_minor": 1250, "currency": "CNY", "description": SCRIPT}
+    order_id = (await api.call("POST", "/v1/orders", order))[1]["id"]
+    _, payment = await api.call("POST", f"/v1/orders/{order_id}/payments", {"channel": "wechat"}, once="open")
+    word = {"payment_id": payment["id"], "channel_txn_id": "42-less", "amount_minor": 900, "currency": "CNY",
+            "reason": SCRIPT}  # fmt: skip
+    await api.call("POST", "/v1/evidence", word, once="less")
+    forged = {"wechatpay-serial": SCRIPT, "wechatpay-signature": SCRIPT, "wechatpay-timestamp": "1"}
+    async with api.session.post(f"{api.url}/callbacks/wechat/main", data=SCRIPT.encode(), headers=forged) as answer:
+        assert answer.status in (400, 401)
+    async with api.paidup.db.session() as tx:
+        case_id = await tx.fetchval("SELECT id FROM cases")
+        refused = await tx.fetchval("SELECT id FROM quarantine")
+    async with at_work(api, chromium) as page:
+        for path in (f"orders/{order_id}", f"cases/{case_id}", "cases", "audit", "callbacks/quarantine",
+                     f"callbacks/quarantine/{refused}", f"search?q={SCRIPT}"):  # fmt: skip
+            await page.goto(path)
+            shown = await page.locator("main").inner_text()
+            assert (path, True) == (path, "alert(1)" in shown or path.startswith("cases"))  # a case quotes nobody
+            assert 0 == await page.locator("img[src=x]").count()
