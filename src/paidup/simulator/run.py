@@ -30,7 +30,8 @@ from paidup.simulator.ground import Ground
 from paidup.simulator.postman import Postman
 from paidup.simulator.process import Process
 from paidup.simulator.rounds import Rounds, next_due
-from paidup.simulator.script import Plan, Script, write_script
+from paidup.simulator.sale import fill_the_shelf, script_of
+from paidup.simulator.script import Plan, Script
 from paidup.simulator.shop import Shop
 from paidup.simulator.stage import Clock, Life, Stage, Stuck
 from paidup.simulator.witness import Breach, Witness
@@ -74,7 +75,7 @@ class Run:
     ) -> None:
         self.seed = seed
         self._ground = ground
-        self._script: Script = write_script(seed)
+        self._script: Script = script_of(seed)
         weather: Weather = weather_of(seed)
         self._fates = Fates(seed, weather, only)
         self._clock = Clock(START)
@@ -128,6 +129,7 @@ class Run:
             await shops.put_shop(tx, SHOP, self._script.late_payment, START)
             self._shop.api_key = await shops.create_key(tx, SHOP, list(Scope), START)
             endpoint = await create_endpoint(tx, SHOP, f"{NOBODY}/hook", ["*"], START, allow_loopback=True)
+            await fill_the_shelf(tx, SHOP, self._script, START)
         self._shop.secret = endpoint.secret or ""
         for n in range(PROCESSES):
             self._start(f"p{n}")

@@ -52,6 +52,8 @@ class Plan(msgspec.Struct, frozen=True):
     cancels_s: float | None = None
     wishes: tuple[Wish, ...] = ()
     redrives_s: tuple[float, ...] = ()
+    wants: tuple[tuple[str, int], ...] = ()
+    """(SKU, quantity) of what is ordered, in a sale."""
 
 
 class Away(msgspec.Struct, frozen=True):
@@ -75,6 +77,7 @@ class Script(msgspec.Struct, frozen=True):
     jumps: tuple[tuple[float, float], ...]
     forge: float
     refund_fail: float
+    hot_units: int = 0
 
 
 def write_script(seed: int) -> Script:

@@ -17,6 +17,7 @@ from paidup.simulator.channels import Later, Trouble
 from paidup.simulator.database import AWAY
 from paidup.simulator.postman import answered
 from paidup.simulator.process import Process, Replied, request
+from paidup.simulator.sale import items
 from paidup.simulator.script import METHODS, Offer, Plan, Wish
 from paidup.simulator.stage import Clock, Stage
 from paidup.simulator.witness import AskedRefund, Heard, Witness
@@ -141,7 +142,7 @@ class Shop:
             "amount_minor": plan.amount_minor,
             "currency": CURRENCY,
             "expires_in_s": plan.ttl_s,
-        }
+        } | items(plan)
         replied = await self.ask(f"{plan.name} order", "/v1/orders", body, f"{plan.name}/order")
         if replied.status != 201:
             return
