@@ -32,6 +32,9 @@ LEASE = timedelta(seconds=MAX_TIMEOUT_S + 30)
 
 BATCH = 50
 MAX_UNDER_WAY = 200
+_CONNECTIONS = 4
+"""At most so many of the process's connections to the database: the entrance and the other workers share them."""
+
 CHANGED_WITHIN = timedelta(minutes=2)
 CASE = "transaction_stuck"
 
@@ -64,6 +67,7 @@ class Coordinator:
         self.lease = lease
         self.patience_s = patience_s
         self.spread = spread
+        self.desk = asyncio.Semaphore(_CONNECTIONS)
         self._under_way: set[asyncio.Task[None]] = set()
 
     @property
@@ -119,7 +123,7 @@ async def _pursue(db: Database, held: _Held, now: datetime, coordinator: Coordin
     """Ask, record, go on; until nothing is to be asked now, or somebody else took over."""
     t, replies = held.transaction, list[Reply]()
     while True:
-        async with db.transaction() as tx:
+        async with coordinator.desk, db.transaction() as tx:
             await store.write_calls(tx, t.id, replies, now)
             after, moved = answered(t, replies, now, coordinator.spread()) if replies else (recovered(t), ())
             turn = await _go_on(tx, t, after, moved, now, coordinator)
