@@ -1,9 +1,11 @@
 """`paidup callbacks …`: what the channels told us, and what could not be verified."""
 
+import contextlib
+
 import click
 
 from paidup.cli.desk import at_desk
-from paidup.cli.output import emit, emit_json, json_anyway, json_option, limit_option, run, say
+from paidup.cli.output import emit, emit_json, json_anyway, json_option, limit_option, progress, run, say
 from paidup.cli.whoami import operator
 from paidup.db.transaction import Database
 from paidup.errors import NotFound, Verdict
@@ -56,15 +58,26 @@ def show(callback_id: str) -> None:
 @command.command("replay")
 @click.argument("callback_ids", nargs=-1, required=True)
 @click.option("--because", default="from the command line", show_default=True, help="why, for the audit")
-def replay_(callback_ids: tuple[str, ...], because: str) -> None:
+@json_option
+def replay_(callback_ids: tuple[str, ...], because: str, as_json: bool) -> None:
     """Send parked or poisoned callbacks to the door again."""
 
-    async def work(desk: Desk) -> None:
-        for callback_id in callback_ids:
-            waits = await deeds.replay_callback(desk, operator(), callback_id, because)
-            say(f"{callback_id}: {'goes to the door again' if waits else 'does not wait; nothing to replay'}")
+    async def work(desk: Desk) -> list[dict[str, object]]:
+        rows: list[dict[str, object]] = []
+        with progress("replayed", len(callback_ids)) as advance:
+            for callback_id in callback_ids:
+                waits = await deeds.replay_callback(desk, operator(), callback_id, because)
+                rows.append({"callback": callback_id, "replayed": waits})
+                advance(1)
+        return rows
 
-    at_desk(work)
+    rows = at_desk(work)
+    if as_json:
+        emit_json(rows)
+        return
+    for row in rows:
+        told = "goes to the door again" if row["replayed"] else "does not wait; nothing to replay"
+        say(f"{row['callback']}: {told}")
 
 
 @command.command("quarantine")
@@ -94,19 +107,29 @@ def quarantine_(
     rows = run(work)
     if replay_ids:
         wanted = [str(row["id"]) for row in rows] if "all" in replay_ids else list(replay_ids)
-        at_desk(lambda desk: _replay(desk, wanted))
+        _say_verdicts(at_desk(lambda desk: _replay(desk, wanted)), as_json=as_json)
     else:
         emit(rows, as_json=as_json, empty="the quarantine is empty")
 
 
-async def _replay(desk: Desk, wanted: list[str]) -> None:
-    accepted = 0
-    for quarantine_id in wanted:
-        try:
-            verdict = await deeds.replay_quarantined(desk, operator(), quarantine_id, "from the command line")
-        except NotFound as error:
-            say(str(error))
-            continue
-        accepted += verdict is Verdict.VALID
-        say(f"{quarantine_id}: {verdict}")
-    say(f"{accepted} of {len(wanted)} were accepted and go to the door")
+async def _replay(desk: Desk, wanted: list[str]) -> list[dict[str, object]]:
+    """The verdict of each now; None when it is not in quarantine."""
+    rows: list[dict[str, object]] = []
+    with progress("verified again", len(wanted)) as advance:
+        for quarantine_id in wanted:
+            verdict: Verdict | None = None
+            with contextlib.suppress(NotFound):
+                verdict = await deeds.replay_quarantined(desk, operator(), quarantine_id, "from the command line")
+            rows.append({"id": quarantine_id, "verdict": verdict})
+            advance(1)
+    return rows
+
+
+def _say_verdicts(rows: list[dict[str, object]], *, as_json: bool) -> None:
+    if as_json:
+        emit_json(rows)
+        return
+    for row in rows:
+        say(f"{row['id']}: {row['verdict'] or 'not in quarantine'}")
+    accepted = sum(row["verdict"] is Verdict.VALID for row in rows)
+    say(f"{accepted} of {len(rows)} were accepted and go to the door")

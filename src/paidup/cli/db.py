@@ -4,7 +4,7 @@ import asyncio
 
 import click
 
-from paidup.cli.output import done, emit, json_option, run
+from paidup.cli.output import done, emit, emit_json, json_option, run
 from paidup.clock import parse_clock
 from paidup.db.migrate import migrate as run_migrations
 from paidup.db.open import open_database
@@ -34,14 +34,19 @@ def migrate(as_json: bool) -> None:
 
 
 @command.command()
-def url() -> None:
+@json_option
+def url(as_json: bool) -> None:
     """Print the database's address with its password, for psql; starts the embedded server for a moment if needed."""
 
     async def work() -> str:
         async with open_database(load()) as db:
             return db.dsn
 
-    click.echo(asyncio.run(work()))
+    dsn = asyncio.run(work())
+    if as_json:
+        emit_json({"url": dsn})
+    else:
+        click.echo(dsn)
 
 
 @command.command()

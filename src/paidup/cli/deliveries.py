@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from paidup.cli.desk import at_desk
-from paidup.cli.output import emit, json_option, limit_option, run, say
+from paidup.cli.output import done, emit, emit_json, json_option, limit_option, progress, run, say
 from paidup.cli.whoami import operator
 from paidup.clock import parse_clock
 from paidup.db.transaction import Database
@@ -15,6 +15,8 @@ from paidup.hand import deeds
 from paidup.hand.desk import Desk
 from paidup.settings import Settings
 from paidup.shops import store as shops
+
+REDRIVE_AT_ONCE = 1000
 
 
 @click.group()
@@ -38,7 +40,8 @@ def summary(as_json: bool) -> None:
 @click.argument("shop")
 @click.argument("url")
 @click.option("--types", default="*", show_default=True, help="event types, with commas; * for all")
-def endpoint(shop: str, url: str, types: str) -> None:
+@json_option
+def endpoint(shop: str, url: str, types: str, as_json: bool) -> None:
     """Tell the shop at this URL; prints the signing secret, which cannot be shown again."""
 
     async def work(db: Database, settings: Settings) -> endpoints.Endpoint:
@@ -54,6 +57,9 @@ def endpoint(shop: str, url: str, types: str) -> None:
             )
 
     made = run(work)
+    if as_json:
+        emit_json({"endpoint": made.id, "url": made.url, "types": made.types, "secret": made.secret})
+        return
     say(f"{made.id}: {made.url} hears {', '.join(made.types)}; its secret:")
     click.echo(made.secret)
 
@@ -88,19 +94,40 @@ def dead(endpoint_id: str, limit: int, as_json: bool) -> None:
 
 @command.command()
 @click.argument("delivery_ids", nargs=-1, type=int)
-@click.option("--endpoint", help="all dead letters of this endpoint")
+@click.option("--endpoint", help="all dead letters of this endpoint, and what was skipped while it was disabled")
 @click.option("--because", default="from the command line", show_default=True, help="why, for the audit")
-def redrive(delivery_ids: tuple[int, ...], endpoint: str | None, because: str) -> None:
-    """Send dead letters again, singly or all of one endpoint, in order per order."""
+@json_option
+def redrive(delivery_ids: tuple[int, ...], endpoint: str | None, because: str, as_json: bool) -> None:
+    """Send dead letters again, singly or all of one endpoint, in order per order.
+
+    \b
+    paidup deliveries redrive 4711 4712
+    paidup deliveries redrive --endpoint ept…
+    """
     if not (delivery_ids or endpoint):
         raise click.UsageError("name deliveries, or an endpoint with --endpoint; `paidup deliveries dead` lists them")
 
     async def work(desk: Desk) -> int:
         if endpoint:
-            return await deeds.resend_endpoint(desk, operator(), endpoint, because)
+            return await _redrive_all(desk, endpoint, because)
         return await deeds.resend(desk, operator(), delivery_ids, because)
 
-    say(f"{at_desk(work)} deliveries are sent again")
+    count = at_desk(work)
+    done(f"{count} deliveries are sent again", {"redriven": count}, as_json=as_json)
+
+
+async def _redrive_all(desk: Desk, endpoint: str, because: str) -> int:
+    """In portions, each committed: each begins after the last, so that what is given up anew is not taken again."""
+    redriven, last = 0, 0
+    with progress("redriven") as advance:
+        while True:
+            async with desk.db.session() as tx:
+                some = [row.id for row in await store.list_given_up(tx, endpoint, after_id=last, limit=REDRIVE_AT_ONCE)]
+            if not some:
+                return redriven
+            redriven += await deeds.resend(desk, operator(), some, because)
+            last = some[-1]
+            advance(len(some))
 
 
 @command.command()

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from paidup.cli.fault_options import fault_options
+from paidup.cli.output import json_option
 from paidup.demo.plan import Plan
 from paidup.demo.run import run
 from paidup.sandbox.faults import SHARES
@@ -30,12 +31,14 @@ _DEFAULT = Plan(folder=Path())
 @fault_options({name: getattr(_DEFAULT, name) for name in SHARES if hasattr(_DEFAULT, name)})
 @click.option("--kill/--no-kill", default=True, show_default=True, help="SIGKILL a worker, crash the database")
 @click.option("--once", is_flag=True, help="end by itself; exit code 0 only if everything holds")
+@json_option
 def command(**options: float | bool) -> None:
     """Orders are paid through three sandboxed channels; callbacks are lost, processes die; then the verdict.
 
     \b
     paidup demo                    and stay up to look around
     paidup demo --once --lose 1    every callback is lost
+    paidup demo --once --json      the verdict for a machine
     """
     folder: Path = load().data.resolve() / "demo"
     plan = Plan(folder=folder, **options)  # type: ignore[arg-type]  # click has checked each against its option's type

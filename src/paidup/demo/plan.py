@@ -30,3 +30,5 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     once: bool = False
     kill: bool = True
     """Kill a worker with SIGKILL, and crash the database, in the middle."""
+    as_json: bool = False
+    """Speak the verdict to a machine."""

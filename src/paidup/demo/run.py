@@ -6,12 +6,14 @@ import logging
 import os
 import shutil
 import signal
+import sys
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
 
 import aiohttp
 import asyncpg
+import msgspec
 from rich.console import Console
 
 from paidup.checkout.warehouse import Change, Described, change, put_sku
@@ -192,12 +194,17 @@ async def _play(world: World) -> bool:
         truth = await ledger(session, world.sandbox_url)
     verdict = await compare(world.db, truth, world.shop)
     report = await verify(world.db)
+    holds = verdict.holds and report.holds
+    if plan.as_json:
+        told = {"holds": holds, "verdict": verdict, "checks": report.checks}
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(told)).decode() + "\n")
+        return holds
     console = Console(highlight=False, soft_wrap=True)
     print_verdict(console, verdict, speed=plan.speed, summary=summary)
     console.print()
     print_checks(report.checks)
     await _show_one(world, verdict, console)
-    return verdict.holds and report.holds
+    return holds
 
 
 async def _watch(
