@@ -66,7 +66,7 @@ async def test_two_people_confirm_what_the_channel_contradicts(api: Api, chromiu
         await carol.fill("[name=txn]", "4200001999000001")
         await carol.fill("[name=why]", "seen in the merchant console")
         await carol.get_by_role("button", name="Ask the channel").click()
-        await expect(carol.locator(".note.warn")).to_contain_text("the channel itself says waiting")
+        await expect(carol.locator(".note.warn")).to_contain_text("the channel itself says that nobody has paid")
         await carol.get_by_role("button", name="Ask a second person").click()
         await expect(carol.locator(".note.warn")).to_contain_text("Nothing happens until they agree")
         await bob.get_by_role("link", name="decisions wait for a second person").click()

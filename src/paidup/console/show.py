@@ -16,6 +16,12 @@ from paidup.diagnosis import Said, Value
 from paidup.money import Money, decimals
 
 _STANDING = re.compile(rf"\b(?P<what>order|payment|refund) (?:{'|'.join(sorted(STATES))})\b")
+SAYS = {
+    "not_found": "it does not know the payment",
+    "waiting": "nobody has paid",
+    "failed": "an attempt failed",
+    "closed": "it is closed",
+}
 CHANNELS = {"wechat": "WeChat Pay", "alipay": "Alipay", "stripe": "Stripe"}
 
 
@@ -51,7 +57,9 @@ class Show:
             return self.money(value)
         if isinstance(value, datetime):
             return self.at(value)
-        return self.world(CHANNELS.get(value, value)) if isinstance(value, str) else self.number(value)
+        return (
+            self.world(CHANNELS.get(value) or SAYS.get(value, value)) if isinstance(value, str) else self.number(value)
+        )
 
     def channel(self, name: str) -> str:
         """A channel by the name people know."""

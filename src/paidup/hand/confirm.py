@@ -21,6 +21,12 @@ from paidup.settle.book import Weighed
 
 ACTION = "confirm"
 MAX_TXN_CHARS = 64
+_IN_WORDS = {
+    PaymentSays.NOT_FOUND: "that it does not know the payment",
+    PaymentSays.WAITING: "that nobody has paid",
+    PaymentSays.FAILED: "that an attempt failed",
+    PaymentSays.CLOSED: "that it is closed",
+}
 
 
 class Confirm(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,7 +131,7 @@ async def _ask_second(
 
 def _because(desk: Desk, wanted: Confirm, says: PaymentSays | None) -> str:
     if says is not None and says is not PaymentSays.PAID:
-        return f"the channel itself says {says}: a second person must agree"
+        return f"the channel itself says {_IN_WORDS.get(says, says)}: a second person must agree"
     if desk.needs_second(Money(wanted.amount_minor, wanted.currency)):
         return "the amount is above the limit of one person"
     return ""

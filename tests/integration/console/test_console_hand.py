@@ -90,7 +90,7 @@ async def test_what_the_channel_contradicts_takes_two_people(api: Api) -> None:
     async with signed_in(api, "carol", Role.FINANCE) as carol, a_browser(api) as bob:
         await bob.sign_in("bob")
         page, key = await preview(carol, payment["id"])
-        assert "the channel itself says waiting" in page.text
+        assert "the channel itself says that nobody has paid" in page.text
         do = {"txn": TXN, "amount": "12.50", "why": "ticket 312", "step": "do", "key": key}
         asked = await carol.post(f"/payments/{payment['id']}/confirm", do)
         again = await carol.post(f"/payments/{payment['id']}/confirm", do)
