@@ -270,6 +270,19 @@ async def test_quarantine_is_bounded_per_source_and_hour(merchant: Merchant) -> 
     assert [3, 6, 9] == kept
 
 
+async def test_a_flood_beyond_its_share_costs_its_crypto_and_no_database(merchant: Merchant) -> None:
+    """The database is gone: of a source that has had its share each forgery is refused all the same, as nothing is
+    written about it; so the good ones lose no commit to the bad ones."""
+    _, request = await a_paid_one(merchant)
+    gone = await Database.connect(merchant.db.dsn)
+    await gone.close()
+    receiver = an_entrance(merchant, keep=0, db=gone)
+    verdicts = {await enter(merchant, receiver, forged(request, n)) for n in range(300)}
+    assert ({Verdict.INVALID_SIGNATURE}, 300) == (verdicts, receiver.counts["wechat", Verdict.INVALID_SIGNATURE])
+    with pytest.raises(asyncpg.InterfaceError):
+        await enter(merchant, receiver, request)
+
+
 async def test_what_authorizes_is_not_kept() -> None:
     """Everything else stands there as it came, in order."""
     headers = (("x-a", "1"), ("authorization", "Basic c2VjcmV0"), ("x-a", "2"), ("cookie", "s=secret"))
