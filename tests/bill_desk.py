@@ -82,6 +82,11 @@ class Desk:
         zone = CHANNELS[channel].bill_zone(self._accounts.current.get(channel, "main"))
         return list(self.sandbox.world.bills.booked(channel, "main", day, zone))
 
+    def printed(self, channel: str, day: date = DAY) -> list[Entry]:
+        """What the bill says of the day, with the faults that are set."""
+        zone = CHANNELS[channel].bill_zone(self.account(channel))
+        return list(self.sandbox.world.bills.day(channel, "main", day, zone).entries)
+
     def sell(self, channel: str, count: int = 12, at: datetime = NOON) -> None:
         """So many payments, a minute apart; every third is given back in part, at Stripe every sixth refund fails."""
         for n in range(count):

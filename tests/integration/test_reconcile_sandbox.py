@@ -1,23 +1,32 @@
 """The sandbox's bills beside our books: what was planted in a bill is what is found, and nothing else."""
 
+import gzip
 import io
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from datetime import date, timedelta
+from typing import BinaryIO
 
 import pytest
 
 from bill_desk import DAY, Desk, desk
-from paidup.channels.bill import BillKind
+from paidup.channels.bill import BillKind, BillProof, day_in
 from paidup.channels.registry import CHANNELS
+from paidup.channels.wechat.bill import BEIJING
 from paidup.db.transaction import Database
-from paidup.reconcile import bills
+from paidup.reconcile import bills, people, store
+from paidup.reconcile.breaks import Kind
+from paidup.reconcile.quick import lay_wechat_trades
 from paidup.reconcile.rules import Rules
 from paidup.reconcile.run import Outcome, Party, reconcile
-from paidup.reconcile.table import Limits
+from paidup.reconcile.table import Limits, Table, opened
+from paidup.sandbox.bills import Entry, EntryKind
 from paidup.sandbox.faults import BillFaults, Faults
 from reconcile_side import book
 
 CHANNELS_ALL = ("wechat", "alipay", "stripe")
 _RULES = Rules()
+LIMITS = Limits(memory_mb=64)
 
 
 @pytest.fixture
@@ -26,19 +35,21 @@ async def there() -> AsyncIterator[Desk]:
         yield it
 
 
-async def laid(db: Database, there: Desk, channel: str, rules: Rules = _RULES, **faults: float) -> Outcome:
+async def laid(
+    db: Database, there: Desk, channel: str, rules: Rules = _RULES, day: date = DAY, **faults: float
+) -> Outcome:
     """The day's bill under these faults, fetched, kept and reconciled."""
     there.sandbox.faults = Faults(bill=BillFaults(**faults))
     account = there.account(channel)
     for kind in BillKind:
-        content, proof = await there.fetch(channel, kind)
+        content, proof = await there.fetch(channel, kind, day)
         brought = bills.Brought(
-            shop=account.shop, channel=channel, account="main", kind=kind, day=DAY, source="fetched", proof=proof
+            shop=account.shop, channel=channel, account="main", kind=kind, day=day, source="fetched", proof=proof
         )
         async with db.transaction() as tx:
             await bills.keep(tx, brought, io.BytesIO(content), there.clock.now())
     party = Party(CHANNELS[channel], account, rules)
-    return await reconcile(db, party, DAY, now=there.clock.now(), spill=None, limits=Limits(), who="test")
+    return await reconcile(db, party, day, now=there.clock.now(), spill=None, limits=LIMITS, who="test")
 
 
 @pytest.mark.parametrize("channel", CHANNELS_ALL)
@@ -54,3 +65,143 @@ async def test_a_day_without_faults_agrees(db: Database, there: Desk, channel: s
         balance.closing_minor
         == sum(e.amount_minor - e.fee_minor for e in there.booked(channel)) - balance.payouts_minor
     )
+
+
+def kinds(outcome: Outcome) -> dict[str, int]:
+    """How many breaks of each kind a run found."""
+    return dict(Counter(change.after.kind.value for change in outcome.changes))
+
+
+@pytest.mark.parametrize("channel", CHANNELS_ALL)
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [("missing", Kind.SHORT), ("wrong_amount", Kind.AMOUNT), ("duplicate", Kind.DUPLICATE), ("extra", Kind.LONG)],
+)
+async def test_what_was_planted_is_what_is_found(
+    db: Database, there: Desk, channel: str, fault: str, kind: Kind
+) -> None:
+    """A fault in some lines of a good bill: exactly those lines are breaks, of exactly this kind."""
+    there.sell(channel, 30)
+    await book(db, there.booked(channel), there.account(channel))
+    outcome = await laid(db, there, channel, **{fault: 0.3})
+    good = Counter(line_key(entry) for entry in there.booked(channel))
+    planted = Counter(line_key(entry) for entry in there.printed(channel))
+    wrong = sum(((planted - good) if fault != "missing" else (good - planted)).values())
+    assert wrong > 3
+    found = kinds(outcome)
+    assert {kind.value: wrong} == {name: count for name, count in found.items() if name != "status"}
+
+
+async def test_a_wrong_fee_is_found_where_one_is_agreed(db: Database, there: Desk) -> None:
+    """WeChat Pay's 0.6 % is in the rules: every fee that is a fen off is a break over that fen; no other line is."""
+    there.sell("wechat", 30)
+    await book(db, there.booked("wechat"), there.account("wechat"))
+    rules = Rules(fee_ppm=6000, fee_tolerance_minor=0)
+    outcome = await laid(db, there, "wechat", rules, wrong_fee=0.3)
+    good = {entry.key: entry.fee_minor for entry in there.booked("wechat") if entry.kind is EntryKind.PAYMENT}
+    off = [e for e in there.printed("wechat") if e.kind is EntryKind.PAYMENT and e.fee_minor != good[e.key]]
+    assert len(off) > 3
+    assert {"fee": len(off)} == kinds(outcome)
+    assert {1} == {change.after.differs_minor for change in outcome.changes}
+
+
+async def test_a_corrected_bill_reopens_only_what_it_touches(db: Database, there: Desk) -> None:
+    """The first bill lacks lines; a person resolves one. The corrected bill has them: the rest heals, and the resolved
+    stays resolved. A third one lacks them again: they are open again, and nothing else is."""
+    there.sell("wechat", 30)
+    await book(db, there.booked("wechat"), there.account("wechat"))
+    first = await laid(db, there, "wechat", missing=0.3)
+    chosen = first.changes[0].after
+    async with db.transaction() as tx:
+        await people.resolve(tx, chosen.id, shop=None, who="anna", why="seen", now=there.clock.now())
+    await laid(db, there, "wechat")
+    states = await states_of(db)
+    assert {chosen.id: "resolved"} | {c.after.id: "healed" for c in first.changes[1:]} == states
+    third = await laid(db, there, "wechat", missing=0.3)
+    assert {c.after.id for c in first.changes[1:]} == {c.after.id for c in third.changes}
+    assert 3 == (await _version(db))
+
+
+async def test_a_second_run_changes_nothing(db: Database, there: Desk) -> None:
+    """The same bill once more, with breaks in it: no break changes, and the same file is the same version."""
+    there.sell("wechat", 30)
+    await book(db, there.booked("wechat"), there.account("wechat"))
+    first = await laid(db, there, "wechat", missing=0.2, extra=0.2, wrong_amount=0.2)
+    before = await states_of(db)
+    second = await laid(db, there, "wechat", missing=0.2, extra=0.2, wrong_amount=0.2)
+    assert (True, [], before, 1) == (bool(first.changes), second.changes, await states_of(db), await _version(db))
+
+
+async def test_a_line_that_comes_a_day_late_clears_by_itself(db: Database, there: Desk) -> None:
+    """Shorts of the first day wait; the next day's bill has them, and all of them are healed as of the wrong day."""
+    there.sell("wechat", 30)
+    await book(db, there.booked("wechat"), there.account("wechat"))
+    first = await laid(db, there, "wechat", wrong_day=0.3)
+    assert {("short", "waiting")} == {(c.after.kind.value, c.after.state.value) for c in first.changes}
+    await there.clock.advance(86400)
+    late = await laid(db, there, "wechat", day=DAY + timedelta(days=1), wrong_day=0.3)
+    assert late.run is not None
+    assert (late.run.lines, late.run.lines) == (len(first.changes), late.run.matched)
+    assert {"healed"} == set((await states_of(db)).values())
+    again = await laid(db, there, "wechat", wrong_day=0.3)
+    assert [] == again.changes
+
+
+async def test_a_refused_bill_is_kept_and_named(db: Database, there: Desk) -> None:
+    """Totals that do not fit: nothing is reconciled, the file is kept with its reason, a case is open; the next, sound
+    one closes it."""
+    there.sell("wechat", 5)
+    await book(db, there.booked("wechat"), there.account("wechat"))
+    refused = await laid(db, there, "wechat", wrong_total=1.0)
+    async with db.session() as tx:
+        kept = await bills.latest_of(tx, "wechat", "main", DAY, BillKind.TRADES)
+        parts = await tx.fetchval("SELECT count(*) FROM bill_parts")
+        open_cases = await tx.fetchval("SELECT count(*) FROM cases WHERE resolved_at IS NULL AND kind = 'bill_refused'")
+    assert kept is not None
+    assert (None, "refused", "wrong_total", True) == (refused.run, kept.state, kept.fault, bool(parts and open_cases))
+    sound = await laid(db, there, "wechat")
+    assert sound.run is not None
+    async with db.session() as tx:
+        left = await tx.fetchval("SELECT count(*) FROM cases WHERE resolved_at IS NULL AND subject_id LIKE '%trades%'")
+    assert (2, 0) == (sound.run.bill_version, left)
+
+
+async def test_the_quick_reader_reads_what_the_careful_one_does(there: Desk) -> None:
+    """The same lines in the same places, for the whole bill; with any line spoiled the quick one says nothing."""
+    there.sell("wechat", 40)
+    fetched, _ = await there.fetch("wechat")
+    proof, content = BillProof(), gzip.decompress(fetched).replace(b"a,`b,`c", b"abc")  # a title that only one can read
+    careful = there.read("wechat", content, proof, BillKind.TRADES)
+    mchid, day = there.account("wechat").mchid, day_in(BEIJING, DAY)
+    quick = laid_lines(lambda table, file: lay_wechat_trades(table, file, mchid, day, proof), content)
+    slow = laid_lines(lambda table, _: table.add_lines(careful.lines()), content)
+    assert (True, slow) == (len(slow) > 40, quick)
+    text = content
+    spoiled = [
+        text.replace(b"`CNY", b"`USD", 1), text.replace(b"`12.50", b"`12.501", 1), text.replace(b",`NATIVE", b"", 1),
+        text.replace(b"`2026-11-22 12", b"`2026-11-22 1x", 1), text[:-30], text.replace(mchid.encode(), b"1", 1),
+        text.replace(b"SUCCESS", b"SUC\x00ESS", 1),
+    ]  # fmt: skip
+    for bad in spoiled:
+        assert bad != text
+        assert [] == laid_lines(lambda table, file: lay_wechat_trades(table, file, mchid, day, BillProof()), bad)
+
+
+def laid_lines(lay: Callable[[Table, BinaryIO], object], content: bytes) -> list[tuple[object, ...]]:
+    with opened(None, Limits(memory_mb=64)) as table:
+        lay(table, io.BytesIO(content))
+        return table.sql.execute("SELECT * FROM lines ORDER BY n").fetchall()
+
+
+async def states_of(db: Database) -> dict[str, str]:
+    async with db.session() as tx:
+        return {one.id: one.state.value for one in await store.page(tx, store.Filter(), 1000)}
+
+
+async def _version(db: Database) -> int:
+    async with db.session() as tx:
+        return int(await tx.fetchval("SELECT max(version) FROM bills WHERE kind = 'trades'"))
+
+
+def line_key(entry: Entry) -> tuple[object, ...]:
+    return (entry.kind, entry.number, entry.refund_number, entry.amount_minor)

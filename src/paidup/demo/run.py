@@ -22,6 +22,7 @@ from paidup.db.embedded import Embedded, start_embedded
 from paidup.db.migrate import migrate
 from paidup.db.transaction import Database, Tx
 from paidup.delivery.endpoints import create_endpoint
+from paidup.demo.evening import few_are_left, spend_evening
 from paidup.demo.plan import Plan
 from paidup.demo.processes import Child, answering, free_port
 from paidup.demo.screen import Screen, print_verdict
@@ -185,22 +186,25 @@ async def _play(world: World) -> bool:
     plan = world.plan
     async with aiohttp.ClientSession() as session:
         with Screen() as screen:
+            began_at = parse_clock(world.env["PAIDUP_CLOCK"]).now()
             orders = asyncio.create_task(world.shop.place_orders())
             trouble = asyncio.create_task(_trouble(world, screen)) if plan.kill else None
             summary = await _watch(world, session, screen, orders)
             await orders
             if trouble:
                 await trouble
+            evening = await spend_evening(world, session, screen, began_at)
         truth = await ledger(session, world.sandbox_url)
     verdict = await compare(world.db, truth, world.shop)
     report = await verify(world.db)
-    holds = verdict.holds and report.holds
+    holds = verdict.holds and report.holds and evening.holds
     if plan.as_json:
-        told = {"holds": holds, "verdict": verdict, "checks": report.checks}
+        told = {"holds": holds, "verdict": verdict, "bills": evening, "checks": report.checks}
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(told)).decode() + "\n")
         return holds
     console = Console(highlight=False, soft_wrap=True)
     print_verdict(console, verdict, speed=plan.speed, summary=summary)
+    console.print(evening.line)
     console.print()
     print_checks(report.checks)
     await _show_one(world, verdict, console)
@@ -224,7 +228,7 @@ async def _watch(
         screen.show(world.plan.orders, world.shop.counts(), summary, paid[0])
         if orders.done():
             waited_s += MOMENT_S
-            if orders.exception() or is_quiet(world, summary, paid):
+            if orders.exception() or few_are_left(world, summary):
                 break
     return summary
 

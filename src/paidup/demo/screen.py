@@ -85,7 +85,7 @@ def print_verdict(console: Console, verdict: Verdict, *, speed: float, summary: 
         f"lost        {len(verdict.lost)}    not told {len(verdict.untold)}    doubled {verdict.doubled}    "
         f"invented {len(verdict.invented)}"
     )
-    names = {"callback": "by callback", "query": "by active query (healed)"}
+    names = {"callback": "by callback", "query": "by active query (healed)", "bill": "by the bill (healed)"}
     for road in verdict.roads:
         console.print(
             f"{names.get(road.road, road.road):<26}{road.payments:>6} payments, after the money moved: "

@@ -5,7 +5,6 @@ Nothing here depends on the order of the lines, on how they were split into file
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
 
 import msgspec
 
@@ -26,8 +25,7 @@ def judge(matched: Matched, known: Known, day: Day) -> Judged:
     bench = _Bench(known, day)
     bench.payments(matched.payments)
     bench.refunds(matched.refunds, [line for line in matched.others if line.kind == LineKind.REFUND_FAILED])
-    for line in matched.others:
-        bench.other(line)
+    bench.others(matched.others)
     return Judged(
         breaks=sorted(_named_apart(bench.breaks), key=lambda found: found.key),
         agreed=bench.agreed,
@@ -45,15 +43,25 @@ def _named_apart(breaks: Iterable[Found]) -> Iterable[Found]:
             yield msgspec.structs.replace(found, key=f"{key}#{n + 1}") if n else found
 
 
-def _content(found: Found) -> tuple[object, ...]:
-    line = found.line
-    at = line.at if line else datetime.min.replace(tzinfo=UTC)
-    return (found.kind.value, found.bill_minor or 0, found.ours_minor or 0, at, line.fee_minor if line else 0)
+def _content(found: Found) -> bytes:
+    """All that it says, but for the place of its line in the file."""
+    line = msgspec.structs.replace(found.line, line=0) if found.line else None
+    return msgspec.json.encode(msgspec.structs.replace(found, line=line))
 
 
 def _order(line: Line) -> tuple[object, ...]:
     """By what a line says, and not by its place."""
-    return (line.at, line.amount, line.fee, line.net, line.currency, line.txn or "", line.ref or "", line.rref or "")
+    return (
+        line.at,
+        line.amount,
+        line.fee,
+        line.net,
+        line.currency,
+        line.txn or "",
+        line.ref or "",
+        line.rref or "",
+        line.rid or "",
+    )
 
 
 class _Bench:
@@ -231,7 +239,7 @@ class _Bench:
             if number and number in seen:
                 self._extra(line, ours, f"the bill has {number} more than once")
             elif ours is not None and ours.state == "failed" and came_back & {line.rid, line.rref}:
-                self.agreed.append(Agreed(line))
+                self._refund_pair(line, ours)
             else:
                 self._refund_line(line, ours)
             seen.add(number)
@@ -284,8 +292,19 @@ class _Bench:
 
     # Other lines ---------------------------------------------------------------------------------------------------
 
-    def other(self, line: Line) -> None:
-        """Refunds that came back, disputes, and what nobody knows."""
+    def others(self, lines: Sequence[Line]) -> None:
+        """Refunds that came back, disputes, and what nobody knows; each once."""
+        seen: set[tuple[str, str]] = set()
+        for line in sorted(lines, key=_order):
+            number = line.rid or line.rref or line.txn or line.ref or ""
+            is_again = line.kind != LineKind.UNKNOWN and number and (line.kind, number) in seen
+            if is_again:
+                self._extra(line, self._our("r", line.rid, line.rref), f"the bill has {number} more than once")
+            else:
+                self._other(line)
+            seen.add((line.kind, number))
+
+    def _other(self, line: Line) -> None:
         if line.kind == LineKind.REFUND_FAILED:
             self._must_stand(line, self._our("r", line.rid, line.rref), frozenset({"failed"}), "came back")
         elif line.kind == LineKind.DISPUTE:
@@ -299,12 +318,22 @@ class _Bench:
 
     def _must_stand(self, line: Line, ours: OurSide | None, states: frozenset[str], what: str) -> None:
         if ours is not None and ours.state in states:
-            self.agreed.append(Agreed(line))
+            if line.kind != LineKind.REFUND_FAILED or self._gives_it_back(line, ours):
+                self.agreed.append(Agreed(line))
             return
         number = line.rid or line.rref or line.txn or line.ref
         here = f"{ours.state} here" if ours else "not known here"
         key = f"{line.kind}:{ours.subject_id if ours else number}"
         self._add(Kind.STATUS, key, f"{number} {what}, and is {here}", line, ours, our=0, state=State.WAITING)
+
+    def _gives_it_back(self, line: Line, ours: OurSide) -> bool:
+        """Whether a refund came back whole."""
+        if line.currency == ours.currency and self._day.rules.allows(line.currency, line.amount - ours.amount_minor):
+            return True
+        said = _money(line.amount, line.currency)
+        why = f"{said} came back of a refund of {_money(ours.amount_minor, ours.currency)}"
+        self._add(Kind.AMOUNT, f"{line.kind}:{ours.subject_id}", why, line, ours, our=ours.amount_minor)
+        return False
 
     # Shared --------------------------------------------------------------------------------------------------------
 

@@ -66,6 +66,11 @@ class Bills:
         self._dice = dice
         self._faults_of = faults_of
 
+    @property
+    def are_early(self) -> bool:
+        """Whether a day's bill may be asked for before the day is over."""
+        return self._faults_of().early
+
     def day(self, channel: str, account: str, day: date, zone: tzinfo) -> BilledDay:
         """The bookings of a day in a time zone, oldest first."""
         faults, whose = self._faults_of(), (channel, account, day)

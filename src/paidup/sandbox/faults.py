@@ -53,6 +53,8 @@ class BillFaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     wrong_total: float = 0.0
     truncated: float = 0.0
     wrong_hash: float = 0.0
+    early: bool = False
+    """No fault: a bill is made whenever it is asked for, also of the day that has not ended. For demonstrations."""
 
     def __post_init__(self) -> None:
         for name in BILL_SHARES:
