@@ -135,7 +135,7 @@ def _given_back(refund: Refund) -> Said:
 def _told(facts: Facts) -> tuple[Said, Said]:
     """Whether the shop knows, and what comes next."""
     nothing = Said("Nothing more is needed.")
-    last = max(facts.deliveries, key=lambda d: d.seq, default=None)
+    last = _telling(facts.deliveries)
     if last is None:
         return Said("No endpoint of the shop wants to hear of it."), Said(
             "The shop reads it from the API, or registers an endpoint."
@@ -145,10 +145,19 @@ def _told(facts: Facts) -> tuple[Said, Said]:
         return Said("The shop was not reached yet: {why}.", {"why": last.why or "not tried yet"}), retry
     if last.state != "delivered":
         why = Said("The shop could not be told: {why}.", {"why": last.why})
-        return why, Said("Mend the shop's endpoint, then re-send from this page.")
+        return why, Said("Mend the shop's endpoint, then re-send what it missed.")
     if last.applied_at is None:
         return Said("The shop was told; it has not said that it acted on it."), nothing
     return Said("The shop was told and confirmed."), nothing
+
+
+def _telling(deliveries: Sequence[Delivery]) -> Delivery | None:
+    """The delivery that says whether the shop knows: what was given up, or what the others wait behind; if all is
+    well, the last."""
+    open_ends = [d for d in deliveries if d.state in ("dead", "waiting")]
+    if open_ends:
+        return min(open_ends, key=lambda d: (d.state != "dead", d.attempts == 0, d.seq))
+    return max(deliveries, key=lambda d: (d.seq, d.state == "delivered"), default=None)
 
 
 # Not paid: the first look that sees something gives the diagnosis ---------------------------------------------------
@@ -170,7 +179,7 @@ def _stuck(facts: Facts) -> Verdict | None:
     for state, why, _ in facts.waiting:
         if state == "poisoned":
             sentence = Said("Not paid: a callback came, but it could not be applied: {why}.", {"why": why})
-            step = Said("Mend the cause, then replay the callback from this page.")
+            step = Said("Mend the cause, then replay the callback.")
             return Verdict(Diagnosis.CALLBACK_STUCK, (sentence,), step)
     if facts.waiting:
         sentence = Said("Not paid yet: a callback came, and waits: {why}.", {"why": facts.waiting[0][1]})
@@ -257,7 +266,7 @@ def _live(facts: Facts) -> list[Payment]:
 
 def _asked_next(facts: Facts) -> Said:
     if facts.next_at is None:
-        return Said("No question is planned; ask the channel now from this page.")
+        return Said("No question is planned; a person may ask the channel now.")
     return Said("The channel is asked again at {at}, by itself.", {"at": facts.next_at})
 
 

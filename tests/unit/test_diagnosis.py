@@ -166,3 +166,25 @@ def test_a_refunded_order_is_told_apart() -> None:
     base = paid_facts("callback")
     refunded = msgspec.structs.replace(base.order, state=OrderState.REFUNDED)
     assert Diagnosis.REFUNDED == judge(msgspec.structs.replace(base, order=refunded)).diagnosis
+
+
+@pytest.mark.parametrize(
+    ("lanes", "says"),
+    [
+        ([a_delivery("waiting", seq=1), a_delivery("waiting", seq=2, attempts=0, why="")], "not reached yet: 500"),
+        ([a_delivery("waiting", seq=1, attempts=0, why=""), a_delivery("waiting", seq=2)], "not reached yet: 500"),
+        ([a_delivery("dead", seq=1, why="410"), a_delivery("delivered", seq=2)], "could not be told: 410"),
+        ([a_delivery("delivered", seq=2), a_delivery("skipped", seq=2, why="disabled")], "The shop was told"),
+        ([a_delivery("waiting", seq=1, attempts=0, why="")], "not reached yet: not tried yet"),
+    ],
+)
+def test_what_the_shop_was_told_is_judged_by_all_of_it(lanes: list[Delivery], says: str) -> None:
+    """An event that fails holds up those behind it: they were not tried, and the sentence tells of the one that was."""
+    assert says in judge(paid_facts("callback", deliveries=lanes)).english()
+    assert says in judge(paid_facts("callback", deliveries=lanes[::-1])).english()
+
+
+def test_no_sentence_speaks_of_where_it_is_read() -> None:
+    """The console, the API and the command line say the same words."""
+    told = [judge(facts) for facts in UNPAID.values()] + [judge(paid_facts("bill", deliveries=[a_delivery("dead")]))]
+    assert [] == [one for one in told if "page" in f"{one.english()} {one.next_step.english()}"]
