@@ -77,10 +77,10 @@ class Paidup:
         async def ship(tx, event): ...
     """
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, handlers: Handlers | None = None) -> None:
         self.settings = settings or load()
         self.clock: Clock = parse_clock(self.settings.clock)
-        self.handlers = Handlers()
+        self.handlers = handlers or Handlers()
         self._stack = AsyncExitStack()
         self._asgi: Callable[[Scope, Receive, Send], Awaitable[None]] | None = None
         self._callbacks: Callbacks | None = None
@@ -101,10 +101,14 @@ class Paidup:
         await self.stop()
 
     async def start(self) -> None:
-        """Connect, migrate, and begin the roles of the settings. Raises ConfigError naming what is wrong."""
+        """Connect, migrate, and begin the roles of the settings. Raises ConfigError naming what is wrong, and
+        HandlersMissing when the database knows of an application's handlers and we have none."""
         settings = self.settings
         self.db = await self._stack.enter_async_context(open_database(settings, patience_s=START_PATIENCE_S))
         await migrate(self.db)
+        if set(settings.roles) - {"delivery"}:  # a command without roles is held back at the door, if it goes there
+            async with self.db.transaction() as tx:
+                await self.handlers.introduce(tx, self.clock.now())
         await housekeeping.run_once(self.db, now=self.clock.now())
         self.accounts = AccountsFolder(settings.accounts)
         self._trace()

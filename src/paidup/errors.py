@@ -15,6 +15,7 @@
     ├── Overloaded             503: we are full for the moment; the sender tries again, nothing was kept
     └── OurError               we are at fault: page somebody
         ├── ConfigError        a setting, key or account is wrong; the message names it
+        │   └── HandlersMissing  an application's handlers would be left out; nothing was done
         └── BrokenPromise      the database contradicts itself
 """
 
@@ -91,6 +92,10 @@ class OurError(PaidupError):
 
 class ConfigError(OurError):
     """A setting, key or account is wrong; the message names it and the mend."""
+
+
+class HandlersMissing(ConfigError):
+    """An application's handlers would be left out: its transaction was undone, and whoever has them does the work."""
 
 
 class BrokenPromise(OurError):

@@ -2,12 +2,15 @@
 
 What a handler writes with `tx` is committed together with the payment, or not at all: exactly once, without a queue.
 A handler that raises undoes its item alone; the item is tried again and in the end waits in quarantine.
+
+The database remembers which handlers the application started with, so that no process without them leaves them out.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 
 from paidup.db.transaction import Tx
-from paidup.errors import ConfigError, OurError
+from paidup.errors import ConfigError, HandlersMissing, OurError
 from paidup.events import EventType
 from paidup.outbox.store import Written
 
@@ -20,6 +23,15 @@ class HandlerFailed(OurError):
 
 # The connection serves others afterwards. A transaction by itself takes back SET LOCAL only.
 TIDY = "RESET ALL; UNLISTEN *; SELECT pg_advisory_unlock_all()"
+
+REMEMBER = """
+INSERT INTO application (event_types, handlers, started_at) VALUES ($1, $2, $3)
+ON CONFLICT (only_one) DO UPDATE
+SET event_types = EXCLUDED.event_types, handlers = EXCLUDED.handlers, started_at = EXCLUDED.started_at"""
+
+FORGET = "DELETE FROM application RETURNING handlers"
+
+MISSED = "SELECT handlers FROM application WHERE $1::text[] IS NULL OR event_types && $1"
 
 
 class Handlers:
@@ -41,11 +53,41 @@ class Handlers:
 
     async def call(self, tx: Tx, events: Sequence[Written]) -> None:
         """Run what is registered for these events, inside the caller's transaction."""
+        if events and not self._by_type:
+            await _must_not_be_missed(tx, [event.type for event in events])
         calls = [(handler, event) for event in events for handler in self._by_type.get(event.type, ())]
         for handler, event in calls:
             await _call(handler, tx, event)
         if calls:
             await tx.execute(TIDY)
+
+    async def introduce(self, tx: Tx, now: datetime) -> None:
+        """Remember these handlers, in place of the ones before. Raises HandlersMissing when these are none, and others
+        are remembered."""
+        if not self._by_type:
+            await _must_not_be_missed(tx, None)
+            return
+        names = [_name(handler) for handlers in self._by_type.values() for handler in handlers]
+        await tx.execute(REMEMBER, list(self._by_type), names, now)
+
+
+async def forget(tx: Tx) -> list[str]:
+    """The application has no handlers any more; returns what it had."""
+    return list(await tx.fetchval(FORGET) or ())
+
+
+async def _must_not_be_missed(tx: Tx, event_types: Sequence[str] | None) -> None:
+    missed = await tx.fetchval(MISSED, event_types)
+    if missed:
+        raise HandlersMissing(
+            f"an application embeds Paidup here, and its handlers ({', '.join(missed)}) would be left out; name its "
+            "Paidup object, such as PAIDUP_APP=shop.main:paidup, or run `paidup db forget-handlers` if it has none now"
+        )
+
+
+def _name(handler: Handler) -> str:
+    named = getattr(handler, "__qualname__", repr(handler))
+    return f"{getattr(handler, '__module__', '?')}:{named}"
 
 
 async def _call(handler: Handler, tx: Tx, event: Written) -> None:

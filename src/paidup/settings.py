@@ -52,6 +52,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     reconcile_rules: Path | None
     reconcile_memory_mb: int
     reconcile_spill: Path | None
+    app: str
 
     def __repr__(self) -> str:
         shown = ((name, "***" if name in _SECRET and value else value) for name, value in self._pairs())
@@ -281,6 +282,12 @@ def _roles(text: str) -> tuple[str, ...]:
     return tuple(role for role in ROLES if role in named)
 
 
+def _app(text: str) -> str:
+    if text and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", text):
+        raise ValueError("write module:attribute, as uvicorn does, such as shop.main:paidup")
+    return text
+
+
 def _token(text: str) -> str:
     if text and not re.fullmatch(r"[!-~]{16,200}", text):
         raise ValueError("write 16 to 200 characters without blanks, such as `openssl rand -hex 24` makes")
@@ -359,5 +366,12 @@ _SETTINGS = (
         "",
         _folder_or_none,
         "the folder for a bill while it is matched; empty means the system's temporary folder",
+    ),
+    _Setting(
+        "app",
+        "name",
+        "",
+        _app,
+        "the Paidup object of the application that embeds it, as module:attribute: commands run its handlers",
     ),
 )

@@ -44,6 +44,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         reconcile_rules=Path(".paidup/reconcile.toml"),
         reconcile_memory_mb=512,
         reconcile_spill=None,
+        app="",
     )
 
 

@@ -2,14 +2,12 @@
 
 import csv
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import date
 
 import click
 import msgspec
 
-from paidup.app import Paidup
+from paidup.cli.application import quiet
 from paidup.cli.output import emit, emit_json, json_option, limit_option, run, say
 from paidup.clock import parse_clock
 from paidup.db.transaction import Database
@@ -160,13 +158,6 @@ def export(day: str | None, account: str | None, with_settled: bool, limit: int)
 
 
 # Shared --------------------------------------------------------------------------------------------------------------
-
-
-@asynccontextmanager
-async def quiet(settings: Settings) -> AsyncIterator[Paidup]:
-    """A Paidup that does nothing by itself."""
-    async with Paidup(msgspec.structs.replace(settings, roles=())) as paidup:
-        yield paidup
 
 
 def its_date(text: str) -> date:

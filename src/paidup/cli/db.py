@@ -9,6 +9,7 @@ from paidup.clock import parse_clock
 from paidup.db.migrate import migrate as run_migrations
 from paidup.db.open import open_database
 from paidup.db.transaction import Database
+from paidup.handlers import forget
 from paidup.orders.order import LatePayment
 from paidup.settings import Settings, load
 from paidup.shops import store as shops
@@ -63,6 +64,20 @@ def shop(name: str, late_payment: str, as_json: bool) -> None:
     run(work)
     told = f"shop {name}: money for closed orders → {late_payment}"
     done(told, {"shop": name, "late_payment": late_payment}, as_json=as_json)
+
+
+@command.command("forget-handlers")
+@json_option
+def forget_handlers(as_json: bool) -> None:
+    """The application that embeds Paidup has no handlers any more: let processes without any change payments again."""
+
+    async def work(db: Database, _settings: Settings) -> list[str]:
+        async with db.transaction() as tx:
+            return await forget(tx)
+
+    forgotten = run(work)
+    told = f"forgot {', '.join(forgotten)}" if forgotten else "nothing to forget: no handlers are known"
+    done(told, {"forgotten": forgotten}, as_json=as_json)
 
 
 @command.command("shops")

@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-import msgspec
-
+from paidup.cli.application import quiet
 from paidup.hand.desk import Desk
 from paidup.settings import load
 
@@ -13,12 +12,10 @@ T = TypeVar("T")
 
 
 def at_desk(work: Callable[[Desk], Awaitable[T]]) -> T:
-    """Run a command's work with everything that a deed needs, and without any worker."""
+    """Run a command's work with everything that a deed needs, and without any worker, and with the handlers of the application that PAIDUP_APP names."""
 
     async def with_desk() -> T:
-        from paidup.app import Paidup
-
-        async with Paidup(msgspec.structs.replace(load(), roles=())) as paidup:
+        async with quiet(load()) as paidup:
             return await work(
                 Desk(paidup.db, paidup.asker, paidup.accounts, paidup.handlers, paidup.clock, paidup.settings)
             )

@@ -13,6 +13,7 @@ from paidup.app import Paidup
 from paidup.channels.bill import BillKind
 from paidup.channels.bill_mapping import parse_mapping
 from paidup.channels.channel import BillComing
+from paidup.cli.application import quiet
 from paidup.cli.breaks import (
     account_option,
     approve,
@@ -22,7 +23,6 @@ from paidup.cli.breaks import (
     explain,
     export,
     its_date,
-    quiet,
     resolve,
     split,
 )

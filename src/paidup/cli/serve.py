@@ -15,6 +15,7 @@ import uvicorn
 
 from paidup import log
 from paidup.app import Paidup
+from paidup.cli.application import handlers_of
 from paidup.cli.output import say
 from paidup.errors import PaidupError
 from paidup.settings import ROLES, Settings, load
@@ -50,7 +51,7 @@ def command(roles: str | None, host: str | None, port: int | None) -> None:
 
 def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT: stop taking requests, finish what was begun, then end."""
-    paidup = Paidup(settings)
+    paidup = Paidup(settings, handlers_of(settings))
     # uvicorn raises the signal that ended it once more when all is done; to us that is a clean end.
     signal.signal(signal.SIGTERM, lambda *_: None)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from paidup.cli.application import quiet
 from paidup.cli.output import emit, emit_json, json_option, limit_option, run, say
 from paidup.clock import parse_clock
 from paidup.db.transaction import Database, Tx
@@ -206,11 +207,10 @@ def check(shop: str | None, hours: int | None, only_look: bool, as_json: bool) -
     \b
     paidup tx check --hours 24
     """
-    from paidup.app import Paidup
     from paidup.transactions import check as checking
 
     async def work(_db: Database, settings: Settings) -> checking.Checked:
-        async with Paidup(msgspec.structs.replace(settings, roles=())) as paidup:
+        async with quiet(settings) as paidup:
             since = paidup.clock.now() - timedelta(hours=hours) if hours else None
             async with paidup.db.session() as tx:
                 total = await checking.count(tx, shop=shop, since=since)

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import asyncpg
 
-from paidup.errors import PaidupError
+from paidup.errors import HandlersMissing, PaidupError
 
 POISON = (
     asyncpg.IntegrityConstraintViolationError,
@@ -27,12 +27,14 @@ async def in_halves(
 ) -> list[tuple[T, BaseException]]:
     """Run `attempt` (one transaction) on all; a failing batch is halved until the poisoned items stand alone.
 
-    Returns those with what they raised; everything else was committed.
+    Returns those with what they raised; everything else was committed. Raises HandlersMissing as it comes.
     """
     if not items:
         return []
     try:
         await attempt(items)
+    except HandlersMissing:
+        raise  # no item is at fault: this process is, and another one takes them all
     except POISON as error:
         if len(items) == 1:
             return [(items[0], error)]
