@@ -24,6 +24,11 @@ def next_ask(now: datetime, ready_at: datetime, *, is_made_on_demand: bool = Fal
     return now + (timedelta(minutes=15) if late < timedelta(days=1) else timedelta(hours=2))
 
 
-def should_alarm(now: datetime, ready_at: datetime) -> bool:
-    """Whether somebody must be told that it is still not there."""
+def should_alarm(now: datetime, ready_at: datetime, *, tries: int = 0, is_made_on_demand: bool = False) -> bool:
+    """Whether somebody must be told that it is still not there.
+
+    What the channel makes because we asked is late by when we began to ask, however long its time was over then.
+    """
+    if is_made_on_demand and tries * MADE_ON_DEMAND < ALARM_AFTER:
+        return False
     return now >= ready_at + ALARM_AFTER

@@ -114,8 +114,9 @@ async def not_there(
 ) -> None:
     """Ask again later; from an hour after its time on, somebody is told once."""
     ready_at = party.channel.bill_ready_at(fetch.day, party.account)
-    at = next_ask(now, ready_at, is_made_on_demand=made_as is not None)
-    alarms = should_alarm(now, ready_at) and not fetch.alarmed
+    is_made = made_as is not None
+    at = next_ask(now, ready_at, is_made_on_demand=is_made)
+    alarms = should_alarm(now, ready_at, tries=fetch.tries, is_made_on_demand=is_made) and not fetch.alarmed
     state = "waiting" if at is not None else "given_up"
     await bills.put_off(tx, fetch, at or now, why, made_as=made_as, alarmed=fetch.alarmed or alarms, state=state)
     if not alarms and at is not None:
