@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import signal
 import sys
 
 import click
@@ -76,13 +77,20 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point: our own errors become one line for people, and exit code 2."""
+    """Entry point: our own errors become one line for people, and exit code 2; whoever is told to end exits with 130.
+
+    SIGTERM ends a command as Ctrl-C does: what it has opened is closed, in the reverse order.
+    """
+    # A shell's background process inherits that Ctrl-C is ignored; then SIGTERM would be, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("paidup: told to end; nothing was left running", err=True)
         sys.exit(130)
     except PaidupError as error:
         click.echo(one_line(f"paidup: {error}"), err=True)

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def at_desk(work: Callable[[Desk], Awaitable[T]]) -> T:
-    """Run a command's work with everything that a deed needs, and without any worker, and with the handlers of the application that PAIDUP_APP names."""
+    """Run a command's work with everything that a deed needs, without any worker; PAIDUP_APP's handlers hear of it."""
 
     async def with_desk() -> T:
         async with quiet(load()) as paidup:

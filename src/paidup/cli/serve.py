@@ -52,8 +52,6 @@ def command(roles: str | None, host: str | None, port: int | None) -> None:
 def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT: stop taking requests, finish what was begun, then end."""
     paidup = Paidup(settings, handlers_of(settings))
-    # uvicorn raises the signal that ended it once more when all is done; to us that is a clean end.
-    signal.signal(signal.SIGTERM, lambda *_: None)
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
@@ -72,6 +70,8 @@ def serve(settings: Settings) -> None:
         await send({"type": "lifespan.shutdown.complete"})
 
     server = _LingeringServer(uvicorn.Config(application, **server_options(settings)), ending=paidup.drain)
+    # uvicorn listens to it while it runs, and raises it once more when all is done; to us that is a clean end.
+    signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
     with contextlib.suppress(KeyboardInterrupt):
         server.run()
     if not server.started:

@@ -10,12 +10,12 @@ keep working, and whoever asks next takes ownership. A server that was itself ki
 import asyncio
 import fcntl
 import os
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 import asyncpg
@@ -31,6 +31,8 @@ from paidup.errors import ConfigError
 DATABASE = "paidup"
 _ATTEMPTS = 3000
 _PAUSE_S = 0.2
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -93,15 +95,18 @@ class Embedded:
         ``immediate`` is a crash: the next start recovers. Raises ConfigError in a process that does not own it.
         """
         lock = self._require_ownership()
-        await stop(self._server, mode)
+        await _whole(stop(self._server, mode))
         lock.release()
         self._lock = None
 
     async def restart(self, mode: StopMode = "fast") -> None:
         """Stop and start the server; connections break. Raises ConfigError in a process that does not own it."""
         self._require_ownership()
+        self._port = (await _whole(self._again(mode))).port
+
+    async def _again(self, mode: StopMode) -> Postmaster:
         await stop(self._server, mode)
-        self._port = (await start(self._server)).port
+        return await start(self._server)
 
     async def close(self) -> None:
         """End cleanly: the owner stops the server unless it was asked for `detached`; others leave it alone."""
@@ -138,8 +143,10 @@ async def start_embedded(
         lock = _Lock.try_take(server.site.lock)
         if lock:
             try:
-                return await _embedded(server, await start(server), lock, detached=detached)
-            except BaseException:
+                return await _embedded(server, await _whole(start(server)), lock, detached=detached)
+            except BaseException:  # whoever waited was told to end, too: nobody would stop the server later
+                with suppress(ConfigError):  # what was wrong first is what is told
+                    await _whole(stop(server))
                 lock.release()
                 raise
         postmaster = await running(server)
@@ -148,6 +155,16 @@ async def start_embedded(
                 return await _embedded(server, postmaster, None, detached=detached)
         await SystemClock().sleep(_PAUSE_S)  # the owner is starting or stopping it
     raise ConfigError(f"another process holds {server.site.lock} and its server does not answer: end that process")
+
+
+async def _whole(work: Coroutine[Any, Any, T]) -> T:
+    """PostgreSQL's programs cannot be broken off halfway: whoever is cancelled meanwhile waits for their end first."""
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 class _Lock:

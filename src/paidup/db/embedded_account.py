@@ -62,6 +62,7 @@ def run_as(account: Account | None, args: Sequence[str | Path], timeout_s: float
             umask=0o077,
             timeout=timeout_s,
             check=False,
+            process_group=0,  # Ctrl-C at the terminal is for us: we end what it does in our own order
             user=account.uid if account else None,
             group=account.gid if account else None,
             extra_groups=[] if account else None,

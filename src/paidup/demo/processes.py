@@ -32,8 +32,9 @@ class Child:
         """Start it; what it says goes to its log file."""
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "paidup", *self._args, env=self._env, stdout=log, stderr=log
-            )
+                sys.executable, "-m", "paidup", *self._args, env=self._env, stdout=log, stderr=log,
+                process_group=0,  # Ctrl-C at the terminal is for the demo, which ends its children in order
+            )  # fmt: skip
 
     async def kill(self) -> None:
         """SIGKILL: it gets no chance to finish anything."""

@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -189,10 +189,12 @@ async def _play(world: World) -> bool:
             began_at = parse_clock(world.env["PAIDUP_CLOCK"]).now()
             orders = asyncio.create_task(world.shop.place_orders())
             trouble = asyncio.create_task(_trouble(world, screen)) if plan.kill else None
-            summary = await _watch(world, session, screen, orders)
-            await orders
-            if trouble:
-                await trouble
+            running = [task for task in (orders, trouble) if task]
+            try:
+                summary = await _watch(world, session, screen, orders)
+                await asyncio.gather(*running)
+            finally:  # before what they work with ends: trouble would start a worker that nobody ends
+                await _cancel(running)
             evening = await spend_evening(world, session, screen, began_at)
         truth = await ledger(session, world.sandbox_url)
     verdict = await compare(world.db, truth, world.shop)
@@ -209,6 +211,12 @@ async def _play(world: World) -> bool:
     print_checks(report.checks)
     await _show_one(world, verdict, console)
     return holds
+
+
+async def _cancel(tasks: Sequence["asyncio.Task[None]"]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _watch(

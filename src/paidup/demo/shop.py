@@ -61,14 +61,18 @@ class Shop:
         gate = asyncio.Semaphore(_AT_ONCE)
         pause_s = 1 / self._plan.orders_per_s
         async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {self.api_key}"}) as session:
-            running = []
-            for n in range(self._plan.orders):
-                await gate.acquire()
-                task = asyncio.create_task(self._order(session, n))
-                task.add_done_callback(lambda _: gate.release())
-                running.append(task)
-                await asyncio.sleep(pause_s)
-            await asyncio.gather(*running)
+            running: list[asyncio.Task[None]] = []
+            try:
+                for n in range(self._plan.orders):
+                    await gate.acquire()
+                    task = asyncio.create_task(self._order(session, n))
+                    task.add_done_callback(lambda _: gate.release())
+                    running.append(task)
+                    await asyncio.sleep(pause_s)
+                await asyncio.gather(*running)
+            finally:
+                for task in running:
+                    task.cancel()
 
     async def _order(self, session: aiohttp.ClientSession, n: int) -> None:
         channel, method = _METHODS[n % len(_METHODS)]

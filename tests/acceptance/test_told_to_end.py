@@ -1,0 +1,83 @@
+"""Ctrl-C and SIGTERM at odd moments: one line, no traceback, nothing left running, and the next start works."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def started(folder: Path, *args: str) -> Iterator[subprocess.Popen[str]]:
+    """A command in a session of its own, as a terminal gives it one."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PAIDUP_")}
+    env = clean | {"PAIDUP_DATA": str(folder), "PAIDUP_PORT": "0"}
+    command = [sys.executable, "-m", "paidup", *args]
+    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()  # a test that failed leaves nothing behind; one that passed has ended it already
+
+
+def left(folder: Path, session: int) -> list[str]:
+    """What still runs of that session, and every PostgreSQL server of the folder."""
+    listed = subprocess.run(["ps", "-A", "-o", "pid="], check=True, capture_output=True, text=True).stdout
+    found = [pid for pid in listed.split() if _session_of(int(pid)) == session]
+    return found + [str(path) for path in folder.rglob("postmaster.pid")]
+
+
+def _session_of(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None
+
+
+def until(process: subprocess.Popen[str], word: str) -> str:
+    """Its words on stderr up to a line that holds this one."""
+    assert process.stderr is not None
+    said = ""
+    for line in process.stderr:
+        said += line
+        if word in line:
+            return said
+    raise AssertionError(f"it ended before {word!r}: {said}")
+
+
+def rest(process: subprocess.Popen[str]) -> list[str]:
+    """What it says after it was told to end."""
+    assert process.stderr is not None
+    lines = process.stderr.read().strip().splitlines()
+    process.wait()
+    return lines
+
+
+def test_a_demo_that_is_told_to_end_leaves_nothing_behind(reachable_dir: Path) -> None:
+    """Ctrl-C at the terminal in the middle of the orders, and SIGTERM in the next demo in the same folder."""
+    for tell, sig in ((os.killpg, signal.SIGINT), (os.kill, signal.SIGTERM)):
+        with started(reachable_dir, "demo", "--once", "--orders", "2000", "--orders-per-s", "50") as demo:
+            until(demo, "orders ")
+            tell(demo.pid, sig)
+            said = rest(demo)
+        assert (130, []) == (demo.returncode, left(reachable_dir, demo.pid)), said
+        assert ["paidup: told to end; nothing was left running"] == [line for line in said if "/2000" not in line]
+
+
+def test_a_server_that_is_told_to_end_while_it_starts_ends_and_starts_again(reachable_dir: Path) -> None:
+    """SIGTERM while its database is made for the first time; then it starts, and Ctrl-C ends it with 0."""
+    with started(reachable_dir, "serve") as serve:
+        while serve.poll() is None and not list(reachable_dir.iterdir()):
+            pass  # it has not begun yet
+        serve.send_signal(signal.SIGTERM)
+        said = rest(serve)
+    assert serve.returncode in (0, 130), said
+    assert ([], False) == (left(reachable_dir, serve.pid), "Traceback" in "\n".join(said))
+    with started(reachable_dir, "serve") as serve:
+        until(serve, "paidup.listening")
+        os.killpg(serve.pid, signal.SIGINT)
+        said = rest(serve)
+    assert (0, []) == (serve.returncode, left(reachable_dir, serve.pid)), said
+    assert "Traceback" not in "\n".join(said)
