@@ -25,9 +25,9 @@ test: .venv-dev/ready  ## every test except the long fault runs (under 10 minute
 fuzz: .venv-dev/ready  ## the spoiled messages of tests/security, sixty times as many of them
 	$(DEV)/python -m pytest -m fuzz --hypothesis-profile=long $(ARGS)
 
-fault: .venv-dev/ready ## seeds of the simulator: everything that can go wrong, on a manual clock (SEEDS=300, about 10 minutes)
+fault: .venv-dev/ready ## everything that can go wrong, on a manual clock (SEEDS=300), and every planted defect is caught
 	@$(DEV)/paidup simulate --seeds $(SEEDS) $(ARGS)
-	$(DEV)/python -m pytest tests/fault -m fault
+	$(DEV)/python -m pytest -m fault
 
 check: .venv-dev/ready ## format, lint, strict types, house rules, documents up to date
 	$(DEV)/ruff format --check .

@@ -46,15 +46,18 @@ Patch = pytest.MonkeyPatch
 
 
 class Defect(NamedTuple):
-    """What is wrong, and how it is planted."""
+    """What is wrong, and how it is planted. unseen: why no seed notices, where none does."""
 
     what: str
     plant: Callable[[Patch], None]
+    unseen: str = ""
 
 
 def acknowledged_before_the_commit(patch: Patch) -> None:
     async def put(self: Flusher[Any], row: Any) -> None:
-        self._waiting.append((row, asyncio.get_running_loop().create_future()))
+        nobody_waits = asyncio.get_running_loop().create_future()
+        nobody_waits.add_done_callback(lambda future: future.exception())
+        self._waiting.append((row, nobody_waits))
         self._start()
 
     patch.setattr(Flusher, "put", put)
@@ -107,7 +110,7 @@ def guarded_by_a_key_that_expires(patch: Patch) -> None:
 
 
 def paged_with_offset(patch: Patch) -> None:
-    """A repair run every ten minutes pages through what is due; each page makes the set shorter."""
+    """A repair run twice a minute pages through what is due; each page makes the set shorter."""
     query = schedule.CLAIM.replace("LIMIT $3", "LIMIT $3 OFFSET $4")
     run = {"page": 0, "next": START}
 
@@ -117,24 +120,10 @@ def paged_with_offset(patch: Patch) -> None:
         rows = [schedule.Due(*row) for row in await tx.fetch(query, now, until, limit, run["page"] * limit)]
         run["page"] += 1
         if not rows:
-            run.update(page=0, next=now + timedelta(minutes=10))
+            run.update(page=0, next=now + timedelta(seconds=30))
         return rows
 
     patch.setattr(schedule, "claim", claim)
-
-
-def followed_by_the_last_seen(patch: Patch) -> None:
-    """Each process takes what comes after the last number it saw."""
-    query = inbox.CLAIM.replace("WHERE", "WHERE seq > $3 AND")
-    last: dict[object, int] = defaultdict(int)
-
-    async def claim(tx: Any, now: datetime, limit: int) -> Any:
-        life = stage_module._ACTOR.get().life
-        rows = [inbox.Waiting(*row) for row in await tx.fetch(query, now, limit, last[life])]
-        last[life] = max([last[life], *(row.seq for row in rows)])
-        return rows
-
-    patch.setattr(inbox, "claim", claim)
 
 
 def breaker_closed_by_late_results(patch: Patch) -> None:
@@ -223,10 +212,6 @@ def given_back_without_the_lease(patch: Patch) -> None:
     patch.setattr(schedule, "POSTPONE", schedule.POSTPONE.replace(" AND d.lease = c.lease", ""))
 
 
-def settled_without_the_lease(patch: Patch) -> None:
-    patch.setattr(deliveries, "SETTLE", deliveries.SETTLE.replace(" AND d.lease = s.lease", ""))
-
-
 def timeout_means_declined(patch: Patch) -> None:
     """No answer: the payment is given up, and another one opened."""
     honest = checkout_open.open_payment
@@ -278,8 +263,12 @@ DEFECTS = (
     Defect("an order is read without its lock and updated whatever its state was", updated_whatever_the_state_was),
     Defect("the notice's key decides whether money is new", guarded_by_the_dedup_key),
     Defect("what guards against paying twice expires", guarded_by_a_key_that_expires),
-    Defect("due rows are paged with OFFSET", paged_with_offset),
-    Defect("the inbox is followed by the last number seen", followed_by_the_last_seen),
+    Defect(
+        "due rows are paged with OFFSET",
+        paged_with_offset,
+        "a run has two dozen orders at most, and what one round of pages skips is found by the next one half a minute "
+        "later. Over large tables it leaves half of them unasked: `tests/integration/test_traps.py` plays that.",
+    ),
     Defect("a late result closes an open breaker", breaker_closed_by_late_results),
     Defect("a delivery is done before its answer came", delivered_before_the_answer),
     Defect("events are published from memory after the commit", published_from_memory),
@@ -289,7 +278,6 @@ DEFECTS = (
     Defect("another amount than agreed is accepted", another_amount_accepted),
     Defect("a payment the channel does not know yet has failed", not_found_is_failed),
     Defect("a due row is given back without looking at its lease", given_back_without_the_lease),
-    Defect("a delivery is settled without looking at its lease", settled_without_the_lease),
     Defect("no answer means declined, and another payment is opened", timeout_means_declined),
     Defect("what came too early is dropped", parked_is_dropped),
     Defect("an order is closed without asking the channel", closed_without_asking),
