@@ -316,9 +316,8 @@ async def _stay(world: World) -> None:
     console.print(
         f"  export PAIDUP_DATABASE_URL='{world.env['PAIDUP_DATABASE_URL']}' PAIDUP_CLOCK={world.env['PAIDUP_CLOCK']}"
     )
-    console.print(
-        f"The console, signed in as admin once, within half an hour: {await _sign_in_link(world)}", style="bold"
-    )
+    console.print("The console, signed in as its admin by this link, once, within half an hour:", style="bold")
+    console.print(await _sign_in_link(world), soft_wrap=True)  # broken over two lines it could not be followed
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stopped.set)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
