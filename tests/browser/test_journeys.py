@@ -7,6 +7,7 @@ from people import PHONE, at_work, barriers, is_wider_than_the_screen
 from playwright.async_api import Browser, Page, expect
 
 from api_side import Api
+from break_side import a_break, next_round
 from paidup.hand.query import AT_MOST_EVERY
 from paidup.people.user import Role
 
@@ -76,6 +77,40 @@ async def test_two_people_confirm_what_the_channel_contradicts(api: Api, chromiu
         await bob.get_by_role("button", name="Agree").click()
         await bob.get_by_role("link", name="See the order first").click()
         await expect(bob.locator("#verdict")).to_contain_text("A person confirmed it by hand.")
+
+
+async def test_two_people_approve_a_break_and_the_next_round_heals_it(api: Api, chromium: Browser) -> None:
+    """Carol reads both sides and agrees, once; Bob agrees; the worker books it; the audit and the order tell it."""
+    waits = await a_break(api, "LOST-777002")
+    async with (
+        at_work(api, chromium, "carol", Role.FINANCE) as carol,
+        at_work(api, chromium, "bob", Role.APPROVER) as bob,
+    ):
+        await carol.get_by_role("link", name="Reconcile").first.click()
+        async with carol.expect_download() as download:
+            await carol.get_by_role("link", name=f"Report of {waits.day} as HTML").click()
+        assert f"wechat-main-{waits.day}.en.html" == (await download.value).suggested_filename
+        await carol.get_by_role("link", name=re.compile("Money that our books do not have")).click()
+        sides = carol.locator(".columns .card")
+        await expect(sides.nth(0)).to_contain_text("CN¥12.50")
+        await expect(sides.nth(1)).to_contain_text("LOST-777002")
+        assert [] == await barriers(carol)
+        for person, why in ((carol, "seen in the merchant console"), (bob, "I saw it, too")):
+            await person.goto(f"reconcile/{waits.break_id}")
+            await person.fill("[name=why]", why)
+            await person.get_by_role("button", name="Agree to the repair").click()
+            await expect(person.locator(".note").first).to_contain_text("agreed")
+            await expect(person.get_by_role("button", name="Agree to the repair")).to_have_count(0)
+        await expect(bob.locator(".verdict .state")).to_have_text("Approved")
+        await next_round(api)
+        await bob.reload()
+        await expect(bob.locator(".verdict .state")).to_have_text("Healed")
+        await bob.get_by_role("link", name="See the order").click()
+        await expect(bob.locator("#verdict")).to_contain_text("the channel's bill did.")
+        await expect(bob.locator(".timeline")).to_contain_text("I saw it, too")
+        await bob.goto("audit")
+        for who, why in (("carol", "seen in the merchant console"), ("bob", "I saw it, too")):
+            await expect(bob.get_by_role("row").filter(has_text=why)).to_contain_text(who)
 
 
 async def test_a_quarantined_callback_is_replayed_from_the_home_page(api: Api, chromium: Browser) -> None:

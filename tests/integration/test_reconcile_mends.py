@@ -12,6 +12,7 @@ from paidup.payments.payment import Payment
 from paidup.payments.states import State
 from paidup.reconcile import bills, people, runs, store
 from paidup.reconcile.breaks import Break, Kind
+from paidup.reconcile.propose import MAX_TRIES
 from paidup.reconcile.rules import Rules
 from paidup.reconcile.run import Party
 from paidup.reconcile.states import State as Is
@@ -174,6 +175,29 @@ async def test_two_different_people_approve_what_is_above_the_limit(shop: Mercha
     async with shop.db.session() as tx:
         steps = [(step.step, step.who) for step in await store.steps_of(tx, waits.id)]
     assert [("agreed", "anna"), ("agreed", "bob")] == [one for one in steps if one[0] == "agreed"]
+
+
+async def test_what_people_agreed_to_is_done_by_the_next_round(shop: Merchant) -> None:
+    """No bill is due any more, and the channel was asked as often as it may be: what they said is done all the same."""
+    payment, day = await paid(shop, "A-1"), day_of(shop, "wechat")
+    careful = party(shop, repair_minor=1249)
+    await next_morning(shop, "wechat", day)
+    await work(shop, careful, day)
+    (waits,) = await breaks(shop)
+    async with shop.db.transaction() as tx:
+        for _ in range(MAX_TRIES):
+            await store.tried(tx, [waits.id])
+        for who in ("anna", "bob"):
+            await people.approve(
+                tx, waits.id, shop=None, who=who, why="seen", rules=careful.rules, now=shop.clock.now()
+            )
+
+    async def round_of(parties: list[Party]) -> int:
+        return await run_once(shop.db, now=shop.clock.now(), limit=8, parties=parties, tools=tools(shop))
+
+    assert [0, 1, 0] == [await round_of(parties) for parties in ([], [careful], [careful])]
+    (healed,) = await breaks(shop)
+    assert (Is.HEALED, State.PAID) == (healed.state, (await shop.payment(payment)).state)
 
 
 async def test_a_dry_run_changes_nothing(shop: Merchant) -> None:

@@ -78,6 +78,6 @@ def test_an_account_has_a_name_that_programs_read() -> None:
 
 def test_a_sentence_takes_its_figures() -> None:
     """Both languages name the same number."""
-    assert ["3 breaks are not settled.", "还有 3 条差异未处理。"] == [
+    assert ["Breaks that are not settled: 3.", "还有 3 条差异未处理。"] == [
         word(language, "verdict differs", count=3) for language in Language
     ]

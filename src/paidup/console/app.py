@@ -71,6 +71,7 @@ PAGES: tuple[Page, ...] = (
     Page("GET", "/reconcile", reconcile.days, Right.LOOK),
     Page("GET", "/reconcile/{break_id}", reconcile.one, Right.LOOK),
     Page("POST", "/reconcile/{break_id}", reconcile.decide, Right.REVEAL),
+    Page("GET", "/reconcile/{channel}/{account}/{day}/report.{form}", reconcile.report, Right.LOOK),
     Page("GET", "/stock", stock.show, Right.LOOK),
     Page("GET", "/channels", admin.channels, Right.LOOK),
     Page("POST", "/channels/{channel}/{account}/check", admin.check_channel, Right.WORK),

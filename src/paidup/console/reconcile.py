@@ -1,20 +1,29 @@
 """对账: the days that were laid beside the channels' bills, what differs, and what people do about it."""
 
+from collections.abc import Sequence
+from datetime import date
+
 from starlette.responses import Response
 
 from paidup.console.deed import actor, after
 from paidup.console.gate import Visit
-from paidup.console.pages import page
+from paidup.console.pages import HEADERS, page
 from paidup.db.transaction import Tx
 from paidup.errors import NotFound
+from paidup.finance.day import read_day
+from paidup.finance.page import day_page
+from paidup.finance.words import Language, next_step
+from paidup.finance.workbook import day_workbook
 from paidup.people import audit
 from paidup.people.user import Right, must_may
 from paidup.reconcile import people, runs, store
-from paidup.reconcile.breaks import Break
+from paidup.reconcile.breaks import Break, Kind
+from paidup.reconcile.propose import testimony
 from paidup.reconcile.rules import Rules, read_rules
-from paidup.reconcile.states import UNSETTLED
+from paidup.reconcile.states import UNSETTLED, State
 
 DAYS, PAGE = 30, 50
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 async def days(visit: Visit) -> Response:
@@ -39,35 +48,96 @@ async def one(visit: Visit) -> Response:
         broken = await _break(visit, tx)
         steps = await store.steps_of(tx, broken.id)
         agreed = await store.approvals(tx, broken)
+    needed = _rules(visit, broken).approvers
     values = {
-        "broken": broken, "steps": steps, "agreed": agreed, "needed": _rules(visit, broken).approvers,
-        "done": visit.query("done"), "settled": broken.state not in UNSETTLED,
+        "broken": broken, "steps": steps, "agreed": agreed, "needed": needed, "done": visit.query("done"),
+        "settled": broken.state not in UNSETTLED, "next_step": _next_step(visit, broken),
+        "is_provable": _is_provable(visit, broken), "may_agree": _may_agree(visit, agreed, needed),
     }  # fmt: skip
     return page(visit.visitor, visit.context.clock.now(), "break.html", values)
 
 
 async def decide(visit: Visit) -> Response:
     """Agree to the repair, or say how it was settled."""
-    assert visit.visitor.user is not None  # noqa: S101  the gate let nobody else in
-    why, now = visit.form.needed("why", "why"), visit.context.clock.now()
-    agrees = visit.form.text("deed") == "agree"
-    must_may(visit.visitor.user, Right.APPROVE if agrees else Right.MONEY)
+    why, agrees = visit.form.needed("why", "why"), visit.form.text("deed") == "agree"
     async with visit.context.db.transaction() as tx:
         broken = await _break(visit, tx)
-        if agrees:
-            agreement = await people.approve(
-                tx, broken.id, shop=None, who=visit.who, why=why, rules=_rules(visit, broken), now=now,
-                payment_id=visit.form.text("payment_id") or None,
-            )  # fmt: skip
-            after_state = f"{len(agreement.approved_by)} of {agreement.needed} agreed"
-        else:
-            after_state = (await people.resolve(tx, broken.id, shop=None, who=visit.who, why=why, now=now)).state
-        await audit.write(
-            tx, actor(visit), "break.agreed" if agrees else "break.resolved", now, shop=broken.shop,
-            subject_id=broken.id, order_id=broken.order_id, why=why, before=broken.state, after=after_state,
-        )  # fmt: skip
+        done = await _agree(visit, tx, broken, why) if agrees else await _resolve(visit, tx, broken, why)
     visit.context.wake()
-    return after(visit, f"/reconcile/{broken.id}", "done")
+    return after(visit, f"/reconcile/{broken.id}", done)
+
+
+async def report(visit: Visit) -> Response:
+    """A reconciled day as a file to keep, to print or to mail, in the reader's language."""
+    where, now, language = visit.request.path_params, visit.context.clock.now(), Language(visit.visitor.language)
+    day, form = _day(where["day"]), where["form"]
+    async with visit.context.db.session() as tx:
+        run = await runs.latest_of(tx, where["channel"], where["account"], day)
+        if run is None or form not in ("html", "xlsx"):
+            raise NotFound("there is no such report; the list of the latest days links those that there are")
+        its = await read_day(tx, run.shop, run.channel, run.account, day)
+    is_page = form == "html"
+    file = day_page(its, language, now).encode() if is_page else day_workbook(its, language, now)
+    name = f"{run.channel}-{run.account}-{day}.{language}.{form}"
+    headers = {**HEADERS, "content-disposition": f'attachment; filename="{name}"'}
+    return Response(file, 200, headers, "text/html; charset=utf-8" if is_page else XLSX)
+
+
+async def _agree(visit: Visit, tx: Tx, broken: Break, why: str) -> str:
+    """One more who agrees; somebody who agreed before changes nothing, and is told so."""
+    rules, agreed = _rules(visit, broken), await store.approvals(tx, broken)
+    if visit.who in agreed:
+        return "agreed_before" if broken.state in (State.WAITING, State.OPEN) else "already"
+    assert visit.visitor.user is not None  # noqa: S101  the gate let nobody else in
+    if not _may_agree(visit, agreed, rules.approvers):
+        must_may(visit.visitor.user, Right.APPROVE)
+    agreement = await people.approve(
+        tx, broken.id, shop=None, who=visit.who, why=why, rules=rules, now=visit.context.clock.now(),
+        payment_id=visit.form.text("payment_id") or None,
+    )  # fmt: skip
+    count = f"{len(agreement.approved_by)} of {agreement.needed} agreed"
+    await _write(visit, tx, broken, "break.agreed", why, count)
+    return "agreed_all" if agreement.is_enough else "agreed_some"
+
+
+async def _resolve(visit: Visit, tx: Tx, broken: Break, why: str) -> str:
+    assert visit.visitor.user is not None  # noqa: S101  the gate let nobody else in
+    must_may(visit.visitor.user, Right.MONEY)
+    resolved = await people.resolve(tx, broken.id, shop=None, who=visit.who, why=why, now=visit.context.clock.now())
+    await _write(visit, tx, broken, "break.resolved", why, resolved.state)
+    return "done"
+
+
+async def _write(visit: Visit, tx: Tx, broken: Break, action: str, why: str, state: str) -> None:
+    await audit.write(
+        tx, actor(visit), action, visit.context.clock.now(), shop=broken.shop, subject_id=broken.id,
+        order_id=broken.order_id, why=why, before=broken.state, after=state,
+    )  # fmt: skip
+
+
+def _may_agree(visit: Visit, agreed: Sequence[str], needed: int) -> bool:
+    """Whoever moves money may agree; the last one, whose word does it, must be one who agrees to others' deeds."""
+    return visit.visitor.may(Right.APPROVE) or (visit.visitor.may(Right.MONEY) and len(agreed) + 1 < needed)
+
+
+def _is_provable(visit: Visit, broken: Break) -> bool:
+    """Whether the bill's word can be booked: it says what was paid, and of which payment is known or can be said."""
+    if testimony(broken, visit.context.clock.now()) is not None:
+        return True
+    return broken.kind is Kind.LONG and broken.what == "payment" and broken.payment_id is None
+
+
+def _next_step(visit: Visit, broken: Break) -> str:
+    """What to do, in the reader's language; empty where nothing is left to do, or the page itself says it."""
+    is_done = broken.state not in UNSETTLED or broken.state is State.APPROVED
+    return "" if is_done else next_step(Language(visit.visitor.language), broken.kind)
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise NotFound("there is no such day; write it as 2026-11-22") from None
 
 
 async def _break(visit: Visit, tx: Tx) -> Break:

@@ -20,6 +20,17 @@ STATES = frozenset(
     "failed".split()
 )
 
+STEPS = (
+    *"found changed cleared reopened overdue agreed asked linked waiting open approved healed resolved".split(),
+    "approval wanted",
+)
+"""What may happen to a break, as reconciliation writes it down."""
+
+TRANSACTION_STATES = (
+    "RUNNING", "COMPENSATING", "DONE", "COMPENSATED", "MANUAL", "INIT", "TRYING", "CONFIRMING", "CONFIRMED",
+    "CANCELLING", "CANCELLED",
+)  # fmt: skip
+
 WORDS = {
     **{f"order {state}": state.capitalize() for state in ("unpaid", "paid", "closing", "closed", "refunded")},
     **{f"payment {state}": state.capitalize() for state in ("open", "paid", "closing", "closed", "held", "disputed")},
@@ -48,6 +59,9 @@ WORDS = {
     "field amount": "Amount",
     "field why": "Why",
     **{f"break {state}": state.capitalize() for state in ("waiting", "open", "approved", "healed", "resolved")},
+    **{f"step {step}": f"{step.capitalize()}:" for step in STEPS},
+    **{f"transaction {state}": state.capitalize() for state in TRANSACTION_STATES},
+    "transaction MANUAL": "Needs a person",
     "kind long": "Money that our books do not have (long)",
     "kind short": "Money that the bill does not have (short)",
     "kind amount": "The amounts differ",

@@ -49,7 +49,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "settled": ("Settled by people", "已人工处理"),
     "waiting": ("Waiting or open", "待处理"),
     "verdict agrees": ("Everything agrees.", "账单与我方账务完全一致。"),
-    "verdict differs": ("{count} breaks are not settled.", "还有 {count} 条差异未处理。"),
+    "verdict differs": ("Breaks that are not settled: {count}.", "还有 {count} 条差异未处理。"),
     "verdict missing": ("This day was not reconciled: no sound bill is here.", "当日尚未对账：没有可用的渠道账单。"),
     "channel number": ("Channel's number", "渠道流水号"),
     "our number": ("Our number", "商户订单号"),

@@ -64,8 +64,11 @@ ORDER BY id LIMIT $4 FOR UPDATE"""
 
 REPAIRABLE = f"""
 SELECT {COLUMNS} FROM breaks WHERE channel = $1 AND account = $2 AND state IN ('waiting', 'open', 'approved')
-  AND kind = ANY($3::text[]) AND ($4::date IS NULL OR day = $4) AND tries < $5
+  AND kind = ANY($3::text[]) AND ($4::date IS NULL OR day = $4) AND (tries < $5 OR state = 'approved')
 ORDER BY day, id LIMIT $6"""
+
+APPROVED_DAYS = """
+SELECT DISTINCT channel, account, day FROM breaks WHERE state = 'approved' ORDER BY day, channel, account LIMIT $1"""
 
 UPSERT = f"""
 INSERT INTO breaks ({COLUMNS})
@@ -159,6 +162,11 @@ async def repairable(
 ) -> list[Break]:
     """Those that proof may mend."""
     return [_break(row) for row in await tx.fetch(REPAIRABLE, channel, account, list(kinds), day, max_tries, limit)]
+
+
+async def approved_days(tx: Tx, limit: int) -> list[tuple[str, str, date]]:
+    """(channel, account, day) of repairs that people agreed to and nobody has done yet, the oldest first."""
+    return [tuple(row) for row in await tx.fetch(APPROVED_DAYS, limit)]
 
 
 async def page(tx: Tx, wanted: Filter, limit: int) -> list[Break]:

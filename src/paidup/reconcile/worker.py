@@ -4,7 +4,7 @@ Every step can be done again: a worker that dies gives its bill back when its le
 version, and a second run of a day changes nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from paidup.channels.bill import BillKind
 from paidup.channels.channel import BillComing
 from paidup.db.transaction import Database
 from paidup.handlers import Handlers
-from paidup.reconcile import bills
+from paidup.reconcile import bills, store
 from paidup.reconcile.decide import Change
 from paidup.reconcile.fetch import fetch_bill, is_doubtful, not_there, want_bills
 from paidup.reconcile.mend import mend
@@ -39,7 +39,8 @@ class Tools(msgspec.Struct, frozen=True):
 
 
 async def run_once(db: Database, *, now: datetime, limit: int, parties: Sequence[Party], tools: Tools) -> int:
-    """Fetch up to `limit` bills that are due and reconcile their days; returns how many were there."""
+    """Fetch up to `limit` bills that are due and reconcile their days, and do the repairs that people agreed to since;
+    returns how many bills were there and repairs were done."""
     by_account = {(party.account.channel, party.account.name): party for party in parties}
     async with db.transaction() as tx:
         await want_bills(tx, parties, now)
@@ -52,7 +53,22 @@ async def run_once(db: Database, *, now: datetime, limit: int, parties: Sequence
                 await bills.put_off(tx, fetch, now, "the account is gone", state="given_up")
             continue
         there += await _one(db, party, fetch, now, tools)
-    return there
+    return there + await _mend_approved(db, by_account, limit, tools)
+
+
+async def _mend_approved(db: Database, by_account: Mapping[tuple[str, str], Party], limit: int, tools: Tools) -> int:
+    """People agree when the bill of the day was read long ago: no bill that is due leads back to it."""
+    async with db.session() as tx:
+        days = await store.approved_days(tx, limit)
+    mended = 0
+    for channel, account, day in days:
+        party = by_account.get((channel, account))
+        if party is None:  # the account is not here now; it waits
+            continue
+        if done := await mend(db, party, day, asker=tools.asker, handlers=tools.handlers, who=WHO):
+            mended += done
+            await work_day(db, party, day, tools=tools, who=WHO)
+    return mended
 
 
 async def _one(db: Database, party: Party, fetch: bills.Fetch, now: datetime, tools: Tools) -> int:

@@ -1,0 +1,158 @@
+"""Finance's pages of the console: breaks and who agrees to their repair, the day's report as a file, and stock."""
+
+import io
+import zipfile
+
+import pytest
+
+from api_side import Api
+from break_side import Waits, a_break, next_round
+from console_side import Browser, a_browser, a_user, signed_in
+from paidup.people.user import Role
+from paidup.reconcile import store
+from paidup.reconcile.breaks import Break
+
+AGREE = {"deed": "agree", "why": "seen in the merchant console"}
+
+
+async def state_of(api: Api, waits: Waits) -> Break:
+    async with api.paidup.db.session() as tx:
+        (found,) = await store.get(tx, [waits.break_id])
+    return found
+
+
+async def audited(api: Api) -> list[tuple[str, ...]]:
+    async with api.paidup.db.session() as tx:
+        rows = await tx.fetch("SELECT who, action, why, before, after FROM audit WHERE action ~ '^break' ORDER BY id")
+    return [tuple(row) for row in rows]
+
+
+async def report_of(browser: Browser, waits: Waits, form: str, account: str = "main") -> tuple[int, bytes, str]:
+    path = f"{browser.url}/reconcile/wechat/{account}/{waits.day}/report.{form}"
+    async with browser.session.get(path) as answer:
+        return answer.status, await answer.read(), answer.headers.get("Content-Disposition", "")
+
+
+async def test_both_sides_are_shown(api: Api) -> None:
+    """The bill's line, our books, what will happen, and the same in Chinese."""
+    waits = await a_break(api)
+    async with signed_in(api, "carol", Role.FINANCE) as carol:
+        listed = (await carol.get("/reconcile")).text
+        page = (await carol.get(f"/reconcile/{waits.break_id}")).text
+        await carol.post("/prefer", {"language": "zh"})
+        chinese = (await carol.get(f"/reconcile/{waits.break_id}")).text
+    assert f"/reconcile/{waits.break_id}" in listed
+    for said in ("CN¥12.50", "paid in the bill, and open here", waits.payment_id, "0 of 2 agreed", "A-1"):
+        assert said in page
+    assert "还须 2 人在下方同意修复" in chinese
+
+
+async def test_two_people_agree_and_the_next_round_books_it(api: Api) -> None:
+    """Finance first, nobody twice, an approver last; both in the audit; the order is paid by the worker alone."""
+    waits = await a_break(api)
+    path = f"/reconcile/{waits.break_id}"
+    await a_user(api, "bob", Role.APPROVER)
+    async with signed_in(api, "carol", Role.FINANCE) as carol, a_browser(api) as bob:
+        await bob.sign_in("bob")
+        first = await carol.post(path, AGREE)
+        again = await carol.post(path, AGREE)
+        assert "You agreed. Somebody else must agree, too" in first.text
+        assert "You had agreed already. Somebody else must agree, too." in again.text
+        await next_round(api)
+        assert "open" == (await state_of(api, waits)).state
+        assert "Enough people agreed" in (await bob.post(path, AGREE | {"why": "I saw it, too"})).text
+        assert "approved" == (await state_of(api, waits)).state
+        await next_round(api)
+        assert "healed" == (await state_of(api, waits)).state
+        order = (await bob.get(f"/orders/{waits.order_id}")).text
+        late = await carol.post(path, AGREE)
+    assert [
+        ("carol", "break.agreed", "seen in the merchant console", "open", "1 of 2 agreed"),
+        ("bob", "break.agreed", "I saw it, too", "open", "2 of 2 agreed"),
+    ] == await audited(api)
+    assert "the channel&#39;s bill did." in order
+    assert "Nothing was left to do: it is so already." in late.text
+
+
+@pytest.mark.parametrize(
+    ("role", "agreed_before", "may"),
+    [
+        (Role.VIEWER, [], False),
+        (Role.OPERATOR, [], False),
+        (Role.FINANCE, [], True),
+        (Role.FINANCE, ["anna"], False),
+        (Role.APPROVER, [], True),
+        (Role.APPROVER, ["anna"], True),
+    ],
+)
+async def test_the_last_who_agrees_is_an_approver(api: Api, role: Role, agreed_before: list[str], may: bool) -> None:
+    """The button is there for those who may, and the form of anybody else changes nothing."""
+    waits = await a_break(api)
+    async with api.paidup.db.transaction() as tx:
+        for who in agreed_before:
+            await store.approve(tx, await state_of(api, waits), who, "seen", api.paidup.clock.now())
+    async with signed_in(api, "dora", role) as dora:
+        shown = "Agree to the repair" in (await dora.get(f"/reconcile/{waits.break_id}")).text
+        sent = await dora.post(f"/reconcile/{waits.break_id}", AGREE)
+    async with api.paidup.db.session() as tx:
+        agreed = await store.approvals(tx, await state_of(api, waits))
+    assert (may, 200 if may else 403) == (shown, sent.status)
+    assert sorted([*agreed_before, *(["dora"] if may else [])]) == sorted(agreed)
+
+
+async def test_finance_says_how_it_was_settled_outside(api: Api) -> None:
+    """With why; then nothing is left to agree to."""
+    waits = await a_break(api)
+    async with signed_in(api, "carol", Role.FINANCE) as carol:
+        page = await carol.post(f"/reconcile/{waits.break_id}", {"deed": "resolve", "why": "given back by hand"})
+        late = await carol.post(f"/reconcile/{waits.break_id}", AGREE)
+    assert ("resolved", False) == ((await state_of(api, waits)).state, "Agree to the repair" in page.text)
+    assert (409, True) == (late.status, "is resolved already" in late.text)
+    assert [("carol", "break.resolved", "given back by hand", "open", "resolved")] == await audited(api)
+
+
+async def test_the_days_report_is_a_file_in_the_readers_language(api: Api) -> None:
+    """As a page and as a workbook, linked from the day; a viewer may have it, a stranger signs in first."""
+    waits = await a_break(api)
+    async with signed_in(api, "vera", Role.VIEWER) as vera, a_browser(api) as stranger:
+        listed = (await vera.get("/reconcile")).text
+        html = await report_of(vera, waits, "html")
+        await vera.post("/prefer", {"language": "zh"})
+        excel = await report_of(vera, waits, "xlsx")
+        turned_away = await report_of(stranger, waits, "html")
+    for form in ("html", "xlsx"):
+        assert f"/reconcile/wechat/main/{waits.day}/report.{form}" in listed
+    assert (200, f'attachment; filename="wechat-main-{waits.day}.en.html"') == (html[0], html[2])
+    assert "Breaks that are not settled: 1." in html[1].decode()
+    assert (200, f'attachment; filename="wechat-main-{waits.day}.zh.xlsx"') == (excel[0], excel[2])
+    with zipfile.ZipFile(io.BytesIO(excel[1])) as book:
+        assert "日对账报告" in book.read("xl/workbook.xml").decode()
+    assert ("", True) == (turned_away[2], b"password" in turned_away[1])
+
+
+async def test_a_report_that_there_is_not_is_not_found(api: Api) -> None:
+    """Another form, another account, a day that is none."""
+    waits = await a_break(api)
+    async with signed_in(api) as browser:
+        found = [
+            (await report_of(browser, waits, "pdf"))[0],
+            (await report_of(browser, waits, "html", "nobody"))[0],
+            (await browser.get("/reconcile/wechat/main/yesterday/report.html")).status,
+        ]
+    assert [404, 404, 404] == found
+
+
+async def test_stock_and_transactions_are_told_in_words(api: Api) -> None:
+    """Articles, what has not ended, and the command that decides what is stuck."""
+    order_id = await api.an_order()
+    await api.call("PUT", "/v1/skus/TEA-250", {"name": "Green tea"})
+    await api.call("POST", "/v1/skus/TEA-250/restock", {"quantity": 4321}, once="restock")
+    await api.call("POST", "/v1/participants", {"name": "coupons", "url": "http://127.0.0.1:9/take"})
+    steps = [{"name": "coupon", "participant": "coupons"}]
+    await api.call("POST", "/v1/transaction-tables", {"name": "checkout", "step": steps})
+    body = {"table": "checkout", "data": {"coupon": {"code": "TEA10"}}}
+    assert 201 == (await api.call("POST", f"/v1/orders/{order_id}/transactions", body, once="t1"))[0]
+    async with signed_in(api, role=Role.VIEWER) as browser:
+        page = (await browser.get("/stock")).text
+    for said in ("Green tea", "4,321", ">Running<", "due now", f"/orders/{order_id}", "<code>paidup tx</code>"):
+        assert said in page
