@@ -13,8 +13,8 @@ from paidup.people.user import Role
 
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 PAGES = (
-    "", "cases", "approvals", "callbacks", "callbacks/quarantine", "deliveries", "channels", "audit", "settings",
-    "users", "account", "search?q=nothing-here",
+    "", "cases", "approvals", "callbacks", "callbacks/quarantine", "deliveries", "reconcile", "stock", "channels",
+    "audit", "settings", "users", "account", "search?q=nothing-here",
 )  # fmt: skip
 
 
@@ -154,10 +154,12 @@ async def test_the_keyboard_finds_the_search(api: Api, chromium: Browser) -> Non
 @pytest.mark.parametrize("look", [("light", None), ("dark", PHONE)], ids=["light desk", "dark phone"])
 async def test_every_page_is_open_to_everybody(api: Api, chromium: Browser, look: tuple[str, dict[str, int]]) -> None:
     """axe finds no barrier (WCAG 2.2 A and AA), and nothing is wider than a phone."""
-    payment = await api.a_paid_payment()
+    payment, waits = await api.a_paid_payment(), await a_break(api, "A-2")
+    await api.call("PUT", "/v1/skus/TEA-250", {"name": "Green tea"})
     theme, size = look
     async with at_work(api, chromium, theme=theme, size=size) as page:
-        for path in (*PAGES, f"orders/{payment['order_id']}", f"payments/{payment['id']}/refund"):
+        its = (f"orders/{payment['order_id']}", f"payments/{payment['id']}/refund", f"reconcile/{waits.break_id}")
+        for path in (*PAGES, *its):
             await page.goto(path)
             assert (path, [], False) == (path, await barriers(page), await is_wider_than_the_screen(page))
 
