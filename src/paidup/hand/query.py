@@ -18,7 +18,7 @@ from paidup.people.audit import Actor
 from paidup.schedule import store as schedule
 
 AT_MOST_EVERY = timedelta(seconds=3)
-"""Alipay wants so long between two calls on one trade."""
+"""Alipay wants so long between two questions about one trade; what opened it was none."""
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -51,7 +51,7 @@ async def ask(desk: Desk, payment_id: str, *, shop: str | None = None) -> Asked:
         order = await orders.get(tx, payment.order_id)
         if order is None:
             raise Conflict(f"payment {payment_id} has no order")
-        calls = await journal.calls_of(tx, [payment.id])
+        calls = [call for call in await journal.calls_of(tx, [payment.id]) if call.purpose == "query"]
         if calls and now - calls[-1].called_at < AT_MOST_EVERY * desk.clock.rate:
             raise Overloaded("the channel was asked about this payment a moment ago; look again in three seconds")
         granted, wait_s = await schedule.spend(
