@@ -9,6 +9,7 @@
     │   ├── NotFound           404      no such thing in this shop
     │   ├── Conflict           409      it contradicts what is already there
     │   │   └── OutOfStock     409      fewer units are left than are wanted; it names the SKU and how many are left
+    │   ├── TooSoon            429      asked again before its time; the message says when
     │   └── CallbackRefused    401/400  a callback that could not be verified or read; kept in quarantine
     ├── ChannelError           the channel is at fault: try later
     │   └── BillRefused        a bill that is wrong anywhere: nothing of it is used (channels/bill.py)
@@ -53,6 +54,10 @@ class OutOfStock(Conflict):
         super().__init__(f"of {sku} {wanted} are wanted and {left} left; nothing was set aside, order fewer")
         self.sku = sku
         self.left = left
+
+
+class TooSoon(SenderError):
+    """The same was asked a moment ago, or an account's budget is used up; the message says when to come again."""
 
 
 class Verdict(StrEnum):

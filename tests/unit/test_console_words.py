@@ -18,7 +18,7 @@ CONSOLE = SOURCE / "console"
 SAID = re.compile(r"""\bt\(\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')(?=\s*[,)])""")
 HOLE = re.compile(r"\{(\w+)\}")
 SPOKEN = frozenset(
-    {"Scene", "Said", "Trouble", "Block", "Detail", "NotAllowed", "Overloaded", "Field", "Deed", "reason"}
+    {"Scene", "Said", "Trouble", "Block", "Detail", "NotAllowed", "Overloaded", "TooSoon", "Field", "Deed", "reason"}
 )
 """Calls whose first text, or `title`, is shown to people through t()."""
 SHOWN = frozenset({"title", "text", "button", "hint"})

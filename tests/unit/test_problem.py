@@ -19,6 +19,7 @@ from paidup.errors import (
     NotFound,
     OutOfStock,
     Overloaded,
+    TooSoon,
     Verdict,
 )
 from paidup.web import shapes
@@ -52,6 +53,7 @@ STATUS = [
     (CallbackRefused(Verdict.MALFORMED, "no body"), 400, "bad-request"),
     (ChannelError("it hung up"), 502, "channel-failed"),
     (Overloaded("4096 wait"), 503, "overloaded"),
+    (TooSoon("asked a moment ago"), 429, "too-soon"),
     (ConnectionRefusedError("db:5432"), 503, "database-away"),
     (TimeoutError("30 s"), 503, "database-away"),
     (asyncpg.InterfaceError("the pool is closed"), 503, "database-away"),
@@ -103,6 +105,7 @@ def test_a_detail_is_bounded() -> None:
         (Busy("running"), "retry-after", "2"),
         (Conflict("no"), "retry-after", None),
         (Overloaded("full"), "retry-after", "2"),
+        (TooSoon("a moment ago"), "retry-after", "3"),
         (OSError("away"), "retry-after", "2"),
     ],
 )

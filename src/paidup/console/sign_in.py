@@ -8,7 +8,7 @@ from paidup.clock import SystemClock
 from paidup.console.gate import Visit, end_session, keep_session
 from paidup.console.pages import go, page
 from paidup.console.visitor import LANGUAGES, THEMES, is_loopback
-from paidup.errors import InvalidRequest, NotAllowed, Overloaded
+from paidup.errors import InvalidRequest, NotAllowed, TooSoon
 from paidup.people import audit, proof, sessions, sign_in, store
 from paidup.people.audit import Actor
 
@@ -36,7 +36,7 @@ async def do(visit: Visit) -> Response:
         )
     except NotAllowed as error:
         return _sign_in_page(visit, str(error), 403)
-    except Overloaded as error:
+    except TooSoon as error:
         return _sign_in_page(visit, str(error), 429)
     return keep_session(go(visit.visitor, local_path(form.text("next"))), visit.request, token)
 

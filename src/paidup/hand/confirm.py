@@ -6,7 +6,7 @@ import msgspec
 
 from paidup.apply import Item, apply
 from paidup.db.transaction import Tx
-from paidup.errors import Conflict, InvalidRequest, NotFound, Overloaded
+from paidup.errors import Conflict, InvalidRequest, NotFound, TooSoon
 from paidup.evidence import PaymentEvidence, PaymentSays, Road
 from paidup.hand.desk import Desk, a_reason, the_payment
 from paidup.hand.done import Done
@@ -55,7 +55,7 @@ async def foresee(desk: Desk, wanted: Confirm, *, shop: str | None = None) -> Fo
     try:
         asked = await ask(desk, wanted.payment_id, shop=shop)
         payment, says = asked.after, asked.channel_says
-    except (Overloaded, NotFound):  # asked a moment ago, or its account is gone: what it said last must do
+    except (TooSoon, NotFound):  # asked a moment ago, or its account is gone: what it said last must do
         async with desk.db.session() as tx:
             payment = await the_payment(tx, wanted.payment_id, shop)
             says = await last_word(tx, payment)

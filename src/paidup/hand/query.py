@@ -7,7 +7,7 @@ import msgspec
 from paidup.apply import apply
 from paidup.ask import Answer
 from paidup.db.transaction import Tx
-from paidup.errors import Conflict, Overloaded
+from paidup.errors import Conflict, TooSoon
 from paidup.evidence import PaymentEvidence, PaymentSays
 from paidup.hand.desk import Desk, the_payment
 from paidup.journal import store as journal
@@ -31,7 +31,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 async def query_now(desk: Desk, actor: Actor, payment_id: str, *, shop: str | None = None) -> Asked:
-    """Ask now, and put it into the audit. Raises NotFound, and Overloaded when it was asked a moment ago."""
+    """Ask now, and put it into the audit. Raises NotFound, and TooSoon when it was asked a moment ago."""
     asked = await ask(desk, payment_id, shop=shop)
     payment = asked.before
     async with desk.db.transaction() as tx:
@@ -53,12 +53,12 @@ async def ask(desk: Desk, payment_id: str, *, shop: str | None = None) -> Asked:
             raise Conflict(f"payment {payment_id} has no order")
         calls = [call for call in await journal.calls_of(tx, [payment.id]) if call.purpose == "query"]
         if calls and now - calls[-1].called_at < AT_MOST_EVERY * desk.clock.rate:
-            raise Overloaded("the channel was asked about this payment a moment ago; look again in three seconds")
+            raise TooSoon("the channel was asked about this payment a moment ago; look again in three seconds")
         granted, wait_s = await schedule.spend(
             tx, payment.channel, payment.account, 1, rate_per_s=desk.settings.query_budget_per_s, now=now
         )
         if not granted:
-            raise Overloaded(f"this account's budget of questions is used up; try again in {wait_s:.0f} s")
+            raise TooSoon(f"this account's budget of questions is used up; try again in {wait_s:.0f} s")
     answer = await desk.asker.about_payment(payment, order, now)
     answered_at = max(now, desk.now())
     async with desk.db.transaction() as tx:

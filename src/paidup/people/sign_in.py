@@ -5,7 +5,7 @@ from datetime import datetime
 
 from paidup import log
 from paidup.db.transaction import Database, Tx
-from paidup.errors import NotAllowed, Overloaded
+from paidup.errors import NotAllowed, TooSoon
 from paidup.people import audit, failures, sessions, store
 from paidup.people.audit import Actor
 from paidup.people.proof import password_fits, totp_step
@@ -20,12 +20,12 @@ async def by_password(
     """Sign in; returns the session's token.
 
     wall: the time on the wall, which is what authenticator apps go by (`now` may be a demonstration's). Raises
-    NotAllowed, always with the same words, and Overloaded when this name or address has failed too often.
+    NotAllowed, always with the same words, and TooSoon when this name or address has failed too often.
     """
     async with db.session() as tx:
         if await failures.must_wait(tx, name, source, now, rate=rate):
             log.warning("sign_in.limited", source=source)
-            raise Overloaded("too many attempts from here; wait five minutes, or ask an admin for a sign-in link")
+            raise TooSoon("too many attempts from here; wait five minutes, or ask an admin for a sign-in link")
         secrets = await store.secrets_of(tx, name)
     async with _AT_ONCE:
         fits = await asyncio.to_thread(password_fits, password, secrets.password_hash)

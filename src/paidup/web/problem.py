@@ -19,6 +19,7 @@ from paidup.errors import (
     Overloaded,
     PaidupError,
     SenderError,
+    TooSoon,
 )
 from paidup.web import respond
 from paidup.web.idempotency import Busy
@@ -78,6 +79,7 @@ _KINDS: tuple[tuple[type[Exception], int, str, str], ...] = (
     (Busy, 409, "in-progress", "The first request under this key is still running"),
     (OutOfStock, 409, "out-of-stock", "Fewer units are left than are wanted"),
     (Conflict, 409, "conflict", "It contradicts what is already there"),
+    (TooSoon, 429, "too-soon", "It was asked a moment ago"),
     (TooLarge, 413, "too-large", "The body is too large"),
     (NotJson, 400, "malformed-json", "The body is not JSON"),
     (InvalidRequest, 422, "invalid-request", "The request makes no sense as it is"),
@@ -122,6 +124,8 @@ def answer(problem: Problem, extra: Mapping[str, str] | None = None) -> Response
     """The problem as a response, with the header that clients act on where there is one."""
     if problem.status == 401:
         extra = {"www-authenticate": "Bearer"}
+    elif problem.status == 429:
+        extra = {"retry-after": "3"}
     elif problem.status == 503 or problem.type == _type("in-progress"):
         extra = {"retry-after": "2"}
     return respond.json(msgspec.json.encode(problem), problem.status, media_type=MEDIA_TYPE, extra=extra)
