@@ -18,6 +18,7 @@ from paidup.checkout.place import place_order
 from paidup.checkout.refund import request_refund
 from paidup.db.transaction import Database
 from paidup.handlers import Handlers
+from paidup.intake import worker as intake
 from paidup.money import Money
 from paidup.orders.order import LatePayment, Order
 from paidup.payments import store as payments
@@ -86,6 +87,10 @@ class Merchant:
     def trade(self, payment: Payment) -> Trade:
         """The payment as the channel knows it."""
         return self.sandbox.world.find(payment.channel, "main", payment.merchant_ref, self.clock.now())
+
+    async def take_in(self, *, limit: int = 500) -> int:
+        """One round of the intake at the time of this clock, which other tests have moved on."""
+        return await intake.run_once(self.db, now=self.clock.now(), limit=limit, handlers=self.handlers)
 
     def pay(self, payment: Payment) -> None:
         """The customer pays, and the callback is lost."""

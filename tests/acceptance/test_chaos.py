@@ -43,6 +43,7 @@ def mounts_in(folder: Path) -> list[str]:
     return [line for line in mounts.read_text().splitlines() if str(folder) in line] if mounts.exists() else []
 
 
+@pytest.mark.fault
 async def test_nothing_is_lost_in_any_phase(reachable_dir: Path) -> None:
     """Kills, a broken database, rolling restarts and a lost primary: the money is counted, and nothing is missing."""
     process = await chaos(reachable_dir, "--minutes", "0.35", "--speed", "30", "--json")

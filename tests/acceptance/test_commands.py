@@ -123,7 +123,12 @@ def test_what_was_done_can_be_read_by_a_machine(env: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("wrong", "args", "says"),
     [
-        ({"PAIDUP_DATABASE_URL": "postgresql://127.0.0.1:1/x"}, [], "Check that the server runs"),
+        pytest.param(  # it is waited for, for a minute
+            {"PAIDUP_DATABASE_URL": "postgresql://127.0.0.1:1/x"},
+            [],
+            "Check that the server runs",
+            marks=pytest.mark.fault,
+        ),
         ({}, ["--port", "99999"], "99999 is not in the range"),
     ],
 )
@@ -133,6 +138,14 @@ def test_serve_that_cannot_start_says_why(
     """A database that is not there and a port that cannot be: one line that says what to do, no traceback."""
     ran = paidup("serve", *args, env=env | wrong)
     assert (True, False) == (says in ran.stderr, "Traceback" in ran.stderr), ran.stderr
+    assert ran.returncode not in (0, 1)
+
+
+def test_serve_without_its_database_says_why(env: dict[str, str]) -> None:
+    """The server is there, the database is not: that will not mend itself, so nothing is waited for."""
+    url = env["PAIDUP_DATABASE_URL"].replace("/paidup_test", "/no_such")
+    ran = paidup("serve", env=env | {"PAIDUP_DATABASE_URL": url})
+    assert (True, False) == ("Check that the server runs" in ran.stderr, "Traceback" in ran.stderr), ran.stderr
     assert ran.returncode not in (0, 1)
 
 

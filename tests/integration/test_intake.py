@@ -235,7 +235,7 @@ async def test_a_true_callback_is_durable_and_pays(merchant: Merchant, channel: 
     receiver = an_entrance(merchant)
     verdict = await enter(merchant, receiver, request)
     [kept] = await merchant.column("SELECT body FROM inbox")
-    await take_in(merchant.db, 10 * 86400)
+    await merchant.take_in()
     assert (Verdict.VALID, request.body, "paid") == (verdict, kept, (await merchant.payment(payment)).state)
 
 
@@ -326,7 +326,7 @@ async def test_a_replay_with_the_key_still_wrong_changes_nothing(merchant: Merch
             kept = await quarantine.get(tx, row["id"])
             assert kept is not None
             verdicts.append(await replay(tx, kept, merchant.accounts, merchant.clock.now()))
-    await take_in(merchant.db, 10 * 86400)
+    await merchant.take_in()
     assert [Verdict.INVALID_SIGNATURE, Verdict.VALID, Verdict.VALID] == verdicts
     assert 1 == await count(merchant.db, "events", f"type = 'payment.paid' AND subject_id = '{payment.id}'")
 

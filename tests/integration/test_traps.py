@@ -173,7 +173,7 @@ async def test_trap_07_giving_up_asking_is_no_failure(merchant: Merchant) -> Non
     await merchant.clock.advance(86400)
     for callback in merchant.callbacks(payment):
         await entrance(merchant, callback)
-    await take_in(merchant.db, 10 * 86400)
+    await merchant.take_in()
     assert ((["unanswered"], State.CLOSING), State.PAID) == (given_up, (await merchant.payment(payment)).state)
 
 
@@ -207,7 +207,7 @@ async def test_trap_09_bytes_of_a_bad_signature_are_kept_and_replayed(merchant: 
     async with merchant.db.transaction() as tx:
         kept = [await quarantine.get(tx, row["id"]) for row in await quarantine.page(tx, None, 10, with_replayed=False)]
         verdicts = [await replay(tx, one, merchant.accounts, merchant.clock.now()) for one in kept if one]
-    await take_in(merchant.db, 10 * 86400)
+    await merchant.take_in()
     assert ({Verdict.INVALID_SIGNATURE}, {Verdict.VALID}) == (set(refused), set(verdicts))
     assert ["payment.paid", "order.paid"] == await merchant.told(order)
 
@@ -284,7 +284,7 @@ async def test_trap_14_two_servers_tell_the_same_in_the_same_second(merchant: Me
     merchant.pay(payment)
     callbacks = merchant.callbacks(payment) * 2
     verdicts = await asyncio.gather(*(entrance(merchant, callback) for callback in callbacks))
-    await asyncio.gather(*(take_in(merchant.db, 10 * 86400, limit=1) for _ in range(4)))
+    await asyncio.gather(*(merchant.take_in(limit=1) for _ in range(4)))
     assert ([Verdict.VALID] * 2, ["payment.paid", "order.paid"]) == (verdicts, await merchant.told(order))
 
 
