@@ -18,6 +18,7 @@ _TITLES = {
     404: "There is no such thing",
     409: "It contradicts what is already there",
     422: "Something in the form is not right",
+    429: "Too soon after the last time",
     502: "The payment channel did not do its part",
     503: "Too much at once, or the database is away; try again",
 }

@@ -70,6 +70,7 @@ WORDS = {
     "You may not do this": "您没有此权限",
     "There is no such thing": "没有找到",
     "It contradicts what is already there": "与已有记录矛盾",
+    "Too soon after the last time": "离上一次太近",
     "Something in the form is not right": "表单内容有误",
     "The payment channel did not do its part": "支付渠道未能完成请求",
     "Too much at once, or the database is away; try again": "请求过多或数据库暂不可用，请稍后再试",
