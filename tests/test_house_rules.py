@@ -29,7 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("ask",),
     ("apply",),
     ("settle", "handlers", "chain", "stock"),
-    ("people",),
+    ("people", "oidc"),
     ("shops",),  # a shop says what becomes of its orders, in their words
     ("payments", "refunds", "orders", "inventory", "outbox", "cases", "journal", "schedule"),
     ("metrics", "spans"),
@@ -38,7 +38,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("db",),
     ("participant",),  # a library for other services: it knows nothing of ours
 )
-WORDS = frozenset("errors money clock ids evidence events seal settings log".split())
+WORDS = frozenset("errors money clock ids evidence events seal settings written log".split())
 ONLY_WORDS = frozenset({"sandbox"})  # the other side knows nothing of ours
 OUTSIDE = frozenset({"cli", "demo", "simulator", "testing"})  # they drive Paidup and the sandbox from without
 HEIGHT = {part: -depth for depth, line in enumerate(LAYERS) for part in line}

@@ -214,6 +214,7 @@ class Paidup:
 
         from paidup.checkout.counter import Counter  # noqa: PLC0415
         from paidup.console.app import build_console  # noqa: PLC0415
+        from paidup.oidc.provider import Provider  # noqa: PLC0415
         from paidup.web.api import build_app  # noqa: PLC0415
         from paidup.web.context import Context  # noqa: PLC0415
 
@@ -227,6 +228,9 @@ class Paidup:
         )
         counter = Counter(self.db, self.clock.now)
         self._stack.push_async_callback(counter.close)
+        provider = Provider.of(self.settings)
+        if provider:
+            self._stack.push_async_callback(provider.aclose)
         context = Context(
             db=self.db,
             counter=counter,
@@ -239,6 +243,7 @@ class Paidup:
             vitals=self.vitals,
             exporter=exporter,
             spans=self.spans,
+            provider=provider,
         )
         self._asgi = build_app(context, [Mount("/console", build_console(context))])
 

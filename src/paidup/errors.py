@@ -13,6 +13,7 @@
     │   └── CallbackRefused    401/400  a callback that could not be verified or read; kept in quarantine
     ├── ChannelError           the channel is at fault: try later
     │   └── BillRefused        a bill that is wrong anywhere: nothing of it is used (channels/bill.py)
+    ├── ProviderAway           the provider of identities is at fault (oidc/provider.py)
     ├── Overloaded             503: we are full for the moment; the sender tries again, nothing was kept
     └── OurError               we are at fault: page somebody
         ├── ConfigError        a setting, key or account is wrong; the message names it

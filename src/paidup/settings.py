@@ -6,22 +6,20 @@ Paidup does not know is an error that names the nearest one, because a misspelt 
 
 import difflib
 import os
-import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 import msgspec
 
-from paidup.clock import parse_clock
-from paidup.errors import ConfigError, InvalidRequest
+from paidup import written
+from paidup.errors import ConfigError
 from paidup.ids import MAX_SHARD
-from paidup.money import Money, from_major, major
+from paidup.money import Money, major
+from paidup.written import ROLES
 
 PREFIX = "PAIDUP_"
-ROLES = ("web", "intake", "repair", "reconcile", "checkout", "delivery")
 MAX_CONFIG_BYTES = 256 << 10
 _IGNORED = frozenset({"PAIDUP_TEST_DATABASE_URL"})  # read by the tests only
 
@@ -53,6 +51,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     reconcile_memory_mb: int
     reconcile_spill: Path | None
     app: str
+    oidc_issuer: str
+    oidc_client_id: str
+    oidc_client_secret: str
+    oidc_scopes: str
+    oidc_claim: str
+    oidc_role_claim: str
+    oidc_roles: tuple[tuple[str, str], ...]
+    oidc_label: str
 
     def __repr__(self) -> str:
         shown = ((name, "***" if name in _SECRET and value else value) for name, value in self._pairs())
@@ -129,8 +135,12 @@ def _shown(setting: _Setting, settings: Settings) -> str:
     if setting.name in _SECRET and value:
         return "***"
     if isinstance(value, tuple):
-        return ", ".join(f"{one[0]}={major(Money(one[1], one[0]))}" if isinstance(one, tuple) else one for one in value)
+        return ", ".join(one if isinstance(one, str) else f"{one[0]}={_right(*one)}" for one in value)
     return "" if value is None else str(value)
+
+
+def _right(name: str, value: str | int) -> str:
+    return value if isinstance(value, str) else major(Money(value, name))
 
 
 def _origin(setting: _Setting, settings: Settings, given: Mapping[str, str], in_file: Mapping[str, str]) -> str:
@@ -198,180 +208,119 @@ def _own_url(host: str, port: str) -> str:
     return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
 
 
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,12}", text) or not low <= int(text) <= high:
-            raise ValueError(f"write a whole number from {low} to {high}")
-        return int(text)
-
-    return read
-
-
-def _number(low: float, high: float) -> Callable[[str], float]:
-    def read(text: str) -> float:
-        if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,6})?", text) or not low <= float(text) <= high:
-            raise ValueError(f"write a number from {low:g} to {high:g}")
-        return float(text)
-
-    return read
-
-
-def _yes_no(text: str) -> bool:
-    if text not in ("true", "false"):
-        raise ValueError("write true or false")
-    return text == "true"
-
-
-def _host(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9.:_-]{1,253}", text):
-        raise ValueError("write a host name or address such as 127.0.0.1")
-    return text
-
-
-def _folder(text: str) -> Path:
-    if not text or "\0" in text:
-        raise ValueError("write the path of a folder")
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        raise ValueError("write the path of a folder; there is no such user whose home it could begin with") from None
-
-
-def _folder_or_none(text: str) -> Path | None:
-    return _folder(text) if text else None
-
-
-def _database_url(text: str) -> str:
-    if text and not re.match(r"postgres(ql)?://", text):
-        raise ValueError("write postgresql://user:password@host:5432/name, or leave it empty for the embedded one")
-    return text
-
-
-def _public_url(text: str) -> str:
-    parts = urlsplit(text)
-    usable = parts.scheme in ("http", "https") and parts.hostname and not (parts.query or parts.fragment)
-    if text and not usable:
-        raise ValueError("write the address the channels call, such as https://pay.example.com")
-    return text.rstrip("/")
-
-
-def _clock(text: str) -> str:
-    parse_clock(text)
-    return text
-
-
-def _limits(text: str) -> tuple[tuple[str, int], ...]:
-    """``CNY=1000, USD=150.50``: the largest amount that one person may move alone, in major units."""
-    limits = []
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        currency, _, amount = part.partition("=")
-        try:
-            money = from_major(amount, currency.strip())
-        except InvalidRequest as error:
-            raise ValueError(f"write amounts such as CNY=1000,USD=150.50: {error}") from None
-        limits.append((money.currency, money.amount_minor))
-    return tuple(limits)
-
-
-def _roles(text: str) -> tuple[str, ...]:
-    named = [role.strip() for role in text.split(",")]
-    if named == ["all"]:
-        return ROLES
-    if not set(named) <= set(ROLES):
-        raise ValueError(f"write all, or some of {', '.join(ROLES)} with commas between them")
-    return tuple(role for role in ROLES if role in named)
-
-
-def _app(text: str) -> str:
-    if text and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", text):
-        raise ValueError("write module:attribute, as uvicorn does, such as shop.main:paidup")
-    return text
-
-
-def _token(text: str) -> str:
-    if text and not re.fullmatch(r"[!-~]{16,200}", text):
-        raise ValueError("write 16 to 200 characters without blanks, such as `openssl rand -hex 24` makes")
-    return text
-
-
-_SECRET = frozenset({"database_url", "metrics_token"})
+_SECRET = frozenset({"database_url", "metrics_token", "oidc_client_secret"})
 _SETTINGS = (
-    _Setting("database_url", "URL", "", _database_url, "the PostgreSQL database; empty starts an embedded one"),
-    _Setting("data", "path", "./.paidup", _folder, "the folder of the embedded database and of generated secrets"),
-    _Setting("accounts", "path", "", _folder_or_none, "the folder of channel accounts; empty means <data>/accounts"),
-    _Setting("host", "host", "127.0.0.1", _host, "the address to listen on"),
-    _Setting("port", "integer", "8400", _whole(0, 65535), "the port to listen on; 0 takes a free one"),
-    _Setting("public_url", "URL", "", _public_url, "where channels reach us; empty means http://<host>:<port>"),
-    _Setting("shard", "integer", "0", _whole(0, MAX_SHARD), "the shard that new ids carry"),
-    _Setting("clock", "clock", "system", _clock, "system, or <ISO time>*<rate> for demonstrations"),
-    _Setting("callback_max_bytes", "integer", "65536", _whole(1024, 1 << 24), "longer callbacks are refused with 413"),
+    _Setting("database_url", "URL", "", written.database_url, "the PostgreSQL database; empty starts an embedded one"),
+    _Setting(
+        "data", "path", "./.paidup", written.folder, "the folder of the embedded database and of generated secrets"
+    ),
+    _Setting(
+        "accounts", "path", "", written.folder_or_none, "the folder of channel accounts; empty means <data>/accounts"
+    ),
+    _Setting("host", "host", "127.0.0.1", written.host, "the address to listen on"),
+    _Setting("port", "integer", "8400", written.whole(0, 65535), "the port to listen on; 0 takes a free one"),
+    _Setting("public_url", "URL", "", written.public_url, "where channels reach us; empty means http://<host>:<port>"),
+    _Setting("shard", "integer", "0", written.whole(0, MAX_SHARD), "the shard that new ids carry"),
+    _Setting("clock", "clock", "system", written.clock, "system, or <ISO time>*<rate> for demonstrations"),
+    _Setting(
+        "callback_max_bytes", "integer", "65536", written.whole(1024, 1 << 24), "longer callbacks are refused with 413"
+    ),
     _Setting(
         "inbox_queue",
         "integer",
         "4096",
-        _whole(1, 1_000_000),
+        written.whole(1, 1_000_000),
         "callbacks that may wait for their commit; more are answered 503",
     ),
     _Setting(
         "quarantine_per_source",
         "integer",
         "100",
-        _whole(0, 1_000_000),
+        written.whole(0, 1_000_000),
         "refused callbacks kept per source address and hour",
     ),
-    _Setting("query_budget_per_s", "number", "20", _number(0.01, 10_000), "queries to channels per second and account"),
-    _Setting("call_deadline_s", "seconds", "8", _number(0.1, 120), "how long one call to a channel may take in all"),
-    _Setting("payment_ttl_s", "seconds", "7200", _whole(60, 30 * 86400), "how long a payment may be paid"),
+    _Setting(
+        "query_budget_per_s", "number", "20", written.number(0.01, 10_000), "queries to channels per second and account"
+    ),
+    _Setting(
+        "call_deadline_s", "seconds", "8", written.number(0.1, 120), "how long one call to a channel may take in all"
+    ),
+    _Setting("payment_ttl_s", "seconds", "7200", written.whole(60, 30 * 86400), "how long a payment may be paid"),
     _Setting(
         "allow_loopback_endpoints",
         "true/false",
         "false",
-        _yes_no,
+        written.yes_no,
         "whether events may be delivered to private addresses; for demonstrations",
     ),
-    _Setting("roles", "list", "all", _roles, f"what this process does: all, or some of {', '.join(ROLES)}"),
+    _Setting("roles", "list", "all", written.roles, f"what this process does: all, or some of {', '.join(ROLES)}"),
     _Setting(
         "silent_channel_minutes",
         "minutes",
         "10",
-        _whole(1, 1440),
+        written.whole(1, 1440),
         "how long a channel may send no callback while queries find paid payments, before it is reported",
     ),
     _Setting(
         "second_person_above",
         "amounts",
         "CNY=1000,USD=150,EUR=150,GBP=130,HKD=1000,JPY=20000",
-        _limits,
+        written.limits,
         "up to which amount one person may confirm or refund alone; a currency that is not named takes two always",
     ),
-    _Setting("metrics_token", "text", "", _token, "the bearer token that opens /metrics; empty: it stays closed"),
-    _Setting("traces", "true/false", "false", _yes_no, "send OpenTelemetry traces; needs the extra paidup[otel]"),
+    _Setting(
+        "metrics_token", "text", "", written.token, "the bearer token that opens /metrics; empty: it stays closed"
+    ),
+    _Setting(
+        "traces", "true/false", "false", written.yes_no, "send OpenTelemetry traces; needs the extra paidup[otel]"
+    ),
     _Setting(
         "reconcile_rules",
         "path",
         "",
-        _folder_or_none,
+        written.folder_or_none,
         "the TOML file of agreed fees, tolerances and repair limits; empty means <data>/reconcile.toml",
     ),
     _Setting(
         "reconcile_memory_mb",
         "megabytes",
         "512",
-        _whole(64, 1 << 20),
+        written.whole(64, 1 << 20),
         "what matching a bill may hold in memory; beyond that it writes to the spill folder",
     ),
     _Setting(
         "reconcile_spill",
         "path",
         "",
-        _folder_or_none,
+        written.folder_or_none,
         "the folder for a bill while it is matched; empty means the system's temporary folder",
     ),
     _Setting(
         "app",
         "name",
         "",
-        _app,
+        written.app,
         "the Paidup object of the application that embeds it, as module:attribute: commands run its handlers",
     ),
+    _Setting(
+        "oidc_issuer",
+        "URL",
+        "",
+        written.issuer,
+        "the OpenID Connect provider that people sign in to the console with; empty: none; needs paidup[oidc]",
+    ),
+    _Setting("oidc_client_id", "text", "", written.words, "our name at that provider"),
+    _Setting("oidc_client_secret", "text", "", written.words, "our secret at that provider"),
+    _Setting("oidc_scopes", "text", "openid email profile", written.words, "what we ask that provider for"),
+    _Setting("oidc_claim", "text", "email", written.words, "the claim that holds a person's name here"),
+    _Setting("oidc_role_claim", "text", "groups", written.words, "the claim that holds a person's groups there"),
+    _Setting(
+        "oidc_roles",
+        "list",
+        "",
+        written.group_roles,
+        "group=role, with commas between: people of these groups are added when they first sign in, and the first that "
+        "fits is their role; empty: only users who are here already sign in, as what they are here",
+    ),
+    _Setting("oidc_label", "text", "", written.words, "what the sign-in button calls that provider"),
 )

@@ -79,6 +79,8 @@ def _of_table(node: ast.AST) -> set[str]:
             "_TITLES",
             "_OURS",
             "_LOST",
+            "_REFUSED",
+            "_AWAY",
             "texts",
             "choices",
             "WHY",

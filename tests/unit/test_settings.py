@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from paidup.errors import ConfigError
-from paidup.settings import ROLES, Effective, Settings, describe, effective, load
+from paidup.settings import Effective, Settings, describe, effective, load
+from paidup.written import ROLES
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
@@ -45,6 +46,14 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         reconcile_memory_mb=512,
         reconcile_spill=None,
         app="",
+        oidc_issuer="",
+        oidc_client_id="",
+        oidc_client_secret="",
+        oidc_scopes="openid email profile",
+        oidc_claim="email",
+        oidc_role_claim="groups",
+        oidc_roles=(),
+        oidc_label="",
     )
 
 
@@ -160,7 +169,11 @@ def test_everything_that_can_be_set_is_described() -> None:
     fields = [row.name.removeprefix("PAIDUP_").lower() for row in rows]
     assert fields == [*Settings.__struct_fields__, "config"]
     assert [row.name for row in rows if not row.meaning or not row.kind] == []
-    assert [row.name for row in rows if row.secret] == ["PAIDUP_DATABASE_URL", "PAIDUP_METRICS_TOKEN"]
+    assert [row.name for row in rows if row.secret] == [
+        "PAIDUP_DATABASE_URL",
+        "PAIDUP_METRICS_TOKEN",
+        "PAIDUP_OIDC_CLIENT_SECRET",
+    ]
 
 
 def test_the_described_defaults_are_the_real_ones() -> None:

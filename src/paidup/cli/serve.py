@@ -18,10 +18,11 @@ from paidup.app import Paidup
 from paidup.cli.application import handlers_of
 from paidup.cli.output import say
 from paidup.errors import PaidupError
-from paidup.settings import ROLES, Settings, load
+from paidup.settings import Settings, load
 from paidup.web.body import MAX_BODY_BYTES
 from paidup.web.callbacks import Receive, Scope, Send
 from paidup.web.wire import bounded
+from paidup.written import ROLES
 
 LINGER_S = 0.5
 """So long the rest of a request may be on its way to us when we are told to end."""

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from paidup.console import admin, callbacks, cases, hand, home, life, reconcile, search, sign_in, stock
+from paidup.console import admin, callbacks, cases, hand, home, life, reconcile, search, sign_in, sso, stock
 from paidup.console.gate import Handler, behind
 from paidup.console.pages import HEADERS, STATIC
 from paidup.console.trouble import handlers
@@ -29,6 +29,8 @@ PAGES: tuple[Page, ...] = (
     Page("GET", "/", home.show, Right.LOOK),
     Page("GET", "/sign-in", sign_in.show, None),
     Page("POST", "/sign-in", sign_in.do, None),
+    Page("GET", "/sign-in/oidc", sso.leave, None),
+    Page("GET", "/sign-in/oidc/back", sso.back, None),
     Page("GET", "/link", sign_in.link, None),
     Page("POST", "/link", sign_in.use_link, None),
     Page("POST", "/prefer", sign_in.prefer, None),

@@ -17,7 +17,7 @@ _YEAR_S = 365 * 86400
 
 async def show(visit: Visit) -> Response:
     """The page with name, password and code."""
-    return _sign_in_page(visit, "")
+    return door(visit, "")
 
 
 async def do(visit: Visit) -> Response:
@@ -35,9 +35,9 @@ async def do(visit: Visit) -> Response:
             rate=context.clock.rate,
         )
     except NotAllowed as error:
-        return _sign_in_page(visit, str(error), 403)
+        return door(visit, str(error), 403)
     except TooSoon as error:
-        return _sign_in_page(visit, str(error), 429)
+        return door(visit, str(error), 429)
     return keep_session(go(visit.visitor, local_path(form.text("next"))), visit.request, token)
 
 
@@ -58,7 +58,7 @@ async def use_link(visit: Visit) -> Response:
             rate=context.clock.rate,
         )
     except NotAllowed as error:
-        return _sign_in_page(visit, str(error), 403)
+        return door(visit, str(error), 403)
     return keep_session(go(visit.visitor, "/"), visit.request, token)
 
 
@@ -128,9 +128,14 @@ def local_path(text: str) -> str:
     return text[:2000] if fine else "/"
 
 
-def _sign_in_page(visit: Visit, wrong: str, status: int = 200) -> Response:
+def door(visit: Visit, wrong: str, status: int = 200) -> Response:
+    """The sign-in page; wrong: what went wrong the last time."""
     onward = visit.query("next") or visit.form.text("next")
-    values = {"wrong": wrong, "onward": onward, "name": visit.form.text("name")}
+    provider = visit.context.provider
+    values = {
+        "wrong": wrong, "onward": onward, "name": visit.form.text("name"), "provider": provider,
+        "label": visit.context.settings.oidc_label,
+    }  # fmt: skip
     return page(visit.visitor, visit.context.clock.now(), "sign_in.html", values, status)
 
 

@@ -33,6 +33,16 @@ WORDS = {
     "admin": "管理员",
     # Signing in
     "Sign in": "登录",
+    "Sign in with {name}": "使用 {name} 登录",
+    "Single sign-on": "单点登录",
+    "or by password": "或使用密码",
+    "signing in there did not lead back to a user here; ask an admin (the log says why)": (
+        "单点登录未能对应到本系统的用户；请联系管理员（日志中有原因）"
+    ),
+    "this sign-in was begun elsewhere or took too long; begin again": "登录在别处开始或耗时过长；请重新登录",
+    "the provider of identities does not answer; sign in by password, or try again": (
+        "身份提供方没有响应；请使用密码登录，或稍后再试"
+    ),
     "Name": "用户名",
     "Password": "密码",
     "Code": "动态码",

@@ -1,4 +1,4 @@
-"""Signing in: by password and code, or by a link that opens once."""
+"""Signing in: by password and code, by a link that opens once, or by the word of the company's own provider."""
 
 import asyncio
 from datetime import datetime
@@ -9,6 +9,7 @@ from paidup.errors import NotAllowed, TooSoon
 from paidup.people import audit, failures, sessions, store
 from paidup.people.audit import Actor
 from paidup.people.proof import password_fits, totp_step
+from paidup.people.user import NAME, Role, User
 
 _AT_ONCE = asyncio.Semaphore(2)
 """Password hashes under way: each takes 64 MiB, and a core for tens of milliseconds."""
@@ -46,6 +47,39 @@ async def by_link(db: Database, token: str, *, source: str, now: datetime, rate:
         if name is None or (await store.get(tx, name)).disabled_at is not None:
             raise NotAllowed("this link was used already or has expired; ask an admin for a new one")
         return await _begin(tx, name, source, now, "link", rate)
+
+
+async def by_provider(
+    db: Database, name: str, role: Role | None, *, source: str, now: datetime, rate: float = 1.0
+) -> str:
+    """Sign in whom the provider of identities vouches for; returns the session's token.
+
+    role: what the provider says they are; whoever is not here yet is added as that. None: what they are here stands,
+    and only who is here already signs in. An admin stays an admin unless the provider names admins, too: that is up to
+    the caller. Raises NotAllowed.
+    """
+    async with db.transaction() as tx:
+        user = await store.find(tx, name)
+        if user is not None and user.disabled_at is not None:
+            raise NotAllowed(f"{name[:64]} is disabled here; an admin can reset it: paidup users reset")
+        if role is not None:
+            await _give_role(tx, user, name, role, now)
+        elif user is None:
+            raise NotAllowed(f"there is no user {name[:64]} here; an admin adds them: paidup users add")
+        return await _begin(tx, name, source, now, "the provider of identities", rate)
+
+
+async def _give_role(tx: Tx, user: User | None, name: str, role: Role, now: datetime) -> None:
+    if not NAME.fullmatch(name):
+        raise NotAllowed(f"{name[:64]!r} cannot be a name here: it takes a-z, 0-9 and . _ @ -, and at most 64 of them")
+    actor = Actor("provider", "console")
+    if user is None:
+        await store.add(tx, name, role, now)
+        await audit.write(tx, actor, "user.added", now, subject_id=name, after=role)
+    elif user.role != role:
+        await store.set_role(tx, name, role)
+        await sessions.end_all(tx, name)
+        await audit.write(tx, actor, "user.role_changed", now, subject_id=name, before=user.role, after=role)
 
 
 async def _begin(tx: Tx, name: str, source: str, now: datetime, how: str, rate: float) -> str:

@@ -64,6 +64,12 @@ async def get(tx: Tx, name: str) -> User:
     return _found(await tx.fetchrow(GET, name), name)
 
 
+async def find(tx: Tx, name: str) -> User | None:
+    """One user, or None."""
+    row = await tx.fetchrow(GET, name)
+    return _user(row) if row else None
+
+
 async def secrets_of(tx: Tx, name: str) -> Secrets:
     """What to compare a sign-in with; all empty for somebody who may not sign in."""
     row = await tx.fetchrow(SECRETS, name)

@@ -1,11 +1,15 @@
 """A user of the console, and what each role may do."""
 
+import re
 from datetime import datetime
 from enum import StrEnum
 
 import msgspec
 
 from paidup.errors import NotAllowed
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
+"""As the table `users` wants it."""
 
 
 class Role(StrEnum):

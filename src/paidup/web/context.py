@@ -12,6 +12,7 @@ from paidup.hand.desk import Desk
 from paidup.handlers import Handlers
 from paidup.metrics.exporter import Exporter
 from paidup.metrics.process import Vitals
+from paidup.oidc.provider import Provider
 from paidup.settings import Settings
 from paidup.spans.tell import Spans
 
@@ -20,7 +21,7 @@ from paidup.spans.tell import Spans
 class Context:
     """The parts of a running Paidup that answer requests. wake: tells the workers that a look-up left them work.
 
-    exporter: answers Prometheus; None when nobody may ask.
+    exporter: answers Prometheus; None when nobody may ask. provider: of identities, with whom people sign in.
     """
 
     db: Database
@@ -34,6 +35,7 @@ class Context:
     vitals: Vitals = field(default_factory=Vitals)
     exporter: Exporter | None = None
     spans: Spans | None = None
+    provider: Provider | None = None
 
     @property
     def desk(self) -> Desk:
