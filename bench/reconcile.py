@@ -27,8 +27,9 @@ from paidup.db.migrate import migrate
 from paidup.db.transaction import Database
 from paidup.reconcile import bills, ours
 from paidup.reconcile.match import match
+from paidup.reconcile.party import Party
 from paidup.reconcile.rules import Rules
-from paidup.reconcile.run import Party, reconcile
+from paidup.reconcile.run import reconcile
 from paidup.reconcile.table import Limits, opened
 
 LINES = 1_000_000

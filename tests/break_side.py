@@ -9,7 +9,7 @@ from paidup.channels.bill import BillKind
 from paidup.channels.registry import CHANNELS
 from paidup.reconcile import bills, store, worker
 from paidup.reconcile.fetch import fetch_bill
-from paidup.reconcile.run import Party
+from paidup.reconcile.party import Party
 
 CAREFUL = "[default]\nrepair_minor = 100\napprovers = 2\n"
 """Above one yuan two people agree first."""

@@ -7,8 +7,9 @@ from paidup.channels.bill import BillKind
 from paidup.channels.registry import CHANNELS
 from paidup.db.transaction import Database
 from paidup.reconcile import bills
+from paidup.reconcile.party import Party
 from paidup.reconcile.rules import Rules
-from paidup.reconcile.run import Outcome, Party, reconcile
+from paidup.reconcile.run import Outcome, reconcile
 from paidup.reconcile.table import Limits
 from paidup.sandbox.faults import BillFaults, Faults
 from reconcile_side import book

@@ -21,8 +21,8 @@ from paidup.metrics.exporter import Exporter
 from paidup.metrics.process import Vitals
 from paidup.reconcile import worker as reconcile
 from paidup.reconcile.parties import parties_of
+from paidup.reconcile.party import Party
 from paidup.reconcile.rules import read_rules
-from paidup.reconcile.run import Party
 from paidup.reconcile.table import Limits as TableLimits
 from paidup.repair import silence, sweep
 from paidup.repair import worker as repair
@@ -217,6 +217,7 @@ class Paidup:
         from paidup.oidc.provider import Provider  # noqa: PLC0415
         from paidup.web.api import build_app  # noqa: PLC0415
         from paidup.web.context import Context  # noqa: PLC0415
+        from paidup.web.upload import Uploads  # noqa: PLC0415
 
         self._callbacks = Callbacks(
             self.receiver,
@@ -244,6 +245,7 @@ class Paidup:
             exporter=exporter,
             spans=self.spans,
             provider=provider,
+            uploads=Uploads(self.settings.upload_max_mb << 20, self.settings.reconcile_spill),
         )
         self._asgi = build_app(context, [Mount("/console", build_console(context))])
 

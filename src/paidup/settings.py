@@ -50,6 +50,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     reconcile_rules: Path | None
     reconcile_memory_mb: int
     reconcile_spill: Path | None
+    upload_max_mb: int
     app: str
     oidc_issuer: str
     oidc_client_id: str
@@ -293,7 +294,14 @@ _SETTINGS = (
         "path",
         "",
         written.folder_or_none,
-        "the folder for a bill while it is matched; empty means the system's temporary folder",
+        "the folder for a bill while it is uploaded or matched; empty means the system's temporary folder",
+    ),
+    _Setting(
+        "upload_max_mb",
+        "megabytes",
+        "256",
+        written.whole(1, 2048),
+        "larger bills are not taken over the API and console",
     ),
     _Setting(
         "app",

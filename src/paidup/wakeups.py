@@ -37,7 +37,9 @@ NEXT_REPAIR = "SELECT min(due_at) FROM due"
 
 NEXT_EXPIRY = "SELECT min(expires_at) FROM orders WHERE state = 'unpaid'"
 
-NEXT_BILL = "SELECT min(due_at) FROM bill_fetches WHERE state = 'waiting'"
+NEXT_BILL = """
+SELECT least((SELECT min(due_at) FROM bill_fetches WHERE state = 'waiting'),
+  (SELECT min(work_at) FROM bills WHERE work_at IS NOT NULL))"""
 
 NEXT_TRANSACTION = "SELECT min(due_at) FROM transactions"
 

@@ -1,6 +1,7 @@
 """What people do with the console, in a real browser."""
 
 import re
+from pathlib import Path
 
 import pytest
 from people import PHONE, at_work, barriers, is_wider_than_the_screen
@@ -10,11 +11,12 @@ from api_side import Api
 from break_side import a_break, next_round
 from paidup.hand.query import AT_MOST_EVERY
 from paidup.people.user import Role
+from upload_side import DAY, wechat_bill
 
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 PAGES = (
-    "", "cases", "approvals", "callbacks", "callbacks/quarantine", "deliveries", "reconcile", "stock", "channels",
-    "audit", "settings", "users", "account", "search?q=nothing-here",
+    "", "cases", "approvals", "callbacks", "callbacks/quarantine", "deliveries", "reconcile", "reconcile/bills",
+    "stock", "channels", "audit", "settings", "users", "account", "search?q=nothing-here",
 )  # fmt: skip
 
 
@@ -77,6 +79,24 @@ async def test_two_people_confirm_what_the_channel_contradicts(api: Api, chromiu
         await bob.get_by_role("button", name="Agree").click()
         await bob.get_by_role("link", name="See the order first").click()
         await expect(bob.locator("#verdict")).to_contain_text("A person confirmed it by hand.")
+
+
+async def test_finance_uploads_a_bill_and_reads_why_it_is_refused(api: Api, chromium: Browser, tmp_path: Path) -> None:
+    """From the Reconcile page: a file chosen, the day filled in, the reason in the list; then a sound one."""
+    (mchid,) = [str(party.account.mchid) for party in api.paidup.parties() if party.name == "wechat/main"]
+    async with at_work(api, chromium, "carol", Role.FINANCE) as carol:
+        await carol.get_by_role("link", name="Reconcile").first.click()
+        await carol.get_by_role("link", name="Bills").click()
+        for name, bill in (("wrong", wechat_bill(mchid, "A-1", stated=9)), ("right", wechat_bill(mchid, "A-1"))):
+            (tmp_path / f"{name}.csv.gz").write_bytes(bill)
+            await carol.select_option("[name=account]", "wechat/main")
+            await carol.fill("[name=day]", str(DAY))
+            await carol.set_input_files("[name=file]", tmp_path / f"{name}.csv.gz")
+            await carol.get_by_role("button", name="Upload").click()
+            await expect(carol.locator(f"tr:has-text('{name}.csv.gz')")).to_be_visible()
+        await expect(carol.locator("tr", has_text="wrong.csv.gz")).to_contain_text("do not add up to its totals")
+        await expect(carol.locator("tr", has_text="right.csv.gz")).to_contain_text("Sound")
+        assert [] == await barriers(carol)
 
 
 async def test_two_people_approve_a_break_and_the_next_round_heals_it(api: Api, chromium: Browser) -> None:

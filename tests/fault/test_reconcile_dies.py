@@ -11,8 +11,8 @@ from paidup.db.transaction import Database
 from paidup.payments.states import State
 from paidup.reconcile import runs, store
 from paidup.reconcile.breaks import Kind
+from paidup.reconcile.party import Party
 from paidup.reconcile.rules import Rules
-from paidup.reconcile.run import Party
 from paidup.reconcile.states import State as Is
 from paidup.reconcile.table import Limits
 from paidup.reconcile.worker import LEASE, Tools, run_once

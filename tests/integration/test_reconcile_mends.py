@@ -12,9 +12,9 @@ from paidup.payments.payment import Payment
 from paidup.payments.states import State
 from paidup.reconcile import bills, people, runs, store
 from paidup.reconcile.breaks import Break, Kind
+from paidup.reconcile.party import Party
 from paidup.reconcile.propose import MAX_TRIES
 from paidup.reconcile.rules import Rules
-from paidup.reconcile.run import Party
 from paidup.reconcile.states import State as Is
 from paidup.reconcile.table import Limits
 from paidup.reconcile.worker import Tools, run_once, work_day

@@ -16,9 +16,10 @@ from paidup.channels.wechat.bill import BEIJING
 from paidup.db.transaction import Database
 from paidup.reconcile import bills, people, store
 from paidup.reconcile.breaks import Kind
+from paidup.reconcile.party import Party
 from paidup.reconcile.quick import lay_wechat_trades
 from paidup.reconcile.rules import Rules
-from paidup.reconcile.run import Outcome, Party, reconcile
+from paidup.reconcile.run import Outcome, reconcile
 from paidup.reconcile.table import Limits, Table, opened
 from paidup.sandbox.bills import Entry, EntryKind
 from paidup.sandbox.faults import BillFaults, Faults

@@ -3,14 +3,18 @@
 The tables here are total: a route that is added later and stands in none of them fails the test.
 """
 
+import io
 import re
 from collections.abc import Iterator, Mapping
+from datetime import date
 from typing import Any
 
 import msgspec
 import pytest
 
 from api_side import ORDER, Api
+from paidup.channels.bill import BillKind
+from paidup.reconcile import bills
 from paidup.shops import store as shops
 from paidup.shops.store import Scope
 from paidup.web.api import ROUTES
@@ -30,6 +34,7 @@ NAMED = {
     "/v1/transactions/{id}": "transaction",
     "/v1/participants/{id}": "participant",
     "/v1/breaks/{id}": "break",
+    "/v1/bills/{id}": "bill",
     "/v1/approvals/{id}": "approval",
     "/v1/callbacks/{id}": "callback",
     "/v1/quarantine/{id}": "refused",
@@ -40,6 +45,7 @@ FREE = {
     "POST /v1/endpoints", "GET /v1/endpoints", "GET /v1/skus", "PUT /v1/skus/{sku}", "GET /v1/transactions",
     "POST /v1/participants", "GET /v1/participants", "POST /v1/transaction-tables", "GET /v1/transaction-tables",
     "GET /v1/reconciliations", "GET /v1/balances", "GET /v1/breaks", "GET /v1/books",
+    "GET /v1/bills", "POST /v1/bills",
     "GET /v1/approvals", "GET /v1/quarantine", "GET /v1/audit", "GET /v1/search",
 }  # fmt: skip
 # What names things in the body: field → kind of thing.
@@ -48,7 +54,7 @@ TABLES = (
     "orders", "payments", "refunds", "cases", "endpoints", "events", "deliveries", "due", "decisions",
     "inbox_queue", "channel_calls", "skus", "reservations", "stock_movements", "transactions",
     "transaction_steps", "transaction_journal", "participants",
-    "transaction_tables", "breaks", "break_steps", "break_approvals",
+    "transaction_tables", "breaks", "break_steps", "break_approvals", "bills",
     "approvals", "audit", "case_comments", "quarantine", "inbox",
 )  # fmt: skip
 
@@ -124,13 +130,22 @@ async def ids(api: Api) -> dict[str, str]:
     async with api.paidup.db.session() as tx:
         event = await tx.fetchval("SELECT id FROM events LIMIT 1")
         refused = await tx.fetchval("SELECT id FROM quarantine LIMIT 1")
+        brought = bills.Brought(
+            shop="acme",
+            channel="wechat",
+            account="main",
+            kind=BillKind.TRADES,
+            day=date(2026, 11, 22),
+            source="uploaded",
+        )
+        bill = await bills.keep(tx, brought, io.BytesIO(b"x"), api.paidup.clock.now())
         await tx.execute(
             "INSERT INTO inbox (id, received_at, shop, channel, account, dedup_key, kind, target, headers, body) "
             "VALUES ('cbk001theirs0001', now(), 'acme', 'wechat', 'main', 'k', 'K', '/', '[]', '')"
         )
     return {
         "order": payment["order_id"], "payment": payment["id"], "refund": refund["id"], "case": case["id"],
-        "endpoint": endpoint["id"], "break": broken.id, "sku": "TEA-01-of-ours", "event": event,
+        "endpoint": endpoint["id"], "break": broken.id, "bill": bill.id, "sku": "TEA-01-of-ours", "event": event,
         "transaction": begun["id"], "participant": "coupons-of-acm-e",
         "approval": asked["approval_id"], "callback": "cbk001theirs0001",
         "refused": refused, "txn": "42-A-1", "number": "A-1",

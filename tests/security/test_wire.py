@@ -17,13 +17,13 @@ import stripe_side
 from paidup.cli.serve import server_options
 from paidup.shops import store as shops
 from paidup.shops.store import Scope
-from paidup.web.body import MAX_BODY_BYTES
-from paidup.web.wire import Patience, bounded
+from paidup.web.wire import Patience
 from served import served
 
 PATIENCE_S = 0.4
 LIMIT = 40  # connections; serve has 2000
 PATH = b"/callbacks/stripe/main"
+TO_FILES = b"POST /v1/bills HTTP/1.1"
 
 
 @dataclass
@@ -69,9 +69,10 @@ async def wire(db_dsn: str, tmp_path: Path) -> AsyncIterator[Wire]:
     """As `paidup serve` runs it, but for less patience and fewer connections."""
     async with running(db_dsn, tmp_path) as entrance:
         settings, ended = entrance.paidup.settings, asyncio.Queue()
-        limited = bounded(max(settings.callback_max_bytes, MAX_BODY_BYTES), Patience(*[PATIENCE_S] * 3))
 
-        class Told(limited):
+        class Told(server_options(settings)["http"]):
+            patience = Patience(*[PATIENCE_S] * 3)
+
             def connection_lost(self, exc: Exception | None) -> None:
                 super().connection_lost(exc)
                 ended.put_nowait(self.client)
@@ -159,9 +160,14 @@ def a_body_after_the_refusal() -> Iterator[bytes]:
     yield from (b" " * 1000 for _ in range(4000))
 
 
+def a_strangers_file() -> Iterator[bytes]:
+    yield head(b"content-type: multipart/form-data; boundary=x", b"content-length: 4000000", start=TO_FILES)
+    yield from (b" " * 1000 for _ in range(4000))
+
+
 FLOODS = (
     endless_headers, one_endless_header, an_endless_request_line, endless_trailers, one_endless_trailer,
-    an_endless_chunk_extension, chunks_of_one_byte, a_body_after_the_refusal,
+    an_endless_chunk_extension, chunks_of_one_byte, a_body_after_the_refusal, a_strangers_file,
 )  # fmt: skip
 
 

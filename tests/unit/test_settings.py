@@ -45,6 +45,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         reconcile_rules=Path(".paidup/reconcile.toml"),
         reconcile_memory_mb=512,
         reconcile_spill=None,
+        upload_max_mb=256,
         app="",
         oidc_issuer="",
         oidc_client_id="",

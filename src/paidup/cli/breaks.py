@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from paidup.cli.application import quiet
-from paidup.cli.output import emit, emit_json, json_option, limit_option, run, say
+from paidup.cli.output import done, emit, emit_json, json_anyway, json_option, limit_option, run, say
 from paidup.clock import parse_clock
 from paidup.db.transaction import Database
 from paidup.errors import InvalidRequest, NotFound
@@ -63,6 +63,7 @@ def breaks(
 
 @click.command()
 @click.argument("break_id")
+@json_anyway
 def explain(break_id: str) -> None:
     """One break as JSON: both sides, what happened to it, and what to do next."""
 
@@ -81,7 +82,8 @@ def explain(break_id: str) -> None:
 @click.option("--by", required=True, help="who agrees, for the record")
 @click.option("--because", required=True, help="why, for the record")
 @click.option("--payment", "payment_id", help="to which payment the money of an unknown number belongs")
-def approve(break_ids: tuple[str, ...], by: str, because: str, payment_id: str | None) -> None:
+@json_option
+def approve(break_ids: tuple[str, ...], by: str, because: str, payment_id: str | None, as_json: bool) -> None:
     """Agree to the repair of breaks; as many different people as the rules say must. The next run repairs them.
 
     \b
@@ -112,16 +114,26 @@ def approve(break_ids: tuple[str, ...], by: str, because: str, payment_id: str |
                     )
             return found
 
-    for one in run(work):
+    agreements = run(work)
+    if as_json:
+        emit_json([_agreed(one) for one in agreements])
+        return
+    for one in agreements:
         enough = "the next run repairs it" if one.is_enough else "somebody else must agree, too"
         say(f"{one.broken.id}: {len(one.approved_by)} of {one.needed} agreed ({', '.join(one.approved_by)}); {enough}")
+
+
+def _agreed(one: people.Agreement) -> dict[str, object]:
+    its = one.broken
+    return {"break": its.id, "state": its.state, "approved_by": one.approved_by, "needed": one.needed}
 
 
 @click.command()
 @click.argument("break_ids", nargs=-1, required=True)
 @click.option("--by", required=True, help="who says so, for the record")
 @click.option("--because", required=True, help="how it was settled, for the record")
-def resolve(break_ids: tuple[str, ...], by: str, because: str) -> None:
+@json_option
+def resolve(break_ids: tuple[str, ...], by: str, because: str, as_json: bool) -> None:
     """Say how breaks were settled outside of our books."""
 
     async def work(db: Database, settings: Settings) -> None:
@@ -131,7 +143,7 @@ def resolve(break_ids: tuple[str, ...], by: str, because: str) -> None:
                 await people.resolve(tx, break_id, shop=None, who=by, why=because, now=now)
 
     run(work)
-    say(f"{len(break_ids)} resolved")
+    done(f"{len(break_ids)} resolved", {"resolved": list(break_ids)}, as_json=as_json)
 
 
 @click.command()
@@ -139,7 +151,8 @@ def resolve(break_ids: tuple[str, ...], by: str, because: str) -> None:
 @account_option
 @click.option("--all", "with_settled", is_flag=True, help="also those that healed or were resolved")
 @click.option("--limit", default=100_000, show_default=True, type=click.IntRange(1, 1_000_000))
-def export(day: str | None, account: str | None, with_settled: bool, limit: int) -> None:
+@json_option
+def export(day: str | None, account: str | None, with_settled: bool, limit: int, as_json: bool) -> None:
     """Breaks as CSV on stdout, amounts in major units; spreadsheets open it as it is.
 
     \b
@@ -151,6 +164,9 @@ def export(day: str | None, account: str | None, with_settled: bool, limit: int)
         async with db.session() as tx:
             return await store.page(tx, wanted, limit)
 
+    if as_json:
+        emit_json(run(work))
+        return
     out = csv.writer(sys.stdout)
     out.writerow(EXPORTED)
     for one in run(work):

@@ -11,7 +11,6 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from paidup.app import Paidup
 from paidup.channels.bill import BillKind
-from paidup.channels.bill_mapping import parse_mapping
 from paidup.channels.channel import BillComing
 from paidup.cli.application import quiet
 from paidup.cli.breaks import (
@@ -26,16 +25,20 @@ from paidup.cli.breaks import (
     resolve,
     split,
 )
-from paidup.cli.output import emit, emit_json, json_option, limit_option, run, say
+from paidup.cli.output import done, emit, emit_json, json_option, limit_option, run, say
 from paidup.db.transaction import Database
 from paidup.errors import NotFound
+from paidup.people.audit import Actor
 from paidup.reconcile import bills, runs, store
 from paidup.reconcile.fetch import fetch_bill
 from paidup.reconcile.mend import planned
 from paidup.reconcile.parties import named
-from paidup.reconcile.run import Outcome, Party
+from paidup.reconcile.party import Party
+from paidup.reconcile.run import Outcome
 from paidup.reconcile.run import reconcile as reconcile_day
 from paidup.reconcile.states import UNSETTLED
+from paidup.reconcile.upload import Claims, brought_by
+from paidup.reconcile.upload import upload as upload_bill
 from paidup.reconcile.worker import work_day
 from paidup.settings import Settings, load
 
@@ -160,37 +163,45 @@ def show(day: str | None, account: str | None, limit: int, as_json: bool) -> Non
 @click.option(
     "--mapping", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="its description, in TOML"
 )
+@click.option("--sha1", default="", help="of its plain text, where the channel told it")
 @click.option("--by", required=True, help="who uploads it, for the record")
-def upload(file: Path, account: str, day: str, kind: str, mapping: Path | None, by: str) -> None:
-    """Keep a bill that somebody has as a file; `run --no-fetch` then reconciles it.
+@json_option
+def upload(
+    file: Path, account: str, day: str, kind: str, mapping: Path | None, sha1: str, by: str, as_json: bool
+) -> None:
+    """Keep a bill that somebody has as a file, and read it; `run --no-fetch`, or the worker, then reconciles its day.
+
+    Where anything in it is wrong, it is refused whole, and kept with the reason.
 
     \b
     paidup reconcile upload bank.xlsx --account wechat/main --day 2026-11-22 --mapping bank.toml --by anna
     """
     described = mapping.read_text(encoding="utf-8") if mapping else ""
-    if mapping:
-        parse_mapping(described, str(mapping))
+    claims = Claims(account=account, day=day, kind=kind, file_name=file.name, mapping=described, sha1=sha1)
 
     async def work(_db: Database, settings: Settings) -> bills.Kept:
         async with quiet(settings) as paidup:
-            party = named(paidup.parties(), account)
-            brought = bills.Brought(
-                shop=party.account.shop,
-                channel=party.account.channel,
-                account=party.account.name,
-                kind=BillKind(kind),
-                day=its_date(day),
-                source="uploaded",
-                brought_by=by,
-                file_name=file.name,
-                mapping=described,
-            )
+            party, tools = named(paidup.parties(), account), paidup.reconcile_tools()
             with file.open("rb") as opened:
-                async with paidup.db.transaction() as tx:
-                    return await bills.keep(tx, brought, opened, paidup.clock.now())
+                return await upload_bill(
+                    paidup.db,
+                    party,
+                    brought_by(party, claims, by),
+                    opened,
+                    actor=Actor(by, "cli"),
+                    limits=tools.limits,
+                    spill=tools.spill,
+                    now=paidup.clock.now(),
+                )
 
     kept = run(work)
-    say(f"{kept.id}: version {kept.version} of {account} {kind} {day}; `paidup reconcile run --no-fetch` reads it")
+    said = f"{kept.id}: version {kept.version} of {account} {kind} {day} is {kept.state}, {kept.lines} lines"
+    names = ("id", "account", "kind", "day", "version", "state", "lines", "file_name", "size_bytes")
+    done(
+        f"{said}; `paidup reconcile run --no-fetch --day {day}` lays it beside the books",
+        {name: getattr(kept, name) for name in names},
+        as_json=as_json,
+    )
 
 
 for one in (breaks, explain, approve, resolve, export):

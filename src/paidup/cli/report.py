@@ -161,7 +161,16 @@ async def _month(db: Database, settings: Settings, since: date, until: date, acc
 @click.option("--all", "with_settled", is_flag=True, help="also those that healed or were resolved")
 @language_option
 @out_option
-def breaks(since: str | None, until: str | None, account: str | None, with_settled: bool, lang: str, out: Path) -> None:
+@json_option
+def breaks(
+    since: str | None,
+    until: str | None,
+    account: str | None,
+    with_settled: bool,
+    lang: str,
+    out: Path,
+    as_json: bool,
+) -> None:
     """Breaks as an Excel workbook; `paidup reconcile export` writes them as CSV.
 
     \b
@@ -181,6 +190,9 @@ def breaks(since: str | None, until: str | None, account: str | None, with_settl
             return await store.page(tx, wanted, MAX_EXPORTED)
 
     found = run(work)
+    if as_json:
+        emit_json(found)
+        return
     _write(out, f"breaks.{lang}.xlsx", breaks_workbook(found, Language(lang)))
 
 
@@ -196,6 +208,7 @@ def breaks(since: str | None, until: str | None, account: str | None, with_settl
     "--chart", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="your names of the accounts, in TOML"
 )
 @language_option
+@json_option
 def books(
     month: str | None,
     since: str | None,
@@ -204,6 +217,7 @@ def books(
     form: str,
     chart: Path | None,
     lang: str,
+    as_json: bool,
 ) -> None:
     """The reconciled days as double entry (复式记账) on stdout, with balance assertions that prove them.
 
@@ -221,6 +235,9 @@ def books(
         return journal_of(report.days, report.balances, names)
 
     journal = run(work)
+    if as_json:
+        emit_json(journal)
+        return
     as_text: dict[str, Callable[[Journal], Iterable[str]]] = {
         "beancount": beancount,
         "ledger": ledger,

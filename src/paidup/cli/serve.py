@@ -21,7 +21,8 @@ from paidup.errors import PaidupError
 from paidup.settings import Settings, load
 from paidup.web.body import MAX_BODY_BYTES
 from paidup.web.callbacks import Receive, Scope, Send
-from paidup.web.wire import bounded
+from paidup.web.upload import MAX_FIELDS_BYTES, PATHS
+from paidup.web.wire import Files, bounded
 from paidup.written import ROLES
 
 LINGER_S = 0.5
@@ -96,7 +97,10 @@ def server_options(settings: Settings) -> dict[str, Any]:
         "host": settings.host,
         "port": settings.port,
         "loop": "uvloop",
-        "http": bounded(max(settings.callback_max_bytes, MAX_BODY_BYTES)),
+        "http": bounded(
+            max(settings.callback_max_bytes, MAX_BODY_BYTES),
+            files=Files(paths=PATHS, max_bytes=(settings.upload_max_mb << 20) + MAX_FIELDS_BYTES),
+        ),
         "ws": "none",
         "lifespan": "on",
         "access_log": False,

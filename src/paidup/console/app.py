@@ -8,8 +8,8 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from paidup.console import admin, callbacks, cases, hand, home, life, reconcile, search, sign_in, sso, stock
-from paidup.console.gate import Handler, behind
+from paidup.console import admin, bills, callbacks, cases, hand, home, life, reconcile, search, sign_in, sso, stock
+from paidup.console.gate import Handler, Reading, behind, plain, with_file
 from paidup.console.pages import HEADERS, STATIC
 from paidup.console.trouble import handlers
 from paidup.people.user import Right
@@ -23,6 +23,7 @@ class Page(NamedTuple):
     path: str
     handler: Handler
     right: Right | None
+    reading: Reading = plain
 
 
 PAGES: tuple[Page, ...] = (
@@ -71,6 +72,8 @@ PAGES: tuple[Page, ...] = (
     Page("GET", "/deliveries", callbacks.told, Right.LOOK),
     Page("POST", "/deliveries", callbacks.redrive, Right.WORK),
     Page("GET", "/reconcile", reconcile.days, Right.LOOK),
+    Page("GET", "/reconcile/bills", bills.show, Right.LOOK),
+    Page("POST", "/reconcile/bills", bills.take, Right.MONEY, with_file),
     Page("GET", "/reconcile/{break_id}", reconcile.one, Right.LOOK),
     Page("POST", "/reconcile/{break_id}", reconcile.decide, Right.REVEAL),
     Page("GET", "/reconcile/{channel}/{account}/{day}/report.{form}", reconcile.report, Right.LOOK),
@@ -97,5 +100,5 @@ class _Files(StaticFiles):
 def build_console(context: Context) -> Starlette:
     """The console as an ASGI application, to be mounted at /console."""
     found: Mapping[Any, Any] = handlers(context.clock)
-    routes = [Route(p.path, behind(context, p.right, p.handler), methods=[p.method]) for p in PAGES]
+    routes = [Route(p.path, behind(context, p.right, p.handler, p.reading), methods=[p.method]) for p in PAGES]
     return Starlette(routes=[*routes, Mount("/static", _Files(directory=STATIC))], exception_handlers=dict(found))

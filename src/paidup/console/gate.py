@@ -1,7 +1,8 @@
 """Who may see what: every page of the console passes here. Sessions, rights, and forms that only our own pages send."""
 
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
@@ -15,6 +16,7 @@ from paidup.people import sessions
 from paidup.people.user import Right, must_may
 from paidup.web import body
 from paidup.web.context import Context
+from paidup.web.upload import Sent
 
 COOKIE = "paidup_session"
 MAX_FORM_FIELDS = 200
@@ -23,9 +25,13 @@ _SENT_BY_US = frozenset({"same-origin", "none"})
 
 
 class Form:
-    """The fields of a form. Raises InvalidRequest for what is none."""
+    """The fields of a form. Raises InvalidRequest for what is none. sent: the file that came with it."""
 
-    def __init__(self, raw: bytes = b"") -> None:
+    def __init__(self, raw: bytes = b"", sent: Sent | None = None) -> None:
+        self.sent = sent
+        if sent is not None:
+            self._pairs = list(sent.fields.items())
+            return
         try:
             self._pairs = parse_qsl(raw.decode(), keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS)
         except ValueError:  # not UTF-8, or too many fields
@@ -71,9 +77,31 @@ class Visit:
 
 
 Handler = Callable[[Visit], Awaitable[Response]]
+Reading = Callable[[Context, Request, Visitor], AbstractAsyncContextManager[Form]]
 
 
-def behind(context: Context, right: Right | None, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+@asynccontextmanager
+async def plain(_context: Context, request: Request, visitor: Visitor) -> AsyncIterator[Form]:
+    """A form without a file."""
+    form = Form(await body.read(request))
+    _must_carry_token(form.text("csrf"), visitor)
+    yield form
+
+
+@asynccontextmanager
+async def with_file(context: Context, request: Request, visitor: Visitor) -> AsyncIterator[Form]:
+    """A form with a file, of which nothing is received before the form is known as ours."""
+
+    def admit(fields: Mapping[str, str]) -> None:
+        _must_carry_token(fields.get("csrf", ""), visitor)
+
+    async with context.uploads.received(request, admit) as sent:
+        yield Form(sent=sent)
+
+
+def behind(
+    context: Context, right: Right | None, handler: Handler, reading: Reading = plain
+) -> Callable[[Request], Awaitable[Response]]:
     """The endpoint of a page that needs this right; right None: open to everybody (signing in)."""
 
     async def endpoint(request: Request) -> Response:
@@ -83,11 +111,10 @@ def behind(context: Context, right: Right | None, handler: Handler) -> Callable[
             return _to_sign_in(request, visitor)
         if right is not None and visitor.user is not None:
             must_may(visitor.user, right)
-        form = Form()
-        if request.method == "POST":
-            form = Form(await body.read(request))
-            _must_carry_token(form, visitor)
-        return await handler(Visit(context, request, visitor, form))
+        if request.method != "POST":
+            return await handler(Visit(context, request, visitor, Form()))
+        async with reading(context, request, visitor) as form:
+            return await handler(Visit(context, request, visitor, form))
 
     return endpoint
 
@@ -120,10 +147,10 @@ def _must_be_ours(request: Request) -> None:
         raise NotAllowed("this form was sent from another site; open the console and try again")
 
 
-def _must_carry_token(form: Form, visitor: Visitor) -> None:
+def _must_carry_token(token: str, visitor: Visitor) -> None:
     if visitor.user is None:
         return
-    if not hmac.compare_digest(form.text("csrf").encode(), sessions.csrf_of(visitor.token).encode()):
+    if not hmac.compare_digest(token.strip().encode(), sessions.csrf_of(visitor.token).encode()):
         raise NotAllowed("this form belongs to another session; go back, reload the page and try again")
 
 

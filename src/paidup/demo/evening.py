@@ -17,7 +17,7 @@ from paidup.demo.processes import free_port
 from paidup.demo.screen import Screen
 from paidup.reconcile import bills, store
 from paidup.reconcile.fetch import fetch_bill
-from paidup.reconcile.run import Party
+from paidup.reconcile.party import Party
 from paidup.reconcile.states import UNSETTLED
 from paidup.reconcile.worker import work_day
 from paidup.settings import load

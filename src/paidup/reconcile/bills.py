@@ -106,6 +106,15 @@ ORDER BY day DESC, channel, account, kind, version DESC LIMIT $5"""
 
 GET = f"SELECT {COLUMNS} FROM bills WHERE id = $1"
 
+WANT_WORK = "UPDATE bills SET work_at = $2 WHERE id = $1"
+
+CLAIM_WORK = """
+UPDATE bills SET work_at = $2 WHERE id = ANY(ARRAY(
+  SELECT id FROM bills WHERE work_at <= $1 ORDER BY work_at, id LIMIT $3 FOR UPDATE SKIP LOCKED))
+RETURNING id, channel, account, day"""
+
+WORKED = "UPDATE bills SET work_at = NULL WHERE id = ANY($1::text[])"
+
 PRUNE_PARTS = "DELETE FROM bill_parts WHERE bill_id IN (SELECT id FROM bills WHERE kept_at < $1 AND day < $2)"
 
 PRUNE_FETCHES = "DELETE FROM bill_fetches WHERE day < $1 AND state <> 'waiting'"
@@ -141,12 +150,13 @@ def _kept(row: Any) -> Kept:
 
 
 async def keep(tx: Tx, brought: Brought, file: BinaryIO, now: datetime) -> Kept:
-    """Keep a file as the next version of its day's bill. The very same file is the version that it already is."""
+    """Keep a file as the next version of its day's bill. The very same file, of which the same is said, is the version
+    that it already is."""
     await tx.execute(LOCK, f"bill {brought.channel}/{brought.account} {brought.kind} {brought.day}")
     latest = await latest_of(tx, brought.channel, brought.account, brought.day, brought.kind)
     digest, size_bytes = _digest(file)
-    if latest and (latest.sha256, latest.mapping, latest.state == "none") == (
-        digest, brought.mapping, brought.state == "none",
+    if latest and (latest.sha256, latest.mapping, latest.proof, latest.state == "none") == (
+        digest, brought.mapping, brought.proof, brought.state == "none",
     ):  # fmt: skip
         if latest.state == "refused":  # it is read again: the parser or its description may have been mended
             await tx.execute(READ_AGAIN, latest.id)
@@ -208,6 +218,27 @@ async def prune(tx: Tx, now: datetime) -> None:
     long_ago = now - timedelta(days=FILES_KEPT_DAYS)
     await tx.execute(PRUNE_PARTS, long_ago, long_ago.date())
     await tx.execute(PRUNE_FETCHES, (now - timedelta(days=FETCHES_KEPT_DAYS)).date())
+
+
+# What people uploaded -------------------------------------------------------------------------------------------------
+
+
+async def want_work(tx: Tx, bill_id: str, at: datetime) -> None:
+    """The bill's day is to be reconciled from then on."""
+    await tx.execute(WANT_WORK, bill_id, at)
+
+
+async def claim_work(tx: Tx, now: datetime, until: datetime, limit: int) -> dict[tuple[str, str, date], list[str]]:
+    """Take days that uploads left to be reconciled, with the bills that did; nobody else takes them before `until`."""
+    days: dict[tuple[str, str, date], list[str]] = {}
+    for row in await tx.fetch(CLAIM_WORK, now, until, limit):
+        days.setdefault((row["channel"], row["account"], row["day"]), []).append(row["id"])
+    return days
+
+
+async def worked(tx: Tx, bill_ids: Sequence[str]) -> None:
+    """Their days were reconciled, or cannot be."""
+    await tx.execute(WORKED, list(bill_ids))
 
 
 # The schedule --------------------------------------------------------------------------------------------------------

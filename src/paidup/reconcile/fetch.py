@@ -16,7 +16,7 @@ from paidup.journal import store as journal
 from paidup.journal.store import Call
 from paidup.reconcile import bills
 from paidup.reconcile.due import EMPTY_AFTER, next_ask, should_alarm
-from paidup.reconcile.run import Party
+from paidup.reconcile.party import Party
 
 DOWNLOAD_DEADLINE_S = 600.0
 MAX_DAYS_BACK = 31

@@ -29,8 +29,8 @@ from paidup.payments.states import State as PaymentState
 from paidup.reconcile import bills, store
 from paidup.reconcile.breaks import Break
 from paidup.reconcile.decide import Change, happen
+from paidup.reconcile.party import Party
 from paidup.reconcile.propose import ASKED, MAX_TRIES, Budget, Proposal, agrees, testimony
-from paidup.reconcile.run import Party
 from paidup.reconcile.states import UNSETTLED, Happening, State
 from paidup.refunds import store as refunds
 from paidup.refunds.refund import Cause, Refund

@@ -9,7 +9,7 @@ from paidup.db.transaction import Tx
 from paidup.handlers import Handlers
 from paidup.reconcile import store
 from paidup.reconcile.decide import overdue
-from paidup.reconcile.run import Party
+from paidup.reconcile.party import Party
 from paidup.reconcile.states import UNSETTLED
 from paidup.settle.book import NeedPerson
 

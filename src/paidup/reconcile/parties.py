@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from paidup.channels.channel import Account
 from paidup.channels.registry import CHANNELS
 from paidup.errors import InvalidRequest, NotFound
+from paidup.reconcile.party import Party
 from paidup.reconcile.rules import RuleBook
-from paidup.reconcile.run import Party
 
 
 def parties_of(accounts: Iterable[Account], rules: RuleBook) -> list[Party]:

@@ -7,17 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
 from itertools import repeat
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 
 from paidup import ids, log
 from paidup.cases import store as cases
-from paidup.channels.bill import Bill, BillKind, BillName, BillRefused, Totals, day_in
-from paidup.channels.bill_mapped import read_mapped
-from paidup.channels.bill_mapping import parse_mapping
-from paidup.channels.channel import Account, Channel
-from paidup.channels.wechat.keys import WechatAccount
+from paidup.channels.bill import BillKind, BillRefused, Totals
+from paidup.channels.channel import Account
 from paidup.clock import monotonic_s
 from paidup.db.transaction import Database, Tx
 from paidup.reconcile import balance, bills, ours, runs, store
@@ -26,7 +23,8 @@ from paidup.reconcile.decide import Change, Whose, clear, decide, uncleared
 from paidup.reconcile.judge import judge
 from paidup.reconcile.known import Day, Earlier, Judged, Known, side_of
 from paidup.reconcile.match import Matched, TooDifferent, match
-from paidup.reconcile.quick import lay_wechat_trades
+from paidup.reconcile.party import Party
+from paidup.reconcile.reading import bounds_of, bring, lay, read_bill
 from paidup.reconcile.rules import Rules
 from paidup.reconcile.table import Limits, Table, opened
 
@@ -35,19 +33,6 @@ Progress = Callable[[str], None]
 
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1, 4))"
 REFUSED, TOO_DIFFERENT = "bill_refused", "bill_too_different"
-
-
-class Party(msgspec.Struct, frozen=True):
-    """Whose bill it is: the channel, the account there, and the rules of the two."""
-
-    channel: Channel[Any]
-    account: Account
-    rules: Rules
-
-    @property
-    def name(self) -> str:
-        """As people write it: ``wechat/main``."""
-        return f"{self.account.channel}/{self.account.name}"
 
 
 class Laid(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,28 +171,15 @@ class _timed:  # noqa: N801 - reads as a statement
         self._into[self._step] = round((monotonic_s() - self._began_s) * 1000)
 
 
-def bounds_of(party: Party, day: date, kept: bills.Kept) -> tuple[datetime, datetime]:
-    """The day's first moment and the first of the next, in the time zone of the bill."""
-    zone = parse_mapping(kept.mapping, kept.file_name).zone if kept.mapping else party.channel.bill_zone(party.account)
-    return day_in(zone, day)
-
-
 async def _read_trades(db: Database, party: Party, kept: bills.Kept, table: Table) -> tuple[int, Mapping[str, str]]:
     if kept.state == "none":
         return 0, {}
     path = table.folder / "bill"
-    await _bring(db, kept, path)
+    await bring(db, kept, path)
 
     def read() -> tuple[int, Mapping[str, str]]:
         with path.open("rb") as file:
-            if isinstance(party.account, WechatAccount) and not kept.mapping:
-                bounds = bounds_of(party, kept.day, kept)
-                quick = lay_wechat_trades(table, file, party.account.mchid, bounds, kept.proof)
-                if quick is not None:
-                    return quick.lines, quick.stated
-            bill = read_bill(party, kept, file)
-            table.add_lines(bill.lines())
-            return bill.totals.lines, bill.stated
+            return lay(party, kept, file, table)
 
     try:
         return await asyncio.to_thread(read)
@@ -229,21 +201,6 @@ async def _totals(db: Database, party: Party, kept: bills.Kept) -> Totals | None
         except BillRefused as refusal:
             await _refuse(db, _Refused(kept, REFUSED, refusal.fault, refusal.why), kept.kept_at)
             return None
-
-
-async def _bring(db: Database, kept: bills.Kept, path: Path) -> None:
-    with path.open("wb") as file:
-        async with db.session() as tx:
-            await bills.bring(tx, kept, file)
-
-
-def read_bill(party: Party, kept: bills.Kept, file: BinaryIO) -> Bill:
-    """A kept file as a bill: as its channel writes them, or by the description it came with. Raises BillRefused."""
-    name = BillName(kind=kept.kind, day=kept.day)
-    if not kept.mapping:
-        return party.channel.read_bill(file, name, party.account, kept.proof)
-    mapping = parse_mapping(kept.mapping, kept.file_name)
-    return read_mapped(file, name, mapping, kept.proof, channel=kept.channel, account=kept.account)
 
 
 def _match(table: Table, paths: Mapping[str, Path], rules: Rules) -> Matched:

@@ -20,7 +20,9 @@ from paidup.reconcile.decide import Change
 from paidup.reconcile.fetch import fetch_bill, is_doubtful, not_there, want_bills
 from paidup.reconcile.mend import mend
 from paidup.reconcile.overdue import expire, tell_people
-from paidup.reconcile.run import Outcome, Party, Progress, bounds_of, reconcile
+from paidup.reconcile.party import Party
+from paidup.reconcile.reading import bounds_of
+from paidup.reconcile.run import Outcome, Progress, reconcile
 from paidup.reconcile.table import Limits
 
 LEASE = timedelta(minutes=30)
@@ -39,8 +41,8 @@ class Tools(msgspec.Struct, frozen=True):
 
 
 async def run_once(db: Database, *, now: datetime, limit: int, parties: Sequence[Party], tools: Tools) -> int:
-    """Fetch up to `limit` bills that are due and reconcile their days, and do the repairs that people agreed to since;
-    returns how many bills were there and repairs were done."""
+    """Fetch up to `limit` bills that are due and reconcile their days and those that people uploaded bills of, and do
+    the repairs that people agreed to since; returns how many bills were there and repairs were done."""
     by_account = {(party.account.channel, party.account.name): party for party in parties}
     async with db.transaction() as tx:
         await want_bills(tx, parties, now)
@@ -53,7 +55,22 @@ async def run_once(db: Database, *, now: datetime, limit: int, parties: Sequence
                 await bills.put_off(tx, fetch, now, "the account is gone", state="given_up")
             continue
         there += await _one(db, party, fetch, now, tools)
+    there += await _work_uploaded(db, by_account, now, limit, tools)
     return there + await _mend_approved(db, by_account, limit, tools)
+
+
+async def _work_uploaded(
+    db: Database, by_account: Mapping[tuple[str, str], Party], now: datetime, limit: int, tools: Tools
+) -> int:
+    """Whoever uploaded a bill is not made to wait for the run over its day."""
+    async with db.transaction() as tx:
+        days = await bills.claim_work(tx, now, now + LEASE, limit)
+    for (channel, account, day), bill_ids in days.items():
+        if party := by_account.get((channel, account)):
+            await work_day(db, party, day, tools=tools, who=WHO)
+        async with db.transaction() as tx:
+            await bills.worked(tx, bill_ids)
+    return len(days)
 
 
 async def _mend_approved(db: Database, by_account: Mapping[tuple[str, str], Party], limit: int, tools: Tools) -> int:

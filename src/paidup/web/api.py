@@ -11,7 +11,7 @@ from starlette.routing import Route as StarletteRoute
 
 from paidup.errors import InvalidRequest
 from paidup.shops.store import ApiKey
-from paidup.web import body, books, hand, health, orders, payments, reconcile, respond, stock, told, transactions
+from paidup.web import bills, body, books, hand, health, orders, payments, reconcile, respond, stock, told, transactions
 from paidup.web.auth import Doorman
 from paidup.web.context import Context
 from paidup.web.docs_page import page
@@ -27,6 +27,7 @@ ROUTES: tuple[Route, ...] = (
     *told.ROUTES,
     *transactions.ROUTES,
     *reconcile.ROUTES,
+    *bills.ROUTES,
     *books.ROUTES,
     *hand.ROUTES,
 )
@@ -39,7 +40,10 @@ def build_app(context: Context, also: Sequence[BaseRoute] = ()) -> Starlette:
     doorman = Doorman(context)
     return Starlette(
         routes=[
-            *(StarletteRoute(r.path, _endpoint(context, doorman, r), methods=[r.method]) for r in ROUTES),
+            *(
+                StarletteRoute(r.path, (_taking_file if r.form else _endpoint)(context, doorman, r), methods=[r.method])
+                for r in ROUTES
+            ),
             *health.routes(context),
             StarletteRoute("/openapi.json", _openapi),
             StarletteRoute("/docs", _docs),
@@ -65,6 +69,19 @@ def _endpoint(context: Context, doorman: Doorman, route: Route) -> Endpoint:
         answer = await _once(context, key, route, request, raw, work)
         extra = {"idempotent-replayed": "true"} if answer.replayed else {}
         return respond.json(answer.body, answer.status, extra=extra)
+
+    return respond_to
+
+
+def _taking_file(context: Context, doorman: Doorman, route: Route) -> Endpoint:
+    """One operation that takes a file. The same file again changes nothing, so no key guards it."""
+
+    async def respond_to(request: Request) -> Response:
+        key = await doorman.admit(request, route.scope)
+        body.check_address(request, route)
+        async with context.uploads.received(request) as sent:
+            given = await route.handler(context, key, sent)
+        return respond.json(msgspec.json.encode(given), route.status)
 
     return respond_to
 

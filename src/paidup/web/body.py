@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Mapping
 from typing import TypeVar
 
 import msgspec
@@ -39,6 +40,14 @@ def decode(raw: bytes, shape: type[ShapeT]) -> ShapeT:
         raise _flawed(str(error), shape) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise NotJson(f"the body must be one JSON object in UTF-8: {error}") from None
+
+
+def fields_as(fields: Mapping[str, str], shape: type[ShapeT]) -> ShapeT:
+    """The fields of a form as this shape. Raises Flawed with a pointer to the field."""
+    try:
+        return msgspec.convert(dict(fields), shape)
+    except msgspec.ValidationError as error:
+        raise _flawed(str(error), shape) from None
 
 
 def must_be_empty(raw: bytes) -> None:

@@ -15,6 +15,7 @@ from paidup.metrics.process import Vitals
 from paidup.oidc.provider import Provider
 from paidup.settings import Settings
 from paidup.spans.tell import Spans
+from paidup.web.upload import Uploads
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Context:
     exporter: Exporter | None = None
     spans: Spans | None = None
     provider: Provider | None = None
+    uploads: Uploads = field(default_factory=lambda: Uploads(256 << 20, None))
 
     @property
     def desk(self) -> Desk:

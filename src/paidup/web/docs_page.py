@@ -9,6 +9,7 @@ import msgspec
 from paidup.web.examples import example_of
 from paidup.web.openapi import KEYED
 from paidup.web.route import Route
+from paidup.web.upload import FILE
 
 
 def page(routes: Sequence[Route]) -> str:
@@ -26,6 +27,9 @@ def _operation(number: int, route: Route) -> str:
     if route.query:
         rows = "".join(f"<li><code>?{query.name}=</code> {_words(query.meaning)}</li>" for query in route.query)
         parts.append(f"<ul>{rows}</ul>")
+    if route.form:
+        fields = "".join(f"<li><code>{escape(name)}</code></li>" for name in (FILE, *route.form.__struct_fields__))
+        parts.append(f"<h3>Send, as multipart/form-data</h3><ul>{fields}</ul>")
     if route.body:
         parts.append(f"<h3>Send</h3>{_shape(route.body)}")
     parts.append(f"<h3>Get {route.status}</h3>{_shape(route.gives)}</section>")

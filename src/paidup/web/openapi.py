@@ -10,6 +10,7 @@ from paidup import __version__
 from paidup.web.examples import example_of
 from paidup.web.problem import MEDIA_TYPE, Problem
 from paidup.web.route import MAX_PAGE, Route
+from paidup.web.upload import FILE
 
 _REF = "#/components/schemas/{name}"
 
@@ -71,6 +72,8 @@ def _operation(route: Route, by_shape: dict[Any, Any]) -> dict[str, Any]:
             },
         },
     }
+    if route.form:
+        operation["requestBody"] = {"required": True, "content": {"multipart/form-data": {"schema": _form(route.form)}}}
     if route.body:
         optional = not any(field.required for field in msgspec.structs.fields(route.body))
         operation["requestBody"] = {
@@ -100,7 +103,20 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
         "schema": {"type": "string", "minLength": 1, "maxLength": 255},
         "description": KEYED,
     }
-    return [*in_path, *in_query, *([key] if route.method == "POST" else [])]
+    return [*in_path, *in_query, *([key] if route.method == "POST" and not route.form else [])]
+
+
+def _form(shape: type[msgspec.Struct]) -> dict[str, Any]:
+    """The fields of a form and its file, written out: each field is text."""
+    fields = msgspec.structs.fields(shape)
+    return {
+        "type": "object",
+        "required": [FILE, *(field.name for field in fields if field.required)],
+        "properties": {
+            FILE: {"type": "string", "format": "binary"},
+            **{field.name: {"type": "string"} for field in fields},
+        },
+    }
 
 
 def _schema(kind: str) -> dict[str, Any]:

@@ -163,10 +163,11 @@ def account_of(request: Request) -> tuple[str | None, str | None]:
 
 def days_of(request: Request) -> tuple[date | None, date | None]:
     """?since= and ?until=. Raises InvalidRequest."""
-    return _day(request, SINCE.name), _day(request, UNTIL.name)
+    return day_of(request, SINCE.name), day_of(request, UNTIL.name)
 
 
-def _day(request: Request, name: str) -> date | None:
+def day_of(request: Request, name: str) -> date | None:
+    """A parameter that is a day. Raises InvalidRequest."""
     text = request.query_params.get(name)
     if text is None:
         return None

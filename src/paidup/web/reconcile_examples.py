@@ -4,10 +4,12 @@ from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 
+from paidup.channels.bill import BillKind
 from paidup.finance.entries import Closing, Entry, Journal, Posting
 from paidup.reconcile import runs, store
 from paidup.reconcile.breaks import NEXT_STEP, BillSide, Break, Kind, OurSide
 from paidup.reconcile.states import State
+from paidup.web.bills import BillOut, Bills
 from paidup.web.reconcile import ApproveBreak, Balances, BreakLife, Breaks, Reconciliations, ResolveBreak
 
 _DAY, _AT = date(2026, 11, 22), datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
@@ -45,6 +47,12 @@ _BALANCE = runs.Balance(
     in_minor=1_500_000, out_minor=0, fees_minor=9000, payouts_minor=1_000_000, closing_minor=741_000,
     trades_minor=1_491_000, funds_minor=1_491_000, run_id=_RUN_ID,
 )  # fmt: skip
+_BILL = BillOut(
+    id=_BILL_ID, channel="wechat", account="main", kind=BillKind.TRADES, day=_DAY, version=1, state="sound", fault="",
+    why="", source="uploaded", brought_by="key:key001yjdp8r04m7q2s9c6h1f8w3k5", file_name="All2026-11-22.csv.gz",
+    sha256="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", size_bytes=48_213, lines=1200,
+    stated={"总交易单数": "1200"}, kept_at=_AT, read_at=_AT,
+)  # fmt: skip
 _STEP = store.Step(
     id="stp001yjdq3m00x7c1k5w8a2z6g4r0p", break_id=_BREAK_ID, at=_AT, step="found", who="reconcile",
     why="paid in the bill, and open here", before="", after="waiting", order_id=_ORDER_ID,
@@ -70,6 +78,8 @@ ALL: tuple[msgspec.Struct, ...] = (
     Reconciliations(items=[_RUN]),
     Balances(items=[_BALANCE]),
     _JOURNAL,
+    _BILL,
+    Bills(items=[_BILL]),
     Breaks(items=[_BREAK], next=f"{_DAY}_{_BREAK_ID}"),
     BreakLife(broken=_BREAK, steps=[_STEP], approved_by=["key key001yjdq3m00x7c1k5w8a2z6g4r0p"]),
 )

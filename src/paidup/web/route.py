@@ -32,7 +32,8 @@ BEFORE = Query("before", "the `next` of the page before")
 
 @dataclass(frozen=True)
 class Route:
-    """One operation. keyed: it needs an Idempotency-Key, because doing it twice would move money twice."""
+    """One operation. keyed: it needs an Idempotency-Key, because doing it twice would move money twice. form: it takes
+    a file, with these fields beside it, as multipart/form-data."""
 
     method: str
     path: str
@@ -43,6 +44,7 @@ class Route:
     status: int = 200
     keyed: bool = False
     query: tuple[Query, ...] = ()
+    form: type[msgspec.Struct] | None = None
 
     @property
     def shown_path(self) -> str:

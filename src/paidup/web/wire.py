@@ -26,16 +26,26 @@ class Patience(msgspec.Struct, frozen=True):
     answer_s: float = 30.0
 
 
+class Files(msgspec.Struct, frozen=True):
+    """Paths to which whole files are sent, of at most so many bytes, for which so long is waited."""
+
+    paths: frozenset[str] = frozenset()
+    max_bytes: int = 0
+    within_s: float = 600.0
+
+
 class Bounded(HttpToolsProtocol):
     """One connection. `bounded` makes the class that a server is given."""
 
     patience = Patience()
+    files = Files()
     max_request_bytes = MAX_HEAD_BYTES
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._since_head = 0
         self._had_head = False
+        self._is_file = False
         self._reading: TimerHandle | None = None
         self._writing: TimerHandle | None = None
 
@@ -56,14 +66,15 @@ class Bounded(HttpToolsProtocol):
             self._expect(self.patience.head_s)
         self._since_head += len(data)
         super().data_received(data)
-        if self._since_head > (self.max_request_bytes if self._had_head else MAX_HEAD_BYTES):
+        if self._since_head > self._at_most():
             self._cut_off()
 
     def on_headers_complete(self) -> None:
         """The head is there; the body is expected now."""
         self._had_head, self._since_head = True, 0
-        self._expect(self.patience.body_s)
         super().on_headers_complete()
+        self._is_file = self.scope.get("method") == "POST" and self.scope.get("path") in self.files.paths
+        self._expect(self.files.within_s if self._is_file else self.patience.body_s)
 
     def on_message_complete(self) -> None:
         """The request is there; it is our turn."""
@@ -71,8 +82,12 @@ class Bounded(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """The last of an answer is given some time to be taken, where we hang up."""
+        """The last of an answer is given some time to be taken, where we hang up. A file that was refused before all
+        of it was there is not waited for as one."""
         super().on_response_complete()
+        if self._is_file and self._reading is not None:
+            self._is_file, self._since_head = False, 0
+            self._expect(self.patience.body_s)
         if self.transport.is_closing():
             self._write_until_taken()
 
@@ -106,13 +121,23 @@ class Bounded(HttpToolsProtocol):
             self._writing.cancel()
             self._writing = None
 
+    def _at_most(self) -> int:
+        """Bytes that may come before the next head."""
+        if not self._had_head:
+            return MAX_HEAD_BYTES
+        return 2 * self.files.max_bytes + MAX_HEAD_BYTES if self._is_file else self.max_request_bytes
+
     def _cut_off(self) -> None:
         if not self._had_head and not self.transport.is_closing():
             self.transport.write(_TOO_LARGE)
         self.transport.close()
 
 
-def bounded(max_body_bytes: int, patience: Patience | None = None) -> type[Bounded]:
-    """The protocol for a server whose bodies have at most so many bytes; their chunks may take as much again."""
+def bounded(max_body_bytes: int, patience: Patience | None = None, files: Files | None = None) -> type[Bounded]:
+    """The protocol for a server whose bodies have at most so many bytes; their chunks may take as much again.
+
+    files: to which paths larger ones may be sent.
+    """
     limit = 2 * max_body_bytes + MAX_HEAD_BYTES
-    return type("Limited", (Bounded,), {"max_request_bytes": limit, "patience": patience or Patience()})
+    own = {"max_request_bytes": limit, "patience": patience or Patience(), "files": files or Files()}
+    return type("Limited", (Bounded,), own)

@@ -3,14 +3,16 @@
 import io
 import zipfile
 
+import aiohttp
 import pytest
 
 from api_side import Api
 from break_side import Waits, a_break, next_round
-from console_side import Browser, a_browser, a_user, signed_in
+from console_side import CSRF, Browser, Page, a_browser, a_user, signed_in
 from paidup.people.user import Role
-from paidup.reconcile import store
+from paidup.reconcile import bills, runs, store
 from paidup.reconcile.breaks import Break
+from upload_side import DAY, wechat_bill
 
 AGREE = {"deed": "agree", "why": "seen in the merchant console"}
 
@@ -140,6 +142,59 @@ async def test_a_report_that_there_is_not_is_not_found(api: Api) -> None:
             (await browser.get("/reconcile/wechat/main/yesterday/report.html")).status,
         ]
     assert [404, 404, 404] == found
+
+
+async def sent(browser: Browser, content: bytes, csrf: str | None = None, **fields: str) -> Page:
+    """The form of the Bills page, filled in and sent as a browser does."""
+    page = (await browser.get("/reconcile/bills")).text
+    token = csrf if csrf is not None else (CSRF.search(page) or ["", ""])[1]
+    form = aiohttp.FormData()
+    for name, value in ({"csrf": token, "account": "wechat/main", "day": str(DAY), "kind": "trades"} | fields).items():
+        form.add_field(name, value)
+    form.add_field("file", content, filename="bill.csv.gz")
+    async with browser.session.post(f"{browser.url}/reconcile/bills", data=form) as answer:
+        return Page(answer.status, await answer.text(), answer.url.path)
+
+
+async def kept(api: Api) -> list[tuple[str, str, str]]:
+    async with api.paidup.db.session() as tx:
+        return [(one.state, one.fault, one.brought_by) for one in await bills.page(tx, None, 10)]
+
+
+async def test_finance_uploads_a_bill(api: Api) -> None:
+    """A sound one waits for the next round, a wrong one is refused whole with its reason in both languages; both stand
+    in the audit under her name."""
+    (mchid,) = [str(party.account.mchid) for party in api.paidup.parties() if party.name == "wechat/main"]
+    async with signed_in(api, "carol", Role.FINANCE) as carol:
+        good = await sent(carol, wechat_bill(mchid, "A-1"))
+        wrong = await sent(carol, wechat_bill(mchid, "A-1", "A-2", stated=7))
+        await carol.post("/prefer", {"language": "zh"})
+        chinese = (await carol.get("/reconcile/bills")).text
+        nothing = await sent(carol, b"", mapping="title = 1")
+    assert (200, True) == (good.status, "The bill is sound. Its day is reconciled" in good.text)
+    assert "Its lines do not add up to its totals." in wrong.text
+    for said in ("明细与合计不符。", "已拒收", "交易账单", "bill.csv.gz"):
+        assert said in chinese
+    assert [("refused", "wrong_total", "carol"), ("sound", "", "carol")] == await kept(api)
+    assert 422 == nothing.status
+    async with api.paidup.db.session() as tx:
+        rows = await tx.fetch("SELECT who, via, after FROM audit WHERE action = 'bill.uploaded' ORDER BY id")
+    assert [("carol", "console", "sound"), ("carol", "console", "refused wrong_total")] == [tuple(row) for row in rows]
+    await next_round(api)
+    async with api.paidup.db.session() as tx:
+        assert await runs.latest_of(tx, "wechat", "main", DAY) is not None
+
+
+async def test_who_may_not_uploads_nothing(api: Api) -> None:
+    """Neither other roles, nor a form of another session, nor a stranger; no form is shown to those who may not."""
+    async with signed_in(api, "vera", Role.VIEWER) as vera, a_browser(api) as stranger:
+        shown = (await vera.get("/reconcile/bills")).text
+        by_role = await sent(vera, b"x", csrf="any")
+        turned_away = await sent(stranger, b"x")
+    async with signed_in(api, "carol", Role.FINANCE) as carol:
+        forged = await sent(carol, b"x", csrf="0" * 64)
+    assert (False, 403, 403) == ("Upload a bill" in shown, by_role.status, forged.status)
+    assert ("/console/sign-in", []) == (turned_away.location, await kept(api))
 
 
 async def test_stock_and_transactions_are_told_in_words(api: Api) -> None:

@@ -1,0 +1,71 @@
+"""`paidup reconcile upload` as a process: a channel's file and a bank's, sound and wrong, and what `run` does."""
+
+import asyncio
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from test_commands import paidup
+
+from api_side import Api
+from upload_side import BANK, BANK_CSV, DAY, sha1_of, wechat_bill
+
+MAIN = ("--account", "wechat/main", "--day", str(DAY))
+
+
+async def command(api: Api, *args: str) -> subprocess.CompletedProcess[str]:
+    """`paidup reconcile …` beside the channels' sandbox, which answers meanwhile."""
+    settings = api.paidup.settings
+    env = {"PAIDUP_DATABASE_URL": settings.database_url, "PAIDUP_DATA": str(settings.data)}
+    return await asyncio.to_thread(paidup, "reconcile", *args, env=env)
+
+
+@pytest.fixture
+def mchid(api: Api) -> str:
+    (party,) = [one for one in api.paidup.parties() if one.name == "wechat/main"]
+    return str(party.account.mchid)
+
+
+async def test_a_bill_of_the_channel_is_brought_and_reconciled(api: Api, mchid: str, tmp_path: Path) -> None:
+    """Sound: exit 0 and its lines; `run --no-fetch` finds what our books lack; the same file again is the same bill."""
+    file = tmp_path / "bill.csv.gz"
+    file.write_bytes(wechat_bill(mchid, "A-1", "A-2"))
+    upload = ("upload", str(file), *MAIN, "--by", "anna", "--json")
+    first, again = [await command(api, *upload, "--sha1", sha1_of(file.read_bytes())) for _ in "12"]
+    bill = json.loads(first.stdout)
+    assert (0, "sound", 2, 1) == (first.returncode, bill["state"], bill["lines"], bill["version"]), first.stderr
+    assert bill == json.loads(again.stdout)
+    ran = await command(api, "run", *MAIN, "--no-fetch", "--json")
+    (day,) = json.loads(ran.stdout)
+    assert (0, bill["id"], ["long", "long"]) == (
+        ran.returncode, day["run"]["bill_id"], [one["break"]["kind"] for one in day["changes"]],
+    )  # fmt: skip
+
+
+async def test_a_wrong_bill_is_refused_with_its_reason(api: Api, mchid: str, tmp_path: Path) -> None:
+    """Exit 2, one line that says why and as what it is kept, nothing on stdout; `run` has no bill of the day."""
+    file = tmp_path / "bill.csv.gz"
+    file.write_bytes(wechat_bill(mchid, "A-1", stated=2))
+    refused = await command(api, "upload", str(file), *MAIN, "--by", "anna", "--json")
+    assert (2, "", True) == (refused.returncode, refused.stdout, "refused whole, wrong_total" in refused.stderr)
+    ran = await command(api, "run", *MAIN, "--no-fetch")
+    assert (1, True) == (ran.returncode, "no bill of 2026-11-22 is here yet" in ran.stderr)
+
+
+async def test_a_banks_file_is_brought_with_its_mapping(api: Api, tmp_path: Path) -> None:
+    """A CSV by its TOML description; with a misspelt one nothing is kept, and the misspelling is named."""
+    file, mapping = tmp_path / "bank.csv", tmp_path / "bank.toml"
+    file.write_text(BANK_CSV, encoding="utf-8")
+    upload = ("upload", str(file), *MAIN, "--by", "anna", "--mapping", str(mapping))
+    mapping.write_text(BANK.replace("times =", "tmies ="), encoding="utf-8")
+    misspelt = await command(api, *upload)
+    mapping.write_text(BANK, encoding="utf-8")
+    brought = await command(api, *upload)
+    assert (2, True) == (misspelt.returncode, "tmies" in misspelt.stderr)
+    assert (0, True) == (brought.returncode, "version 1 of wechat/main trades" in brought.stderr), brought.stderr
+    ran = await command(api, "run", *MAIN, "--no-fetch", "--json")
+    (day,) = json.loads(ran.stdout)
+    assert (0, 2, ["payment", "refund"]) == (
+        ran.returncode, day["run"]["lines"], sorted(one["break"]["what"] for one in day["changes"]),
+    )  # fmt: skip
