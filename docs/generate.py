@@ -1,8 +1,9 @@
 """Writes docs/reference from the code: `make docs`. tests/test_docs.py fails when a page is not what this writes."""
 
+import re
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from inspect import cleandoc, getdoc
+from inspect import cleandoc, getdoc, getsource
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import click
 
 from paidup import errors
+from paidup import events as events_module
 from paidup.cli import COMMANDS, cli
 from paidup.events import EventType
 from paidup.inventory import states as inventory
@@ -17,6 +19,7 @@ from paidup.metrics.families import FAMILIES, Source
 from paidup.orders import states as orders
 from paidup.payments import states as payments
 from paidup.reconcile import states as breaks
+from paidup.reconcile.tell import MOST_AT_ONCE
 from paidup.refunds import states as refunds
 from paidup.settings import describe
 from paidup.transactions.states import SAGA, STEP, TCC
@@ -90,14 +93,30 @@ def settings() -> str:
 
 def events() -> str:
     """Every event that a shop may be told."""
+    says = _comments(events_module, "EventType")
     rows = [
         "# Events",
         "",
-        "`seq` counts per order, without gaps; of `stock.…` per article, whose id then stands in place of the order's.",
-        "The data of each is in `src/paidup/settle/announce.py`, that of `stock.…` in `src/paidup/stock.py`.",
+        "`seq` counts per order, without gaps; of `stock.…` per article, whose id then stands in place of the order's;",
+        "of `reconcile.…` per account and day, and `channel/account/day` stands there. The data of each is in",
+        "`src/paidup/settle/announce.py`, that of `stock.…` in `src/paidup/stock.py`, that of `reconcile.…` in",
+        "`src/paidup/reconcile/tell.py`. Of one run's breaks at most "
+        f"{MOST_AT_ONCE} are told one by one; `reconcile.finished` counts them",
+        "all. In-process handlers hear all of them but `reconcile.…`.",
         "",
     ]
-    return "\n".join([*rows, *(f"- `{event}`" for event in EventType)])
+    return "\n".join([*rows, *(f"- `{event}`{_said(says.get(event.name))}" for event in EventType)])
+
+
+def _said(comment: str | None) -> str:
+    return f": {comment}" if comment else ""
+
+
+def _comments(module: Any, name: str) -> dict[str, str]:
+    """What stands behind the members of an enumeration in its source."""
+    lines = getsource(getattr(module, name)).splitlines()
+    found = (re.match(r"\s+([A-Z_]+) = \"[^\"]+\"  # (.+)", line) for line in lines)
+    return {match[1]: match[2] for match in found if match}
 
 
 def error_tree() -> str:

@@ -2,11 +2,26 @@
 
 import gzip
 import hashlib
-from datetime import date
+import io
+from datetime import UTC, date, datetime
 
+import msgspec
+
+from paidup.channels.registry import CHANNELS
 from paidup.channels.wechat.bill import TRADE_COLUMNS, TRADE_TOTALS
+from paidup.channels.wechat.keys import WechatAccount
+from paidup.db.transaction import Database
+from paidup.people.audit import Actor
+from paidup.reconcile import bills, upload
+from paidup.reconcile.party import Party
+from paidup.reconcile.rules import Rules
+from paidup.reconcile.run import Outcome, reconcile
+from paidup.reconcile.table import Limits
 
 DAY = date(2026, 11, 22)
+MCHID = "1900000001"
+NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
+LIMITS = Limits(memory_mb=64)
 
 BANK = """
 title = "a bank's list"
@@ -36,6 +51,27 @@ def wechat_bill(mchid: str, *refs: str, day: date = DAY, stated: int | None = No
 def sha1_of(bill: bytes) -> str:
     """As WeChat Pay tells it: over the plain text."""
     return hashlib.sha1(gzip.decompress(bill), usedforsecurity=False).hexdigest()
+
+
+def a_party(shop: str, rules: Rules | None = None) -> Party:
+    """An account that signs nothing: its bills are brought."""
+    known = {"channel": "wechat", "name": "main", "shop": shop, "mchid": MCHID, "appid": "wx1"}
+    fields = {field.name: known.get(field.name) for field in msgspec.structs.fields(WechatAccount)}
+    return Party(CHANNELS["wechat"], WechatAccount(**fields), rules or Rules())
+
+
+async def brought(db: Database, party: Party, content: bytes, now: datetime = NOW, **claims: str) -> bills.Kept:
+    """A file of DAY, as anna brings it."""
+    said = upload.Claims(account=party.name, day=str(DAY), **claims)
+    its = upload.brought_by(party, said, "anna")
+    return await upload.upload(
+        db, party, its, io.BytesIO(content), actor=Actor("anna", "cli"), limits=LIMITS, spill=None, now=now
+    )
+
+
+async def laid(db: Database, party: Party, now: datetime = NOW) -> Outcome:
+    """DAY's latest bill beside our books."""
+    return await reconcile(db, party, DAY, now=now, spill=None, limits=LIMITS, who="test")
 
 
 def _row(mchid: str, n: int, ref: str, day: date) -> str:

@@ -28,6 +28,10 @@ class EventType(StrEnum):
     STOCK_LOW = "stock.low"  # few units of an article are left: buy more
     STOCK_SOLD_OUT = "stock.sold_out"  # none is left
     STOCK_AVAILABLE = "stock.available"  # none was left, and now some are
+    RECONCILE_FINISHED = "reconcile.finished"  # a day was laid beside its bill, and something is new
+    RECONCILE_REFUSED = "reconcile.refused"  # the bill of a day is wrong somewhere: nothing of it is used
+    RECONCILE_BREAK_OPENED = "reconcile.break_opened"  # the bill and our books differ, and somebody must look at it
+    RECONCILE_BREAK_SETTLED = "reconcile.break_settled"  # they agree now, or a person settled it
 
 
 Scalar = str | int | bool | None
@@ -36,7 +40,8 @@ Scalar = str | int | bool | None
 class Event(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One thing that happened to an order. `seq` is given by the door: 1, 2, 3 … per order.
 
-    What happens to an article (stock.…) has the article's id in place of the order's: 1, 2, 3 … per article."""
+    What happens to an article (stock.…) has the article's id in place of the order's: 1, 2, 3 … per article. A day's
+    reconciliation (reconcile.…) has ``channel/account/day`` there: 1, 2, 3 … per account and day."""
 
     type: EventType
     shop: str

@@ -21,6 +21,8 @@ class HandlerFailed(OurError):
     """A shop's own handler raised; the message names the handler and the event."""
 
 
+_OF_DAYS = "reconcile."
+
 # The connection serves others afterwards. A transaction by itself takes back SET LOCAL only.
 TIDY = "RESET ALL; UNLISTEN *; SELECT pg_advisory_unlock_all()"
 
@@ -44,6 +46,8 @@ class Handlers:
         """Decorator: call this coroutine function with (tx, event) for every event of the type."""
         if event_type not in set(EventType):
             raise ConfigError(f"there is no event {event_type!r}; events are {', '.join(EventType)}")
+        if event_type.startswith(_OF_DAYS):
+            raise ConfigError(f"{event_type} is told to endpoints only: no order changes in its transaction")
 
         def add(handler: Handler) -> Handler:
             self._by_type.setdefault(event_type, []).append(handler)

@@ -26,7 +26,7 @@ from paidup.payments import store as payments
 from paidup.payments.payment import Payment
 from paidup.payments.states import MONEY_ARRIVED
 from paidup.payments.states import State as PaymentState
-from paidup.reconcile import bills, store
+from paidup.reconcile import bills, store, tell
 from paidup.reconcile.breaks import Break
 from paidup.reconcile.decide import Change, happen
 from paidup.reconcile.party import Party
@@ -245,7 +245,7 @@ async def _settle(tx: Tx, asked: Sequence[Asked], handlers: Handlers, who: str, 
             moved = happen(broken, Happening.FAILED, now, one.why) if one.contradicts else None
             changes.append((broken, moved, one.why))
             tried.append(broken.id)
-    await store.write(tx, [moved for _, moved, _ in changes if moved is not None], who, now)
+    await tell.changed(tx, [moved for _, moved, _ in changes if moved is not None], who, now)
     said = [(b, "asked", why, b.state.value, b.state.value) for b, moved, why in changes if moved is None]
     await store.add_steps(tx, said, who, now)
     await store.tried(tx, tried)
@@ -270,7 +270,7 @@ async def _failed(tx: Tx, broken: Break, why: str, who: str, now: datetime) -> N
     moved = happen(broken, Happening.FAILED, now, why)
     log.error("repair.failed", broken=broken.id, why=why)
     if moved is not None:
-        await store.write(tx, [moved], who, now)
+        await tell.changed(tx, [moved], who, now)
     await store.tried(tx, [broken.id])
 
 
@@ -281,4 +281,4 @@ async def _ask_people(tx: Tx, proposed: Sequence[Proposal], who: str, now: datet
         moved = happen(one.broken, Happening.FAILED, now, one.needs)
         if moved is not None:
             changes.append(Change(moved.before, moved.after, "approval wanted", one.needs))
-    await store.write(tx, changes, who, now)
+    await tell.changed(tx, changes, who, now)

@@ -7,7 +7,7 @@ from paidup.apply import Item, apply
 from paidup.cases import store as cases
 from paidup.db.transaction import Tx
 from paidup.handlers import Handlers
-from paidup.reconcile import store
+from paidup.reconcile import store, tell
 from paidup.reconcile.decide import overdue
 from paidup.reconcile.party import Party
 from paidup.reconcile.states import UNSETTLED
@@ -21,7 +21,7 @@ async def expire(tx: Tx, party: Party, handlers: Handlers, who: str, now: dateti
     """Open what has waited long enough; whoever knows the order is told by its case. Returns how many."""
     found = await store.overdue(tx, party.account.channel, party.account.name, now, AT_ONCE)
     changes = [change for one in found if (change := overdue(one, now)) is not None]
-    await store.write(tx, changes, who, now)
+    await tell.changed(tx, changes, who, now)
     needs = [
         Item(
             what=NeedPerson(

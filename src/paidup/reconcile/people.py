@@ -6,7 +6,7 @@ import msgspec
 
 from paidup.db.transaction import Tx
 from paidup.errors import Conflict, InvalidRequest, NotFound
-from paidup.reconcile import ours, store
+from paidup.reconcile import ours, store, tell
 from paidup.reconcile.breaks import Break, Kind
 from paidup.reconcile.decide import Change, happen
 from paidup.reconcile.propose import testimony
@@ -51,7 +51,7 @@ async def approve(
     if len(said_by) >= rules.approvers:
         moved = happen(broken, Happening.APPROVED, now, ", ".join(said_by))
         if moved is not None:
-            await store.write(tx, [moved], who, now)
+            await tell.changed(tx, [moved], who, now)
             broken = moved.after
     return Agreement(broken=broken, approved_by=said_by, needed=rules.approvers)
 
@@ -62,7 +62,7 @@ async def resolve(tx: Tx, break_id: str, *, shop: str | None, who: str, why: str
     moved = happen(broken, Happening.RESOLVED, now, why)
     if moved is None:
         raise Conflict(f"break {break_id} is {broken.state} already")
-    await store.write(tx, [moved], who, now)
+    await tell.changed(tx, [moved], who, now)
     return moved.after
 
 
@@ -89,5 +89,5 @@ async def _linked(tx: Tx, broken: Break, payment_id: str, who: str, why: str, no
     after = msgspec.structs.replace(
         broken, ours=side, payment_id=payment_id, order_id=side.order_id, changed_at=now, version=broken.version + 1
     )
-    await store.write(tx, [Change(broken, after, "linked", f"{payment_id}: {why}")], who, now)
+    await tell.changed(tx, [Change(broken, after, "linked", f"{payment_id}: {why}")], who, now)
     return after

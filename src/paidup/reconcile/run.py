@@ -17,7 +17,7 @@ from paidup.channels.bill import BillKind, BillRefused, Totals
 from paidup.channels.channel import Account
 from paidup.clock import monotonic_s
 from paidup.db.transaction import Database, Tx
-from paidup.reconcile import balance, bills, ours, runs, store
+from paidup.reconcile import balance, bills, ours, runs, store, tell
 from paidup.reconcile.breaks import OurSide
 from paidup.reconcile.decide import Change, Whose, clear, decide, uncleared
 from paidup.reconcile.judge import judge
@@ -26,6 +26,7 @@ from paidup.reconcile.match import Matched, TooDifferent, match
 from paidup.reconcile.party import Party
 from paidup.reconcile.reading import bounds_of, bring, lay, read_bill
 from paidup.reconcile.rules import Rules
+from paidup.reconcile.states import UNSETTLED
 from paidup.reconcile.table import Limits, Table, opened
 
 Progress = Callable[[str], None]
@@ -60,9 +61,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 async def reconcile(
     db: Database, party: Party, day: date, *, now: datetime, spill: Path | None, limits: Limits, who: str,
-    dry_run: bool = False, progress: Progress = lambda _: None,
+    dry_run: bool = False, progress: Progress = lambda _: None, now_of: Callable[[], datetime] | None = None,
 ) -> Outcome:  # fmt: skip
     """Lay the latest bill of a day beside our books, and write down what differs. Doing it again changes nothing.
+
+    now_of: tells the time when it is written, for runs that take long.
 
     A bill that is refused is marked so, with its reason and a case. Raises NotFound when no bill of the day is kept.
     """
@@ -80,6 +83,7 @@ async def reconcile(
             await _refuse(db, refusal, now)
         return Outcome(refused=str(refusal))
     progress("record")
+    now = now_of() if now_of else now
     async with db.transaction() as tx:
         outcome = await _record(tx, party, day, laid, began_at=began_at, now=now, who=who, dry_run=dry_run)
     if outcome.run and not dry_run:
@@ -113,7 +117,9 @@ async def _refuse(db: Database, refusal: _Refused, now: datetime) -> None:
             id=ids.new_id(ids.CASE, now), shop=kept.shop, kind=refusal.kind, subject_id=subject, order_id=None,
             why=f"{subject}: {refusal.why}", opened_at=now,
         )  # fmt: skip
-        await cases.open_many(tx, [case])
+        if await cases.open_many(tx, [case]):
+            lane = tell.Lane(kept.channel, kept.account, kept.day)
+            await tell.write(tx, [tell.of_refusal(lane, kept.shop, kept.id, refusal.fault, refusal.why)], now)
     log.error("bill.refused", account=f"{kept.channel}/{kept.account}", day=kept.day.isoformat(), why=refusal.why)
 
 
@@ -146,7 +152,7 @@ async def _lay(
         try:
             matched = await asyncio.to_thread(_match, table, paths, party.rules)
         except TooDifferent as error:
-            raise _Refused(trades, TOO_DIFFERENT, "", str(error)) from None
+            raise _Refused(trades, TOO_DIFFERENT, "too_different", str(error)) from None
     with _timed(took_ms, "look up", progress):
         async with db.session() as tx:
             known = await _look_up(tx, party, day, matched)
@@ -273,11 +279,22 @@ async def _record(
     changes += await _elsewhere(tx, laid.judged, channel, account, day, now)
     run = _run(party, day, laid, changes, run_id=run_id, began_at=began_at, now=now)
     if not dry_run:
+        before = await runs.latest_of(tx, channel, account, day)
         await runs.write(tx, run)
         await runs.put_balances(tx, balances)
         await store.write(tx, changes, who, now)
         await _close_cases(tx, laid, changes, now)
+        await _tell(tx, before, run, changes, now)
     return Outcome(run=run, changes=changes, balances=balances)
+
+
+async def _tell(tx: Tx, before: runs.Run | None, run: runs.Run, changes: list[Change], now: datetime) -> None:
+    """What is new of the day; a second run over the same changes nothing, and says nothing."""
+    news = tell.of_breaks(changes)
+    if changes or before is None or before.bill_id != run.bill_id:
+        counts = await store.counts(tx, run.channel, run.account, run.day)
+        news.append(tell.of_run(run, sum(one["breaks"] for one in counts if one["state"] in UNSETTLED)))
+    await tell.write(tx, news, now)
 
 
 async def _elsewhere(tx: Tx, judged: Judged, channel: str, account: str, day: date, now: datetime) -> list[Change]:

@@ -18,7 +18,7 @@ from paidup.db.transaction import Database, Tx
 from paidup.errors import ConfigError, InvalidRequest
 from paidup.people import audit
 from paidup.people.audit import Actor
-from paidup.reconcile import bills
+from paidup.reconcile import bills, tell
 from paidup.reconcile.party import Party
 from paidup.reconcile.reading import check
 from paidup.reconcile.table import Limits
@@ -62,6 +62,8 @@ async def upload(
         async with db.transaction() as tx:
             await bills.was_read(tx, kept.id, "refused", now, fault=refusal.fault, why=refusal.why)
             refused = await _told(tx, kept, actor, now)
+            lane = tell.Lane(kept.channel, kept.account, kept.day)
+            await tell.write(tx, [tell.of_refusal(lane, kept.shop, kept.id, refusal.fault, refusal.why)], now)
         log.warning("bill.refused", account=party.name, day=kept.day.isoformat(), why=refusal.why)
         raise FileRefused(refused) from None
     async with db.transaction() as tx:

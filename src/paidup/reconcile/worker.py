@@ -126,7 +126,15 @@ async def work_day(
     for _ in range(PASSES):
         now = tools.asker.now_of()
         outcome = await reconcile(
-            db, party, day, now=now, spill=tools.spill, limits=tools.limits, who=who, progress=progress
+            db,
+            party,
+            day,
+            now=now,
+            spill=tools.spill,
+            limits=tools.limits,
+            who=who,
+            progress=progress,
+            now_of=tools.asker.now_of,
         )
         everything += outcome.changes
         if outcome.run is None:
