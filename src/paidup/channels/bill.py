@@ -86,6 +86,7 @@ class BillLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     net_minor: what reached the balance; where the merchant bore a discount it is less than amount minus fee. entry:
     the channel's number for this very line. payee: whose money it is, in the form of Account.payee, where the bill
     says so. sub_merchant: for whom a service provider took it. status: the channel's word for how far it is.
+    balance_minor: what lay at the channel after this line, where the bill says so.
     """
 
     number: int
@@ -105,6 +106,7 @@ class BillLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     payee: str | None = None
     sub_merchant: str | None = None
     status: str = ""
+    balance_minor: int | None = None
 
 
 class Sums(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,11 +119,13 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
-    """What a bill's lines add up to. `other_days`: lines whose time lies outside the bill's day."""
+    """What a bill's lines add up to. `other_days`: lines whose time lies outside the bill's day. `balances`: with what
+    the day began and ended, by currency, where the lines say so."""
 
     lines: int
     other_days: int
     sums: Mapping[tuple[LineKind, str], Sums]
+    balances: Mapping[str, tuple[int, int]] = {}
 
     def of(self, kind: LineKind, currency: str) -> Sums:
         """The sums of one kind; zero when there is no such line."""
@@ -165,7 +169,7 @@ def sound(
     """
     count, outside = 0, 0
     sums: dict[tuple[LineKind, str], list[int]] = {}
-    lines = read()
+    lines, chain = read(), _Chain()
     while True:
         try:
             line = next(lines)
@@ -173,6 +177,7 @@ def sound(
             stated: Mapping[str, str] = end.value
             break
         count += 1
+        chain.add(line)
         if day is None or not day[0] <= line.occurred_at < day[1]:
             outside += day is not None
             _must_be_holdable(line)
@@ -187,8 +192,51 @@ def sound(
         key: Sums(lines=lines, amount_minor=amount, fee_minor=fee, net_minor=net)
         for key, (lines, amount, fee, net) in sums.items()
     }
-    totals = Totals(lines=count, other_days=outside, sums=added)
+    totals = Totals(lines=count, other_days=outside, sums=added, balances=chain.ends())
     return Bill(channel=channel, account=account, name=name, stated=stated, totals=totals, read=read)
+
+
+class _Chain:
+    """The balances that stand in the lines, each leading from what lay there before to what lay there after.
+
+    Banks print lines of one second in any order, and some files begin with the last line. So the lines are steps, in
+    whatever order: what no step leads to is the opening, what none leads on from is the closing.
+    """
+
+    def __init__(self) -> None:
+        self._loose: dict[str, dict[int, int]] = {}
+        self._first: dict[str, int] = {}
+
+    def add(self, line: BillLine) -> None:
+        if line.balance_minor is None:
+            return
+        before, after = line.balance_minor - line.net_minor, line.balance_minor
+        loose = self._loose.setdefault(line.currency, {})
+        if loose.get(0) == _MOST_LOOSE:
+            return
+        self._first.setdefault(line.currency, before)
+        for balance, by in ((before, 1), (after, -1)):
+            loose[balance] = loose.get(balance, 0) + by
+            if not loose[balance]:
+                del loose[balance]
+        if len(loose) > _MOST_LOOSE:
+            raise BillRefused(
+                BillFault.WRONG_TOTAL, f"its balances do not follow from each other, by line {line.number}"
+            )
+
+    def ends(self) -> dict[str, tuple[int, int]]:
+        """By currency (opening, closing), where there is exactly one of each."""
+        found = {}
+        for currency, loose in self._loose.items():
+            if not loose:  # the day ends with what it began with
+                found[currency] = (self._first[currency], self._first[currency])
+            elif sorted(loose.values()) == [-1, 1]:
+                closing, opening = sorted(loose, key=lambda balance: loose[balance])
+                found[currency] = (opening, closing)
+        return found
+
+
+_MOST_LOOSE = 200_000
 
 
 def _must_be_holdable(line: BillLine) -> None:

@@ -202,6 +202,7 @@ class _Reader:
             occurred_at=self._moment(cell["time"]),
             sub_merchant=self._number(cell.get("sub_merchant", "")),
             status=cell.get("status", ""),
+            balance_minor=self._money(cell["balance"]) if cell.get("balance") else None,
             **{name: self._number(cell.get(name, "")) for name in numbers},
         )
 

@@ -42,6 +42,7 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     payee: str = ""
     sub_merchant: str = ""
     status: str = ""
+    balance: str = ""
 
 
 class TotalsRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -23,6 +23,7 @@ from paidup.cli.breaks import (
     export,
     its_date,
     resolve,
+    shown_money,
     split,
 )
 from paidup.cli.output import done, emit, emit_json, json_option, limit_option, run, say
@@ -156,6 +157,28 @@ def show(day: str | None, account: str | None, limit: int, as_json: bool) -> Non
 
 
 @command.command()
+@click.option("--since", help="the first day, such as 2026-11-01; all days unless given")
+@click.option("--until", help="the last day")
+@account_option
+@limit_option
+@json_option
+def balances(since: str | None, until: str | None, account: str | None, limit: int, as_json: bool) -> None:
+    """What lay at the channels: opening + in - out - fees - payouts = closing, and what the channel says of it."""
+    channel, name = split(account)
+    first, last = (its_date(text) if text else None for text in (since, until))
+
+    async def work(db: Database, _settings: Settings) -> list[runs.Balance]:
+        async with db.session() as tx:
+            return await runs.page_of_balances(tx, None, limit, channel=channel, account=name, since=first, until=last)
+
+    found = run(work)
+    if as_json:
+        emit_json(found)
+        return
+    emit([_balance_row(one) for one in found], as_json=False, empty="nothing was reconciled")
+
+
+@command.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--account", required=True, help="channel/account, such as wechat/main")
 @click.option("--day", required=True, help="the bill's day, such as 2026-11-22")
@@ -251,6 +274,12 @@ def _print(party: Party, day: date, outcome: Outcome, *, dry_run: bool) -> None:
         emit(rows[:200], as_json=False)
     if len(rows) > 200:
         say(f"… and {len(rows) - 200} more; --json shows all")
+
+
+def _balance_row(one: runs.Balance) -> dict[str, object]:
+    row: dict[str, object] = {"day": one.day.isoformat(), "account": f"{one.channel}/{one.account}"}
+    columns = ("opening", "in", "out", "fees", "payouts", "closing", "funds", "stated_opening", "stated_closing")
+    return row | {name: shown_money(getattr(one, f"{name}_minor"), one.currency) for name in columns}
 
 
 def _row(row: dict[str, object]) -> dict[str, object]:

@@ -85,15 +85,18 @@ def parse_chart(table: Mapping[str, object]) -> Chart:
 
 
 def journal_of(runs: Iterable[Run], balances: Iterable[Balance], chart: Chart) -> Journal:
-    """All reconciled days as entries. The first day of each account begins with what lay there before."""
+    """All reconciled days as entries. The first day of each account begins with what lay there before; a
+    later one that opens with another balance than the last one closed with has the difference in suspense."""
     sums = {(run.channel, run.account, run.day): run.sums for run in runs}
-    entries, closings, begun = [], [], set[tuple[str, str, str]]()
+    entries, closings = [], []
+    lay: dict[tuple[str, str, str], int] = {}
     for balance in sorted(balances, key=lambda one: (one.day, one.channel, one.account, one.currency)):
         whose = (balance.channel, balance.account, balance.currency)
         at = account_of(chart, balance.channel, balance.account)
-        if whose not in begun and balance.opening_minor:
-            entries.append(_entry(balance, "opening balance", {at: balance.opening_minor}, chart.opening))
-        begun.add(whose)
+        if gap := balance.opening_minor - lay.get(whose, 0):
+            what, against = ("moved unseen", chart.suspense) if whose in lay else ("opening balance", chart.opening)
+            entries.append(_entry(balance, what, {at: gap}, against))
+        lay[whose] = balance.closing_minor
         its_sums = sums.get((balance.channel, balance.account, balance.day), [])
         entries += _day(balance, [one for one in its_sums if one.currency == balance.currency], at, chart)
         closings.append(

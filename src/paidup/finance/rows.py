@@ -73,7 +73,9 @@ def _sum_row(one: Sum, language: Language) -> Row:
     ]
 
 
-_BALANCE_TITLES = ("currency", "opening", "in", "out", "fees", "payouts", "closing", "fund flow")
+_BALANCE_TITLES = (
+    "currency", "opening", "in", "out", "fees", "payouts", "closing", "fund flow", "stated opening", "stated closing",
+)  # fmt: skip
 
 
 def balance_rows(balances: Sequence[Balance], language: Language) -> list[Row]:
@@ -85,7 +87,10 @@ def _balance(one: Balance) -> list[Amount | None]:
     moved = (one.opening_minor, one.in_minor, one.out_minor, one.fees_minor, one.payouts_minor, one.closing_minor)
     return [
         *((minor, one.currency) for minor in moved),
-        None if one.funds_minor is None else (one.funds_minor, one.currency),
+        *(
+            None if minor is None else (minor, one.currency)
+            for minor in (one.funds_minor, one.stated_opening_minor, one.stated_closing_minor)
+        ),
     ]
 
 

@@ -44,6 +44,8 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "payouts": ("Payouts", "提现"),
     "closing": ("Closing", "期末余额"),
     "fund flow": ("Fund flow bill", "资金账单发生额"),
+    "stated opening": ("Opening as the channel says", "渠道期初余额"),
+    "stated closing": ("Closing as the channel says", "渠道期末余额"),
     "oldest": ("Oldest open break", "最早未处理差异"),
     "repaired": ("Repaired", "已自动修复"),
     "settled": ("Settled by people", "已人工处理"),
@@ -84,6 +86,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "sum payout": ("payouts", "提现"),
     "sum unknown": ("unknown lines", "未知类型"),
     "sum balance": ("balance", "余额"),
+    "sum opening": ("opening balance", "期初余额"),
     # State
     "state waiting": ("waiting", "等待中"),
     "state open": ("open", "待处理"),

@@ -1,4 +1,8 @@
-"""What lay at the channel at the end of a day: opening + in − out − fees − payouts = closing. Pure."""
+"""What lay at the channel at the end of a day: opening + in − out − fees − payouts = closing. Pure.
+
+Where the fund flow bill says what lay there after each line, the day opens with what it says, and not with what the day
+before came to: so neither a history that begins in the middle nor a day that is missing makes every later day wrong.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -10,7 +14,7 @@ from paidup.channels.bill import LineKind, Totals
 from paidup.money import Money, major
 from paidup.reconcile.breaks import Found, Kind
 from paidup.reconcile.match import Added
-from paidup.reconcile.runs import Balance
+from paidup.reconcile.runs import Balance, Closed
 from paidup.reconcile.states import State
 
 PAYOUT_REPORTS = frozenset({"stripe"})
@@ -30,15 +34,18 @@ class Whose(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def balances_of(
-    whose: Whose, trades: Iterable[Added], funds: Totals | None, opening: Mapping[str, int]
+    whose: Whose, trades: Iterable[Added], funds: Totals | None, before: Mapping[str, Closed]
 ) -> list[Balance]:
-    """A day's balances, one per currency. opening: the last closing balances; what is not in it begins at zero."""
+    """A day's balances, one per currency. before: the last closing balances; what is not in it begins at zero."""
     moved: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(("in", "out", "fees", "payouts", "net"), 0))
     for one in trades:
         _book(moved[one.currency], one.what, one.bill_net_minor, one.bill_fee_minor)
     told = _funds(whose.channel, funds) if funds is not None else {}
     for currency, (_, payouts) in told.items():
         moved[currency]["payouts"] += payouts
+    stated = funds.balances if funds is not None and whose.channel not in PAYOUT_REPORTS else {}
+    opening = {currency: one.best_minor for currency, one in before.items()}
+    opening |= {currency: begins for currency, (begins, _) in stated.items()}
     return [
         Balance(
             channel=whose.channel,
@@ -55,6 +62,8 @@ def balances_of(
             trades_minor=its["net"],
             funds_minor=told[currency][0] if currency in told else None,
             run_id=whose.run_id,
+            stated_opening_minor=stated[currency][0] if currency in stated else None,
+            stated_closing_minor=stated[currency][1] if currency in stated else None,
         )
         for currency, its in sorted(moved.items())
     ]
@@ -82,8 +91,33 @@ def _funds(channel: str, funds: Totals) -> dict[str, tuple[int | None, int]]:
     return {currency: (moved[currency], -payouts[currency]) for currency in {*moved, *payouts}}
 
 
-def balance_breaks(balances: Iterable[Balance]) -> list[Found]:
-    """Days whose fund flow is not what the trades add up to."""
+def balance_breaks(balances: Iterable[Balance], before: Mapping[str, Closed]) -> list[Found]:
+    """Days whose fund flow is not what the trades add up to, or that open with another balance than the day before
+    closed with. before: only of days after which none is missing."""
+    return [*_moved_otherwise(balances), *_opened_otherwise(balances, before)]
+
+
+def _opened_otherwise(balances: Iterable[Balance], before: Mapping[str, Closed]) -> list[Found]:
+    return [
+        Found(
+            key=f"opening:{one.currency}",
+            kind=Kind.BALANCE,
+            what="opening",
+            state=State.OPEN,
+            currency=one.currency,
+            bill_minor=one.stated_opening_minor,
+            ours_minor=closed.best_minor,
+            why=f"the day opens with {_money(one.stated_opening_minor, one.currency)}, and {closed.day} closed with "
+            f"{_money(closed.best_minor, one.currency)}",
+        )
+        for one in balances
+        if one.stated_opening_minor is not None
+        and (closed := before.get(one.currency)) is not None
+        and closed.best_minor != one.stated_opening_minor
+    ]
+
+
+def _moved_otherwise(balances: Iterable[Balance]) -> list[Found]:
     return [
         Found(
             key=f"balance:{one.currency}",

@@ -4,7 +4,7 @@ what is found is written in one."""
 import asyncio
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ Progress = Callable[[str], None]
 """Told of each step that begins: read, ours, match, look up, record."""
 
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1, 4))"
+MAX_GAP_DAYS = 31
 REFUSED, TOO_DIFFERENT = "bill_refused", "bill_too_different"
 
 
@@ -270,9 +271,10 @@ async def _record(
     await tx.execute(LOCK, party.name)
     run_id = ids.new_id("rec", now)
     whose = balance.Whose(channel=channel, account=account, shop=party.account.shop, day=day, run_id=run_id)
-    opening = await runs.closing_before(tx, channel, account, day)
-    balances = balance.balances_of(whose, laid.matched.sums, laid.fund_totals, opening)
-    found = [*laid.judged.breaks, *balance.balance_breaks(balances)]
+    closed = await runs.closed_before(tx, channel, account, day)
+    balances = balance.balances_of(whose, laid.matched.sums, laid.fund_totals, closed)
+    unbroken = {currency: one for currency, one in closed.items() if await _is_unbroken(tx, party, one.day, day)}
+    found = [*laid.judged.breaks, *balance.balance_breaks(balances, unbroken)]
     mine = Whose(run_id=run_id, shop=party.account.shop, channel=channel, account=account, day=day, now=now)
     stored = await store.of_day(tx, channel, account, day)
     changes = decide(stored, found, mine, (ids.new_id("brk", now) for _ in repeat(None)))
@@ -286,6 +288,13 @@ async def _record(
         await _close_cases(tx, laid, changes, now)
         await _tell(tx, before, run, changes, now)
     return Outcome(run=run, changes=changes, balances=balances)
+
+
+async def _is_unbroken(tx: Tx, party: Party, since: date, day: date) -> bool:
+    """Whether every day between was reconciled, so that one opens with what the other closed with."""
+    between = [since + timedelta(days=n) for n in range(1, min((day - since).days, MAX_GAP_DAYS + 1))]
+    read = await runs.days_read(tx, party.account.channel, party.account.name, between)
+    return len(between) < MAX_GAP_DAYS and len(read) == len(between)
 
 
 async def _tell(tx: Tx, before: runs.Run | None, run: runs.Run, changes: list[Change], now: datetime) -> None:

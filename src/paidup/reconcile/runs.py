@@ -51,7 +51,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 class Balance(msgspec.Struct, frozen=True, kw_only=True):
     """What lay at the channel at the end of a day, and how it came to that. funds_minor: what the fund flow bill says
-    that moved; None without one."""
+    that moved; stated_opening_minor, stated_closing_minor: what it says that the day began and ended with; None where
+    it does not. opening_minor is the stated one, else what the last day closed with, else zero."""
 
     channel: str
     account: str
@@ -67,6 +68,21 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
     trades_minor: int
     funds_minor: int | None
     run_id: str
+    stated_opening_minor: int | None = None
+    stated_closing_minor: int | None = None
+
+
+class Closed(msgspec.Struct, frozen=True):
+    """What an earlier day closed with, by the fund flow bill where it says so."""
+
+    day: date
+    closing_minor: int
+    stated_minor: int | None
+
+    @property
+    def best_minor(self) -> int:
+        """What the channel itself said last."""
+        return self.closing_minor if self.stated_minor is None else self.stated_minor
 
 
 _RUN = """id, shop, channel, account, day, begins_at, ends_at, bill_id, bill_version, began_at, ended_at, lines,
@@ -74,7 +90,7 @@ matched, grouped, opened, reopened, cleared, took_ms"""
 _SUM = """what, currency, bill_lines, bill_minor, bill_fee_minor, bill_net_minor, ours, ours_minor, matched,
 matched_minor"""
 _BALANCE = """channel, account, shop, day, currency, opening_minor, in_minor, out_minor, fees_minor, payouts_minor,
-closing_minor, trades_minor, funds_minor, run_id"""
+closing_minor, trades_minor, funds_minor, run_id, stated_opening_minor, stated_closing_minor"""
 
 INSERT = f"""
 INSERT INTO reconciliations ({_RUN})
@@ -102,23 +118,27 @@ SUMS = f"SELECT run_id, {_SUM} FROM reconciliation_sums WHERE run_id = ANY($1::t
 DAYS_READ = "SELECT DISTINCT day FROM reconciliations WHERE channel = $1 AND account = $2 AND day = ANY($3::date[])"
 
 CLOSING_BEFORE = """
-SELECT DISTINCT ON (currency) currency, closing_minor FROM balances
+SELECT DISTINCT ON (currency) currency, day, closing_minor, stated_closing_minor FROM balances
 WHERE channel = $1 AND account = $2 AND day < $3 ORDER BY currency, day DESC"""
 
 PUT_BALANCES = f"""
 INSERT INTO balances ({_BALANCE})
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::text[], $6::bigint[], $7::bigint[],
-  $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[])
+  $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[],
+  $15::bigint[], $16::bigint[])
 ON CONFLICT (day, account, channel, currency) DO UPDATE SET opening_minor = excluded.opening_minor,
   in_minor = excluded.in_minor, out_minor = excluded.out_minor, fees_minor = excluded.fees_minor,
   payouts_minor = excluded.payouts_minor, closing_minor = excluded.closing_minor, trades_minor = excluded.trades_minor,
-  funds_minor = excluded.funds_minor, run_id = excluded.run_id"""
+  funds_minor = excluded.funds_minor, run_id = excluded.run_id, stated_opening_minor = excluded.stated_opening_minor,
+  stated_closing_minor = excluded.stated_closing_minor"""
 
-# A corrected bill moves every later day by the same amount.
+# A corrected bill moves every later day by the same amount, up to the next one that the channel says the opening of.
 SHIFT_LATER = """
 UPDATE balances b SET opening_minor = b.opening_minor + s.by_minor, closing_minor = b.closing_minor + s.by_minor
 FROM unnest($4::text[], $5::bigint[]) AS s (currency, by_minor)
-WHERE b.channel = $1 AND b.account = $2 AND b.day > $3 AND b.currency = s.currency AND s.by_minor <> 0"""
+WHERE b.channel = $1 AND b.account = $2 AND b.day > $3 AND b.currency = s.currency AND s.by_minor <> 0
+  AND b.day < coalesce((SELECT min(x.day) FROM balances x WHERE x.channel = $1 AND x.account = $2 AND x.day > $3
+    AND x.currency = s.currency AND x.stated_opening_minor IS NOT NULL), 'infinity')"""
 
 BALANCES = f"""
 SELECT {_BALANCE} FROM balances WHERE ($1::text IS NULL OR shop = $1) AND ($2::text IS NULL OR channel = $2)
@@ -170,9 +190,10 @@ async def days_read(tx: Tx, channel: str, account: str, days: Sequence[date]) ->
     )
 
 
-async def closing_before(tx: Tx, channel: str, account: str, day: date) -> dict[str, int]:
-    """The last closing balance before a day, by currency."""
-    return {row["currency"]: row["closing_minor"] for row in await tx.fetch(CLOSING_BEFORE, channel, account, day)}
+async def closed_before(tx: Tx, channel: str, account: str, day: date) -> dict[str, Closed]:
+    """What was there last before a day, by currency."""
+    rows = await tx.fetch(CLOSING_BEFORE, channel, account, day)
+    return {r["currency"]: Closed(r["day"], r["closing_minor"], r["stated_closing_minor"]) for r in rows}
 
 
 async def put_balances(tx: Tx, balances: Sequence[Balance]) -> None:

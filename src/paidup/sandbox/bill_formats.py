@@ -61,7 +61,7 @@ def wechat_funds(day: BilledDay, mchid: str) -> bytes:
             moves += [(entry, "扣除交易手续费", -entry.fee_minor)] if entry.fee_minor else []
         else:
             moves.append((entry, "退款", entry.amount_minor - entry.fee_minor))
-    balance, rows = _OPENING_MINOR, []
+    balance, rows = _OPENING_MINOR + day.before_minor.get("CNY", 0), []
     for n, (entry, word, moved) in enumerate(moves):
         balance += moved
         refund = word == "退款"
@@ -124,7 +124,7 @@ def alipay_funds(day: BilledDay, seller_id: str, of: date) -> bytes:
         word, fee_word = words.get(entry.kind, ("交易退款", "退费"))
         moves += [(entry, word, entry.amount_minor)]
         moves += [(entry, fee_word, -entry.fee_minor)] if entry.fee_minor else []
-    balance, rows = _OPENING_MINOR, []
+    balance, rows = _OPENING_MINOR + day.before_minor.get("CNY", 0), []
     for n, (entry, word, moved) in enumerate(moves):
         balance += moved
         rows.append((

@@ -3,7 +3,8 @@
 Each fate follows from the seed and from the line it befalls: asked for again, a bill is wrong in the same way.
 """
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 
@@ -45,9 +46,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BilledDay(msgspec.Struct, frozen=True, kw_only=True):
-    """A day's bookings as the bill will have them, and what else will be wrong with the file."""
+    """A day's bookings as the bill will have them, and what else will be wrong with the file. before_minor: what the
+    bills of all days before had, by currency."""
 
     entries: tuple[Entry, ...]
+    before_minor: Mapping[str, int] = {}
     wrong_total: bool = False
     wrong_hash: bool = False
     cut_at: float | None = None
@@ -78,6 +81,7 @@ class Bills:
         cut = self._dice.hits(faults.truncated, "truncated", *whose)
         return BilledDay(
             entries=tuple(sorted(entries, key=lambda entry: entry.at)),
+            before_minor=self._before(faults, channel, account, day, zone),
             wrong_total=self._dice.hits(faults.wrong_total, "wrong total", *whose),
             wrong_hash=self._dice.hits(faults.wrong_hash, "wrong hash", *whose),
             cut_at=self._dice.throw("cut at", *whose).uniform(0.1, 0.9) if cut else None,
@@ -86,9 +90,25 @@ class Bills:
     def booked(self, channel: str, account: str, day: date, zone: tzinfo) -> Iterator[Entry]:
         """The truth: what happened on that day."""
         begins, ends = (datetime.combine(it, time(), zone).astimezone(UTC) for it in (day, day + timedelta(days=1)))
+        yield from (entry for entry in self._ever(channel, account) if begins <= entry.at < ends)
+
+    def _before(self, faults: BillFaults, channel: str, account: str, day: date, zone: tzinfo) -> Mapping[str, int]:
+        """What the bills of all days before added up to: what one day closes with, the next one opens with."""
+        begins, day_before = (
+            datetime.combine(it, time(), zone).astimezone(UTC) for it in (day, day - timedelta(days=1))
+        )
+        sums: Counter[str] = Counter()
+        for entry in self._ever(channel, account):
+            is_late = self._dice.hits(faults.wrong_day, "wrong day", entry.key)
+            if entry.at < (day_before if is_late else begins):
+                for one in [entry] if is_late else self._befallen(faults, entry):
+                    sums[one.currency] += one.amount_minor - one.fee_minor
+        return sums
+
+    def _ever(self, channel: str, account: str) -> Iterator[Entry]:
         for trade in self._ledger.page(0, len(self._ledger)):
             if (trade.channel, trade.account) == (channel, account) and trade.paid_at is not None:
-                yield from (entry for entry in _entries(trade, trade.paid_at) if begins <= entry.at < ends)
+                yield from _entries(trade, trade.paid_at)
 
     def _with_faults(self, faults: BillFaults, channel: str, account: str, day: date, zone: tzinfo) -> Iterator[Entry]:
         for entry in self.booked(channel, account, day - timedelta(days=1), zone):

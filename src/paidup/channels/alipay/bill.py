@@ -231,8 +231,9 @@ def _funds(table: _Table) -> BillReading:
     known = _FUND_COLUMNS | _MORE_FUND_COLUMNS
     must_name_once(table.names, _FUND_COLUMNS, known)
     take = table.take(
-        "账务流水号", "业务流水号", "商户订单号", "发生时间", "收入金额（+元）", "支出金额（-元）", "业务类型"
-    )
+        "账务流水号", "业务流水号", "商户订单号", "发生时间", "收入金额（+元）", "支出金额（-元）", "业务类型",
+        "账户余额（元）",
+    )  # fmt: skip
     count = {True: [0, 0], False: [0, 0]}
     for number, raw, cells in table.rows(known):
         try:
@@ -248,7 +249,7 @@ def _funds(table: _Table) -> BillReading:
 
 def _fund(number: int, raw: str, cells: list[str]) -> BillLine:
     """One of 收入 and 支出 is empty or zero. Raises ValueError."""
-    entry, txn, ref, at, came, went, word = cells
+    entry, txn, ref, at, came, went, word, left = cells
     income, expense = minor(came or "0", _CNY), abs(minor(went or "0", _CNY))
     if income < 0 or (income and expense):
         raise ValueError(f"money both came ({came[:20]}) and went ({went[:20]})")
@@ -267,6 +268,7 @@ def _fund(number: int, raw: str, cells: list[str]) -> BillLine:
         channel_txn_id=number_of(txn),
         merchant_ref=number_of(ref),
         entry=number_of(entry),
+        balance_minor=minor(left, _CNY),
     )
 
 

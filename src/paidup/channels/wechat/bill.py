@@ -220,15 +220,23 @@ def _trade(number: int, raw: str, cells: list[str], amounts: list[int], account:
 def _funds(table: _Table) -> BillReading:
     counts, sums = {"收入": 0, "支出": 0}, {"收入": 0, "支出": 0}
     columns = table.places(
-        "记账时间", "微信支付业务单号", "资金流水单号", "业务类型", "收支类型", "收支金额(元)", "业务凭证号"
+        "记账时间",
+        "微信支付业务单号",
+        "资金流水单号",
+        "业务类型",
+        "收支类型",
+        "收支金额(元)",
+        "业务凭证号",
+        "账户结余(元)",
     )
     for number, raw, cells in table.rows():
         try:
-            at, business, entry, word, direction, amount, voucher = (cells[n] for n in columns)
+            at, business, entry, word, direction, amount, voucher, left = (cells[n] for n in columns)
             if direction not in counts:
                 raise ValueError(f"{direction[:10]!r} is neither 收入 nor 支出")
             moved = minor(amount, _CNY)
-            line = _fund(number, raw, word, moved if direction == "收入" else -moved, at, (business, entry, voucher))
+            signed, balance = moved if direction == "收入" else -moved, minor(left, _CNY)
+            line = _fund(number, raw, word, signed, balance, at, (business, entry, voucher))
         except ValueError as wrong:
             raise unreadable(number, wrong) from None
         counts[direction] += 1
@@ -243,7 +251,9 @@ def _funds(table: _Table) -> BillReading:
     return stated
 
 
-def _fund(number: int, raw: str, word: str, moved: int, at: str, numbers: tuple[str, str, str]) -> BillLine:
+def _fund(
+    number: int, raw: str, word: str, moved: int, balance: int, at: str, numbers: tuple[str, str, str]
+) -> BillLine:
     """In a refund's line 微信支付业务单号 and 业务凭证号 are the refund's, else the payment's. Raises ValueError."""
     business, entry, voucher = (number_of(it, none=_NONE) for it in numbers)
     kind = _FUND_KINDS.get(word, LineKind.UNKNOWN)
@@ -263,6 +273,7 @@ def _fund(number: int, raw: str, word: str, moved: int, at: str, numbers: tuple[
         channel_refund_id=business if refund else None,
         merchant_refund_ref=voucher if refund else None,
         entry=entry,
+        balance_minor=balance,
     )
 
 
