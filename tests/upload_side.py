@@ -17,6 +17,8 @@ from paidup.reconcile.party import Party
 from paidup.reconcile.rules import Rules
 from paidup.reconcile.run import Outcome, reconcile
 from paidup.reconcile.table import Limits
+from paidup.sandbox.bills import Entry, EntryKind
+from reconcile_side import book
 
 DAY = date(2026, 11, 22)
 MCHID = "1900000001"
@@ -55,9 +57,22 @@ def sha1_of(bill: bytes) -> str:
 
 def a_party(shop: str, rules: Rules | None = None) -> Party:
     """An account that signs nothing: its bills are brought."""
-    known = {"channel": "wechat", "name": "main", "shop": shop, "mchid": MCHID, "appid": "wx1"}
+    known = {"channel": "wechat", "name": "main", "shop": shop, "mchid": MCHID, "appid": "wx1", "payee": f"{MCHID}/wx1"}
     fields = {field.name: known.get(field.name) for field in msgspec.structs.fields(WechatAccount)}
     return Party(CHANNELS["wechat"], WechatAccount(**fields), rules or Rules())
+
+
+async def booked(db: Database, party: Party, *refs: str) -> None:
+    """What the bill of these has, as paid in our books."""
+    noon = datetime(2026, 11, 22, 4, tzinfo=UTC)
+    entries = [
+        Entry(
+            kind=EntryKind.PAYMENT, at=noon, amount_minor=1250, fee_minor=8, currency="CNY", number=f"4200009{n:021}",
+            merchant_ref=ref,
+        )
+        for n, ref in enumerate(refs)
+    ]  # fmt: skip
+    await book(db, entries, party.account)
 
 
 async def brought(db: Database, party: Party, content: bytes, now: datetime = NOW, **claims: str) -> bills.Kept:

@@ -8,11 +8,16 @@ import click
 
 from paidup.channels.accounts import AccountsFolder
 from paidup.cli.output import emit_json, json_option
-from paidup.clock import SystemClock
+from paidup.clock import SystemClock, parse_clock
 from paidup.db.doctor import Finding, Severity, examine
 from paidup.db.open import open_database
+from paidup.db.transaction import Database
 from paidup.errors import ConfigError
-from paidup.settings import load
+from paidup.reconcile.health import TOPIC
+from paidup.reconcile.health import examine as examine_reconcile
+from paidup.reconcile.parties import parties_of
+from paidup.reconcile.rules import read_rules
+from paidup.settings import Settings, load
 
 
 @click.command()
@@ -36,7 +41,19 @@ async def _examine() -> list[Finding]:
     settings = load()
     async with open_database(settings) as db:
         findings = await examine(db, SystemClock())
-    return [*findings, _accounts(settings.accounts)]
+        findings.append(_accounts(settings.accounts))
+        if not any(one.topic == "schema" and one.severity is Severity.REFUSE for one in findings):
+            findings += await _reconcile(db, settings)
+    return findings
+
+
+async def _reconcile(db: Database, settings: Settings) -> list[Finding]:
+    try:
+        rules = read_rules(settings.reconcile_rules or settings.data / "reconcile.toml")
+        parties = parties_of(AccountsFolder(settings.accounts).current.by_name.values(), rules)
+    except ConfigError as error:
+        return [Finding(TOPIC, Severity.REFUSE, str(error))]
+    return await examine_reconcile(db, parties, parse_clock(settings.clock).now())
 
 
 def _accounts(folder: Path) -> Finding:

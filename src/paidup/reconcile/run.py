@@ -347,7 +347,12 @@ def _run(
 
 
 def _sums(laid: Laid) -> Iterator[runs.Sum]:
-    """Both sides added up: every line is matched but for those that were left over and did not agree after all."""
+    """Both sides added up: every line is matched but for those that were left over and did not agree after all. Those
+    stand in breaks, which are counted by themselves: `paidup verify` holds that nothing is lost between the two."""
+    broken: dict[tuple[str, str], list[int]] = {}
+    for found in laid.judged.breaks:
+        if found.line is not None:
+            _count(broken, found.line.kind, found.line.currency, found.line.amount_minor, 1)
     left: dict[tuple[str, str], list[int]] = {}
     for line in (
         *(line for line, _ in laid.matched.payments if line),
@@ -359,12 +364,15 @@ def _sums(laid: Laid) -> Iterator[runs.Sum]:
         _count(left, agreed.line.kind, agreed.line.currency, agreed.line.amount, -1)
     for one in laid.matched.sums:
         lines, minor = left.get((one.what, one.currency), (0, 0))
+        in_breaks, broken_minor = broken.get((one.what, one.currency), (0, 0))
         booked = one.what not in ("fee", "payout")
         fields = msgspec.structs.asdict(one)
         yield runs.Sum(
             **fields,
             matched=one.bill_lines - lines if booked else 0,
             matched_minor=one.bill_minor - minor if booked else 0,
+            broken=in_breaks,
+            broken_minor=broken_minor,
         )
 
 

@@ -11,7 +11,8 @@ from paidup.db.transaction import Tx
 
 
 class Sum(msgspec.Struct, frozen=True, kw_only=True):
-    """One kind of line in one currency on both sides; money that went out is negative."""
+    """One kind of line in one currency on both sides; money that went out is negative. broken: lines that stand in a
+    break; every line is matched, broken, or of a kind that is only added up (fee, payout)."""
 
     what: str
     currency: str
@@ -23,6 +24,8 @@ class Sum(msgspec.Struct, frozen=True, kw_only=True):
     ours_minor: int
     matched: int
     matched_minor: int
+    broken: int = 0
+    broken_minor: int = 0
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,7 +91,7 @@ class Closed(msgspec.Struct, frozen=True):
 _RUN = """id, shop, channel, account, day, begins_at, ends_at, bill_id, bill_version, began_at, ended_at, lines,
 matched, grouped, opened, reopened, cleared, took_ms"""
 _SUM = """what, currency, bill_lines, bill_minor, bill_fee_minor, bill_net_minor, ours, ours_minor, matched,
-matched_minor"""
+matched_minor, broken, broken_minor"""
 _BALANCE = """channel, account, shop, day, currency, opening_minor, in_minor, out_minor, fees_minor, payouts_minor,
 closing_minor, trades_minor, funds_minor, run_id, stated_opening_minor, stated_closing_minor"""
 
@@ -99,7 +102,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $
 INSERT_SUMS = f"""
 INSERT INTO reconciliation_sums (run_id, {_SUM})
 SELECT $1, * FROM unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
-  $9::bigint[], $10::bigint[], $11::bigint[])"""
+  $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[])"""
 
 LATEST = f"""
 SELECT {_RUN} FROM reconciliations WHERE channel = $1 AND account = $2 AND day = $3

@@ -7,12 +7,12 @@ from hashlib import blake2b
 
 from paidup.db.transaction import Database
 from paidup.seal import SIZE_BYTES
-from paidup.verify import stock, whole
+from paidup.verify import reconciled, stock, whole
 from paidup.verify.check import MAX_NAMED, Check, Report
 from paidup.verify.judge import CLAIMS
 from paidup.verify.read import records
 
-_WHOLE = (whole.CALLBACKS, stock.COUNTERS, stock.ORDERS, whole.TOLD)
+_WHOLE = (whole.CALLBACKS, stock.COUNTERS, stock.ORDERS, reconciled.DAYS, whole.TOLD)
 
 MARGIN = timedelta(minutes=2)
 """A batch is dated when it begins and visible when it is committed: what is younger is looked at again next time."""

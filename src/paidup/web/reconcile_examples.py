@@ -36,6 +36,7 @@ _BREAK = Break(
 _SUM = runs.Sum(
     what="payment", currency="CNY", bill_lines=1200, bill_minor=1_500_000, bill_fee_minor=9000,
     bill_net_minor=1_491_000, ours=1199, ours_minor=1_498_750, matched=1199, matched_minor=1_498_750,
+    broken=1, broken_minor=1250,
 )  # fmt: skip
 _RUN = runs.Run(
     id=_RUN_ID, shop="teahouse", channel="wechat", account="main", day=_DAY, begins_at=_AT - timedelta(hours=35),
