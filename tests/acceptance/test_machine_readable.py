@@ -12,7 +12,7 @@ import pytest
 from test_commands import paidup
 
 GROUPS = ("demo", "trace", "verify", "doctor", "metrics", "callbacks", "payments", "repair", "deliveries", "cases",
-          "keys", "db", "audit", "reconcile", "report")  # fmt: skip
+          "keys", "db", "audit", "reconcile", "report", "tx", "stock")  # fmt: skip
 DEAD_LETTERS = 2500
 """More than one portion."""
 
@@ -71,6 +71,24 @@ def test_all_dead_letters_of_an_endpoint_are_redriven(env: dict[str, str]) -> No
     }
     assert ({"redriven": DEAD_LETTERS}, {"redriven": 0}) == (json.loads(first.stdout), json.loads(second.stdout))
     assert (True, DEAD_LETTERS, 0) == (made["secret"].startswith("whsec_"), stood["waiting"], stood["dead"])
+
+
+def test_what_is_done_to_the_stock_is_told_to_a_machine(env: dict[str, str], tmp_path: Path) -> None:
+    """One JSON object each: the article as it is then, the policy, what a file brought."""
+    assert 0 == paidup("db", "shop", "acme", env=env).returncode
+    (tmp_path / "delivery.csv").write_text("sku,quantity\nTEA-01,5\n")
+    done = [
+        json.loads(paidup("stock", *words, "--json", env=env).stdout)
+        for words in (
+            ("put", "acme", "TEA-01", "--low-at", "3"),
+            ("restock", "acme", "TEA-01", "10", "--because", "delivery note 4711"),
+            ("adjust", "acme", "TEA-01", "--by", "-1", "--because", "one was broken"),
+            ("import", "acme", str(tmp_path / "delivery.csv")),
+            ("policy", "acme", "--hold-s", "600", "--refunded", "keep"),
+        )
+    ]
+    assert [0, 10, 9] == [row["available"] for row in done[:3]]
+    assert [{"lines": 1, "units": 5}, {"shop": "acme", "hold_s": 600, "restock_refunded": False}] == done[3:]
 
 
 def test_what_a_replay_did_is_told_to_a_machine(env: dict[str, str]) -> None:

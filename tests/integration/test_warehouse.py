@@ -75,6 +75,20 @@ async def test_what_is_unlimited_is_never_sold_out_and_still_counted(db: Databas
     assert ((-1_000_000, 1_000_000, 0), [], [[], []]) == (await counters(db), await told_of(db), await differences(db))
 
 
+async def test_a_delivery_that_is_too_small_is_told_as_low_again(db: Database) -> None:
+    """Low was told when it came to the mark; each delivery that leaves as few tells it anew, sales below it do not."""
+    await stocked(db, 6, low_at=5)
+    await placed(db, "A-1", (TEA, 2))
+    await placed(db, "A-2", (TEA, 1))
+    assert ["stock.available", "stock.low"] == await told_of(db)
+    await restock(db, 1, key="too few")
+    await placed(db, "A-3")
+    assert ["stock.available", "stock.low", "stock.low"] == await told_of(db)
+    await restock(db, 10, key="enough")
+    await placed(db, "A-4", (TEA, 9))
+    assert 3 == (await told_of(db)).count("stock.low")
+
+
 FILE = b"sku,quantity,name,low_at\nTEA-01,5,green tea,2\nCUP-01,3,\xe6\x9d\xaf,\nTEA-01,1,green tea,2\n"
 
 

@@ -148,7 +148,8 @@ def test_whoever_could_be_served_is_served(orders: Sequence[Sequence[tuple[str, 
 
 @given(st.lists(st.integers(-6, 6), max_size=20), st.integers(0, 5))
 def test_sold_out_and_available_take_turns(steps: Sequence[int], mark: int) -> None:
-    """Whatever comes and goes: the two follow each other, and low is told at most once until more were put in."""
+    """Whatever comes and goes: the two follow each other; low is told at most once until more were put in, and at once
+    when what was put in leaves as few."""
     sku, told = tea(5, low_at=mark), []
     for step in steps:
         after_it = msgspec.structs.replace(sku, available=max(0, sku.available + step))
@@ -156,6 +157,8 @@ def test_sold_out_and_available_take_turns(steps: Sequence[int], mark: int) -> N
             told.append("put in")
         sku, alarms = watch(sku, after_it)
         told += [alarm.value for alarm in alarms]
+        if told[-1:] == ["put in"] or "put in" in told[-1 - len(alarms) : -1]:
+            assert (sku.available <= mark) == ("low" in alarms)
     turns = [word for word in told if word in ("sold_out", "available")]
     assert all(a != b for a, b in itertools.pairwise(turns))
     lows = "".join("L" if word == "low" else "+" if word == "put in" else "" for word in told)

@@ -29,6 +29,7 @@ from paidup.orders.states import GiveBack
 from paidup.orders.states import Happening as OrderHappening
 from paidup.orders.states import State as OrderState
 from paidup.outbox import store as outbox
+from paidup.participant import Barrier, Call, Entry, Operation, Refused, Reply, barrier
 from paidup.payments import decide as payment_rules
 from paidup.payments import store as payments
 from paidup.payments.states import TABLE as PAYMENT_TABLE
@@ -40,6 +41,14 @@ from paidup.settle.announce import event
 from paidup.settle.book import find_payment
 from paidup.simulator import stage as stage_module
 from paidup.simulator.run import START
+from paidup.simulator.undertakings import SERVICES_FROM
+from paidup.transactions import decide as rules
+from paidup.transactions import store as transactions_store
+from paidup.transactions import ways
+from paidup.transactions import worker as transactions_worker
+from paidup.transactions.states import StepState
+from paidup.transactions.transaction import StepRun, Transaction
+from paidup.transactions.ways import Look, Verdict
 from paidup.web import payments as web_payments
 
 Patch = pytest.MonkeyPatch
@@ -51,6 +60,8 @@ class Defect(NamedTuple):
     what: str
     plant: Callable[[Patch], None]
     unseen: str = ""
+    first: int = 1
+    """From which seed on stories have what it spoils."""
 
 
 def acknowledged_before_the_commit(patch: Patch) -> None:
@@ -257,6 +268,92 @@ def everybody_is_believed(patch: Patch) -> None:
     patch.setattr(alipay_callback, "verified", lambda _pairs, _account: None)
 
 
+# Transactions across services ----------------------------------------------------------------------------------------
+
+
+def no_barrier(patch: Patch) -> None:
+    """Each request is done as it comes."""
+
+    async def run_async(_self: Barrier, connection: Any, call: Call, business: Any) -> Reply:
+        if call.operation not in business:
+            return Reply(200, b"{}", Entry.REPORT)
+        try:
+            return Reply(200, msgspec.json.encode(await business[call.operation](connection, call)), Entry.FRESH)
+        except Refused:
+            return Reply(409, b"{}", Entry.FRESH)
+
+    patch.setattr(Barrier, "run_async", run_async)
+
+
+def null_compensation_acts(patch: Patch) -> None:
+    """The barrier lets each undoing in once, whether or not there is anything to undo."""
+
+    def enter_back(self: Barrier, call: Call) -> Any:
+        row = yield from self._placed(call, barrier.BACK, barrier.DONE)
+        return None if row.is_ours else barrier._again(row)
+
+    patch.setattr(Barrier, "_enter_back", enter_back)
+
+
+def hanging_try_acts(patch: Patch) -> None:
+    """The barrier does not remember that something was undone which had not come yet."""
+    honest = Barrier._enter_back
+
+    def enter_back(self: Barrier, call: Call) -> Any:
+        if (yield from self._found(call, barrier.FORWARD)):
+            return (yield from honest(self, call))
+        return barrier._reply(200, Entry.NULL, {})
+
+    patch.setattr(Barrier, "_enter_back", enter_back)
+
+
+def no_answer_to_a_confirmation_means_done(patch: Patch) -> None:
+    honest = rules._answered
+
+    def answered(t: Any, run: Any, reply: Any, now: datetime, spread: float) -> Any:
+        if reply.operation is Operation.CONFIRM and reply.outcome is rules.Outcome.UNKNOWN:
+            reply = msgspec.structs.replace(reply, outcome=rules.Outcome.SUCCESS)
+        return honest(t, run, reply, now, spread)
+
+    patch.setattr(rules, "_answered", answered)
+
+
+def no_answer_means_not_done(patch: Patch) -> None:
+    """What gave no answer is not undone: it will not have acted."""
+    acted = (StepState.DONE, StepState.UNDOING)
+    patch.setattr(StepRun, "may_have_acted", property(lambda run: run.state in acted))
+
+
+def the_pivot_is_ignored(patch: Patch) -> None:
+    patch.setattr(Transaction, "has_passed", property(lambda _t: False))
+
+
+def undone_while_somebody_may_pay(patch: Patch) -> None:
+    patch.setattr(ways, "_give_up", lambda *_: Look(verdict=Verdict.COMPLETE))
+
+
+def written_down_after_the_call(patch: Patch) -> None:
+    """That somebody is asked is committed with his answer, and not before he is asked."""
+    honest = transactions_store.save
+
+    async def save(tx: Any, before: Any, after: Any, moved: Any, now: datetime, **options: Any) -> bool:
+        old = {run.name: run for run in before.steps}
+        kept = after.put(*(old[run.name] for run in after.steps if run.asking))
+        return await honest(tx, before, kept, moved, now, **options)
+
+    patch.setattr(transactions_store, "save", save)
+
+
+def stuck_without_an_alarm(patch: Patch) -> None:
+    honest = transactions_worker._announce
+
+    async def announce(tx: Any, before: Any, after: Any, *more: Any) -> None:
+        if after.is_final:
+            await honest(tx, before, after, *more)
+
+    patch.setattr(transactions_worker, "_announce", announce)
+
+
 DEFECTS = (
     Defect("a callback is acknowledged before its commit", acknowledged_before_the_commit),
     Defect("an inbox row is finished before its consequences are written", finished_before_its_consequences),
@@ -285,5 +382,14 @@ DEFECTS = (
     Defect("a second payment is kept", second_payment_is_kept),
     Defect("events are sent before their turn", sent_before_its_turn),
     Defect("a verifier believes everybody", everybody_is_believed),
+    Defect("a participant has no barrier", no_barrier, first=SERVICES_FROM),
+    Defect("what was never done is undone", null_compensation_acts, first=SERVICES_FROM),
+    Defect("a request that comes after its undoing acts", hanging_try_acts, first=SERVICES_FROM),
+    Defect("no answer to a confirmation means done", no_answer_to_a_confirmation_means_done, first=SERVICES_FROM),
+    Defect("no answer means not done, and is not undone", no_answer_means_not_done, first=SERVICES_FROM),
+    Defect("the pivot is ignored", the_pivot_is_ignored, first=SERVICES_FROM),
+    Defect("services give back while somebody may pay", undone_while_somebody_may_pay, first=SERVICES_FROM),
+    Defect("a step is written down after its call", written_down_after_the_call, first=SERVICES_FROM),
+    Defect("a transaction is stuck, and nobody is called", stuck_without_an_alarm, first=SERVICES_FROM),
 )
 __all__ = ["DEFECTS", "Defect"]

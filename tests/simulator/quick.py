@@ -3,6 +3,7 @@
 from paidup.simulator.fates import weather_of
 from paidup.simulator.run import HARMLESS
 from paidup.simulator.script import write_script
+from paidup.simulator.undertakings import SERVICES_FROM
 
 
 def quickest(seeds: range) -> list[int]:
@@ -10,11 +11,23 @@ def quickest(seeds: range) -> list[int]:
     return sorted(seeds, key=lambda seed: len(write_script(seed).plans))
 
 
+def densest(seeds: range) -> list[int]:
+    """The seeds, first those in which a few orders meet the most kinds of trouble with services."""
+    return sorted(seeds, key=lambda seed: len(write_script(seed).plans) - 1.5 * _kinds_of("service", seed))
+
+
+def _kinds_of(prefix: str, seed: int) -> int:
+    return sum(kind.startswith(prefix) for kind in weather_of(seed))
+
+
 def calmest(seeds: range) -> list[int]:
     """The seeds, first those in whose weather the least puts off a question: what comes late there has no excuse."""
     return sorted(seeds, key=lambda seed: sum(not kind.startswith(HARMLESS) for kind in weather_of(seed)))
 
 
-def worth_a_try() -> list[int]:
-    """In which a defect is looked for, in this order."""
-    return list(dict.fromkeys([*quickest(range(1, 301))[:60], *calmest(range(1, 1001))[:60]]))
+def worth_a_try(first: int = 1) -> list[int]:
+    """In which a defect is looked for, in this order. first: from which seed on."""
+    if first >= SERVICES_FROM:
+        return densest(range(first, first + 400))[:120]
+    quick, calm = quickest(range(first, first + 300)), calmest(range(first, first + 1000))
+    return list(dict.fromkeys([*quick[:60], *calm[:60]]))

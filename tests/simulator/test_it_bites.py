@@ -26,6 +26,7 @@ QUICK = {
     planted.delivered_before_the_answer,
     planted.published_from_memory,
     planted.timeout_means_declined,
+    planted.no_barrier,
 }
 """Those that nearly every seed notices are planted in `make test`, all of them in `make fault`."""
 
@@ -39,7 +40,7 @@ async def played(stage: Theatre, defect: Defect, seed: int, only: frozenset[str]
 async def must_be_caught(stage: Theatre, defect: Defect) -> None:
     """By the seed that the page names, or by another one of a bounded number, which holds without the defect."""
     named = [CAUGHT[defect.what]] if defect.what in CAUGHT else []
-    for seed in (*named, *worth_a_try()):
+    for seed in (*named, *worth_a_try(defect.first)):
         if not (await played(stage, defect, seed)).holds and (await stage.play(seed)).holds:
             return
     raise AssertionError(f"no seed notices that {defect.what}")

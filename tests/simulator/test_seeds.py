@@ -87,12 +87,13 @@ async def test_the_faults_of_a_run_can_be_chosen(stage: Theatre) -> None:
 
 
 def test_trouble_is_met(outcomes: dict[int, Outcome]) -> None:
-    """The seeds of this test meet most kinds of faults; a simulator without trouble proves nothing."""
+    """The seeds of this test meet most kinds of faults; a simulator without trouble proves nothing. (Services that
+    take part in transactions have seeds of their own.)"""
     summary = Summary()
     for outcome in outcomes.values():
         summary = summary.plus(outcome, 1.0)
     assert (True, True, True) == (
-        len(summary.faults) > len(KINDS) * 0.9,
+        len(summary.faults) > sum(not kind.startswith("service") for kind in KINDS) * 0.9,
         summary.payments > 50,
         summary.callbacks > 200,
     )

@@ -53,7 +53,9 @@ class Counter:
         line = self._lines[shard_of(buyer.wanted)]
         try:
             await line.put(buyer)
-        except asyncpg.UniqueViolationError:  # another process placed it in the same moment: now it is there
+        except (asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError):
+            # Another process placed it in the same moment: now it is there. Or it was sent there with other articles,
+            # and PostgreSQL ended a circle by undoing our part of it: whoever else was in it has gone on.
             await line.put(buyer)
         if isinstance(buyer.answer, Order):
             return buyer.answer

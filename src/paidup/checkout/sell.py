@@ -2,6 +2,10 @@
 
 A number that is known is answered first and from what is there, whatever is left now: the retry of the order that took
 the last unit is no refusal. When nothing of a batch can be had, nothing is locked and nothing is written.
+
+Which numbers are known is asked after the articles are locked. Whoever placed the same order elsewhere held them until
+it was committed, so it is seen. Asked before, it would be written once more, and the writing would wait for whoever
+changes that order now: for the door, which waits for the articles.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +18,7 @@ from paidup.checkout.place import MAX_DESCRIPTION_CHARS, must_make_sense
 from paidup.db.transaction import Tx
 from paidup.errors import Conflict, InvalidRequest, OutOfStock, SenderError
 from paidup.inventory import store as inventory
-from paidup.inventory.decide import Short, allocate, movements, whole
+from paidup.inventory.decide import Short, allocate, alone, movements, whole
 from paidup.inventory.sku import Item, Place, Policy, Reservation, Shelf
 from paidup.inventory.states import Kind
 from paidup.inventory.states import State as StockState
@@ -63,16 +67,17 @@ async def sell(tx: Tx, batch: Sequence[Wanted], now: datetime) -> list[Answer]:
 
     Raises asyncpg's UniqueViolationError when somebody else placed one of them in this very moment: ask again.
     """
+    first = {wanted.name: wanted for wanted in reversed(batch)}
+    some = [wanted for wanted in batch if first[wanted.name] is wanted]
+    refused = _hopeless(some, await inventory.shelf(tx, _places(some)))
+    hopeful = [wanted for wanted in some if wanted.name not in refused]
+    shelf = await inventory.lock(tx, _places(hopeful))
     known = await _known(tx, batch)
-    first = {wanted.name: wanted for wanted in reversed(batch) if wanted.name not in known}
-    fresh = [wanted for wanted in batch if first.get(wanted.name) is wanted]
-    refused = _refused(fresh, await inventory.shelf(tx, _places(fresh)))
-    hopeful = [wanted for wanted in fresh if wanted.name not in refused]
-    if hopeful:
-        terms = await _terms(tx, hopeful)
-        shelf = await inventory.lock(tx, _places(hopeful))
-        refused |= _refused(hopeful, shelf)
-        served = [(_order(w, terms, now), w) for w in hopeful if w.name not in refused]
+    fresh = [wanted for wanted in hopeful if wanted.name not in known]
+    if fresh:
+        refused |= _refused(fresh, shelf)
+        terms = await _terms(tx, fresh)
+        served = [(_order(w, terms, now), w) for w in fresh if w.name not in refused]
         await _write(tx, served, shelf, terms, now)
         known |= {wanted.name: (order, wanted.items) for order, wanted in served}
     return [_answer(wanted, known.get(wanted.name), refused) for wanted in batch]
@@ -109,9 +114,17 @@ def _places(some: Iterable[Wanted]) -> set[Place]:
     return {(wanted.shop, item.sku) for wanted in some for item in wanted.items}
 
 
+def _hopeless(some: Sequence[Wanted], shelf: Shelf) -> dict[_Names, SenderError]:
+    """Those that could not be served from this shelf if they came alone, and why."""
+    return _said_no(some, alone([(wanted.shop, wanted.items) for wanted in some], shelf))
+
+
 def _refused(some: Sequence[Wanted], shelf: Shelf) -> dict[_Names, SenderError]:
-    """Those that cannot be served from this shelf, and why."""
-    shorts = allocate([(wanted.shop, wanted.items) for wanted in some], shelf)
+    """Those that cannot be served from this shelf, one after the other, and why."""
+    return _said_no(some, allocate([(wanted.shop, wanted.items) for wanted in some], shelf))
+
+
+def _said_no(some: Sequence[Wanted], shorts: Sequence[Short | None]) -> dict[_Names, SenderError]:
     return {wanted.name: _refusal(short) for wanted, short in zip(some, shorts, strict=True) if short}
 
 
@@ -164,6 +177,7 @@ async def _write(tx: Tx, served: Sequence[tuple[Order, Wanted]], shelf: Shelf, t
         )
         for order, wanted in served
     ]
-    await orders.insert_many(tx, [order for order, _ in served])
+    # By number, because somebody who places the same numbers elsewhere, with other articles, waits for them in turn.
+    await orders.insert_many(tx, sorted((order for order, _ in served), key=lambda o: (o.shop, o.shop_order_no)))
     await inventory.reserve(tx, reservations)
     await stock.write(tx, shelf, [m for r in reservations for m in movements(r, Kind.RESERVE, now)], now)

@@ -12,7 +12,7 @@ from paidup import ids
 from paidup.checkout.delivery_note import MAX_BYTES, take_in
 from paidup.checkout.stocktaking import call_person, recount
 from paidup.checkout.warehouse import Change, Described, change, put_sku
-from paidup.cli.output import emit, emit_json, json_option, limit_option, run, say
+from paidup.cli.output import done, emit, emit_json, json_option, limit_option, run, say
 from paidup.clock import parse_clock
 from paidup.db.transaction import Database
 from paidup.errors import NotFound
@@ -89,7 +89,8 @@ def show(shop: str, sku: str, limit: int, as_json: bool) -> None:
 @click.option("--preorder-limit", default=0, help="so many more units than are here may be ordered")
 @click.option("--ships-at", type=click.DateTime(["%Y-%m-%d"]), help="when a pre-ordered one leaves, in UTC")
 @click.option("--low-at", type=int, help="tell the shop (stock.low) when so few are left")
-def put(shop: str, sku: str, ships_at: datetime | None, **described: str | int | bool | None) -> None:
+@json_option
+def put(shop: str, sku: str, ships_at: datetime | None, as_json: bool, **described: str | int | bool | None) -> None:
     """Make an article, or change what was decided about it; what is not named becomes what it usually is.
 
     \b
@@ -104,7 +105,7 @@ def put(shop: str, sku: str, ships_at: datetime | None, **described: str | int |
         async with db.transaction() as tx:
             return await put_sku(tx, wanted, parse_clock(settings.clock).now())
 
-    emit([_row(run(work))], as_json=False)
+    _show(run(work), as_json=as_json)
 
 
 @command.command()
@@ -114,9 +115,10 @@ def put(shop: str, sku: str, ships_at: datetime | None, **described: str | int |
 @click.option("--because", default="", help="such as the number of the delivery note")
 @operator_option
 @key_option
-def restock(shop: str, sku: str, quantity: int, because: str, operator: str, key: str) -> None:
+@json_option
+def restock(shop: str, sku: str, quantity: int, because: str, operator: str, key: str, as_json: bool) -> None:
     """Put units in."""
-    _change(Kind.RESTOCK, shop, sku, quantity, because, operator, key)
+    _show(_change(Kind.RESTOCK, shop, sku, quantity, because, operator, key), as_json=as_json)
 
 
 @command.command()
@@ -126,16 +128,17 @@ def restock(shop: str, sku: str, quantity: int, because: str, operator: str, key
 @click.option("--because", required=True, help="why, for the record")
 @operator_option
 @key_option
-def adjust(shop: str, sku: str, by: int, because: str, operator: str, key: str) -> None:
+@json_option
+def adjust(shop: str, sku: str, by: int, because: str, operator: str, key: str, as_json: bool) -> None:
     """Correct the number of units after a count.
 
     \b
     paidup stock adjust acme TEA-01 --by -1 --because "one was broken"
     """
-    _change(Kind.ADJUST, shop, sku, by, because, operator, key)
+    _show(_change(Kind.ADJUST, shop, sku, by, because, operator, key), as_json=as_json)
 
 
-def _change(kind: Kind, shop: str, sku: str, quantity: int, reason: str, operator: str, key: str) -> None:
+def _change(kind: Kind, shop: str, sku: str, quantity: int, reason: str, operator: str, key: str) -> Sku:
     async def work(db: Database, settings: Settings) -> Sku:
         now = parse_clock(settings.clock).now()
         wanted = Change(
@@ -145,14 +148,23 @@ def _change(kind: Kind, shop: str, sku: str, quantity: int, reason: str, operato
         async with db.transaction() as tx:
             return await change(tx, wanted, now)
 
-    emit([_row(run(work))], as_json=False)
+    return run(work)
+
+
+def _show(sku: Sku, *, as_json: bool) -> None:
+    """An article as it is now: a table, or one JSON object."""
+    if as_json:
+        emit_json(_row(sku))
+    else:
+        emit([_row(sku)], as_json=False)
 
 
 @command.command()
 @click.argument("shop")
 @click.option("--hold-s", type=click.IntRange(60, 2_592_000), help="seconds for which an order's units are set aside")
 @click.option("--refunded", type=click.Choice(["restock", "keep"]), help="what becomes of the units of refunded orders")
-def policy(shop: str, hold_s: int | None, refunded: str | None) -> None:
+@json_option
+def policy(shop: str, hold_s: int | None, refunded: str | None, as_json: bool) -> None:
     """How a shop sells from stock; without options, as it is now.
 
     An order's units are set aside until its payments are closed at their channels, so never shorter than its own
@@ -172,7 +184,9 @@ def policy(shop: str, hold_s: int | None, refunded: str | None) -> None:
             return wanted
 
     now = run(work)
-    say(f"shop {shop}: units are set aside for {now.hold_s} s; those of refunded orders are {_kept(now)}")
+    said = {"shop": shop, "hold_s": now.hold_s, "restock_refunded": now.restock_refunded}
+    sentence = f"shop {shop}: units are set aside for {now.hold_s} s; those of refunded orders are {_kept(now)}"
+    done(sentence, said, as_json=as_json)
 
 
 def _kept(now: Policy) -> str:
@@ -183,7 +197,8 @@ def _kept(now: Policy) -> str:
 @click.argument("shop")
 @click.argument("file", type=click.File("rb"))
 @operator_option
-def import_(shop: str, file: BinaryIO, operator: str) -> None:
+@json_option
+def import_(shop: str, file: BinaryIO, operator: str, as_json: bool) -> None:
     """Make articles and put units in from a CSV file: all of it or nothing, and the same file only once.
 
     Columns: sku, quantity, name, unlimited, preorder_limit, low_at; sku must be there. "-" reads from stdin.
@@ -198,7 +213,9 @@ def import_(shop: str, file: BinaryIO, operator: str) -> None:
             return await take_in(tx, shop, data, operator=operator, now=parse_clock(settings.clock).now())
 
     lines, units = run(work)
-    say(f"{lines} lines; {units} units were put in" + ("" if units else " (those of this very file were in already)"))
+    sentence = f"{lines} lines; {units} units were put in"
+    sentence += "" if units else " (those of this very file were in already)"
+    done(sentence, {"lines": lines, "units": units}, as_json=as_json)
 
 
 @command.command()

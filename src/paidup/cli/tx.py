@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from paidup.cli.application import quiet
-from paidup.cli.output import emit, emit_json, json_option, limit_option, run, say
+from paidup.cli.output import done, emit, emit_json, json_option, limit_option, run, say
 from paidup.clock import parse_clock
 from paidup.db.transaction import Database, Tx
 from paidup.errors import InvalidRequest, NotFound
@@ -71,13 +71,14 @@ def show(xid: str, as_json: bool) -> None:
 @click.argument("xid")
 @who_option
 @because_option
-def retry(xid: str, who: str, because: str) -> None:
+@json_option
+def retry(xid: str, who: str, because: str, as_json: bool) -> None:
     """Go on from where it got stuck, with all its tries; one that only waits is asked about at once.
 
     \b
     paidup tx retry txn… --because "the coupon service is up again"
     """
-    _decide(lambda tx, now: person.retry(tx, xid, shop=None, who=who, why=because, now=now))
+    _decide(lambda tx, now: person.retry(tx, xid, shop=None, who=who, why=because, now=now), as_json=as_json)
 
 
 @command.command()
@@ -85,33 +86,36 @@ def retry(xid: str, who: str, because: str) -> None:
 @click.argument("step")
 @who_option
 @because_option
-def skip(xid: str, step: str, who: str, because: str) -> None:
+@json_option
+def skip(xid: str, step: str, who: str, because: str, as_json: bool) -> None:
     """Answer for a step that is stuck, and let the rest go on.
 
     \b
     paidup tx skip txn… parcel --because "the label was printed by hand"
     """
-    _decide(lambda tx, now: person.skip_step(tx, xid, step, shop=None, who=who, why=because, now=now))
+    _decide(lambda tx, now: person.skip_step(tx, xid, step, shop=None, who=who, why=because, now=now), as_json=as_json)
 
 
 @command.command()
 @click.argument("xid")
 @who_option
 @because_option
-def compensate(xid: str, who: str, because: str) -> None:
+@json_option
+def compensate(xid: str, who: str, because: str, as_json: bool) -> None:
     """Undo it. Only before its pivot is passed: afterwards refund the order.
 
     \b
     paidup tx compensate txn… --because "the customer called"
     """
-    _decide(lambda tx, now: person.compensate(tx, xid, shop=None, who=who, why=because, now=now))
+    _decide(lambda tx, now: person.compensate(tx, xid, shop=None, who=who, why=because, now=now), as_json=as_json)
 
 
 @command.command()
 @click.argument("shop")
 @click.argument("name")
 @click.argument("url")
-def participant(shop: str, name: str, url: str) -> None:
+@json_option
+def participant(shop: str, name: str, url: str, as_json: bool) -> None:
     """Register a service that takes part, or move it to another URL; prints a new one's signing secret.
 
     \b
@@ -127,10 +131,35 @@ def participant(shop: str, name: str, url: str) -> None:
 
     made = run(work)
     if made.secret is None:
-        say(f"{name} is at {made.url} now; its secret stays as it was")
+        done(f"{name} is at {made.url} now; its secret stays as it was", _named(made), as_json=as_json)
         return
-    say(f"{name} is at {made.url}; its secret, which cannot be shown again:")
-    click.echo(made.secret)
+    _show_secret(f"{name} is at {made.url}; its secret, which cannot be shown again:", made, as_json=as_json)
+
+
+@command.command()
+@click.argument("shop")
+@click.argument("name")
+@json_option
+def rotate(shop: str, name: str, as_json: bool) -> None:
+    """Give a participant a new signing secret; requests are signed with the old one, too, until `retire`.
+
+    \b
+    paidup tx rotate teahouse coupons       first: requests are signed with both
+    paidup tx retire teahouse coupons       when the service knows the new one
+    """
+    made = run(_on_participant(lambda tx: participants.rotate_secret(tx, shop, name)))
+    said = f"requests to {name} are signed with a new secret as well, which cannot be shown again:"
+    _show_secret(said, made, as_json=as_json)
+
+
+@command.command()
+@click.argument("shop")
+@click.argument("name")
+@json_option
+def retire(shop: str, name: str, as_json: bool) -> None:
+    """Sign with a participant's newest secret only: what it knew before is worth nothing any more."""
+    kept = run(_on_participant(lambda tx: participants.retire_secrets(tx, shop, name)))
+    done(f"requests to {name} are signed with its newest secret only", _named(kept), as_json=as_json)
 
 
 @command.command("participants")
@@ -143,14 +172,15 @@ def participants_(shop: str, as_json: bool) -> None:
         async with db.session() as tx:
             return await participants.list_participants(tx, shop)
 
-    rows = [{"name": p.name, "url": p.url, "created_at": p.created_at} for p in run(work)]
+    rows = [_named(one) for one in run(work)]
     emit(rows, as_json=as_json, empty="no participants yet: paidup tx participant SHOP NAME URL")
 
 
 @command.command()
 @click.argument("shop")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def define(shop: str, file: Path) -> None:
+@json_option
+def define(shop: str, file: Path, as_json: bool) -> None:
     """Keep a table of steps, written in TOML; transactions that have begun keep theirs.
 
     \b
@@ -165,7 +195,11 @@ def define(shop: str, file: Path) -> None:
             await participants.define(tx, shop, table, parse_clock(settings.clock).now())
 
     run(work)
-    say(f"{table.name} is a {table.kind} of {len(table.step)} steps; it ends within {table.bound_s():.0f} s")
+    within_s = round(table.bound_s())
+    said = {"name": table.name, "kind": table.kind, "steps": len(table.step), "ends_within_s": within_s}
+    done(
+        f"{table.name} is a {table.kind} of {len(table.step)} steps; it ends within {within_s} s", said, as_json=as_json
+    )
 
 
 @command.command()
@@ -174,7 +208,8 @@ def define(shop: str, file: Path) -> None:
 @click.argument("table")
 @click.option("--data", default="{}", show_default=True, help="JSON: what each step's participant is told, by step")
 @click.option("--key", required=True, help="any text of yours: the same key begins the same transaction")
-def begin(shop: str, order_id: str, table: str, data: str, key: str) -> None:
+@json_option
+def begin(shop: str, order_id: str, table: str, data: str, key: str, as_json: bool) -> None:
     """Begin a transaction about an order; prints its id. Workers with the role checkout take it to its end.
 
     \b
@@ -191,7 +226,11 @@ def begin(shop: str, order_id: str, table: str, data: str, key: str) -> None:
             now = parse_clock(settings.clock).now()
             return await begin_transaction(tx, shop=shop, order_id=order_id, table=steps, data=told, key=key, now=now)
 
-    click.echo(run(work).id)
+    begun = run(work)
+    if as_json:
+        emit_json({"id": begun.id, "state": begun.state, "ends_by": begun.ends_by})
+    else:
+        click.echo(begun.id)
 
 
 @command.command()
@@ -237,13 +276,38 @@ def check(shop: str | None, hours: int | None, only_look: bool, as_json: bool) -
         sys.exit(1)
 
 
-def _decide(deed: Callable[[Tx, datetime], Awaitable[Transaction]]) -> None:
+def _decide(deed: Callable[[Tx, datetime], Awaitable[Transaction]], *, as_json: bool) -> None:
     async def work(db: Database, settings: Settings) -> Transaction:
         async with db.transaction() as tx:
             return await deed(tx, parse_clock(settings.clock).now())
 
     after = run(work)
-    say(f"{after.id} is {after.state}: {after.why}")
+    said = {"id": after.id, "state": after.state, "why": after.why, "ends_by": after.ends_by}
+    done(f"{after.id} is {after.state}: {after.why}", said, as_json=as_json)
+
+
+Deed = Callable[[Tx], Awaitable[participants.Participant]]
+
+
+def _on_participant(deed: Deed) -> Callable[[Database, Settings], Awaitable[participants.Participant]]:
+    async def work(db: Database, _settings: Settings) -> participants.Participant:
+        async with db.transaction() as tx:
+            return await deed(tx)
+
+    return work
+
+
+def _named(one: participants.Participant) -> dict[str, object]:
+    return {"name": one.name, "url": one.url, "created_at": one.created_at}
+
+
+def _show_secret(said: str, made: participants.Participant, *, as_json: bool) -> None:
+    """The secret alone on stdout, for whoever pipes it on."""
+    if as_json:
+        emit_json(_named(made) | {"secret": made.secret})
+        return
+    say(said)
+    click.echo(made.secret)
 
 
 async def _shown(tx: Tx, xid: str) -> Shown:

@@ -60,6 +60,12 @@ def allocate(wanted: Sequence[tuple[str, tuple[Item, ...]]], shelf: Shelf) -> li
     return answers
 
 
+def alone(wanted: Sequence[tuple[str, tuple[Item, ...]]], shelf: Shelf) -> list[Short | None]:
+    """What would be missing for each of (shop, items) if nobody else wanted anything."""
+    left = {place: sku.left for place, sku in shelf.items()}
+    return [_short(shop, items, left) for shop, items in wanted]
+
+
 def short_of(reservation: Reservation, shelf: Shelf) -> Short | None:
     """What is missing to take the units of this reservation once more; None: nothing."""
     return allocate([(reservation.shop, reservation.items)], shelf)[0]
@@ -128,16 +134,17 @@ def moved(shelf: Shelf, some: Iterable[Movement], now: datetime) -> dict[Place, 
 def watch(before: Sku, after: Sku) -> tuple[Sku, tuple[Alarm, ...]]:
     """What the shop is told of a change, and the article with what it was told.
 
-    Low is told once, until more than that are there again: units that come and go at the mark make no noise.
+    Low is told once, until units are put in: those that come and go with orders make no noise. It is told again at
+    once when what was put in leaves as few.
     """
     had, has = before.left, after.left
     if had is None or has is None:
         return after, ()
     alarms = []
-    mark = after.low_at
+    mark, is_filled = after.low_at, _was_filled(before, after)
     if mark is None or has > mark:
-        after = msgspec.structs.replace(after, is_low=False) if _was_filled(before, after) else after
-    elif not after.is_low and has < had:
+        after = msgspec.structs.replace(after, is_low=False) if is_filled else after
+    elif is_filled or (not after.is_low and has < had):
         after = msgspec.structs.replace(after, is_low=True)
         alarms.append(Alarm.LOW)
     if had > 0 >= has:

@@ -42,6 +42,16 @@ KINDS: Mapping[str, tuple[float, str]] = {
     "shop.outage": (0.5, "the shop's endpoint is away for a while"),
     "shop.repeats": (0.15, "the shop sends a request twice"),
     "clock.jumps": (0.5, "nothing runs for a while, then the clock has jumped"),
+    "service.refused": (0.1, "the service that takes part cannot be reached"),
+    "service.5xx": (0.12, "the service answers 500 or 503 and does nothing"),
+    "service.silent": (0.15, "the service acts and never answers"),
+    "service.unwell": (0.1, "the service acts and answers 500"),
+    "service.acts late": (0.15, "the request reaches the service long after we gave up, perhaps after its undoing"),
+    "service.repeats": (0.2, "two copies of the request reach the service in the same moment"),
+    "service.resent": (0.15, "a copy of the request reaches the service minutes after it was answered"),
+    "service.slow": (0.15, "the service answers after seconds"),
+    "service.declines": (0.12, "the service says no, as businesses do"),
+    "service.outage": (0.5, "the service is away for a while"),
 }
 """What may go wrong: how likely it is at each occasion in ordinary weather, and how people read it."""
 

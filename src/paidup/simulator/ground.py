@@ -12,6 +12,7 @@ import asyncpg
 from paidup.db.embedded import start_embedded
 from paidup.db.migrate import migrate
 from paidup.db.transaction import Database
+from paidup.participant import ASYNCPG
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
@@ -30,8 +31,8 @@ OPTIONS = {
 }
 
 TABLES = """
-SELECT c.oid::regclass::text FROM pg_class c
-WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace AND NOT c.relispartition
+SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND n.nspname IN ('public', 'services') AND NOT c.relispartition
   AND c.relname <> 'schema_migrations' ORDER BY 1"""
 
 # Without triggers: the journals that are only added to refuse it.
@@ -39,6 +40,18 @@ CLEAR = """
 SET session_replication_role = replica;
 TRUNCATE {tables} RESTART IDENTITY CASCADE;
 RESET session_replication_role"""
+
+# What the services that take part in transactions keep, beside ours and apart from it. What they did has no key that
+# would hide a repeat.
+SERVICES = (
+    "CREATE SCHEMA IF NOT EXISTS services",
+    "SET search_path TO services, public",
+    *ASYNCPG.tables,
+    """CREATE TABLE IF NOT EXISTS deeds (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, service text, xid text, step text, operation text)""",
+    "CREATE TABLE IF NOT EXISTS shelves (service text PRIMARY KEY, available bigint, held bigint, taken bigint)",
+    "SET search_path TO public, services",
+)
 
 # Those of the asked server processes that wait for a lock. One that waits for nothing is about to end by itself.
 WHO_WAITS = "SELECT pid FROM unnest($1::int[]) AS p (pid) WHERE cardinality(pg_blocking_pids(pid)) > 0"
@@ -84,7 +97,9 @@ class Ground:
         self._idle.clear()
 
 
-_SESSION = {"application_name": "paidup simulate", "jit": "off", "timezone": "UTC"}
+_SESSION = {
+    "application_name": "paidup simulate", "jit": "off", "timezone": "UTC", "search_path": "public,services"
+}  # fmt: skip
 
 
 @asynccontextmanager
@@ -105,6 +120,8 @@ async def ground_on(dsn: str) -> AsyncIterator[Ground]:
     db = await Database.connect(dsn, max_size=1)
     await migrate(db)
     admin = await asyncpg.connect(dsn, server_settings=_SESSION)
+    for statement in SERVICES:
+        await admin.execute(statement)
     tables = [row[0] for row in await admin.fetch(TABLES)]
     made = Ground(dsn, tables, admin, db)
     try:

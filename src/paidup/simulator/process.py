@@ -22,13 +22,15 @@ from paidup.settings import Settings
 from paidup.simulator.channels import StagedChannels
 from paidup.simulator.database import StagedDatabase
 from paidup.simulator.stage import Clock, Life, Stage
+from paidup.transactions import worker as transactions
+from paidup.transactions.ask import Post, Requester
 from paidup.web.api import build_app
 from paidup.web.callbacks import Callbacks
 from paidup.web.context import Context
 
 Hear = Callable[["Process", str, Sequence[tuple[str, str]], bytes], Awaitable[Answer]]
 """How the shop hears: from which process, at which URL, headers and body."""
-JOBS = ("intake", "repair", "expiry", "delivery", "sweep")
+JOBS = ("intake", "repair", "expiry", "delivery", "sweep", "checkout")
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -37,6 +39,7 @@ class Limits(msgspec.Struct, frozen=True):
     intake: int = 500
     repair: int = repair.BATCH
     delivery: int = 200
+    checkout: int = transactions.BATCH
 
 
 class Process:
@@ -54,6 +57,7 @@ class Process:
         settings: Settings,
         limits: Limits,
         send: Hear,
+        ask: Post,
     ) -> None:
         self.life = life
         self.landed = False
@@ -65,6 +69,8 @@ class Process:
         self._asker = Asker(channels, accounts, now_of=clock.now, deadline_s=settings.call_deadline_s)
         self._handlers = Handlers()
         self.courier = delivery.Courier(self._sender(send), patience_s=0.0)
+        requester = Requester(ask, now_of=clock.now, seconds=lambda: clock.now().timestamp())
+        self.coordinator = transactions.Coordinator(requester, self._handlers, patience_s=0.0)
         receiver = Receiver(
             db, accounts, max_waiting=settings.inbox_queue, keep_per_source=settings.quarantine_per_source
         )
@@ -94,6 +100,10 @@ class Process:
             case "delivery":
                 self.landed = False
                 return await delivery.run_once(self.db, now=now, limit=self._limits.delivery, courier=self.courier)
+            case "checkout":
+                return await transactions.run_once(
+                    self.db, now=now, limit=self._limits.checkout, coordinator=self.coordinator
+                )
             case _:
                 return await sweep.run_once(self.db, now=now - timedelta(minutes=1), limit=self._limits.intake)
 

@@ -5,19 +5,22 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from paidup.simulator.process import JOBS, Process
-from paidup.wakeups import NEXT_DELIVERY, NEXT_EXPIRY, NEXT_INTAKE, NEXT_REPAIR
+from paidup.wakeups import NEXT_DELIVERY, NEXT_EXPIRY, NEXT_INTAKE, NEXT_REPAIR, NEXT_TRANSACTION
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
 
-IDLE_S: Mapping[str, float] = {"intake": 0.2, "repair": 0.25, "expiry": 5.0, "delivery": 0.2, "sweep": 1200.0}
+IDLE_S: Mapping[str, float] = {
+    "intake": 0.2, "repair": 0.25, "expiry": 5.0, "delivery": 0.2, "sweep": 1200.0, "checkout": 0.2,
+}  # fmt: skip
 """How long a job rests when a round found nothing to do, as in app.py; the sweep, which finds nothing, longer."""
 LONGEST_IDLE_S = 30.0
 FAILED_S = 1.0
 
 # By the same looks that workers rest by. Taken apart from the run: they are no part of it.
 NEXT = f"""
-SELECT ({NEXT_INTAKE}) AS intake, ({NEXT_REPAIR}) AS repair, ({NEXT_EXPIRY}) AS expiry, ({NEXT_DELIVERY}) AS delivery"""
+SELECT ({NEXT_INTAKE}) AS intake, ({NEXT_REPAIR}) AS repair, ({NEXT_EXPIRY}) AS expiry, ({NEXT_DELIVERY}) AS delivery,
+  ({NEXT_TRANSACTION}) AS checkout"""
 
 
 class Rounds:
@@ -28,6 +31,8 @@ class Rounds:
         self._rests_until = dict.fromkeys(JOBS, now)
         self._idle_s = dict(IDLE_S)
         self._running: set[str] = set()
+        self._is_called = False
+        """An order has moved, and some transaction may wait for it."""
 
     def due(self, next_at: Mapping[str, datetime | None], now: datetime) -> list[str]:
         """The jobs that should run now."""
@@ -38,13 +43,20 @@ class Rounds:
         if job in self._running:
             return None
         at = self._rests_until[job] if job == "sweep" else next_at[job]
-        if job == "delivery" and self.process.landed:
+        has_more = {"delivery": self.process.landed, "checkout": self.process.coordinator.busy or self._is_called}
+        if has_more.get(job):
             at = self._rests_until[job]
         return None if at is None else max(at, self._rests_until[job])
+
+    def call_checkout(self) -> None:
+        """As app.py wakes it: somebody else has committed what it may wait for."""
+        self._is_called = True
 
     def began(self, job: str) -> None:
         """A round of it runs."""
         self._running.add(job)
+        if job == "checkout":
+            self._is_called = False
 
     def ended(self, job: str, done: int, now: datetime) -> None:
         """After a round that did nothing a job rests, each time longer: what is due is held by somebody else."""

@@ -14,13 +14,14 @@ import msgspec
 from paidup import ids
 from paidup.channels.accounts import AccountsFolder
 from paidup.delivery.endpoints import create_endpoint
+from paidup.handlers import Handlers
 from paidup.sandbox.faults import Dice, Faults
 from paidup.sandbox.keys import Keys
 from paidup.sandbox.world import Manners, World
 from paidup.settings import Settings, load
 from paidup.shops import store as shops
 from paidup.shops.store import Scope
-from paidup.simulator import check
+from paidup.simulator import agree, check
 from paidup.simulator.books import Sides, read_books
 from paidup.simulator.chance import SeededChance
 from paidup.simulator.channels import StagedChannels, Trouble
@@ -30,11 +31,17 @@ from paidup.simulator.ground import Ground
 from paidup.simulator.postman import Postman
 from paidup.simulator.process import Process
 from paidup.simulator.rounds import Rounds, next_due
-from paidup.simulator.sale import fill_the_shelf, script_of
+from paidup.simulator.sale import fill_the_shelf
 from paidup.simulator.script import Plan, Script
 from paidup.simulator.shop import Shop
 from paidup.simulator.stage import Clock, Life, Stage, Stuck
+from paidup.simulator.staged_services import StagedServices
+from paidup.simulator.story import story_of
+from paidup.simulator.undertakings import Undertakings, introduce
 from paidup.simulator.witness import Breach, Witness
+from paidup.transactions.ask import Requester
+from paidup.transactions.check import Checked, together
+from paidup.transactions.check import run as compare
 from paidup.verify import verify
 
 START = datetime(2026, 11, 24, tzinfo=UTC)
@@ -43,7 +50,9 @@ SHOP = "teahouse"
 PROCESSES = 2
 CALM_AT_MOST = timedelta(days=4)
 SINCE_TROUBLE = timedelta(minutes=10)
-HARMLESS = ("overlap", "second worker", "channel.slow", "customer", "callback", "shop")
+OPERATOR_S = 7200.0
+"""So long after the trouble somebody looks after the transactions that wait for a person."""
+HARMLESS = ("overlap", "second worker", "channel.slow", "customer", "callback", "shop", "service")
 """Faults that put off no question to a channel."""
 
 
@@ -75,7 +84,7 @@ class Run:
     ) -> None:
         self.seed = seed
         self._ground = ground
-        self._script: Script = script_of(seed)
+        self._script: Script = story_of(seed)
         weather: Weather = weather_of(seed)
         self._fates = Fates(seed, weather, only)
         self._clock = Clock(START)
@@ -104,6 +113,18 @@ class Run:
             is_away=self._is_away,
             **parts,  # type: ignore[arg-type]
         )
+        self._services = StagedServices(
+            StagedDatabase(ground, self._stage), self._stage, self._clock, is_away=self._is_away, later=self._later
+        )
+        self._undertakings = Undertakings(
+            self._shop,
+            self._services,
+            self._stage,
+            self._clock,
+            self._witness,
+            **parts,  # type: ignore[arg-type]
+        )
+        self._shop.placed = self._undertakings.placed
 
     async def play(self) -> Outcome:
         """The whole run."""
@@ -130,6 +151,7 @@ class Run:
             self._shop.api_key = await shops.create_key(tx, SHOP, list(Scope), START)
             endpoint = await create_endpoint(tx, SHOP, f"{NOBODY}/hook", ["*"], START, allow_loopback=True)
             await fill_the_shelf(tx, SHOP, self._script, START)
+            await introduce(tx, SHOP, NOBODY, self._script, self._services, START)
         self._shop.secret = endpoint.secret or ""
         for n in range(PROCESSES):
             self._start(f"p{n}")
@@ -196,6 +218,9 @@ class Run:
             return
         self._stage.note(f"{job} did {done}")
         rounds.ended(job, done, self._clock.now())
+        if done and job in ("intake", "repair", "expiry") and self._script.shelves:
+            for other in self._rounds.values():
+                other.call_checkout()
         if job == "sweep" and done:
             self._witness.breach("no unfinished row lacks its job", f"the sweep found {done}")
 
@@ -216,6 +241,7 @@ class Run:
         self._trouble_at = max([self._trouble_at, *harmful[-1:]])
         if self._fates.over:
             self._witness.breaches += await check.too_late(admin, self._calm_at, now)
+            self._witness.breaches += await agree.too_late(admin, self._calm_at, now) if self._script.shelves else []
         since = self._trouble_at + SINCE_TROUBLE
         if now > since:
             self._witness.breaches += await check.slow_to_close(admin, since, now)
@@ -258,6 +284,7 @@ class Run:
             settings=self._settings,
             limits=self._script.limits,
             send=self._shop.hear,
+            ask=self._services,
         )
         self._rounds[name] = Rounds(process, self._clock.now())
 
@@ -265,6 +292,8 @@ class Run:
         self._calm_at = self._clock.now()
         self._fates.over = True
         self._stage.note("the trouble is over")
+        if self._script.shelves:
+            self._later(OPERATOR_S, self._undertakings.call_operator)
 
     def _jump(self, n: int, by_s: float) -> None:
         if self._fates.hits("clock.jumps", f"{n}", self._clock.now()):
@@ -278,6 +307,7 @@ class Run:
         for name, away in self._outages.items():
             if away.whom == whom and away.from_s <= elapsed_s < away.to_s and not self._fates.over:
                 kind = "shop.outage" if whom == "shop" else "channel.outage"
+                kind = "service.outage" if whom in self._services.services else kind
                 if self._fates.once(kind, name, now):
                     self._trouble_at = max(self._trouble_at, now if whom != "shop" else START)
                     return Trouble.STORM if away.storm else Trouble.AWAY
@@ -302,10 +332,29 @@ class Run:
         books = await read_books(self._ground.admin)
         sides = Sides(books, self._world, self._witness, self._calm_at, self._clock.now())
         self._witness.breaches += check.examine(sides)
+        if self._script.shelves:
+            checked = await self._check_transactions()
+            both = await agree.read_agreement(
+                self._ground.admin, self._script.shelves, self._witness, checked.differences
+            )
+            self._witness.breaches += agree.examine(both)
         report = await verify(self._ground.plain)
         for claim in report.checks:
             if not claim.holds:
                 self._witness.breach(f"verify: {claim.name}", f"{claim.claim}: {', '.join(claim.breaches)}")
+
+    async def _check_transactions(self) -> Checked:
+        """What `paidup tx check` would find, and do."""
+        requester = Requester(self._services, now_of=self._clock.now, seconds=lambda: self._clock.now().timestamp())
+        db = StagedDatabase(self._ground, self._stage)
+
+        async def work() -> Checked:
+            parts = compare(db, requester, Handlers(), shop=None, since=None, mend=True)
+            return together([part async for part in parts])
+
+        task = self._stage.spawn("tx check", work())
+        await self._stage.play()
+        return await task
 
     def _outcome(self) -> Outcome:
         trades = self._world.ledger.page(0, len(self._world.ledger))

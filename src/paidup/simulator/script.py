@@ -1,6 +1,7 @@
 """What people do in a run, and when: all of it follows from the seed. Times are seconds after the run's start."""
 
 import random
+from collections.abc import Mapping
 
 import msgspec
 
@@ -41,6 +42,16 @@ class Wish(msgspec.Struct, frozen=True):
     minor: int | None
 
 
+class Undertaking(msgspec.Struct, frozen=True):
+    """A transaction across services, about one order. table: its table of steps; undo_s: when somebody changes his
+    mind; acts_s: when the sender of a reliable message acts by itself (None: it never does)."""
+
+    table: str
+    after_s: float
+    undo_s: float | None = None
+    acts_s: float | None = None
+
+
 class Plan(msgspec.Struct, frozen=True):
     """The life of one order, as the shop wants it."""
 
@@ -54,6 +65,7 @@ class Plan(msgspec.Struct, frozen=True):
     redrives_s: tuple[float, ...] = ()
     wants: tuple[tuple[str, int], ...] = ()
     """(SKU, quantity) of what is ordered, in a sale."""
+    undertakings: tuple[Undertaking, ...] = ()
 
 
 class Away(msgspec.Struct, frozen=True):
@@ -78,6 +90,8 @@ class Script(msgspec.Struct, frozen=True):
     forge: float
     refund_fail: float
     hot_units: int = 0
+    shelves: Mapping[str, int] = {}
+    """How many units each service that takes part in transactions has; empty: there are none."""
 
 
 def write_script(seed: int) -> Script:

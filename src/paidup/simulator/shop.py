@@ -59,6 +59,8 @@ class Shop:
         self._taken: dict[str, set[int]] = defaultdict(set)
         self.api_key = ""
         self.secret = ""
+        self.placed: Callable[[Plan, str], None] = lambda _plan, _order_id: None
+        """Called with each order that was placed."""
 
     # Hearing ---------------------------------------------------------------------------------------------------------
 
@@ -147,6 +149,7 @@ class Shop:
         if replied.status != 201:
             return
         order_id = str(msgspec.json.decode(replied.body)["id"])
+        self.placed(plan, order_id)
         for n, offer in enumerate(plan.offers):
             self._spawn_at(offer.after_s, f"{plan.name} offer {n}", self._offer, plan, order_id, n)
         if plan.cancels_s is not None:

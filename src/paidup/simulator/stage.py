@@ -115,6 +115,7 @@ class Stage:
         self._io_over = asyncio.Event()
         self._digest = blake2b(digest_size=16)
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._ended: list[tuple[asyncio.Task[Any], Actor]] = []
         self.failures: list[tuple[str, BaseException]] = []
         """Actors that ended with an exception other than death."""
         self._closed = False
@@ -184,8 +185,8 @@ class Stage:
 
         def ended(task: "asyncio.Task[Any]") -> None:
             self._tasks.discard(task)
-            if self._is_gone(actor) and not task.cancelled():
-                task.exception()  # whoever would have looked at it is dead, too
+            if not task.cancelled():
+                self._ended.append((task, actor))
 
         self._tasks.add(task)
         task.add_done_callback(ended)
@@ -213,7 +214,8 @@ class Stage:
     def befalls(self, kind: str, seam: str) -> bool:
         """Whether this fault hits whoever runs, at this seam."""
         actor = _ACTOR.get()
-        weight = RARE if actor.name.startswith(("api", "callback")) or "delivery" in actor.name else 1.0
+        is_rare = actor.name.startswith(("api", "callback")) or actor.name.endswith(("delivery", "checkout"))
+        weight = RARE if is_rare else 1.0
         return self.fates.hits(kind, f"{actor.name} {seam}", self.clock.now(), weight)
 
     def dies(self, seam: str) -> None:
@@ -301,8 +303,12 @@ class Stage:
                 for task in self._tasks:
                     task.cancel()
                 await asyncio.wait(self._tasks)
+        for task, actor in self._ended:
+            if self._is_gone(actor):
+                task.exception()  # whoever would have looked at it is dead, too
         self._parked.clear()
         self._blocked.clear()
+        self._ended.clear()
 
     def _may_run(self, entry: _Parked) -> bool:
         return self._is_gone(entry.actor) or entry.until is None or entry.until <= self.clock.now()

@@ -73,6 +73,8 @@ class Witness:
     arrived: set[str] = field(default_factory=set)
     redriven: dict[str, datetime] = field(default_factory=dict)
     """Events that the shop asked for again, and when."""
+    begun: dict[str, set[str]] = field(default_factory=dict)
+    """Transactions across services that were answered, by the shop's idempotency key."""
     breaches: list[Breach] = field(default_factory=list)
 
     @property

@@ -4,12 +4,13 @@
 under the same key. Only what never got a connection certainly did not reach the participant.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import msgspec
 
+from paidup.clock import monotonic_s
 from paidup.delivery import sign
 from paidup.delivery.plan import Answer, retry_after_s
 from paidup.errors import ConfigError
@@ -21,20 +22,32 @@ from paidup.transactions.participants import Way
 from paidup.transactions.table import Step
 from paidup.transactions.transaction import Transaction
 
-if TYPE_CHECKING:  # it brings an HTTP client along, which takes its time
-    from paidup.delivery.send import Sender
-
 RULES = Rules(window_s=60.0, slow_s=10.0, wait_s=5.0, longest_wait_s=60.0)
 _REFUSED = (409, 422)
 _MAX_KEPT_CHARS = 2000
 
 
-class Requester:
-    """Asks participants, with a breaker for each. It holds the connections; everything else is an argument."""
+class Post(Protocol):
+    """How a participant is reached (delivery.send.Sender): never raises for what the network does."""
 
-    def __init__(self, sender: "Sender", *, now_of: Callable[[], datetime], rules: Rules = RULES) -> None:
+    async def __call__(self, url: str, headers: Sequence[tuple[str, str]], body: bytes, *, deadline_s: float) -> Answer:
+        """POST once, and wait at most so long for the answer."""
+        ...
+
+
+class Requester:
+    """Asks participants, with a breaker for each. seconds: see Guard."""
+
+    def __init__(
+        self,
+        sender: Post,
+        *,
+        now_of: Callable[[], datetime],
+        rules: Rules = RULES,
+        seconds: Callable[[], float] = monotonic_s,
+    ) -> None:
         self._sender = sender
-        self._guard = Guard(rules)
+        self._guard = Guard(rules, seconds=seconds)
         self.now_of = now_of
 
     def breaker(self, shop: str, participant: str) -> Breaker:

@@ -27,7 +27,9 @@ CHUNK = 200
 CASE = "transaction_differs"
 
 READ = """
-SELECT t.id, t.shop, t.order_id, o.state AS order_state, t.state, t.agreed, t.began_at,
+SELECT t.id, t.shop, t.order_id, o.state AS order_state, t.state, t.agreed,
+  greatest(t.began_at, (SELECT max(j.at) FROM transaction_journal j WHERE j.xid = t.id AND j.kind = 'operator'))
+    AS since,
   (SELECT count(*) FROM cases c WHERE c.kind = 'transaction_stuck' AND c.subject_id = t.id AND c.resolved_at IS NULL)
     AS open_cases,
   EXISTS (SELECT FROM reservations r WHERE r.order_id = t.order_id) AS has_stock,
@@ -119,7 +121,7 @@ def _one(row: Any, states: dict[tuple[str, str], str], now: datetime) -> Seen:
             for step in table.step
         ),
         open_cases=row["open_cases"],
-        is_overdue=not has_ended and (now - row["began_at"]).total_seconds() > table.bound_s(),
+        is_overdue=not has_ended and (now - row["since"]).total_seconds() > table.bound_s(),
         held_units=row["held"],
         sold_units=row["sold"],
         has_stock=row["has_stock"],

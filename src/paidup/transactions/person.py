@@ -7,6 +7,8 @@ nothing.
 from collections.abc import Callable
 from datetime import datetime
 
+import msgspec
+
 from paidup.cases import store as cases
 from paidup.db.transaction import Tx
 from paidup.errors import InvalidRequest, NotFound
@@ -56,4 +58,4 @@ async def _do(
     await store.save(tx, before, after, moved, now, take_over=True)
     if before.state == MANUAL:
         await cases.resolve_kind(tx, CASE, [xid], f"{what} by {who}: {why}", now)
-    return after
+    return msgspec.structs.replace(after, resumed_at=now)

@@ -47,6 +47,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
 COLUMNS = """id, shop, order_id, agreed, data, state, stuck_in, why, waits, began_at, expires_at, turned_at, due_at,
 lease, ended_at, updated_at"""
+RESUMED = """
+(SELECT max(j.at) FROM transaction_journal j WHERE j.xid = transactions.id AND j.kind = 'operator') AS resumed_at"""
 STEP_COLUMNS = "name, state, tries, asking, doubt, due_at, why, answer, updated_at"
 
 INSERT = """
@@ -67,7 +69,7 @@ WHERE ctid = ANY(ARRAY(
   SELECT ctid FROM transactions WHERE due_at <= $1 ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED))
 RETURNING {COLUMNS}"""
 
-GET = f"SELECT {COLUMNS} FROM transactions WHERE id = $1 AND ($2::text IS NULL OR shop = $2)"
+GET = f"SELECT {COLUMNS}, {RESUMED} FROM transactions WHERE id = $1 AND ($2::text IS NULL OR shop = $2)"
 
 LOCK = f"{GET} FOR UPDATE"
 
@@ -96,10 +98,10 @@ LINES = """
 SELECT xid, at, kind, why, step, before, after, who, operation, outcome, status, elapsed_ms
 FROM transaction_journal WHERE xid = $1 ORDER BY seq"""
 
-OF_ORDER = f"SELECT {COLUMNS} FROM transactions WHERE order_id = $1 ORDER BY began_at, id"
+OF_ORDER = f"SELECT {COLUMNS}, {RESUMED} FROM transactions WHERE order_id = $1 ORDER BY began_at, id"
 
 UNFINISHED = f"""
-SELECT {COLUMNS} FROM transactions
+SELECT {COLUMNS}, {RESUMED} FROM transactions
 WHERE ended_at IS NULL AND ($1::text IS NULL OR shop = $1) AND ($2::text IS NULL OR state = $2)
   AND ($3::text IS NULL OR (began_at, id) > (SELECT a.began_at, a.id FROM transactions a WHERE a.id = $3))
 ORDER BY began_at, id LIMIT $4"""

@@ -40,7 +40,8 @@ class StepRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Transaction(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `transactions` with its steps. id is the xid that participants see."""
+    """A row of `transactions` with its steps. id is the xid that participants see. resumed_at: when a person last
+    decided about it, where that was looked up."""
 
     id: str
     shop: str
@@ -59,11 +60,12 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: datetime | None = None
     updated_at: datetime
     steps: tuple[StepRun, ...]
+    resumed_at: datetime | None = None
 
     @property
     def ends_by(self) -> datetime:
-        """When it has ended, or a person was called, at the latest. Whoever lets it go on after that begins anew."""
-        return self.began_at + timedelta(seconds=self.table.bound_s())
+        """When it has ended, or a person was called, at the latest. A person who decides about it begins it anew."""
+        return (self.resumed_at or self.began_at) + timedelta(seconds=self.table.bound_s())
 
     @property
     def is_final(self) -> bool:

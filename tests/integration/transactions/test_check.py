@@ -3,6 +3,7 @@
 from paidup.handlers import Handlers
 from paidup.participant import Call, Operation
 from paidup.testing.builders import order_id, paid
+from paidup.transactions import person
 from paidup.transactions.check import Checked, run, together
 from paidup.transactions.compare import Seen, StepSeen, inside
 from paidup.transactions.transaction import Transaction
@@ -105,6 +106,21 @@ async def test_planted_differences_within_our_own_books_are_found(shop: Shop) ->
     assert {done.id, undone.id, forgotten.id} == set(found)
     words = ((done, "coupon is acting"), (undone, "0 open cases"), (forgotten, "should have ended"))
     assert [] == [found[t.id] for t, said in words if said not in found[t.id]]
+
+
+async def test_what_a_person_lets_go_on_has_its_time_anew(shop: Shop) -> None:
+    """Days after it began, somebody undoes what was stuck: it is not overdue, and says when it ends instead."""
+    shop.services["parcel"].plan = lambda _call, _n: Mischief.ERROR
+    t = await shop.begin(a_saga(a_step("coupon", pivot=True), a_step("parcel", tries=1)))
+    await shop.to_the_end()
+    await shop.clock.advance(7 * 86400)
+    async with shop.db.transaction() as tx:
+        after = await person.retry(tx, t.id, shop=None, who="lin", why="they are well", now=shop.clock.now())
+    seen = await shop.now(t)
+    assert ("RUNNING", True) == (seen.state, seen.ends_by > shop.clock.now())
+    assert (after.ends_by, ()) == (seen.ends_by, (await checked(shop, mend=False)).differences)
+    await shop.clock.advance(2 * 86400)
+    assert ["should have ended" in d.what for d in (await checked(shop, mend=False)).differences] == [True]
 
 
 async def test_a_transaction_that_lost_a_row_hinders_no_other_and_is_found(shop: Shop) -> None:

@@ -1,0 +1,10 @@
+"""Which story a seed tells."""
+
+from paidup.simulator import sale
+from paidup.simulator.script import Script
+from paidup.simulator.undertakings import with_services
+
+
+def story_of(seed: int) -> Script:
+    """The whole script of this seed."""
+    return with_services(seed, sale.script_of(seed))
