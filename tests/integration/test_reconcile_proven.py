@@ -8,8 +8,10 @@ import pytest
 from paidup.channels.bill import BillKind
 from paidup.db.doctor import Finding, Severity
 from paidup.db.transaction import Database
+from paidup.errors import NotFound
 from paidup.reconcile import bills, health, people, store
 from paidup.reconcile.decide import Change
+from paidup.reconcile.find import lines_of
 from paidup.reconcile.rules import Rules
 from paidup.reconcile.states import State
 from paidup.reconcile.upload import FileRefused
@@ -42,6 +44,17 @@ async def test_a_reconciled_day_is_proven(db: Database) -> None:
     await a_day(db)
     found = await checked(db)
     assert ({"days": 1, "lines": 3, "matched": 2, "broken": 1, "added_up": 0}, []) == (found.sums, found.breaches)
+
+
+@pytest.mark.parametrize("number", ["A-2", f"4200009{1:021}"])
+async def test_the_line_of_a_matched_payment_is_found(db: Database, number: str) -> None:
+    """By our number or the channel's: the file's own line, with its place; of what the bill lacks there is none."""
+    await a_day(db)
+    (found,) = await lines_of(db, [a_party(SHOP)], number)
+    assert (3, "A-2", 1250, DAY) == (found.line.number, found.line.merchant_ref, found.line.amount_minor, found.day)
+    assert found.line.raw.startswith("`2026-11-22 12:00:01")
+    with pytest.raises(NotFound, match="A-3"):
+        await lines_of(db, [a_party(SHOP)], "A-3")
 
 
 TAMPERED = {

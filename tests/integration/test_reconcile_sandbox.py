@@ -17,7 +17,7 @@ from paidup.db.transaction import Database
 from paidup.reconcile import bills, people, store
 from paidup.reconcile.breaks import Kind
 from paidup.reconcile.party import Party
-from paidup.reconcile.quick import lay_wechat_trades
+from paidup.reconcile.quick import Sizes, lay_wechat_trades
 from paidup.reconcile.rules import Rules
 from paidup.reconcile.run import Outcome, reconcile
 from paidup.reconcile.table import Limits, Table, opened
@@ -184,6 +184,24 @@ async def test_the_quick_reader_reads_what_the_careful_one_does(there: Desk) -> 
     for bad in spoiled:
         assert bad != text
         assert [] == laid_lines(lambda table, file: lay_wechat_trades(table, file, mchid, day, BillProof()), bad)
+
+
+@pytest.mark.parametrize("part_bytes", [1, 700, 5_000])
+async def test_the_cut_into_parts_means_nothing(there: Desk, part_bytes: int) -> None:
+    """Read in parts of any size, a bill has the same lines under the same numbers; spoiled in any part it has none."""
+    there.sell("wechat", 300)
+    fetched, _ = await there.fetch("wechat")
+    content = gzip.decompress(fetched).replace(b"a,`b,`c", b"abc")
+    mchid, day = there.account("wechat").mchid, day_in(BEIJING, DAY)
+    small = Sizes(part_bytes=part_bytes, chunk_bytes=4_000, tail_bytes=1_000)
+
+    def lines_of(text: bytes, sizes: Sizes = small) -> list[tuple[object, ...]]:
+        return laid_lines(lambda table, file: lay_wechat_trades(table, file, mchid, day, BillProof(), sizes), text)
+
+    whole = lines_of(content, Sizes())
+    assert (400, True) == (len(whole), whole == lines_of(content))
+    for at in (content.find(b"`CNY"), content.rfind(b"`CNY")):
+        assert [] == lines_of(content[:at] + b"`USD" + content[at + 4 :])
 
 
 def laid_lines(lay: Callable[[Table, BinaryIO], object], content: bytes) -> list[tuple[object, ...]]:

@@ -32,6 +32,7 @@ from paidup.errors import NotFound
 from paidup.people.audit import Actor
 from paidup.reconcile import bills, runs, store
 from paidup.reconcile.fetch import fetch_bill
+from paidup.reconcile.find import InBill, lines_of
 from paidup.reconcile.mend import planned
 from paidup.reconcile.parties import named
 from paidup.reconcile.party import Party
@@ -176,6 +177,40 @@ def balances(since: str | None, until: str | None, account: str | None, limit: i
         emit_json(found)
         return
     emit([_balance_row(one) for one in found], as_json=False, empty="nothing was reconciled")
+
+
+@command.command()
+@click.argument("number")
+@json_option
+def find(number: str, as_json: bool) -> None:
+    """The lines of the kept bills about one payment or refund, by any number of its, as they stand in the file.
+
+    \b
+    paidup reconcile find 4200002511222026112216000001
+    """
+
+    async def work(_db: Database, settings: Settings) -> list[InBill]:
+        async with quiet(settings) as paidup:
+            return await lines_of(paidup.db, paidup.parties(), number)
+
+    found = run(work)
+    if as_json:
+        emit_json(found)
+        return
+    rows = [
+        {
+            "day": one.day.isoformat(),
+            "account": f"{one.channel}/{one.account}",
+            "bill": f"{one.bill_id} v{one.version}",
+            "line": one.line.number,
+            "kind": one.line.kind.value,
+            "amount": shown_money(one.line.amount_minor, one.line.currency),
+            "fee": shown_money(one.line.fee_minor, one.line.currency),
+            "raw": one.line.raw,
+        }
+        for one in found
+    ]
+    emit(rows, as_json=False, empty="no bill of its day or the day after has it")
 
 
 @command.command()

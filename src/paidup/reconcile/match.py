@@ -12,6 +12,7 @@ import msgspec
 from paidup.channels.bill import LineKind
 from paidup.errors import ChannelError
 from paidup.reconcile.rules import Rules
+from paidup.reconcile.table import LINES
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -63,12 +64,16 @@ class TooDifferent(ChannelError):
     """So much differs that nothing is recorded."""
 
 
+_COLUMNS = ", ".join(f'"{name}"' for name in LINES)
+
+
 def match(sql: "DuckDBPyConnection", rules: Rules) -> Matched:
     """Lay the two sides over each other. Raises TooDifferent."""
     payments = _left(sql, "payments", LineKind.PAYMENT, ("txn", "ref"), 1, rules)
     refunds = _left(sql, "refunds", LineKind.REFUND, ("rid", "rref"), -1, rules)
     others = sql.execute(
-        f"SELECT * FROM lines WHERE kind NOT IN ('payment', 'refund', 'fee', 'payout') ORDER BY n LIMIT {MAX_LEFT + 1}"
+        f"SELECT {_COLUMNS} FROM lines WHERE kind NOT IN ('payment', 'refund', 'fee', 'payout') "
+        f"ORDER BY n LIMIT {MAX_LEFT + 1}"
     ).fetchall()
     _must_be_bearable(len(payments) + len(refunds) + len(others))
     return Matched(payments=payments, refunds=refunds, others=[Line(*row) for row in others], sums=_sums(sql))
@@ -77,28 +82,66 @@ def match(sql: "DuckDBPyConnection", rules: Rules) -> Matched:
 def _left(
     sql: "DuckDBPyConnection", table: str, kind: LineKind, keys: tuple[str, str], sign: int, rules: Rules
 ) -> list[tuple[Line | None, str | None]]:
-    """What does not agree, by the channel's number first, then what is left of both by ours."""
-    first, second = keys
-    sql.execute(f"CREATE OR REPLACE TEMP VIEW bill AS SELECT * FROM lines WHERE kind = '{kind}'")
+    """What does not agree. Nearly all lines do, and are only looked at as integers; the few that are left are matched
+    by their texts: by the channel's number first, then what is left of both by ours."""
+    sql.execute(f"CREATE OR REPLACE TEMP VIEW every_line AS SELECT * FROM lines WHERE kind = '{kind}'")
     differs = _differs(kind, sign, rules)
+    _doubt(sql, table, _costs_otherwise(kind, rules))
+    first, second = keys
     sql.execute(_TWICE.format(name="twice", source="bill", key=first))
-    # Of ours the join carries only the place and the money: what they are is fetched for those few that do not agree.
     sql.execute(
-        f"""CREATE OR REPLACE TEMP TABLE one AS SELECT b.*, o.rowid AS o
-        FROM bill b FULL JOIN {table} o ON b.{first} = o.txn
-        WHERE b.n IS NULL OR o.rowid IS NULL OR {differs} OR b.{first} IN (SELECT key FROM twice)"""
+        f"""CREATE OR REPLACE TEMP TABLE one AS SELECT b.*, o.o
+        FROM bill b FULL JOIN ours o ON b.{first} = o.txn
+        WHERE b.n IS NULL OR o.o IS NULL OR {differs} OR b.{first} IN (SELECT key FROM twice)"""
     )
-    sql.execute(_ONLY_OURS.format(table=table))
     sql.execute(_TWICE.format(name="twice_too", source="(FROM one WHERE o IS NULL)", key=second))
     sql.execute(
         f"""CREATE OR REPLACE TEMP TABLE two AS
         SELECT b.* EXCLUDE (o), o.o, ({differs}) OR b.{second} IN (SELECT key FROM twice_too) AS differs
-        FROM (FROM one WHERE o IS NULL) b JOIN only_ours o ON b.{second} = o.ref"""
+        FROM (FROM one WHERE o IS NULL) b JOIN (FROM ours WHERE o IN (SELECT o FROM one WHERE n IS NULL)) o
+          ON b.{second} = o.ref"""
     )
-    found = sql.execute(_FOUND.format(table=table, limit=MAX_LEFT + 1)).fetchall()
+    found = sql.execute(_FOUND.format(limit=MAX_LEFT + 1)).fetchall()
     _must_be_bearable(len(found))
     return [(Line(*row[:-1]) if row[0] is not None else None, row[-1]) for row in found]
 
+
+def _doubt(sql: "DuckDBPyConnection", table: str, costs_otherwise: str) -> None:
+    """Sets aside, as the tables `bill` and `ours`, all that is not beyond doubt: what has no other side, or one with
+    other money or another number of ours, or that the bill has more than once, or that cost another fee than agreed.
+
+    Beyond doubt is a line whose number there, and whose number here with its money, are those of one row of ours, as 64
+    bits each, while no other line has the first. That two that differ look alike so, does not happen in the life of a
+    company.
+    """
+    sql.execute(_DOUBTED.format(table=table, costs_otherwise=costs_otherwise))
+    lines, ours = sql.execute(_IN_PAIRS.format(table=table)).fetchone() or (0, 0)
+    sql.execute(_KEYS_TWICE.format(condition="true" if lines != ours else "false"))
+    sql.execute(_DOUBTFUL.format(table=table))
+
+
+_DOUBTED = """
+CREATE OR REPLACE TEMP TABLE doubted AS SELECT b.n, o.rowid AS o FROM every_line b FULL JOIN {table} o ON b.key = o.key
+WHERE b.n IS NULL OR o.rowid IS NULL OR b.rest IS DISTINCT FROM o.rest OR {costs_otherwise}"""
+
+# A row of ours bears its number alone (the database sees to that): more lines than rows in pairs are lines that are
+# there more than once.
+_IN_PAIRS = """
+SELECT (SELECT count(*) FROM every_line) - count(*) FILTER (WHERE o IS NULL),
+  (SELECT count(*) FROM {table}) - count(*) FILTER (WHERE n IS NULL) FROM doubted"""
+
+_KEYS_TWICE = """
+CREATE OR REPLACE TEMP TABLE keys_twice AS
+  SELECT key FROM every_line WHERE {condition} AND key IS NOT NULL GROUP BY ALL HAVING count(*) > 1"""
+
+_DOUBTFUL = f"""
+CREATE OR REPLACE TEMP TABLE bill AS SELECT {_COLUMNS} FROM every_line WHERE n IN (
+  SELECT n FROM doubted WHERE n IS NOT NULL
+  UNION SELECT n FROM every_line WHERE key IN (SELECT key FROM keys_twice));
+CREATE OR REPLACE TEMP TABLE ours AS SELECT rowid AS o, id, txn, coalesce(ref, id) AS ref, currency, amount
+FROM {{table}} WHERE rowid IN (
+  SELECT o FROM doubted WHERE o IS NOT NULL
+  UNION SELECT rowid FROM {{table}} WHERE key IN (SELECT key FROM keys_twice))"""
 
 # By a hash first: five million numbers grouped as texts would not fit into the memory that is allowed.
 _TWICE = """
@@ -108,15 +151,11 @@ CREATE OR REPLACE TEMP TABLE {name} AS
   SELECT {key} AS key FROM {source} WHERE hash({key}) IN (SELECT hashed FROM {name}_perhaps)
   GROUP BY ALL HAVING count(*) > 1"""
 
-_ONLY_OURS = """
-CREATE OR REPLACE TEMP TABLE only_ours AS SELECT rowid AS o, coalesce(ref, id) AS ref, currency, amount FROM {table}
-WHERE rowid IN (SELECT o FROM one WHERE n IS NULL)"""
-
 _FOUND = """
 SELECT found.* EXCLUDE (o), ours.id FROM (
   FROM one WHERE NOT ((o IS NULL AND n IN (SELECT n FROM two)) OR (n IS NULL AND o IN (SELECT o FROM two)))
   UNION ALL SELECT * EXCLUDE (differs) FROM two WHERE differs LIMIT {limit}) found
-LEFT JOIN (SELECT rowid AS o, id FROM {table} WHERE rowid IN (SELECT o FROM one)) ours ON ours.o = found.o
+LEFT JOIN ours ON ours.o = found.o
 ORDER BY found.n, ours.id"""
 
 
@@ -125,11 +164,16 @@ def _differs(kind: LineKind, sign: int, rules: Rules) -> str:
     allowed = " ".join(f"WHEN '{_code(code)}' THEN {minor:d}" for code, minor in rules.tolerance_minor.items())
     gap = f"abs({sign} * b.amount - o.amount)"
     amount = f"{gap} > CASE b.currency {allowed} ELSE 0 END" if allowed else f"{sign} * b.amount <> o.amount"
-    fee = ""
+    return f"(b.currency <> o.currency OR {amount} OR {_costs_otherwise(kind, rules)})"
+
+
+def _costs_otherwise(kind: LineKind, rules: Rules) -> str:
+    """SQL: whether the fee of a line b is not the agreed one."""
     if kind is LineKind.PAYMENT and rules.fee_ppm is not None:
-        agreed = f"((b.amount::HUGEINT * {rules.fee_ppm:d} + 500000) // 1000000 + {rules.fee_fixed_minor:d})"
-        fee = f" OR abs(b.fee - {agreed}) > {rules.fee_tolerance_minor:d}"
-    return f"(b.currency <> o.currency OR {amount}{fee})"
+        rounded = f"((b.amount % 1000000) * {rules.fee_ppm:d} + 500000) // 1000000"  # in two parts, each within 64 bits
+        agreed = f"((b.amount // 1000000) * {rules.fee_ppm:d} + {rounded} + {rules.fee_fixed_minor:d})"
+        return f"abs(b.fee - {agreed}) > {rules.fee_tolerance_minor:d}"
+    return "false"
 
 
 def _code(currency: str) -> str:

@@ -39,6 +39,8 @@ REFUNDS_BY_ID = f"""
 SELECT {_REFUND} FROM refunds r JOIN payments p ON p.id = r.payment_id JOIN orders o ON o.id = r.order_id
 WHERE r.id = ANY($1::text[])"""
 
+ACCOUNT_OF = "SELECT channel, account FROM payments WHERE id = $1"
+
 PAYMENTS_BY_NUMBER = f"""
 SELECT {_PAYMENT} FROM payments p JOIN orders o ON o.id = p.order_id WHERE p.id IN (
   SELECT id FROM payments WHERE channel = $1 AND account = $2 AND merchant_ref = ANY($3::text[])
@@ -82,6 +84,12 @@ async def by_id(tx: Tx, payment_ids: Sequence[str], refund_ids: Sequence[str]) -
             sides = [msgspec.convert(dict(row), OurSide) for row in await tx.fetch(query, chunk)]
             found |= {side.subject_id: side for side in sides}
     return found
+
+
+async def account_of(tx: Tx, payment_id: str) -> tuple[str, str]:
+    """Channel and account that a payment went through."""
+    row = await tx.fetchrow(ACCOUNT_OF, payment_id)
+    return (row["channel"], row["account"]) if row else ("", "")
 
 
 async def by_number(

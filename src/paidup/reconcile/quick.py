@@ -7,9 +7,11 @@ the two to each other.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from hmac import compare_digest
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -23,8 +25,6 @@ from paidup.evidence import MAX_NUMBER_CHARS
 if TYPE_CHECKING:
     from paidup.reconcile.table import Table
 
-_CHUNK_BYTES = 1 << 20
-_TAIL_BYTES = 64 << 10
 _CNY = "CNY"
 _AMOUNTS = {
     "settled": "应结订单金额", "given_back": "退款金额", "voucher": "充值券退款金额", "fee": "手续费",
@@ -36,6 +36,18 @@ _AMOUNT = "-?[0-9]{1,13}([.][0-9]{1,2}0{0,3})?"
 _TIME = r"`(19[7-9][0-9]|2[0-9]{3})-[0-1][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-5][0-9]"
 
 
+class Sizes(msgspec.Struct, frozen=True, kw_only=True):
+    """part_bytes: so much text is read at once, and as much again unpacked meanwhile, by chunk_bytes. tail_bytes: in so
+    much stand the totals for certain."""
+
+    part_bytes: int = 64 << 20
+    chunk_bytes: int = 1 << 20
+    tail_bytes: int = 64 << 10
+
+
+_SIZES = Sizes()
+
+
 class Quick(msgspec.Struct, frozen=True):
     """A bill that was laid down whole."""
 
@@ -44,81 +56,133 @@ class Quick(msgspec.Struct, frozen=True):
 
 
 def lay_wechat_trades(
-    table: "Table", file: BinaryIO, mchid: str, day: tuple[datetime, datetime], proof: BillProof
+    table: "Table",
+    file: BinaryIO,
+    mchid: str,
+    day: tuple[datetime, datetime],
+    proof: BillProof,
+    sizes: Sizes = _SIZES,
 ) -> Quick | None:
-    """Lay a bill's lines down; None, with nothing laid down, when the careful reader must look at it."""
-    path = table.folder / "bill.csv"
+    """Lay a bill's lines down; None, with nothing laid down, when the careful reader must look at it.
+
+    While DuckDB reads one part of the text, the next one is unpacked.
+    """
+    import duckdb  # noqa: PLC0415 - see table.opened
+
     try:
         must_be_the_file(file, proof)
-        if not _unpacked(file, path, proof):
-            return None
-        stated = _without_totals(path)
-        return None if stated is None else _lay(table, path, mchid, day, stated)
-    except (BillRefused, ValueError):
-        return None  # the careful reader says why
-    finally:
-        path.unlink(missing_ok=True)
+        return _lay(table, _parts(table.folder, file, proof, sizes), mchid, day, sizes)
+    except (BillRefused, _Unusual, ValueError, duckdb.Error):  # the careful reader says why
+        table.clear_lines()
+        return None
 
 
-def _unpacked(file: BinaryIO, path: Path, proof: BillProof) -> bool:
-    """Write the plain text; whether it is the one that the channel announced. Raises BillRefused for a broken file."""
-    digest, size_bytes, plain = hashlib.sha1(usedforsecurity=False), 0, gunzipped(file)
-    with path.open("wb") as into:
-        while chunk := read_from(lambda: plain.read(_CHUNK_BYTES)):
-            digest.update(chunk)
-            into.write(chunk)
-            size_bytes += len(chunk)
-            if size_bytes > LIMITS.plain_bytes or b"\x00" in chunk:
-                return False
-    return proof.sha1_hex is None or compare_digest(digest.hexdigest(), proof.sha1_hex.lower())
+class _Unusual(Exception):
+    """Something that most bills do not have."""
 
 
-def _without_totals(path: Path) -> dict[str, str] | None:
-    """Cut the two lines of totals off the file, and give what they state; None when they or the header are unusual."""
+class _Part(msgspec.Struct, frozen=True):
+    """Some of the plain text, which ends where a line ends."""
+
+    path: Path
+    is_first: bool
+    is_last: bool
+
+
+def _lay(table: "Table", parts: Iterator[_Part], mchid: str, day: tuple[datetime, datetime], sizes: Sizes) -> Quick:
+    """Raises _Unusual, ValueError and duckdb.Error."""
+    stated: dict[str, str] = {}
+    counted = [0] * len(_COUNTED)
+    with ThreadPoolExecutor(max_workers=1) as ahead:
+        coming = ahead.submit(next, parts, None)
+        while (part := coming.result()) is not None:
+            coming = ahead.submit(next, parts, None)
+            if part.is_first:
+                _must_have_header(part.path, sizes.tail_bytes)
+            if part.is_last:
+                stated = _without_totals(part.path, sizes.tail_bytes)
+            its = _lay_part(table, part, mchid, day, lines_before=counted[0])
+            counted = [total + int(more or 0) for total, more in zip(counted, its, strict=True)]
+    _must_add_up(counted, stated)
+    return Quick(counted[0], stated)
+
+
+def _parts(folder: Path, file: BinaryIO, proof: BillProof, sizes: Sizes) -> Iterator[_Part]:
+    """Write the plain text, part by part; the last one only if all of it is what the channel announced.
+
+    Raises BillRefused for a broken file, and _Unusual.
+    """
+    digest, plain, size_bytes = hashlib.sha1(usedforsecurity=False), gunzipped(file), 0
+    rest, is_last = b"", False
+    for n in count():
+        path = folder / f"bill-{n}.csv"
+        with path.open("wb") as into:
+            into.write(rest)
+            while not is_last:
+                chunk = read_from(lambda: plain.read(sizes.chunk_bytes))
+                digest.update(chunk)
+                size_bytes += len(chunk)
+                is_last = not chunk
+                if size_bytes > LIMITS.plain_bytes or b"\x00" in chunk:
+                    raise _Unusual
+                if into.tell() >= sizes.part_bytes and len(chunk) > sizes.tail_bytes:
+                    cut = chunk.rfind(b"\n", 0, len(chunk) - sizes.tail_bytes) + 1  # the totals stand in one part
+                    into.write(chunk[:cut])
+                    rest = chunk[cut:]
+                    break
+                into.write(chunk)
+        if is_last and proof.sha1_hex is not None and not compare_digest(digest.hexdigest(), proof.sha1_hex.lower()):
+            raise _Unusual
+        yield _Part(path, is_first=n == 0, is_last=is_last)
+        if is_last:
+            return
+
+
+def _must_have_header(path: Path, max_bytes: int) -> None:
+    with path.open("rb") as file:
+        header = file.readline(max_bytes).decode().removeprefix("\ufeff").rstrip("\r\n")
+    if header.split(",") != list(TRADE_COLUMNS):
+        raise _Unusual
+
+
+def _without_totals(path: Path, tail_bytes: int) -> dict[str, str]:
+    """Cut the two lines of totals off the file, and give what they state. Raises _Unusual when they are unusual."""
     with path.open("r+b") as file:
-        header = file.readline(_TAIL_BYTES).decode().removeprefix("\ufeff").rstrip("\r\n")
-        if header.split(",") != list(TRADE_COLUMNS):
-            return None
         size = file.seek(0, 2)
-        file.seek(max(0, size - _TAIL_BYTES))
+        file.seek(max(0, size - tail_bytes))
         tail = file.read()
         names = ",".join(TRADE_TOTALS).encode()
         at = tail.rfind(b"\n" + names)
-        if at < 0:
-            return None
-        last = tail[at + 1 :].decode().split("\n")
+        last = tail[at + 1 :].decode().split("\n") if at >= 0 else []
         cells = last[1].rstrip("\r").removeprefix("`").split(",`") if len(last) in (2, 3) else []
         if len(cells) != len(TRADE_TOTALS) or any(last[2:]) or last[0].rstrip("\r") != names.decode():
-            return None
+            raise _Unusual
         file.truncate(size - len(tail) + at + 1)
     return dict(zip(TRADE_TOTALS, cells, strict=True))
 
 
-def _lay(
-    table: "Table", path: Path, mchid: str, day: tuple[datetime, datetime], stated: dict[str, str]
-) -> Quick | None:
-    import duckdb  # noqa: PLC0415 - see table.opened
-
-    try:
-        table.sql.execute(f"CREATE OR REPLACE TABLE quick AS {_select(path)}", {"mchid": mchid})
-    except duckdb.Error:  # a row that is not as the others
-        return None
-    if not _adds_up(table, day, stated):
-        table.sql.execute("DROP TABLE quick")
-        return None
-    table.see_lines(_LINES)
-    return Quick(int(stated[TRADE_TOTALS[0]]), stated)
+def _lay_part(
+    table: "Table", part: _Part, mchid: str, day: tuple[datetime, datetime], *, lines_before: int
+) -> Sequence[int | None]:
+    """Lay the lines of a part down, and count them (_COUNTED). Raises duckdb.Error for a row that is unusual."""
+    select = _select(part.path, skip=int(part.is_first))
+    table.sql.execute(f"CREATE OR REPLACE TEMP TABLE part AS {select}", {"mchid": mchid})
+    part.path.unlink()
+    table.add_lines_of(_LINES.format(first=lines_before + 2))
+    bounds = {"begins": int(day[0].timestamp()), "ends": int(day[1].timestamp())}
+    its = table.sql.execute(f"SELECT {', '.join(_COUNTED)} FROM part", bounds).fetchone()
+    table.sql.execute("DROP TABLE part")
+    return its or ()
 
 
 # Rows stand in the file's order, the header on its first line.
-_LINES = """SELECT rowid + 2 AS n, kind, word, 'CNY' AS currency, ordered - asked_back AS amount, fee,
-  settled - given_back - fee AS net, "at", txn, ref, rid, rref FROM quick"""
+_LINES = """SELECT rowid + {first} AS n, kind, word, 'CNY' AS currency, ordered - asked_back AS amount, fee,
+  settled - given_back - fee AS net, "at", txn, ref, rid, rref FROM part"""
 
-_SUMS = """SELECT count(*), count(*) FILTER ("at" >= $begins AND "at" < $ends), sum(settled), sum(given_back),
-  sum(voucher), sum(fee), sum(ordered), sum(asked_back) FROM quick"""
+_COUNTED = ("count(*)", 'count(*) FILTER ("at" >= $begins AND "at" < $ends)', *(f"sum({name})" for name in _AMOUNTS))
 
 
-def _select(path: Path) -> str:
+def _select(path: Path, *, skip: int) -> str:
     """Each column with its type; a row that is not certain ends the reading."""
     place = {name: f"c{n}" for n, name in enumerate(TRADE_COLUMNS)}
     word, at = place["交易状态"], place["交易时间"]
@@ -141,18 +205,15 @@ def _select(path: Path) -> str:
       ELSE 'unknown' END AS kind,
     {word} AS word, (epoch(substr({at}, 2)::TIMESTAMP) - 28800)::BIGINT AS "at", {", ".join(amounts.values())},
     {", ".join(numbers.values())}
-    FROM read_csv('{quoted}', columns = {{{columns}}}, delim = ',`', quote = '', escape = '', header = false, skip = 1,
-      auto_detect = false, null_padding = false, max_line_size = {MAX_ROW_CHARS * 4}, nullstr = '')"""
+    FROM read_csv('{quoted}', columns = {{{columns}}}, delim = ',`', quote = '', escape = '', header = false,
+      skip = {skip}, auto_detect = false, null_padding = false, max_line_size = {MAX_ROW_CHARS * 4}, nullstr = '')"""
 
 
-def _adds_up(table: "Table", day: tuple[datetime, datetime], stated: dict[str, str]) -> bool:
-    """The rows against the totals that the file states, and against the day. Raises ValueError."""
-    bounds = {"begins": int(day[0].timestamp()), "ends": int(day[1].timestamp())}
-    row = table.sql.execute(_SUMS, bounds).fetchone()
-    if row is None:
-        return False
-    count, of_day, *sums = row
-    counted, *totals = stated.values()
-    if not (counted.isascii() and counted.isdigit() and int(counted) == count) or (count and not of_day):
-        return False
-    return [int(one or 0) for one in sums] == [minor(text, _CNY) for text in totals]
+def _must_add_up(counted: Sequence[int], stated: Mapping[str, str]) -> None:
+    """The rows against the totals that the file states, and against the day. Raises _Unusual and ValueError."""
+    lines, of_day, *sums = counted
+    stated_lines, *totals = stated.values()
+    if not (stated_lines.isascii() and stated_lines.isdigit() and int(stated_lines) == lines) or (lines and not of_day):
+        raise _Unusual
+    if sums != [minor(text, _CNY) for text in totals]:
+        raise _Unusual

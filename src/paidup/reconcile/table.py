@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from paidup.channels.bill import BillLine
+from paidup.channels.bill import BillLine, LineKind
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -23,6 +23,9 @@ LINES = {
 }  # fmt: skip
 """A line of the bill. at: seconds since 1970. txn, ref: the payment's numbers, the channel's and ours; rid, rref: the
 refund's."""
+KEYS = {"key": "UBIGINT", "rest": "UBIGINT"}
+"""The channel's number as an integer; and our number, the currency and the amount as another: made once on both sides,
+and compared at a fraction of the price of texts. NULL where there is no number."""
 OURS = {
     "id": "VARCHAR", "txn": "VARCHAR", "ref": "VARCHAR", "currency": "VARCHAR", "amount": "BIGINT",
 }  # fmt: skip
@@ -49,18 +52,22 @@ class Table:
         path = self.folder / "lines.csv"
         with path.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows(map(_row, lines))
-        self.sql.execute(f"INSERT INTO lines SELECT * FROM {_reading(path, LINES)}")
+        self.add_lines_of(f"SELECT * FROM {_reading(path, LINES)}")
         path.unlink()
 
-    def see_lines(self, query: str) -> None:
-        """Take the lines from this query, over a table that stands here already."""
-        self.sql.execute(f"DROP TABLE lines; CREATE VIEW lines AS {query}")
+    def add_lines_of(self, query: str) -> None:
+        """Lay down what this query gives, in the columns of LINES."""
+        self.sql.execute(f"INSERT INTO lines SELECT *, {_LINE_KEYS} FROM ({query})")
+
+    def clear_lines(self) -> None:
+        """As before the first line."""
+        self.sql.execute("TRUNCATE lines")
 
     def add_ours(self, table: str, path: Path) -> None:
         """Lay our rows down, out of a CSV file without header in which nothing between two commas is NULL."""
         if table not in OUR_TABLES:
             raise ValueError(table)
-        self.sql.execute(f"INSERT INTO {table} SELECT * FROM {_reading(path, OURS)}")
+        self.sql.execute(f"INSERT INTO {table} SELECT *, {_OUR_KEYS} FROM {_reading(path, OURS)}")
 
 
 @contextmanager
@@ -81,12 +88,21 @@ def opened(spill: Path | None, limits: Limits) -> Iterator[Table]:
         }
         connection = duckdb.connect(":memory:", config=config)
         try:
-            connection.execute(f"CREATE TABLE lines ({_columns(LINES)})")
+            connection.execute(f"CREATE TABLE lines ({_columns(LINES | {'kind': _KINDS} | KEYS)})")
             for table in OUR_TABLES:
-                connection.execute(f"CREATE TABLE {table} ({_columns(OURS)})")
+                connection.execute(f"CREATE TABLE {table} ({_columns(OURS | KEYS)})")
             yield Table(connection, folder)
         finally:
             connection.close()
+
+
+_KINDS = f"ENUM({', '.join(repr(kind.value) for kind in LineKind)})"
+_LINE_KEYS = """
+CASE kind WHEN 'refund' THEN CASE WHEN rid IS NOT NULL THEN hash(rid) END
+  ELSE CASE WHEN txn IS NOT NULL THEN hash(txn) END END,
+CASE kind WHEN 'refund' THEN CASE WHEN rref IS NOT NULL THEN hash(rref, currency, -amount) END
+  ELSE CASE WHEN ref IS NOT NULL THEN hash(ref, currency, amount) END END"""
+_OUR_KEYS = "CASE WHEN txn IS NOT NULL THEN hash(txn) END, hash(coalesce(ref, id), currency, amount)"
 
 
 def _columns(columns: dict[str, str]) -> str:
