@@ -51,10 +51,29 @@ RESUMED = """
 (SELECT max(j.at) FROM transaction_journal j WHERE j.xid = transactions.id AND j.kind = 'operator') AS resumed_at"""
 STEP_COLUMNS = "name, state, tries, asking, doubt, due_at, why, answer, updated_at"
 
-INSERT = """
-INSERT INTO transactions (id, shop, order_id, name, kind, agreed, data, state, why, began_at, expires_at, due_at,
-  updated_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING RETURNING id"""
+_STEP_TYPES = "text text text int bool bool timestamptz text text timestamptz".split()
+_LINE_TYPES = "text timestamptz text text text text text text text text int int".split()
+
+
+def _rows(first: int, types: Sequence[str]) -> str:
+    """Rows from arrays, which are the arguments from this one on."""
+    return f"unnest({', '.join(f'${n}::{kind}[]' for n, kind in enumerate(types, first))})"
+
+
+LINE_COLUMNS = "xid, at, step, kind, before, after, why, who, operation, outcome, status, elapsed_ms"
+
+# A transaction, its steps and its lines are one statement: each trip to the database costs more than what it does
+# there. Steps, and lines but those of calls, are written only if the row was.
+INSERT = f"""
+WITH made AS (
+  INSERT INTO transactions (id, shop, order_id, name, kind, agreed, data, state, why, began_at, expires_at, due_at,
+    updated_at)
+  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING RETURNING id),
+steps AS (
+  INSERT INTO transaction_steps (xid, {STEP_COLUMNS}) SELECT s.* FROM made, {_rows(14, _STEP_TYPES)} AS s),
+lines AS (
+  INSERT INTO transaction_journal ({LINE_COLUMNS}) SELECT l.* FROM made, {_rows(24, _LINE_TYPES)} AS l)
+SELECT id FROM made"""
 
 # Whose order has changed lately is due now. What this misses is looked at every minute all the same.
 WAKE = """
@@ -75,24 +94,22 @@ LOCK = f"{GET} FOR UPDATE"
 
 STEPS = f"SELECT xid, {STEP_COLUMNS} FROM transaction_steps WHERE xid = ANY($1::text[])"
 
-SAVE = """
-UPDATE transactions SET state = $3, stuck_in = $4, why = $5, waits = $6, turned_at = $7, due_at = $8, ended_at = $9,
-  updated_at = $10, lease = lease + $11
-WHERE id = $1 AND lease = $2 RETURNING id"""
+SAVE = f"""
+WITH saved AS (
+  UPDATE transactions SET state = $3, stuck_in = $4, why = $5, waits = $6, turned_at = $7, due_at = $8, ended_at = $9,
+    updated_at = $10, lease = lease + $11
+  WHERE id = $1 AND lease = $2 RETURNING id),
+steps AS (
+  INSERT INTO transaction_steps (xid, {STEP_COLUMNS}) SELECT s.* FROM saved, {_rows(12, _STEP_TYPES)} AS s
+  ON CONFLICT (xid, name) DO UPDATE SET state = excluded.state, tries = excluded.tries, asking = excluded.asking,
+    doubt = excluded.doubt, due_at = excluded.due_at, why = excluded.why, answer = excluded.answer,
+    updated_at = excluded.updated_at),
+lines AS (
+  INSERT INTO transaction_journal ({LINE_COLUMNS})
+  SELECT l.* FROM {_rows(22, _LINE_TYPES)} AS l ({LINE_COLUMNS}) WHERE l.kind = 'call' OR EXISTS (SELECT FROM saved))
+SELECT id FROM saved"""
 
-SAVE_STEPS = f"""
-INSERT INTO transaction_steps (xid, {STEP_COLUMNS})
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::bool[], $6::bool[], $7::timestamptz[],
-  $8::text[], $9::text[], $10::timestamptz[])
-ON CONFLICT (xid, name) DO UPDATE SET state = excluded.state, tries = excluded.tries, asking = excluded.asking,
-  doubt = excluded.doubt, due_at = excluded.due_at, why = excluded.why, answer = excluded.answer,
-  updated_at = excluded.updated_at"""
-
-WRITE = """
-INSERT INTO transaction_journal (xid, at, step, kind, before, after, why, who, operation, outcome, status,
-  elapsed_ms)
-SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-  $8::text[], $9::text[], $10::text[], $11::int[], $12::int[])"""
+WRITE = f"INSERT INTO transaction_journal ({LINE_COLUMNS}) SELECT * FROM {_rows(1, _LINE_TYPES)}"
 
 LINES = """
 SELECT xid, at, kind, why, step, before, after, who, operation, outcome, status, elapsed_ms
@@ -111,11 +128,12 @@ async def insert(tx: Tx, t: Transaction) -> bool:
     """Write a new transaction with its steps; False when there is one of this id already."""
     agreed = msgspec.json.encode(t.table).decode()
     row = (t.id, t.shop, t.order_id, t.table.name, t.table.kind, agreed, bytes(t.data).decode(), t.state, t.why)
-    if await tx.fetchval(INSERT, *row, t.began_at, t.expires_at, t.due_at, t.updated_at) is None:
-        return False
-    await _save_steps(tx, t.id, t.steps)
-    await _write(tx, [_line(t, Moved(None, "", t.state, t.why), t.began_at)])
-    return True
+    begun = _line(t, Moved(None, "", t.state, t.why), t.began_at)
+    made = await tx.fetchval(
+        INSERT, *row, t.began_at, t.expires_at, t.due_at, t.updated_at, *_steps_as_arrays(t.id, t.steps),
+        *_lines_as_arrays([begun]),
+    )  # fmt: skip
+    return made is not None
 
 
 async def wake(tx: Tx, now: datetime, since: datetime, limit: int) -> None:
@@ -152,39 +170,42 @@ async def lock(tx: Tx, xid: str, shop: str | None) -> Transaction | None:
 
 
 async def save(
-    tx: Tx, before: Transaction, after: Transaction, moved: Sequence[Moved], now: datetime, *, take_over: bool = False
-) -> bool:
-    """Write what changed and its lines; False, and nothing is written, when somebody else took it over meanwhile.
+    tx: Tx, before: Transaction, after: Transaction, moved: Sequence[Moved], now: datetime, *, take_over: bool = False,
+    replies: Sequence[Reply] = (),
+) -> bool:  # fmt: skip
+    """Write what changed and its lines; False when somebody else took it over meanwhile. Then only what was asked and
+    answered is written: it is true whoever holds the transaction now.
 
     take_over: whoever holds it loses it.
     """
+    old = {run.name: run for run in before.steps}
+    lines = [*_calls(after.id, replies, now), *(_line(after, move, now) for move in moved)]
     saved = await tx.fetchval(
         SAVE, after.id, before.lease, after.state, after.stuck_in, after.why, after.waits, after.turned_at,
         after.due_at, after.ended_at, after.updated_at, int(take_over),
+        *_steps_as_arrays(after.id, [run for run in after.steps if run != old.get(run.name)]), *_lines_as_arrays(lines),
     )  # fmt: skip
-    if saved is None:
-        return False
-    old = {run.name: run for run in before.steps}
-    await _save_steps(tx, after.id, [run for run in after.steps if run != old.get(run.name)])
-    await _write(tx, [_line(after, move, now) for move in moved])
-    return True
+    return saved is not None
 
 
 async def write_calls(tx: Tx, xid: str, replies: Iterable[Reply], now: datetime) -> None:
-    """What was asked and answered, whoever holds the transaction now."""
-    lines = [
+    """What was asked and answered, apart from any change."""
+    await tx.execute(WRITE, *_lines_as_arrays(_calls(xid, replies, now)))
+
+
+def _calls(xid: str, replies: Iterable[Reply], now: datetime) -> list[Line]:
+    return [
         Line(xid=xid, at=now, kind="call", why=reply.why, step=reply.step,
             operation=reply.operation, outcome=reply.outcome, status=reply.status, elapsed_ms=reply.elapsed_ms,
         )
         for reply in replies
     ]  # fmt: skip
-    await _write(tx, lines)
 
 
 async def write_operator(tx: Tx, xid: str, what: str, who: str, why: str, step: str | None, now: datetime) -> None:
     """What a person did, who it was, and why."""
     line = Line(xid=xid, at=now, kind="operator", operation=what, who=who, why=why, step=step)
-    await _write(tx, [line])
+    await tx.execute(WRITE, *_lines_as_arrays([line]))
 
 
 async def lines(tx: Tx, xid: str) -> list[Line]:
@@ -225,21 +246,21 @@ def _transaction(row: Any, steps: dict[str, StepRun]) -> Transaction:
     )
 
 
-async def _save_steps(tx: Tx, xid: str, runs: Sequence[StepRun]) -> None:
-    if runs:
-        rows = [(xid, *msgspec.structs.astuple(run)) for run in runs]
-        await tx.execute(SAVE_STEPS, *map(list, zip(*rows, strict=True)))
+def _steps_as_arrays(xid: str, runs: Sequence[StepRun]) -> list[list[object]]:
+    return _columns([(xid, *msgspec.structs.astuple(run)) for run in runs], len(_STEP_TYPES))
 
 
 def _line(t: Transaction, move: Moved, now: datetime) -> Line:
     return Line(xid=t.id, at=now, kind="move", why=move.why, step=move.step, before=move.before, after=move.after)
 
 
-async def _write(tx: Tx, rows: Sequence[Line]) -> None:
-    if rows:
-        columns = [
-            (r.xid, r.at, r.step, r.kind, r.before, r.after, r.why, r.who, r.operation, r.outcome, r.status,
-             r.elapsed_ms)
-            for r in rows
-        ]  # fmt: skip
-        await tx.execute(WRITE, *map(list, zip(*columns, strict=True)))
+def _lines_as_arrays(lines: Sequence[Line]) -> list[list[object]]:
+    rows = [
+        (r.xid, r.at, r.step, r.kind, r.before, r.after, r.why, r.who, r.operation, r.outcome, r.status, r.elapsed_ms)
+        for r in lines
+    ]
+    return _columns(rows, len(_LINE_TYPES))
+
+
+def _columns(rows: Sequence[tuple[object, ...]], width: int) -> list[list[object]]:
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]

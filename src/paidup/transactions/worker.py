@@ -124,9 +124,8 @@ async def _pursue(db: Database, held: _Held, now: datetime, coordinator: Coordin
     t, replies = held.transaction, list[Reply]()
     while True:
         async with coordinator.desk, db.transaction() as tx:
-            await store.write_calls(tx, t.id, replies, now)
             after, moved = answered(t, replies, now, coordinator.spread()) if replies else (recovered(t), ())
-            turn = await _go_on(tx, t, after, moved, now, coordinator)
+            turn = await _go_on(tx, t, after, replies, moved, now, coordinator)
         if turn is None:
             return
         _tell(turn)
@@ -145,8 +144,9 @@ async def _ask(turn: Turn, ways: dict[tuple[str, str], Way], requester: Requeste
 
 
 async def _go_on(
-    tx: Tx, before: Transaction, after: Transaction, moved: Sequence[Moved], now: datetime, coordinator: Coordinator
-) -> Turn | None:
+    tx: Tx, before: Transaction, after: Transaction, replies: Sequence[Reply], moved: Sequence[Moved], now: datetime,
+    coordinator: Coordinator,
+) -> Turn | None:  # fmt: skip
     """Take it as far as it goes, and write all that follows; None when somebody else took it over."""
     turn = advance(after, await _order_state(tx, after), now)
     if turn.give_up:
@@ -155,7 +155,7 @@ async def _go_on(
     if turn.calls:
         held = msgspec.structs.replace(turn.transaction, due_at=now + coordinator.lease)
         turn = msgspec.structs.replace(turn, transaction=held)
-    if not await store.save(tx, before, turn.transaction, (*moved, *turn.moved), now):
+    if not await store.save(tx, before, turn.transaction, (*moved, *turn.moved), now, replies=replies):
         return None
     await _announce(tx, before, turn.transaction, now, coordinator)
     return msgspec.structs.replace(turn, moved=(*moved, *turn.moved))
@@ -166,6 +166,9 @@ def _joined(first: Turn, second: Turn) -> Turn:
 
 
 async def _order_state(tx: Tx, t: Transaction) -> OrderState:
+    """As it stands; not looked up where no step waits for the payment, for then nothing depends on it."""
+    if t.table.waiting_step is None:
+        return OrderState.UNPAID
     order = await orders.get(tx, t.order_id)
     if order is None:
         raise BrokenPromise(f"transaction {t.id} is about an order that is not there")
