@@ -2,6 +2,7 @@
 PYTHON ?= python3
 ARGS ?=
 SEEDS ?= 300
+JOBS ?= 3
 RUN := .venv/bin/paidup
 DEV := .venv-dev/bin
 
@@ -20,7 +21,7 @@ sandbox: .venv/ready   ## run the misbehaving payment channels alone
 	@$(RUN) sandbox $(ARGS)
 
 test: .venv-dev/ready  ## every test except the long fault runs (under 10 minutes on 2 cores)
-	$(DEV)/python -m pytest $(ARGS)
+	$(DEV)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 fuzz: .venv-dev/ready  ## the spoiled messages of tests/security, sixty times as many of them
 	$(DEV)/python -m pytest -m fuzz --hypothesis-profile=long $(ARGS)

@@ -87,13 +87,14 @@ def _cpu(how: str, paces: Sequence[Pace]) -> list[Figure]:
 
 
 async def settle(world: World, name: str, count: int, limit: int) -> Pace:
-    """Apply so many callbacks."""
+    """Apply so many callbacks as a worker does, batches two at a time; with a limit of one, one after another."""
+    run = intake.run_many if limit > 1 else intake.run_once
     async with world.db.transaction() as tx:
         await _prepare(tx, world, name, count)
     postmaster = await world.postmaster()
     began, python_s, database_s, done = time.monotonic(), time.process_time(), cpu.family_cpu_s(postmaster), 0
     while done < count:
-        done += await intake.run_once(world.db, now=world.now, limit=limit, handlers=Handlers())
+        done += await run(world.db, now=world.now, limit=limit, handlers=Handlers())
     return Pace(
         count / (time.monotonic() - began),
         (time.process_time() - python_s) / count * 1e6,

@@ -23,7 +23,7 @@ from paidup.payments.states import State
 from paidup.schedule import store as schedule
 
 KEPT = {
-    "for ever": ("orders", "payments"),
+    "for ever": ("orders", "payments", "numbers"),
     "400 days": ("decisions",),
     "90 days": ("inbox", "events", "deliveries", "delivery_attempts"),
 }

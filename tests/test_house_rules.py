@@ -31,6 +31,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("settle", "handlers", "chain", "stock"),
     ("people", "oidc"),
     ("shops",),  # a shop says what becomes of its orders, in their words
+    ("numbers",),  # of orders, payments and refunds
     ("payments", "refunds", "orders", "inventory", "outbox", "cases", "journal", "schedule"),
     ("metrics", "spans"),
     ("channels",),

@@ -281,7 +281,7 @@ class Paidup:
         return jobs + [job for role in self.settings.roles for job in by_role.get(role, [])]
 
     async def _intake(self, now: datetime) -> int:
-        done = await intake.run_once(self.db, now=now, limit=INTAKE_BATCH, handlers=self.handlers, spans=self.spans)
+        done = await intake.run_many(self.db, now=now, limit=INTAKE_BATCH, handlers=self.handlers, spans=self.spans)
         if done:
             self.wake("delivery", "repair", "checkout")
         return done

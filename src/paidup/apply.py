@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from paidup import chain, ids, stock
+from paidup import chain, ids, numbers, stock
 from paidup.cases import store as cases
 from paidup.db.transaction import Tx
 from paidup.events import EventType, Scalar
@@ -235,23 +235,26 @@ async def _write(tx: Tx, originals: Mapping[str, Book], after: Mapping[str, Book
         tx,
         [(b.stock, a.stock) for b, a in changes if b.stock is not None and a.stock is not None and b.stock != a.stock],
     )
-    old_payments = {p.id: p for before, _ in changes for p in before.payments.values()}
-    await payments.update(
-        tx,
-        [(old_payments[p.id], p) for _, book in changes for p in book.payments.values() if p != old_payments[p.id]],
-    )
-    old_refunds = {r.id: r for before, _ in changes for r in before.refunds.values()}
-    await refunds.insert(tx, [r for _, book in changes for r in book.refunds.values() if r.id not in old_refunds])
-    await refunds.update(
-        tx,
-        [
-            (old_refunds[r.id], r)
-            for _, book in changes
-            for r in book.refunds.values()
-            if r.id in old_refunds and r != old_refunds[r.id]
-        ],
-    )
+    paid = [
+        (was, p) for before, book in changes for p in book.payments.values() if _differ(was := before.payments[p.id], p)
+    ]
+    await payments.update(tx, paid)
+    back = [
+        (known, r)
+        for before, book in changes
+        for r in book.refunds.values()
+        if _differ(known := before.refunds.get(r.id), r)
+    ]
+    await refunds.insert(tx, [r for known, r in back if known is None])
+    await refunds.update(tx, [(known, r) for known, r in back if known is not None])
+    new = [number for was, p in paid for number in numbers.of_payment(p, was)]
+    await numbers.write(tx, new + [number for known, r in back for number in numbers.of_refund(r, known)])
     await _write_due(tx, changes, now)
+
+
+def _differ(before: object, after: object) -> bool:
+    """Most rows of a batch are the very ones that were read; comparing field by field is for the rest."""
+    return before is not after and before != after
 
 
 async def _write_due(tx: Tx, changes: Sequence[tuple[Book, Book]], now: datetime) -> None:

@@ -78,9 +78,12 @@ class _Evidence(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaul
     """The channel's own words for the state, for people: ``TRADE_SUCCESS``, ``USERPAYING``."""
 
     def __post_init__(self) -> None:
-        for name, value in msgspec.structs.asdict(self).items():
-            if isinstance(value, str):
-                must_be_holdable(value, MAX_NOTE_CHARS if name == "note" else MAX_NUMBER_CHARS)
+        must_be_holdable(self.note, MAX_NOTE_CHARS)
+        texts = [value for value in msgspec.structs.astuple(self) if isinstance(value, str)]
+        if "\x00" in "".join(texts) or max(map(len, texts)) > MAX_NUMBER_CHARS:  # hardly ever: then one by one
+            for name, value in msgspec.structs.asdict(self).items():
+                if isinstance(value, str) and name != "note":
+                    must_be_holdable(value, MAX_NUMBER_CHARS)
         if self.occurred_at is not None and not EARLIEST <= self.occurred_at <= LATEST:
             raise InvalidRequest(f"it is said to have happened in the year {self.occurred_at.year}")
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import msgspec
 
+from paidup import numbers
 from paidup.cases import store as cases
 from paidup.db.transaction import Tx
 from paidup.delivery import attempts
@@ -85,18 +86,8 @@ UNION SELECT order_id FROM transactions WHERE id = $1
 UNION SELECT order_id FROM cases WHERE id = $1 AND order_id IS NOT NULL))
 ORDER BY o.id DESC LIMIT 1"""
 
-# The end of a number, as it is read out: six characters or more, of which the last twelve are indexed.
-FIND_TAIL = """
-SELECT o.id FROM orders o WHERE ($2::text IS NULL OR o.shop = $2) AND o.id = ANY(ARRAY(
-SELECT id FROM orders WHERE reverse(right(id, 12)) LIKE reverse(right($1, 12)) || '%' AND right(id, length($1)) = $1
-UNION SELECT id FROM orders
-  WHERE reverse(right(shop_order_no, 12)) LIKE reverse(right($1, 12)) || '%' AND right(shop_order_no, length($1)) = $1
-UNION SELECT order_id FROM payments
-  WHERE reverse(right(id, 12)) LIKE reverse(right($1, 12)) || '%' AND right(id, length($1)) = $1
-UNION SELECT order_id FROM payments
-  WHERE reverse(right(channel_txn_id, 12)) LIKE reverse(right($1, 12)) || '%' AND right(channel_txn_id, length($1)) = $1
-LIMIT 200))
-ORDER BY o.id DESC LIMIT $3"""
+NEWEST = """
+SELECT id FROM orders WHERE ($2::text IS NULL OR shop = $2) AND id = ANY($1::text[]) ORDER BY id DESC LIMIT $3"""
 
 TAIL_CHARS = 6
 """The shortest end of a number that is looked for: shorter ones are shared by too many."""
@@ -131,7 +122,8 @@ async def find(tx: Tx, any_id: str, shop: str | None = None) -> list[str]:
     tail = any_id.strip().lstrip("…")
     if len(tail) < TAIL_CHARS or not set("%_\\").isdisjoint(tail):
         return []
-    return [row["id"] for row in await tx.fetch(FIND_TAIL, tail, shop, _TAIL_FOUND)]
+    found = await numbers.by_tail(tx, tail)
+    return [row["id"] for row in await tx.fetch(NEWEST, found, shop, _TAIL_FOUND)]
 
 
 async def tell(tx: Tx, order_id: str) -> Story | None:

@@ -50,6 +50,17 @@ class KeyInfo(msgspec.Struct, frozen=True):
     expires_at: datetime | None = None
 
 
+def _only(headers: tuple[tuple[str, str], ...], name: str) -> str | None:
+    """The value of a header that is there once: of two, nobody knows which one was signed."""
+    found = None
+    for key, value in headers:
+        if key == name:
+            if found is not None:
+                return None
+            found = value
+    return found
+
+
 class CallbackRequest(msgspec.Struct, frozen=True):
     """A callback as it came in, untouched. Header names are lower case, values as sent (latin-1)."""
 
@@ -60,8 +71,7 @@ class CallbackRequest(msgspec.Struct, frozen=True):
 
     def header(self, name: str) -> str | None:
         """The value of a header (name in lower case); None when it is absent or given twice."""
-        values = [value for key, value in self.headers if key == name]
-        return values[0] if len(values) == 1 else None
+        return _only(self.headers, name)
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -109,8 +119,7 @@ class Response(msgspec.Struct, frozen=True):
 
     def header(self, name: str) -> str | None:
         """The value of a header (name in lower case); None when it is absent or given twice."""
-        values = [value for key, value in self.headers if key == name]
-        return values[0] if len(values) == 1 else None
+        return _only(self.headers, name)
 
 
 class BillAt(msgspec.Struct, frozen=True):

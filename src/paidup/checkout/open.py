@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from paidup import ids
+from paidup import ids, numbers
 from paidup.apply import Item, apply
 from paidup.ask import Asker, to_open
 from paidup.channels.channel import Account, Declined, Exchange, Outcome, Success
@@ -108,6 +108,7 @@ async def register_payment(
         registered=True,
     )
     if await payments.insert(tx, payment):
+        await numbers.write(tx, numbers.of_payment(payment))
         await _put_due(tx, payment, now)
         return payment
     known = await payments.locate(tx, [(0, account.channel, account.name, merchant_ref, None)])
@@ -177,6 +178,7 @@ def _new_payment(order: Order, account: Account, wanted: Wanted, now: datetime) 
 async def _insert(tx: Tx, payment: Payment, now: datetime) -> None:
     if not await payments.insert(tx, payment):
         raise Conflict(f"payment number {payment.id} is taken; try again")
+    await numbers.write(tx, numbers.of_payment(payment))
     await _put_due(tx, payment, now)
 
 

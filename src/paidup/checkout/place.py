@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from paidup import ids
+from paidup import ids, numbers
 from paidup.db.transaction import Tx
 from paidup.errors import Conflict, InvalidRequest
 from paidup.money import Money
@@ -38,6 +38,7 @@ async def place_order(
         updated_at=now,
     )
     if await orders.insert(tx, order):
+        await numbers.write(tx, numbers.of_order(order))
         return order
     existing = await orders.by_number(tx, shop, shop_order_no)
     if existing is None or existing.money != money:

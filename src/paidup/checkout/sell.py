@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from paidup import ids, stock
+from paidup import ids, numbers, stock
 from paidup.checkout.place import MAX_DESCRIPTION_CHARS, must_make_sense
 from paidup.db.transaction import Tx
 from paidup.errors import Conflict, InvalidRequest, OutOfStock, SenderError
@@ -179,5 +179,6 @@ async def _write(tx: Tx, served: Sequence[tuple[Order, Wanted]], shelf: Shelf, t
     ]
     # By number, because somebody who places the same numbers elsewhere, with other articles, waits for them in turn.
     await orders.insert_many(tx, sorted((order for order, _ in served), key=lambda o: (o.shop, o.shop_order_no)))
+    await numbers.write(tx, [number for order, _ in served for number in numbers.of_order(order)])
     await inventory.reserve(tx, reservations)
     await stock.write(tx, shelf, [m for r in reservations for m in movements(r, Kind.RESERVE, now)], now)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from starlette.responses import Response
 
-from paidup import trace
+from paidup import numbers, trace
 from paidup.console.gate import Visit
 from paidup.console.pages import go, page
 from paidup.db.transaction import Tx
@@ -23,10 +23,6 @@ _DAY = re.compile(r"^(\d{4})-(\d{1,2})-(\d{1,2})$")
 AROUND = timedelta(minutes=30)
 LOOK_BACK = timedelta(days=7)
 FOUND = 50
-
-BY_AMOUNT = """
-SELECT order_id FROM payments WHERE amount_minor = ANY($1::bigint[]) AND created_at BETWEEN $2 AND $3
-ORDER BY created_at DESC LIMIT $4"""
 
 
 class AmountSought(msgspec.Struct, frozen=True):
@@ -50,7 +46,7 @@ async def show(visit: Visit) -> Response:
         found = await trace.find(tx, sought)
         amount = read_amount(sought, now, visit.visitor.zone) if not found else None
         if amount:
-            found = await _by_amount(tx, amount)
+            found = await numbers.by_amount(tx, amount.amounts_minor, amount.since, amount.until, FOUND)
         rows = sorted(await orders.get_many(tx, found), key=lambda order: order.created_at, reverse=True)
     if len(rows) == 1:
         return go(visit.visitor, f"/orders/{rows[0].id}")
@@ -64,11 +60,6 @@ async def _elsewhere(tx: Tx, sought: str) -> str:
     if sought.startswith("cbk") and not await trace.find(tx, sought) and await inbox.get(tx, sought):
         return f"/callbacks/{quote(sought)}"
     return ""
-
-
-async def _by_amount(tx: Tx, sought: AmountSought) -> list[str]:
-    rows = await tx.fetch(BY_AMOUNT, sought.amounts_minor, sought.since, sought.until, FOUND)
-    return list(dict.fromkeys(row["order_id"] for row in rows))
 
 
 def read_amount(text: str, now: datetime, zone: ZoneInfo) -> AmountSought | None:

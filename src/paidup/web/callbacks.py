@@ -118,9 +118,9 @@ def _target(scope: Scope) -> str:
 
 def _headers(scope: Scope) -> tuple[tuple[str, str], ...]:
     headers = scope["headers"]
-    if len(headers) > MAX_HEADERS or sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES:
+    if len(headers) > MAX_HEADERS or sum([len(name) + len(value) for name, value in headers]) > MAX_HEADER_BYTES:
         raise _Refusal(431, f"more than {MAX_HEADERS} headers or {MAX_HEADER_BYTES} bytes of them")
-    return tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in headers)
+    return tuple([(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in headers])
 
 
 async def _body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:

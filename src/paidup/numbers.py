@@ -1,0 +1,82 @@
+"""The table `numbers`: every number that a person may read out over the phone, and the order that it leads to.
+
+Rows are only ever added: an index on the tables of orders and payments would be rewritten whenever one is paid.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import msgspec
+
+from paidup.db.transaction import Tx
+from paidup.orders.order import Order
+from paidup.payments.payment import Payment
+from paidup.refunds.refund import Refund
+
+
+class Number(msgspec.Struct, frozen=True, gc=False):
+    """A number and its order; of a payment also what was to be paid, and when it was made."""
+
+    number: str
+    order_id: str
+    amount_minor: int | None = None
+    made_at: datetime | None = None
+
+
+WRITE = """
+INSERT INTO numbers (number, order_id, amount_minor, made_at)
+SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::timestamptz[])"""
+
+# The end of a number, of which the last twelve characters are indexed.
+BY_TAIL = """
+SELECT DISTINCT order_id FROM (
+  SELECT order_id FROM numbers
+  WHERE reverse(right(number, 12)) LIKE reverse(right($1, 12)) || '%' AND right(number, length($1)) = $1
+  LIMIT 200) AS found"""
+
+BY_AMOUNT = """
+SELECT order_id FROM numbers WHERE amount_minor = ANY($1::bigint[]) AND made_at BETWEEN $2 AND $3
+ORDER BY made_at DESC LIMIT $4"""
+
+
+async def write(tx: Tx, some: Iterable[Number]) -> None:
+    """Add numbers."""
+    rows = [msgspec.structs.astuple(number) for number in some]
+    if rows:
+        await tx.execute(WRITE, *map(list, zip(*rows, strict=True)))
+
+
+async def by_tail(tx: Tx, tail: str) -> list[str]:
+    """Ids of orders with a number that ends so, some 200 at most. tail: without % _ and backslash."""
+    return [row["order_id"] for row in await tx.fetch(BY_TAIL, tail)]
+
+
+async def by_amount(tx: Tx, amounts_minor: Sequence[int], since: datetime, until: datetime, limit: int) -> list[str]:
+    """Ids of orders with a payment of one of these amounts that was made then, newest first."""
+    rows = await tx.fetch(BY_AMOUNT, amounts_minor, since, until, limit)
+    return list(dict.fromkeys(row["order_id"] for row in rows))
+
+
+def of_order(order: Order) -> list[Number]:
+    """The numbers of a new order."""
+    return [Number(order.id, order.id), Number(order.shop_order_no, order.id)]
+
+
+def of_payment(payment: Payment, before: Payment | None = None) -> list[Number]:
+    """The numbers that a payment did not have before; all of them for a new one."""
+    found = []
+    if before is None or before.amount_minor != payment.amount_minor:
+        found.append(Number(payment.id, payment.order_id, payment.amount_minor, payment.created_at))
+    if before is None and payment.merchant_ref != payment.id:
+        found.append(Number(payment.merchant_ref, payment.order_id))
+    if payment.channel_txn_id and (before is None or before.channel_txn_id != payment.channel_txn_id):
+        found.append(Number(payment.channel_txn_id, payment.order_id))
+    return found
+
+
+def of_refund(refund: Refund, before: Refund | None = None) -> list[Number]:
+    """The numbers that a refund did not have before; all of them for a new one."""
+    found = [Number(refund.id, refund.order_id)] if before is None else []
+    if refund.channel_refund_id and (before is None or before.channel_refund_id != refund.channel_refund_id):
+        found.append(Number(refund.channel_refund_id, refund.order_id))
+    return found

@@ -1,0 +1,104 @@
+"""Whatever number a customer reads out leads to the order, also the end of it."""
+
+from collections.abc import Iterable
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+import pytest
+
+from kept import an_offer, keep
+from paidup import numbers, trace
+from paidup.apply import Item, apply
+from paidup.checkout.place import place_order
+from paidup.db.migrate import migrate
+from paidup.db.transaction import Database
+from paidup.evidence import RefundSays
+from paidup.handlers import Handlers
+from paidup.money import Money
+from paidup.orders.order import LatePayment
+from paidup.settle.book import AskRefund
+from paidup.shops import store as shops
+from paidup.testing.builders import (
+    NOW,
+    SHOP,
+    a_book,
+    a_paid_payment,
+    a_refund,
+    after,
+    an_order,
+    order_id,
+    paid,
+    refund_says,
+)
+
+OURS = "4200009876543210"
+BACK = "5030000123456789"
+
+
+async def found(db: Database, *tails: str) -> list[list[str]]:
+    async with db.transaction() as tx:
+        return [await trace.find(tx, tail) for tail in tails]
+
+
+async def test_a_placed_order_is_found_by_its_id_and_by_the_shops_number(db: Database) -> None:
+    async with db.transaction() as tx:
+        await shops.put_shop(tx, SHOP, LatePayment.REOPEN, NOW)
+        order = await place_order(
+            tx, shop=SHOP, shop_order_no="T-2026-001234", money=Money(100, "CNY"), description="", ttl_s=60, now=NOW,
+            shard=0,
+        )  # fmt: skip
+    assert [[order.id], [order.id], []] == await found(db, order.id[-6:], "001234", "001235")
+
+
+async def test_the_numbers_that_the_channel_gives_are_found_once_they_are_known(db: Database) -> None:
+    """Those of the payment and of its refund; what comes twice is written once."""
+    await keep(db, an_offer())
+    refund = a_refund()
+    refunded = refund_says(RefundSays.SUCCEEDED, channel_refund_id=BACK)
+    assert [[], []] == await found(db, OURS[-8:], BACK[-8:])
+    said = paid(channel_txn_id=OURS)
+    for item in (said, said, AskRefund(order_id(), refund), refunded, refunded):
+        async with db.transaction() as tx:
+            await apply(tx, [Item(what=item, shop=SHOP, road="callback")], after(90), Handlers())
+    assert [[order_id()]] * 3 == await found(db, OURS[-8:], BACK[-8:], refund.id[-12:])
+    async with db.session() as tx:
+        rows = await tx.fetch("SELECT number FROM numbers ORDER BY number")
+    assert sorted([OURS, BACK, refund.id]) == [row["number"] for row in rows]
+
+
+async def test_another_shops_number_is_not_found(db: Database) -> None:
+    await keep(db, an_offer())
+    async with db.transaction() as tx:
+        await numbers.write(tx, numbers.of_order(an_order(1, shop_order_no="B-777777")))
+        assert [[order_id()], []] == [await trace.find(tx, "777777", shop) for shop in (SHOP, "another")]
+
+
+async def test_an_amount_that_was_changed_is_found_by_both(db: Database) -> None:
+    """The customer reads out what they paid, the shop what it asked for."""
+    before = a_paid_payment()
+    after_ = a_paid_payment(amount_minor=before.amount_minor + 1)
+    async with db.transaction() as tx:
+        await numbers.write(tx, numbers.of_payment(before) + numbers.of_payment(after_, before))
+        amounts = [before.amount_minor, after_.amount_minor, after_.amount_minor + 1]
+        seen = [await numbers.by_amount(tx, [minor], NOW, after(60), 5) for minor in amounts]
+    assert [[order_id()], [order_id()], []] == seen
+
+
+@pytest.mark.parametrize("tail", [OURS, BACK, "A-1-000001", "R-000007"])
+async def test_orders_from_before_the_table_are_found(empty_db: Database, tmp_path: Path, tail: str) -> None:
+    """The upgrade writes down the numbers of what is there."""
+    whole = [file for file in files("paidup.db.migrations").iterdir() if file.name.endswith(".sql")]
+    _copy([file for file in whole if file.name < "0008"], tmp_path)
+    await migrate(empty_db, tmp_path)
+    payment = a_paid_payment(channel_txn_id=OURS, merchant_ref="R-000007")
+    refund = a_refund(channel_refund_id=BACK)
+    await keep(empty_db, a_book(an_order(shop_order_no="A-1-000001"), payments=[payment], refunds=[refund]))
+    _copy([file for file in whole if file.name.startswith("0008")], tmp_path)
+    await migrate(empty_db, tmp_path)
+    assert [[order_id()]] == await found(empty_db, tail[-6:])
+
+
+def _copy(some: Iterable[Traversable], folder: Path) -> None:
+    for file in some:
+        (folder / file.name).write_bytes(file.read_bytes())
