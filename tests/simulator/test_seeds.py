@@ -25,6 +25,12 @@ BUSY = 3
 
 
 @pytest.fixture(scope="session")
+async def alone(stage: Theatre) -> Outcome:
+    """The short one, played on a machine that has nothing else to do."""
+    return await stage.play(BUSY)
+
+
+@pytest.fixture(scope="session")
 async def outcomes(stage: Theatre) -> dict[int, Outcome]:
     """Each seed played once."""
     return {seed: await stage.play(seed) for seed in SEEDS}
@@ -36,26 +42,26 @@ async def test_a_seed_holds(outcomes: dict[int, Outcome], seed: int) -> None:
     assert () == outcomes[seed].breaches
 
 
-async def test_a_seed_is_always_the_same_run(stage: Theatre) -> None:
+async def test_a_seed_is_always_the_same_run(stage: Theatre, alone: Outcome) -> None:
     """Played twice, a seed takes the same steps in the same order and meets the same faults."""
-    first, second = await stage.play(3), await stage.play(3)
-    assert (first.trace, first.hits) == (second.trace, second.hits)
+    again = await stage.play(BUSY)
+    assert (alone.trace, alone.hits) == (again.trace, again.hits)
 
 
-async def test_a_seed_is_the_same_run_in_another_process(stage: Theatre) -> None:
+async def test_a_seed_is_the_same_run_in_another_process(alone: Outcome) -> None:
     """Whatever ran before, and whatever order Python's sets have: a failing seed can be replayed."""
     code = (
         "import asyncio\n"
         "from paidup.simulator.campaign import theatre\n"
         "async def main():\n"
         "    async with theatre() as stage:\n"
-        "        print((await stage.play(3)).trace)\n"
+        f"        print((await stage.play({BUSY})).trace)\n"
         "asyncio.run(main())\n"
     )
     done = subprocess.run(  # noqa: ASYNC221 - nothing else is to run meanwhile
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
     )
-    assert (await stage.play(3)).trace == done.stdout.strip()
+    assert alone.trace == done.stdout.strip()
 
 
 async def test_without_faults_nothing_goes_wrong(stage: Theatre) -> None:
@@ -64,25 +70,23 @@ async def test_without_faults_nothing_goes_wrong(stage: Theatre) -> None:
     assert ((), ()) == (outcome.hits, outcome.breaches)
 
 
-async def test_a_seed_is_the_same_run_on_a_busy_machine(stage: Theatre) -> None:
+async def test_a_seed_is_the_same_run_on_a_busy_machine(stage: Theatre, alone: Outcome) -> None:
     """How fast anything goes has no part in it: neither whose statement ends first, nor what a breaker calls slow."""
-    alone = await stage.play(BUSY)
     burn = "while True: sum(n * n for n in range(10_000))"
     burners = [subprocess.Popen([sys.executable, "-c", burn]) for _ in range(2 * (os.cpu_count() or 1))]  # noqa: ASYNC220
     try:
-        busy = [await stage.play(BUSY) for _ in range(2)]
+        busy = await stage.play(BUSY)
     finally:
         for burner in burners:
             burner.kill()
             burner.wait()
-    assert [alone.trace] * 2 == [outcome.trace for outcome in busy]
+    assert alone.trace == busy.trace
 
 
-async def test_the_faults_of_a_run_can_be_chosen(stage: Theatre) -> None:
+async def test_the_faults_of_a_run_can_be_chosen(stage: Theatre, alone: Outcome) -> None:
     """Shrinking takes faults away by their keys; those that are left still hit, though all comes earlier."""
-    whole = await stage.play(3)
-    some = [hit.key for hit in whole.hits if hit.kind.startswith("callback") and " forged " not in hit.key][:2]
-    hit = {hit.key for hit in (await stage.play(3, only=frozenset(some))).hits}
+    some = [hit.key for hit in alone.hits if hit.kind.startswith("callback") and " forged " not in hit.key][:2]
+    hit = {hit.key for hit in (await stage.play(BUSY, only=frozenset(some))).hits}
     assert (2, set(some)) == (len(some), hit)
 
 
