@@ -4,8 +4,7 @@ of the lines."""
 from paidup.verify.whole import Claim
 
 # The run that holds of each day. Of older runs nothing is claimed: a later one of the same day says what is so.
-_LATEST = """
-  WITH latest AS (
+_LATEST = """latest AS (
     SELECT DISTINCT ON (day, channel, account) id, channel, account, day, bill_id, lines, matched, grouped
     FROM reconciliations WHERE ended_at >= $1 ORDER BY day, channel, account, n DESC)"""
 
@@ -13,12 +12,12 @@ DAYS = Claim(
     "reconciled",
     "each line of a bill is matched, stands in a break, or is of a kind that is only added up; no line twice, and "
     "the money of all is the bill's",
-    f"""{_LATEST}
+    f"""WITH {_LATEST}
     SELECT count(DISTINCT l.id) AS days, coalesce(sum(s.bill_lines), 0) AS lines,
       coalesce(sum(s.matched), 0) AS matched, coalesce(sum(s.broken), 0) AS broken,
       coalesce(sum(s.bill_lines) FILTER (WHERE s.what IN ('fee', 'payout')), 0) AS added_up
     FROM latest l LEFT JOIN reconciliation_sums s ON s.run_id = l.id""",
-    f"""{_LATEST}, added AS (
+    f"""WITH {_LATEST}, added AS (
       SELECT l.id, l.channel, l.account, l.day, l.lines, l.matched, l.grouped, l.bill_id,
         coalesce(sum(s.bill_lines), 0) AS summed, coalesce(sum(s.matched), 0) AS summed_matched,
         coalesce(sum(s.broken), 0) AS broken,
