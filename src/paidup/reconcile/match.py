@@ -84,9 +84,11 @@ def _left(
 ) -> list[tuple[Line | None, str | None]]:
     """What does not agree. Nearly all lines do, and are only looked at as integers; the few that are left are matched
     by their texts: by the channel's number first, then what is left of both by ours."""
-    sql.execute(f"CREATE OR REPLACE TEMP VIEW every_line AS SELECT * FROM lines WHERE kind = '{kind}'")
+    # Refunds are few: they are copied out once, and not looked for among all lines again and again.
+    lines, copied = f"{kind}_lines", "TABLE" if kind is LineKind.REFUND else "VIEW"
+    sql.execute(f"CREATE OR REPLACE TEMP {copied} {lines} AS SELECT * FROM lines WHERE kind = '{kind}'")
     differs = _differs(kind, sign, rules)
-    _doubt(sql, table, _costs_otherwise(kind, rules))
+    _doubt(sql, lines, table, _costs_otherwise(kind, rules))
     first, second = keys
     sql.execute(_TWICE.format(name="twice", source="bill", key=first))
     sql.execute(
@@ -106,7 +108,7 @@ def _left(
     return [(Line(*row[:-1]) if row[0] is not None else None, row[-1]) for row in found]
 
 
-def _doubt(sql: "DuckDBPyConnection", table: str, costs_otherwise: str) -> None:
+def _doubt(sql: "DuckDBPyConnection", lines: str, table: str, costs_otherwise: str) -> None:
     """Sets aside, as the tables `bill` and `ours`, all that is not beyond doubt: what has no other side, or one with
     other money or another number of ours, or that the bill has more than once, or that cost another fee than agreed.
 
@@ -114,30 +116,32 @@ def _doubt(sql: "DuckDBPyConnection", table: str, costs_otherwise: str) -> None:
     bits each, while no other line has the first. That two that differ look alike so, does not happen in the life of a
     company.
     """
-    sql.execute(_DOUBTED.format(table=table, costs_otherwise=costs_otherwise))
-    lines, ours = sql.execute(_IN_PAIRS.format(table=table)).fetchone() or (0, 0)
-    sql.execute(_KEYS_TWICE.format(condition="true" if lines != ours else "false"))
-    sql.execute(_DOUBTFUL.format(table=table))
+    sql.execute(_DOUBTED.format(lines=lines, table=table, costs_otherwise=costs_otherwise))
+    paired, ours = sql.execute(_IN_PAIRS.format(lines=lines, table=table)).fetchone() or (0, 0)
+    sql.execute(_KEYS_TWICE.format(lines=lines, condition="true" if paired != ours else "false"))
+    sql.execute(_DOUBTFUL.format(lines=lines, table=table))
 
 
 _DOUBTED = """
-CREATE OR REPLACE TEMP TABLE doubted AS SELECT b.n, o.rowid AS o FROM every_line b FULL JOIN {table} o ON b.key = o.key
+CREATE OR REPLACE TEMP TABLE doubted AS SELECT b.n, o.rowid AS o FROM {lines} b FULL JOIN {table} o ON b.key = o.key
 WHERE b.n IS NULL OR o.rowid IS NULL OR b.rest IS DISTINCT FROM o.rest OR {costs_otherwise}"""
 
 # A row of ours bears its number alone (the database sees to that): more lines than rows in pairs are lines that are
 # there more than once.
 _IN_PAIRS = """
-SELECT (SELECT count(*) FROM every_line) - count(*) FILTER (WHERE o IS NULL),
+SELECT (SELECT count(*) FROM {lines}) - count(*) FILTER (WHERE o IS NULL),
   (SELECT count(*) FROM {table}) - count(*) FILTER (WHERE n IS NULL) FROM doubted"""
 
+# In their order, which takes two thirds of the time of grouping them.
 _KEYS_TWICE = """
-CREATE OR REPLACE TEMP TABLE keys_twice AS
-  SELECT key FROM every_line WHERE {condition} AND key IS NOT NULL GROUP BY ALL HAVING count(*) > 1"""
+CREATE OR REPLACE TEMP TABLE keys_twice AS SELECT DISTINCT key FROM (
+  SELECT key, lag(key) OVER (ORDER BY key) AS before FROM {lines} WHERE {condition} AND key IS NOT NULL)
+WHERE key = before"""
 
 _DOUBTFUL = f"""
-CREATE OR REPLACE TEMP TABLE bill AS SELECT {_COLUMNS} FROM every_line WHERE n IN (
+CREATE OR REPLACE TEMP TABLE bill AS SELECT {_COLUMNS} FROM {{lines}} WHERE n IN (
   SELECT n FROM doubted WHERE n IS NOT NULL
-  UNION SELECT n FROM every_line WHERE key IN (SELECT key FROM keys_twice));
+  UNION SELECT n FROM {{lines}} WHERE key IN (SELECT key FROM keys_twice));
 CREATE OR REPLACE TEMP TABLE ours AS SELECT rowid AS o, id, txn, coalesce(ref, id) AS ref, currency, amount
 FROM {{table}} WHERE rowid IN (
   SELECT o FROM doubted WHERE o IS NOT NULL
