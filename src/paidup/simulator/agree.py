@@ -172,7 +172,7 @@ def one_wish_is_one_transaction(sides: Agreement) -> list[str]:
 
 def the_check_finds_nothing(sides: Agreement) -> list[str]:
     """`paidup tx check`: order, payment, stock and services agree, unless a person was called for the order's units, or
-    the order was paid after everything had been undone: that is what it is for, and it has called somebody."""
+    the order was paid after it had been closed: that is what it is for, and it has called somebody."""
     by_id = {t.id: t for t in sides.transactions}
     return [f"{d.xid} {d.step}: {d.what}" for d in sides.differences if not _is_excused(sides, by_id[d.xid], d)]
 
@@ -180,7 +180,7 @@ def the_check_finds_nothing(sides: Agreement) -> list[str]:
 def _is_excused(sides: Agreement, t: Undertaken, difference: Difference) -> bool:
     if t.order_id in sides.units_gone and "units" in difference.what:
         return True
-    late = t.ended_at is not None and t.paid_at is not None and t.paid_at > t.ended_at
+    late = t.closed_at is not None and t.paid_at is not None and t.paid_at > t.closed_at
     return late and t.state in UNDONE and "its order is paid" in difference.what
 
 
