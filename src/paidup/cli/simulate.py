@@ -30,6 +30,8 @@ def command(seed: int | None, seeds: int, first: int, steps: bool, no_shrink: bo
 
     \b
     paidup simulate --seeds 300
+    paidup simulate --first 100000          sales of a hot item
+    paidup simulate --first 300000          and transactions across services
     paidup simulate --seed 42               the same run again, and what it needs to fail
     paidup simulate --seed 42 --steps
     """
