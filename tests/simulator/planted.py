@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import msgspec
+import planted_bills
 import pytest
 
 from paidup import apply as door
@@ -55,13 +56,15 @@ Patch = pytest.MonkeyPatch
 
 
 class Defect(NamedTuple):
-    """What is wrong, and how it is planted. unseen: why no seed notices, where none does."""
+    """What is wrong, and how it is planted. unseen: why no seed notices, where none does. needs: the kind of fault
+    without which it does no harm."""
 
     what: str
     plant: Callable[[Patch], None]
     unseen: str = ""
     first: int = 1
     """From which seed on stories have what it spoils."""
+    needs: str = ""
 
 
 def acknowledged_before_the_commit(patch: Patch) -> None:
@@ -391,5 +394,24 @@ DEFECTS = (
     Defect("services give back while somebody may pay", undone_while_somebody_may_pay, first=SERVICES_FROM),
     Defect("a step is written down after its call", written_down_after_the_call, first=SERVICES_FROM),
     Defect("a transaction is stuck, and nobody is called", stuck_without_an_alarm, first=SERVICES_FROM),
+    Defect(
+        "a line is matched however often the bill has it", planted_bills.a_line_is_matched_twice, needs="bill.duplicate"
+    ),
+    Defect(
+        "a refund of the bill is booked anew each time", planted_bills.mended_under_a_new_number, needs="callback.never"
+    ),
+    Defect("a break is mended around the door", planted_bills.mended_around_the_door, needs="callback.never"),
+    Defect(
+        "no bill is an empty day, whatever our books have", planted_bills.no_bill_is_an_empty_day, needs="bill.denied"
+    ),
+    Defect(
+        "what waits for the next bill is never cleared",
+        planted_bills.what_waits_is_never_cleared,
+        needs="bill.wrong day",
+    ),
+    Defect("a bill's fetch is done before it is read", planted_bills.fetched_before_it_is_read, needs="process.dies"),
+    Defect(
+        "a file that was refused is not asked for again", planted_bills.a_refused_file_is_final, needs="bill.wrong hash"
+    ),
 )
 __all__ = ["DEFECTS", "Defect"]

@@ -25,9 +25,19 @@ def calmest(seeds: range) -> list[int]:
     return sorted(seeds, key=lambda seed: sum(not kind.startswith(HARMLESS) for kind in weather_of(seed)))
 
 
-def worth_a_try(first: int = 1) -> list[int]:
-    """In which a defect is looked for, in this order. first: from which seed on."""
+def likeliest(kind: str, seeds: range) -> list[int]:
+    """Those of the seeds in whose weather this fault is frequent, first those with the fewest orders."""
+    rates = {seed: weather_of(seed).get(kind, 0.0) for seed in seeds}
+    frequent = sorted(rates, key=lambda seed: -rates[seed])[: len(seeds) // 5]
+    return sorted(frequent, key=lambda seed: (len(write_script(seed).plans), seed))
+
+
+def worth_a_try(first: int = 1, needs: str = "") -> list[int]:
+    """In which a defect is looked for, in this order. first: from which seed on. needs: the kind of fault that it
+    takes."""
     if first >= SERVICES_FROM:
         return densest(range(first, first + 400))[:120]
+    if needs:
+        return likeliest(needs, range(first, first + 600))[:60]
     quick, calm = quickest(range(first, first + 300)), calmest(range(first, first + 1000))
     return list(dict.fromkeys([*quick[:60], *calm[:60]]))

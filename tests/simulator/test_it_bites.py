@@ -12,7 +12,7 @@ from planted import DEFECTS, Defect
 from quick import worth_a_try
 
 from paidup.simulator.campaign import Theatre
-from paidup.simulator.run import Outcome
+from paidup.simulator.outcome import Outcome
 from paidup.simulator.shrink import shrink
 
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "planted-defects.md"
@@ -40,7 +40,7 @@ async def played(stage: Theatre, defect: Defect, seed: int, only: frozenset[str]
 async def must_be_caught(stage: Theatre, defect: Defect) -> None:
     """By the seed that the page names, or by another one of a bounded number, which holds without the defect."""
     named = [CAUGHT[defect.what]] if defect.what in CAUGHT else []
-    for seed in (*named, *worth_a_try(defect.first)):
+    for seed in (*named, *worth_a_try(defect.first, defect.needs)):
         if not (await played(stage, defect, seed)).holds and (await stage.play(seed)).holds:
             return
     raise AssertionError(f"no seed notices that {defect.what}")

@@ -14,7 +14,7 @@ from paidup.db.transaction import Database
 from paidup.simulator.campaign import Theatre
 from paidup.simulator.database import StagedDatabase
 from paidup.simulator.fates import KINDS
-from paidup.simulator.run import Outcome
+from paidup.simulator.outcome import Outcome
 from paidup.simulator.summary import Summary
 
 SOURCE = Path(__file__).parents[2] / "src" / "paidup"

@@ -10,23 +10,28 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from paidup.cli.output import emit_json, json_option, say
 from paidup.clock import monotonic_s
+from paidup.money import Money, major
+from paidup.simulator.bill_books import AccountSum
 from paidup.simulator.campaign import Theatre, theatre
 from paidup.simulator.fates import KINDS
-from paidup.simulator.run import Outcome
+from paidup.simulator.outcome import Outcome
 from paidup.simulator.shrink import shrink
 from paidup.simulator.summary import Summary
 
 
 @click.command()
 @click.option("--seed", type=click.IntRange(0), help="replay this one seed")
-@click.option("--seeds", default=100, show_default=True, type=click.IntRange(1, 1_000_000), help="how many seeds")
+@click.option("--seeds", type=click.IntRange(1, 1_000_000), help="how many seeds  [default: 100; with --days 1]")
 @click.option("--first", default=1, show_default=True, type=click.IntRange(0), help="the first of them")
+@click.option("--days", type=click.IntRange(1, 31), help="so many days of trade, each with its bills, up to a month")
 @click.option("--steps", is_flag=True, help="with --seed: print every step that was taken")
 @click.option("--no-shrink", is_flag=True, help="do not look for the fewest faults of a failing seed")
 @json_option
-def command(seed: int | None, seeds: int, first: int, steps: bool, no_shrink: bool, as_json: bool) -> None:
+def command(
+    seed: int | None, seeds: int | None, first: int, days: int | None, steps: bool, no_shrink: bool, as_json: bool
+) -> None:
     """Run the whole engine on a manual clock against PostgreSQL and the sandbox's channels, with everything that can go
-    wrong; then compare the channel's ledger with our books. Exits with 1 when a seed fails.
+    wrong; then compare the channel's ledger and its bills with our books. Exits with 1 when a seed fails.
 
     \b
     paidup simulate --seeds 300
@@ -34,9 +39,11 @@ def command(seed: int | None, seeds: int, first: int, steps: bool, no_shrink: bo
     paidup simulate --first 300000          and transactions across services
     paidup simulate --seed 42               the same run again, and what it needs to fail
     paidup simulate --seed 42 --steps
+    paidup simulate --days 30               a month, and what each account's bills and books add up to
     """
-    wanted = range(seed, seed + 1) if seed is not None else range(first, first + seeds)
-    summary = asyncio.run(_simulate(wanted, steps=steps and seed is not None, shrinks=not no_shrink))
+    many = seeds or (1 if days else 100)
+    wanted = range(seed, seed + 1) if seed is not None else range(first, first + many)
+    summary = asyncio.run(_simulate(wanted, days=days, steps=steps and seed is not None, shrinks=not no_shrink))
     if as_json:
         emit_json(summary)
     else:
@@ -45,7 +52,7 @@ def command(seed: int | None, seeds: int, first: int, steps: bool, no_shrink: bo
         sys.exit(1)
 
 
-async def _simulate(wanted: range, *, steps: bool, shrinks: bool) -> Summary:
+async def _simulate(wanted: range, *, days: int | None, steps: bool, shrinks: bool) -> Summary:
     summary, began_s = Summary(), monotonic_s()
     columns = (
         TextColumn("seeds"),
@@ -58,25 +65,25 @@ async def _simulate(wanted: range, *, steps: bool, shrinks: bool) -> Summary:
         task = bar.add_task("", total=len(wanted))
         async with theatre() as stage:
             for seed in wanted:
-                outcome = await stage.play(seed, tell=steps)
+                outcome = await stage.play(seed, tell=steps, days=days)
                 summary = summary.plus(outcome, monotonic_s() - began_s)
                 bar.update(task, advance=1, description=f"{summary.simulated_days:.0f} days")
                 for line in outcome.told:
                     click.echo(line)
                 if not outcome.holds:
-                    await _tell_failure(stage, outcome, shrinks=shrinks)
+                    await _tell_failure(stage, outcome, days=days, shrinks=shrinks)
     return summary
 
 
-async def _tell_failure(stage: Theatre, outcome: Outcome, *, shrinks: bool) -> None:
+async def _tell_failure(stage: Theatre, outcome: Outcome, *, days: int | None, shrinks: bool) -> None:
     """What was broken, how to replay it, and which faults it needs."""
     say(f"seed {outcome.seed} FAILED after {outcome.simulated_s:.0f} simulated seconds")
     for breach in outcome.breaches[:5]:
         say(f"  {breach.invariant}: {breach.what}")
-    say(f"  replay: paidup simulate --seed {outcome.seed}")
+    say(f"  replay: paidup simulate --seed {outcome.seed}{f' --days {days}' if days else ''}")
     if not shrinks:
         return
-    least = await shrink(outcome, lambda keys: stage.play(outcome.seed, only=keys))
+    least = await shrink(outcome, lambda keys: stage.play(outcome.seed, only=keys, days=days))
     say(f"  it needs {len(least.hits)} of {len(outcome.hits)} faults:")
     for hit in least.hits[:40]:
         say(f"    {hit.at:%d %H:%M:%S}  {hit.key}  ({KINDS[hit.kind][1]})")
@@ -92,8 +99,24 @@ def _print(summary: Summary) -> None:
     click.echo(
         f"callbacks {summary.callbacks}, payments {summary.payments}, lost {summary.lost}, doubled {summary.doubled}"
     )
+    for one in summary.accounts:
+        click.echo(_account(one))
     click.echo(f"faults {sum(summary.faults.values())}:")
     for kind, count in Counter(summary.faults).most_common():
         click.echo(f"  {count:>8}  {kind:<20} {KINDS[kind][1]}")
     for seed in summary.failed:
         click.echo(f"FAILED: paidup simulate --seed {seed}")
+
+
+def _account(one: AccountSum) -> str:
+    """``wechat/main: bills 12.00 = books 10.00 + open breaks 2.00 CNY``"""
+    bill, ours, listed = (_signed(it, one.currency) for it in (one.bill_minor, one.ours_minor, one.listed_minor))
+    says = "=" if one.adds_up else "IS NOT"
+    return (
+        f"{one.account}: bills {bill} {says} books {ours} + open breaks {listed} {one.currency} ({one.lines} lines; "
+        f"{one.unsettled} open, {one.healed} healed)"
+    )
+
+
+def _signed(minor: int, currency: str) -> str:
+    return f"{'-' if minor < 0 else ''}{major(Money(abs(minor), currency))}"

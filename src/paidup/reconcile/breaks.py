@@ -92,7 +92,10 @@ class BillSide(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class OurSide(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Our side of a break: a payment, or (refund_id) a refund of it. Amounts are positive, as in our books."""
+    """Our side of a break: a payment, or (refund_id) a refund of it. Amounts are positive, as in our books.
+
+    changed_at: when our row was touched last; a bill that was read before did not meet it as it is.
+    """
 
     payment_id: str
     order_id: str
@@ -107,6 +110,7 @@ class OurSide(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     channel_refund_id: str | None = None
     merchant_refund_ref: str | None = None
     shop_order_no: str | None = None
+    changed_at: datetime | None = None
 
     @property
     def subject_id(self) -> str:

@@ -50,7 +50,7 @@ def _found(known: Break | None, one: Found, whose: Whose, fresh: "Iterable[str]"
     if same and known.state is not State.HEALED:
         return None
     move = TABLE[known.state, Happening.FOUND if same else Happening.CHANGED]
-    state = one.state if move.to is State.OPEN else move.to
+    state = one.state if move.to in (State.OPEN, State.WAITING) else move.to
     after = msgspec.structs.replace(
         _fresh(one, whose, known.id), state=state, version=known.version + 1, first_seen_at=known.first_seen_at
     )

@@ -5,6 +5,7 @@ Nothing here depends on the order of the lines, on how they were split into file
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from datetime import date
 
 import msgspec
 
@@ -186,12 +187,20 @@ class _Bench:
                 self.agreed.append(Agreed(line))
             return
         day, key = self._known.days.get(ours.subject_id), f"{line.kind}:{ours.subject_id}"
-        is_today = ours.at is not None and self._day.begins_at <= ours.at < self._day.ends_at
-        if key not in self._known.cleared_here and (day is None or day in self._known.read or is_today):
+        is_read = day is None or self._is_of_today(ours) or self._was_met(day, ours)
+        if key not in self._known.cleared_here and is_read:
             self._extra(line, ours, f"already matched on {day}; this bill has it once more")
             return
-        why = f"booked here on {day}, whose bill has not been read yet"
+        why = f"booked here on {day}, whose bill has not been read since"
         self._add(Kind.WRONG_DAY, key, why, line, ours, our=0, state=State.WAITING)
+
+    def _is_of_today(self, ours: OurSide) -> bool:
+        return ours.at is None or self._day.begins_at <= ours.at < self._day.ends_at
+
+    def _was_met(self, day: date, ours: OurSide) -> bool:
+        """Whether the bill of its day was read when our books had it already."""
+        read_at = self._known.read.get(day)
+        return read_at is not None and (ours.changed_at is None or read_at >= ours.changed_at)
 
     def _clears(self, ours: OurSide, side: str) -> bool:
         found = [one.id for one in self._known.earlier.get(ours.subject_id, ()) if one.side == side]
@@ -240,6 +249,8 @@ class _Bench:
                 self._extra(line, ours, f"the bill has {number} more than once")
             elif ours is not None and ours.state == "failed" and came_back & {line.rid, line.rref}:
                 self._refund_pair(line, ours)
+            elif ours is not None and ours.state == "failed" and not self._is_of_today(ours):
+                self._came_back_on_another_day(line, ours)
             else:
                 self._refund_line(line, ours)
             seen.add(number)
@@ -278,6 +289,16 @@ class _Bench:
             self._add(Kind.STATUS, key, why, line, ours, our=0, state=State.WAITING)
         else:
             self._stranger(line)
+
+    def _came_back_on_another_day(self, line: Line, ours: OurSide) -> None:
+        """It left in this bill; that it came back stands in another one, which was read, or is waited for."""
+        day, key = self._known.days.get(ours.subject_id), f"{line.kind}:{ours.subject_id}"
+        if key in self._known.cleared_here or (day in self._known.read and key not in self._known.unsettled_here):
+            if self._same_money(line, ours):
+                self.agreed.append(Agreed(line))
+            return
+        why = f"given back in the bill, and came back here on {day}, whose bill has not shown it yet"
+        self._add(Kind.WRONG_DAY, key, why, line, ours, our=0, state=State.WAITING)
 
     def _stranger(self, line: Line) -> None:
         payment = self._our("p", line.txn, line.ref)
@@ -318,7 +339,10 @@ class _Bench:
 
     def _must_stand(self, line: Line, ours: OurSide | None, states: frozenset[str], what: str) -> None:
         if ours is not None and ours.state in states:
-            if line.kind != LineKind.REFUND_FAILED or self._gives_it_back(line, ours):
+            if line.kind != LineKind.REFUND_FAILED:
+                self.agreed.append(Agreed(line))
+            elif self._gives_it_back(line, ours):
+                self._clears(ours, "bill")
                 self.agreed.append(Agreed(line))
             return
         number = line.rid or line.rref or line.txn or line.ref

@@ -40,16 +40,17 @@ class Earlier(msgspec.Struct, frozen=True):
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
     """What look-ups told. by_number: our payments and refunds by any number of theirs ("p:…" and "r:…"), in any state
-    and of any day. by_id: our rows that a pair names. earlier: by our id. read: days whose bill was read already.
-    days: the day of each of ours, by id. cleared_here: keys of this day's breaks that another day's bill cleared.
-    suggestions: by the line's number."""
+    and of any day. by_id: our rows that a pair names. earlier: by our id. read: days whose bill was read already, and
+    when last. days: the day of each of ours, by id. cleared_here: keys of this day's breaks that another day's bill
+    cleared. unsettled_here: keys of those that are not settled. suggestions: by the line's number."""
 
     by_number: Mapping[str, OurSide]
     by_id: Mapping[str, OurSide]
     earlier: Mapping[str, Sequence[Earlier]] = {}
-    read: frozenset[date] = frozenset()
+    read: Mapping[date, datetime] = {}
     days: Mapping[str, date] = {}
     cleared_here: frozenset[str] = frozenset()
+    unsettled_here: frozenset[str] = frozenset()
     suggestions: Mapping[int, OurSide] = {}
 
 

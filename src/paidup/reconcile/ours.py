@@ -26,11 +26,11 @@ WHERE channel = $1 AND account = $2 AND settled_at >= $3 AND settled_at < $4 AND
 
 _PAYMENT = """p.id AS payment_id, p.order_id, p.shop, p.state, p.currency, p.amount_minor, p.paid_at AS at,
 NULL AS refund_id, p.channel_txn_id, p.merchant_ref, NULL AS channel_refund_id, NULL AS merchant_refund_ref,
-o.shop_order_no"""
+o.shop_order_no, p.updated_at AS changed_at"""
 
 _REFUND = """r.payment_id, r.order_id, r.shop, r.state, r.currency, r.amount_minor, r.settled_at AS at,
 r.id AS refund_id, p.channel_txn_id, p.merchant_ref, r.channel_refund_id, r.merchant_ref AS merchant_refund_ref,
-o.shop_order_no"""
+o.shop_order_no, r.updated_at AS changed_at"""
 
 PAYMENTS_BY_ID = f"""
 SELECT {_PAYMENT} FROM payments p JOIN orders o ON o.id = p.order_id WHERE p.id = ANY($1::text[])"""

@@ -104,8 +104,12 @@ class _Refused(Exception):
 
 
 async def _bill(tx: Tx, account: Account, day: date, kind: BillKind) -> bills.Kept | None:
-    states = ("kept", "sound", "none")
-    return await bills.latest_of(tx, account.channel, account.name, day, kind, states=states)
+    """The version that holds. "There is none" does not take the place of a bill that the channel gave before."""
+    for states in (("kept", "sound"), ("none",)):
+        kept = await bills.latest_of(tx, account.channel, account.name, day, kind, states=states)
+        if kept is not None:
+            return kept
+    return None
 
 
 async def _refuse(db: Database, refusal: _Refused, now: datetime) -> None:
@@ -233,15 +237,15 @@ async def _look_up(tx: Tx, party: Party, day: date, matched: Matched) -> Known:
     days = {subject: side.at.astimezone(zone).date() for subject, side in sides.items() if side.at}
     about = await store.about(tx, channel, account, day, list(sides))
     strangers = [line for line in alone if not {f"p:{line.txn}", f"p:{line.ref}"} & by_number.keys()]
+    here = (await store.of_day(tx, channel, account, day)).values()
     return Known(
         by_number=by_number,
         by_id=by_id,
         earlier=_earlier(about),
         read=await runs.days_read(tx, channel, account, sorted(set(days.values()) - {day})),
         days=days,
-        cleared_here=frozenset(
-            one.key for one in (await store.of_day(tx, channel, account, day)).values() if one.cleared_by
-        ),
+        cleared_here=frozenset(one.key for one in here if one.cleared_by),
+        unsettled_here=frozenset(one.key for one in here if one.state in UNSETTLED),
         suggestions=await _suggested(tx, party, strangers),
     )
 

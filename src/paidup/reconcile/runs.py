@@ -118,7 +118,9 @@ ORDER BY day DESC, channel, account LIMIT $6"""
 
 SUMS = f"SELECT run_id, {_SUM} FROM reconciliation_sums WHERE run_id = ANY($1::text[]) ORDER BY what, currency"
 
-DAYS_READ = "SELECT DISTINCT day FROM reconciliations WHERE channel = $1 AND account = $2 AND day = ANY($3::date[])"
+DAYS_READ = """
+SELECT day, max(began_at) AS began_at FROM reconciliations
+WHERE channel = $1 AND account = $2 AND day = ANY($3::date[]) GROUP BY day"""
 
 CLOSING_BEFORE = """
 SELECT DISTINCT ON (currency) currency, day, closing_minor, stated_closing_minor FROM balances
@@ -184,13 +186,10 @@ async def _with_sums(tx: Tx, found: Sequence[Run]) -> list[Run]:
     return [msgspec.structs.replace(run, sums=sums[run.id]) for run in found]
 
 
-async def days_read(tx: Tx, channel: str, account: str, days: Sequence[date]) -> frozenset[date]:
-    """Those of these days that were reconciled."""
-    return (
-        frozenset(row["day"] for row in await tx.fetch(DAYS_READ, channel, account, list(days)))
-        if days
-        else frozenset()
-    )
+async def days_read(tx: Tx, channel: str, account: str, days: Sequence[date]) -> dict[date, datetime]:
+    """Those of these days that were reconciled, and when last."""
+    rows = await tx.fetch(DAYS_READ, channel, account, list(days)) if days else []
+    return {row["day"]: row["began_at"] for row in rows}
 
 
 async def closed_before(tx: Tx, channel: str, account: str, day: date) -> dict[str, Closed]:

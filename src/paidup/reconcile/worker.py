@@ -13,9 +13,9 @@ import msgspec
 from paidup.ask import Asker
 from paidup.channels.bill import BillKind
 from paidup.channels.channel import BillComing
-from paidup.db.transaction import Database
+from paidup.db.transaction import Database, Tx
 from paidup.handlers import Handlers
-from paidup.reconcile import bills, store
+from paidup.reconcile import bills, runs, store
 from paidup.reconcile.decide import Change
 from paidup.reconcile.fetch import fetch_bill, is_doubtful, not_there, want_bills
 from paidup.reconcile.mend import mend
@@ -27,6 +27,7 @@ from paidup.reconcile.table import Limits
 
 LEASE = timedelta(minutes=30)
 WHO = "reconcile"
+MANY = 1000
 PASSES = 4
 """What was mended may show what else can be: a refund needs its payment first."""
 
@@ -107,15 +108,26 @@ def _why(found: BillComing | str) -> str:
 
 async def _use(db: Database, party: Party, fetch: bills.Fetch, kept: bills.Kept, now: datetime, tools: Tools) -> str:
     """Reconcile the day of a bill that came; a text says why it must be fetched again."""
+    bounds = bounds_of(party, fetch.day, kept)
     async with db.session() as tx:
-        if await is_doubtful(tx, party, kept, bounds_of(party, fetch.day, kept), now):
+        if await is_doubtful(tx, party, kept, bounds, now):
             return f"the channel says that there is none, and payments of the day stand here: {kept.why}"
+        if fetch.kind is not BillKind.TRADES and await _trades_are_doubtful(tx, party, fetch.day, bounds, now):
+            return "it waits for the day's trade bill, of which the channel says that there is none"
     outcome = await work_day(db, party, fetch.day, tools=tools, who=WHO)
     async with db.session() as tx:
         read = await bills.get(tx, kept.id)
     if read is not None and read.state == "refused":
         return read.why
-    return outcome.refused if fetch.kind is BillKind.TRADES else ""
+    return outcome.refused  # nobody read the fund flow, either, while the trades cannot be read
+
+
+async def _trades_are_doubtful(
+    tx: Tx, party: Party, day: date, bounds: tuple[datetime, datetime], now: datetime
+) -> bool:
+    account = party.account
+    trades = await bills.latest_of(tx, account.channel, account.name, day, BillKind.TRADES)
+    return trades is not None and await is_doubtful(tx, party, trades, bounds, now)
 
 
 async def work_day(
@@ -140,9 +152,27 @@ async def work_day(
         if outcome.run is None:
             return outcome
         progress("ask and mend")
-        if not await mend(db, party, day, asker=tools.asker, handlers=tools.handlers, who=who):
+        mended = await mend(db, party, day, asker=tools.asker, handlers=tools.handlers, who=who)
+        if not await _read_again(db, party, day, tools, who) and not mended:
             break
     async with db.transaction() as tx:
         await expire(tx, party, tools.handlers, who, tools.asker.now_of())
         await tell_people(tx, party, day, tools.asker.now_of())
     return msgspec.structs.replace(outcome, changes=everything)
+
+
+async def _read_again(db: Database, party: Party, day: date, tools: Tools, who: str) -> int:
+    """Days that were read before our books had what this day's bill has of them: their bills are laid beside our books
+    once more, or what is there once would be taken for two. Returns how many."""
+    channel, account = party.account.channel, party.account.name
+    waiting = store.Filter(
+        channel=channel, account=account, since=day, until=day, kinds=("wrong_day",), states=("waiting",)
+    )
+    async with db.session() as tx:
+        sides = [one.ours for one in await store.page(tx, waiting, MANY) if one.line is not None]
+        zone = party.channel.bill_zone(party.account)
+        days = {side.at.astimezone(zone).date() for side in sides if side is not None and side.at is not None}
+        read = await runs.days_read(tx, channel, account, sorted(days - {day}))
+    for other in sorted(read):
+        await reconcile(db, party, other, now=tools.asker.now_of(), spill=tools.spill, limits=tools.limits, who=who)
+    return len(read)

@@ -21,7 +21,7 @@ from paidup.sandbox.bill_formats import (
     wechat_funds,
     wechat_trades,
 )
-from paidup.sandbox.bills import BilledDay, Bills
+from paidup.sandbox.bills import BilledDay, Bills, Standing
 from paidup.sandbox.keys import AlipayKeys, WechatKeys
 from paidup.sandbox.wire import Ask, Tell
 
@@ -54,11 +54,14 @@ class WechatDesk:
             raise InvalidRequest(f"the sandbox makes no such bill: {' '.join(asked)[:60]}")
         if not (self._bills.are_early or _is_past(day, now)):
             raise InvalidRequest("bill_date: 只能查询今天之前的账单")
-        if not (self._bills.are_early or _is_open(day, now)):
+        standing = Standing.COMING
+        if self._bills.are_early or _is_open(day, now):
+            standing = self._bills.standing("wechat", self._account, day, BEIJING)
+        if standing is Standing.COMING:
             return 400, {"code": "STATEMENT_CREATING", "message": "账单正在生成中，请稍后再试"}
-        booked = self._day(day)
-        if not booked.entries:
+        if standing is Standing.NONE:
             return 400, {"code": "NO_STATEMENT_EXIST", "message": "账单文件不存在"}
+        booked = self._day(day)
         digest = hashlib.sha1(self._text(kind, booked), usedforsecurity=False).hexdigest()
         if booked.wrong_hash:
             digest = digest[:-1] + ("0" if digest[-1] != "0" else "1")
@@ -99,7 +102,7 @@ class AlipayDesk:
         if bill_type not in ("trade", "signcustomer"):
             raise InvalidRequest(f"bill_type {bill_type[:20]!r} is neither trade nor signcustomer")
         is_open = self._bills.are_early or _is_open(day, now)
-        if not is_open or not self._day(day).entries:
+        if not is_open or self._bills.standing("alipay", self._account, day, BEIJING) is not Standing.MADE:
             return None
         # Whoever has the address may fetch the file: it names the app, and no signature is asked for.
         fields = {"app_id": self._keys.app_id, "fileId": f"{bill_type}.{day}.{int(now.timestamp())}"}
@@ -137,8 +140,10 @@ class StripeDesk:
         unknown = [column for column in _columns(fields) if column not in STRIPE_COLUMNS]
         if fields.get("report_type") not in _REPORTS or unknown:
             raise InvalidRequest(f"no such report_type, or no such column: {', '.join(unknown)[:100]}")
+        day = begins.astimezone(zone).date()
         is_over = self._bills.are_early or ends <= now
-        if datetime.combine(begins.astimezone(zone).date(), time(), zone) != begins or not is_over:
+        is_coming = is_over and self._bills.standing("stripe", self._account, day, zone) is Standing.COMING
+        if datetime.combine(day, time(), zone) != begins or not is_over or is_coming:
             raise InvalidRequest("interval: the sandbox reports whole days in the timezone, and only past ones")
         number = f"frr_{len(self._runs):024x}"
         if len(self._runs) >= MAX_RUNS:

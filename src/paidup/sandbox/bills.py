@@ -24,6 +24,14 @@ class EntryKind(StrEnum):
     REFUND_FAILURE = "refund_failure"
 
 
+class Standing(StrEnum):
+    """How far a day's bill is for whoever asks."""
+
+    COMING = "coming"  # it is not made yet
+    NONE = "none"  # nothing happened on that day, or so the channel says
+    MADE = "made"
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One booking. Amounts as the merchant sees them: a refund is negative, and so is a fee that comes back."""
 
@@ -73,6 +81,10 @@ class Bills:
     def are_early(self) -> bool:
         """Whether a day's bill may be asked for before the day is over."""
         return self._faults_of().early
+
+    def standing(self, channel: str, account: str, day: date, zone: tzinfo) -> Standing:
+        """How far the bill is once its hour has come; asked each time somebody asks where it is."""
+        return Standing.MADE if self.day(channel, account, day, zone).entries else Standing.NONE
 
     def day(self, channel: str, account: str, day: date, zone: tzinfo) -> BilledDay:
         """The bookings of a day in a time zone, oldest first."""

@@ -48,12 +48,20 @@ class Manners(msgspec.Struct, frozen=True, kw_only=True):
 class World:
     """All accounts of all channels. `news` is what the merchant has yet to be told; who sends it empties it."""
 
-    def __init__(self, keys: Mapping[str, Keys], dice: Dice, manners: Manners, paidup_url: str) -> None:
-        """keys: by the name of the account; callbacks go to ``<paidup_url>/callbacks/<channel>/<name>``."""
+    def __init__(
+        self,
+        keys: Mapping[str, Keys],
+        dice: Dice,
+        manners: Manners,
+        paidup_url: str,
+        bills_of: Callable[[Ledger], Bills] | None = None,
+    ) -> None:
+        """keys: by the name of the account; callbacks go to ``<paidup_url>/callbacks/<channel>/<name>``. bills_of:
+        who makes the bills, when they go wrong otherwise than by the manners."""
         self.manners = manners
         self.dice = dice
         self.ledger = Ledger()
-        self.bills = Bills(self.ledger, dice, lambda: self.manners.faults.bill)
+        self.bills = bills_of(self.ledger) if bills_of else self._bills()
         self.news: list[News] = []
         self.counts: Counter[str] = Counter()
         self._providers: dict[tuple[str, str], Provider] = {}
@@ -65,6 +73,9 @@ class World:
         self._paying = 0
         for name, own in keys.items():
             self._add(name, own, paidup_url)
+
+    def _bills(self) -> Bills:
+        return Bills(self.ledger, self.dice, lambda: self.manners.faults.bill)
 
     def _add(self, name: str, keys: Keys, paidup_url: str) -> None:
         urls = {channel: f"{paidup_url}/callbacks/{channel}/{name}" for channel in CHANNELS}

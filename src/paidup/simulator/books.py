@@ -64,6 +64,8 @@ class Sides(msgspec.Struct, frozen=True):
     witness: Witness
     calm_at: datetime
     now: datetime
+    untold: frozenset[str]
+    """The merchant's numbers of which some notice never reached us, and that nothing else told us of, either."""
 
     def trades(self) -> list[Trade]:
         """Everything that was ever opened at the channels."""

@@ -11,7 +11,8 @@ from paidup.sandbox.accounts import write_accounts
 from paidup.sandbox.keys import Keys, make_keys
 from paidup.simulator.chance import SeededChance
 from paidup.simulator.ground import Ground, ground
-from paidup.simulator.run import NOBODY, SHOP, START, Outcome, Run
+from paidup.simulator.outcome import Outcome
+from paidup.simulator.run import NOBODY, SHOP, START, Run
 
 
 class Theatre:
@@ -22,10 +23,13 @@ class Theatre:
         self._keys = keys
         self._accounts = accounts
 
-    async def play(self, seed: int, *, only: frozenset[str] | None = None, tell: bool = False) -> Outcome:
-        """One run of this seed. only: the faults that may hit, by key. tell: keep every step."""
+    async def play(
+        self, seed: int, *, only: frozenset[str] | None = None, tell: bool = False, days: int | None = None
+    ) -> Outcome:
+        """One run of this seed. only: the faults that may hit, by key. tell: keep every step. days: so many days of
+        trade, with bills all along."""
         with _quietly():
-            return await Run(self._ground, seed, self._keys, self._accounts, only=only, tell=tell).play()
+            return await Run(self._ground, seed, self._keys, self._accounts, only=only, tell=tell, days=days).play()
 
 
 @contextmanager

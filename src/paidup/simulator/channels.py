@@ -4,8 +4,10 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
+from typing import BinaryIO
+from urllib.parse import urlsplit
 
-from paidup.channels.channel import Account, Exchange, Outcome, Request, Response, Retryable, Unknown
+from paidup.channels.channel import Account, Declined, Exchange, Outcome, Request, Response, Retryable, Success, Unknown
 from paidup.channels.http import ChannelHttp, Sent
 from paidup.resilience.breaker import Rules, State
 from paidup.sandbox.ledger import Trade, TradeState
@@ -85,6 +87,31 @@ class StagedChannels(ChannelHttp):
             return _sent(exchange.request, Unknown(f"no usable answer: TimeoutError after {deadline_s:g} s"))
         return _sent(exchange.request, exchange.read(answer, now_of()), answer)
 
+    async def _fetch(self, key: str, request: Request, into: BinaryIO, max_bytes: int, deadline_s: float) -> Sent:
+        """A file on its way here: whatever goes wrong, it is fetched anew."""
+        channel, stage = key.partition("/")[0], self._stage
+        await stage.point(f"downloads from {channel}")
+        stage.dies("call")
+        if stage.befalls("channel.refused", channel) or self._is_away(channel) is not None:
+            await stage.pause(stage.fates.between(0.1, 3, f"refused {channel}"))
+            return _sent(request, Retryable("the file did not come: connection refused"))
+        response = _BAD_GATEWAY if stage.befalls("channel.5xx", channel) else self._act(request, stage.who)
+        if stage.befalls("channel.slow", channel):
+            await stage.pause(stage.fates.between(0.5, 60, f"slow {channel}"))
+        if stage.befalls("channel.silent", channel):
+            await stage.pause(deadline_s)
+            return _sent(request, Retryable(f"the file did not come: TimeoutError after {deadline_s:g} s"))
+        if stage.befalls("channel.garbled", channel):
+            into.write(response.body[: len(response.body) // 2])
+            return _sent(request, Retryable("the file did not come: the connection broke off"))
+        stage.dies("answer")
+        if response.status != 200:
+            return _sent(request, Retryable(f"HTTP {response.status} instead of the file"), response)
+        if len(response.body) > max_bytes:
+            return _sent(request, Declined("too_large", f"the file has more than {max_bytes} bytes"))
+        into.write(response.body)
+        return _sent(request, Success())
+
     async def _answer(self, channel: str, request: Request, deadline_s: float) -> Response | None:
         """What arrives of the channel's answer; None when nothing does in time."""
         stage = self._stage
@@ -138,12 +165,15 @@ class StagedChannels(ChannelHttp):
         if trade.state is TradeState.CLOSED:
             trade.state, trade.closed_at, trade.expires_at = TradeState.WAITING, None, None
             self._witness.contradicted.add(trade.merchant_ref)
+            name = self._witness.opened_by.get(trade.merchant_ref, trade.merchant_ref)
+            if self._stage.fates.hits("channel.keeps quiet", name, self._stage.clock.now()):
+                self._witness.kept_quiet.add(trade.merchant_ref)
             self._stage.note(f"paid after all: {self._world.pay(trade, self._stage.clock.now())}")
 
     def _act(self, request: Request, who: str) -> Response:
         now, ledger = self._stage.clock.now(), self._world.ledger
         before = len(ledger)
-        headers = {name.lower(): value for name, value in request.headers}
+        headers = {name.lower(): value for name, value in request.headers} | {"host": urlsplit(request.base_url).netloc}
         tell = self._world.respond(Ask(request.method, request.target, headers, request.body), now)
         for trade in ledger.page(before, 1):
             self._witness.opened_by[trade.merchant_ref] = who.removesuffix(" again")

@@ -65,8 +65,9 @@ class StagedDatabase(Database):
         async with self._connection() as connection:
             await self._stage.point("COPY TO")
             self._stage.dies("statement")
-            work = connection.copy_from_query(query, *args, output=into, format="csv", timeout=timeout)
-            await self._stage.io(work, connection.get_server_pid())
+            with into.open("wb") as file:
+                work = connection.copy_from_query(query, *args, output=file, format="csv", timeout=timeout)
+                await self._stage.io(work, connection.get_server_pid())
 
     async def read(self, query: str, *args: object) -> Any:
         """As in Database."""

@@ -41,6 +41,19 @@ KINDS: Mapping[str, tuple[float, str]] = {
     "shop.deaf": (0.06, "the shop has it, and its answer never arrives"),
     "shop.outage": (0.5, "the shop's endpoint is away for a while"),
     "shop.repeats": (0.15, "the shop sends a request twice"),
+    "channel.keeps quiet": (0.4, "the channel takes money for what it called closed, and only its bill tells"),
+    "bill.coming": (0.1, "the bill is not there yet"),
+    "bill.denied": (0.08, "the channel says that there is no bill, and has one"),
+    "bill.cut": (0.05, "the bill's file breaks off"),
+    "bill.wrong hash": (0.05, "the file is not the one that was announced"),
+    "bill.wrong total": (0.05, "the bill's own totals do not fit its lines"),
+    "bill.other day": (0.05, "the file is the bill of another day"),
+    "bill.missing": (0.04, "a line is missing in the bill"),
+    "bill.extra": (0.04, "the bill has money that nobody paid"),
+    "bill.wrong amount": (0.04, "a line's amount is off by one"),
+    "bill.wrong fee": (0.04, "a line's fee is off by one"),
+    "bill.wrong day": (0.04, "a line stands in the next day's bill"),
+    "bill.duplicate": (0.04, "a line is printed twice"),
     "clock.jumps": (0.5, "nothing runs for a while, then the clock has jumped"),
     "service.refused": (0.1, "the service that takes part cannot be reached"),
     "service.5xx": (0.12, "the service answers 500 or 503 and does nothing"),
@@ -54,6 +67,9 @@ KINDS: Mapping[str, tuple[float, str]] = {
     "service.outage": (0.5, "the service is away for a while"),
 }
 """What may go wrong: how likely it is at each occasion in ordinary weather, and how people read it."""
+
+BILLS_JOB = "reconcile"
+"""Whoever bears it in his name fetches bills."""
 
 Weather = Mapping[str, float]
 
@@ -81,12 +97,14 @@ class Fates:
         self.hit: list[Hit] = []
         self._once: dict[str, bool] = {}
         self.over = False
-        """From then on nothing goes wrong any more."""
+        """From then on nothing goes wrong any more, but for bills and those who fetch them."""
+        self.bills_are_well = False
+        """From then on nothing goes wrong with them, either."""
 
     def hits(self, kind: str, whom: str, at: datetime, weight: float = 1.0) -> bool:
         """Whether this kind of fault befalls it now; asked once for each occasion. weight: how much likelier here."""
         rate = self._weather.get(kind, 0.0) * weight
-        if self.over or not rate:
+        if not rate or not self._may_hit(kind, whom):
             return False
         occasion = f"{kind}: {whom}"
         self._nth[occasion] += 1
@@ -95,6 +113,11 @@ class Fates:
             return False
         self.hit.append(Hit(kind, key, at))
         return True
+
+    def _may_hit(self, kind: str, whom: str) -> bool:
+        if kind.startswith("bill.") or BILLS_JOB in whom:
+            return not self.bills_are_well
+        return not self.over
 
     def once(self, kind: str, whom: str, at: datetime) -> bool:
         """As `hits`, decided the first time it is asked."""

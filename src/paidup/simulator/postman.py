@@ -47,7 +47,7 @@ class Postman:
             self._at(0.0, news, 0)
             return
         self._witness.news[news.key] = news.about
-        if self._befalls("callback.never", news):
+        if news.about in self._witness.kept_quiet or self._befalls("callback.never", news):
             return
         wait_s = 0.0
         if self._befalls("callback.overtaken", news):

@@ -16,6 +16,11 @@ from paidup.delivery.send import Send
 from paidup.handlers import Handlers
 from paidup.intake import worker as intake
 from paidup.intake.receive import Receiver
+from paidup.reconcile import worker as reconcile
+from paidup.reconcile.parties import parties_of
+from paidup.reconcile.party import Party
+from paidup.reconcile.rules import RuleBook
+from paidup.reconcile.table import Limits as TableLimits
 from paidup.repair import sweep
 from paidup.repair import worker as repair
 from paidup.settings import Settings
@@ -30,7 +35,9 @@ from paidup.web.context import Context
 
 Hear = Callable[["Process", str, Sequence[tuple[str, str]], bytes], Awaitable[Answer]]
 """How the shop hears: from which process, at which URL, headers and body."""
-JOBS = ("intake", "repair", "expiry", "delivery", "sweep", "checkout")
+JOBS = ("intake", "repair", "expiry", "delivery", "sweep", "checkout", "reconcile")
+TABLE_LIMITS = TableLimits(memory_mb=64, threads=1)
+"""A day has some dozen lines; with one thread they always come in the same order."""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -40,6 +47,7 @@ class Limits(msgspec.Struct, frozen=True):
     repair: int = repair.BATCH
     delivery: int = 200
     checkout: int = transactions.BATCH
+    bills: int = 8
 
 
 class Process:
@@ -56,6 +64,7 @@ class Process:
         accounts: AccountsFolder,
         settings: Settings,
         limits: Limits,
+        rules: RuleBook,
         send: Hear,
         ask: Post,
     ) -> None:
@@ -68,6 +77,7 @@ class Process:
         self.db = db
         self._asker = Asker(channels, accounts, now_of=clock.now, deadline_s=settings.call_deadline_s)
         self._handlers = Handlers()
+        self._accounts, self._rules = accounts, rules
         self.courier = delivery.Courier(self._sender(send), patience_s=0.0)
         requester = Requester(ask, now_of=clock.now, seconds=lambda: clock.now().timestamp())
         self.coordinator = transactions.Coordinator(requester, self._handlers, patience_s=0.0)
@@ -104,6 +114,10 @@ class Process:
                 return await transactions.run_once(
                     self.db, now=now, limit=self._limits.checkout, coordinator=self.coordinator
                 )
+            case "reconcile":
+                return await reconcile.run_once(
+                    self.db, now=now, limit=self._limits.bills, parties=self.parties(), tools=self.tools()
+                )
             case _:
                 return await sweep.run_once(self.db, now=now - timedelta(minutes=1), limit=self._limits.intake)
 
@@ -117,6 +131,14 @@ class Process:
             budget_per_s=self._settings.query_budget_per_s,
             lease=timedelta(seconds=repair.lease_s(self._settings.call_deadline_s)),
         )
+
+    def parties(self) -> list[Party]:
+        """The accounts whose bills are reconciled."""
+        return parties_of(self._accounts.current.by_name.values(), self._rules)
+
+    def tools(self) -> reconcile.Tools:
+        """What reconciliation works with."""
+        return reconcile.Tools(self._asker, self._handlers, TABLE_LIMITS)
 
     def _sender(self, send: Hear) -> Send:
         async def sender(url: str, headers: Sequence[tuple[str, str]], body: bytes) -> Answer:

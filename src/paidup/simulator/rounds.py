@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from paidup.simulator.process import JOBS, Process
-from paidup.wakeups import NEXT_DELIVERY, NEXT_EXPIRY, NEXT_INTAKE, NEXT_REPAIR, NEXT_TRANSACTION
+from paidup.wakeups import NEXT_BILL, NEXT_DELIVERY, NEXT_EXPIRY, NEXT_INTAKE, NEXT_REPAIR, NEXT_TRANSACTION
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
 
 IDLE_S: Mapping[str, float] = {
-    "intake": 0.2, "repair": 0.25, "expiry": 5.0, "delivery": 0.2, "sweep": 1200.0, "checkout": 0.2,
+    "intake": 0.2, "repair": 0.25, "expiry": 5.0, "delivery": 0.2, "sweep": 1200.0, "checkout": 0.2, "reconcile": 30.0,
 }  # fmt: skip
 """How long a job rests when a round found nothing to do, as in app.py; the sweep, which finds nothing, longer."""
 LONGEST_IDLE_S = 30.0
@@ -20,7 +20,7 @@ FAILED_S = 1.0
 # By the same looks that workers rest by. Taken apart from the run: they are no part of it.
 NEXT = f"""
 SELECT ({NEXT_INTAKE}) AS intake, ({NEXT_REPAIR}) AS repair, ({NEXT_EXPIRY}) AS expiry, ({NEXT_DELIVERY}) AS delivery,
-  ({NEXT_TRANSACTION}) AS checkout"""
+  ({NEXT_TRANSACTION}) AS checkout, ({NEXT_BILL}) AS reconcile"""
 
 
 class Rounds:

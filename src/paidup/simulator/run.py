@@ -9,82 +9,71 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
-import msgspec
-
 from paidup import ids
 from paidup.channels.accounts import AccountsFolder
 from paidup.delivery.endpoints import create_endpoint
-from paidup.handlers import Handlers
 from paidup.sandbox.faults import Dice, Faults
 from paidup.sandbox.keys import Keys
+from paidup.sandbox.ledger import Ledger
 from paidup.sandbox.world import Manners, World
 from paidup.settings import Settings, load
 from paidup.shops import store as shops
 from paidup.shops.store import Scope
 from paidup.simulator import agree, check
-from paidup.simulator.books import Sides, read_books
+from paidup.simulator.bill_books import AccountSum
+from paidup.simulator.bill_fates import FatedBills
 from paidup.simulator.chance import SeededChance
 from paidup.simulator.channels import StagedChannels, Trouble
+from paidup.simulator.compare import Comparisons, Times, run_again
 from paidup.simulator.database import AWAY, StagedDatabase
-from paidup.simulator.fates import Fates, Hit, Weather, weather_of
+from paidup.simulator.fates import Fates, Weather, weather_of
 from paidup.simulator.ground import Ground
+from paidup.simulator.nights import SETTLES_IN, WRONG_FOR, Nights, rule_book
+from paidup.simulator.outcome import Outcome
 from paidup.simulator.postman import Postman
 from paidup.simulator.process import Process
 from paidup.simulator.rounds import Rounds, next_due
 from paidup.simulator.sale import fill_the_shelf
-from paidup.simulator.script import Plan, Script
+from paidup.simulator.script import Plan, Script, write_days
 from paidup.simulator.shop import Shop
 from paidup.simulator.stage import Clock, Life, Stage, Stuck
 from paidup.simulator.staged_services import StagedServices
 from paidup.simulator.story import story_of
 from paidup.simulator.undertakings import Undertakings, introduce
-from paidup.simulator.witness import Breach, Witness
-from paidup.transactions.ask import Requester
-from paidup.transactions.check import Checked, together
-from paidup.transactions.check import run as compare
-from paidup.verify import verify
+from paidup.simulator.witness import Witness
 
 START = datetime(2026, 11, 24, tzinfo=UTC)
 NOBODY = "http://127.0.0.1:9"
 SHOP = "teahouse"
 PROCESSES = 2
 CALM_AT_MOST = timedelta(days=4)
+NIGHTS_AT_MOST = timedelta(days=9)
 SINCE_TROUBLE = timedelta(minutes=10)
 OPERATOR_S = 7200.0
 """So long after the trouble somebody looks after the transactions that wait for a person."""
-HARMLESS = ("overlap", "second worker", "channel.slow", "customer", "callback", "shop", "service")
+HARMLESS = ("bill", "overlap", "second worker", "channel.slow", "customer", "callback", "shop", "service")
 """Faults that put off no question to a channel."""
 
 
-class Outcome(msgspec.Struct, frozen=True):
-    """What came of a run. trace: the same for every run of this seed."""
-
-    seed: int
-    breaches: Sequence[Breach]
-    hits: Sequence[Hit]
-    trace: str
-    simulated_s: float
-    steps: int
-    callbacks: int
-    payments: int
-    counts: Counter[str]
-    told: Sequence[str] = ()
-
-    @property
-    def holds(self) -> bool:
-        """Whether nothing was broken."""
-        return not self.breaches
-
-
 class Run:
-    """One seed. only: when given, nothing goes wrong but what has one of these keys."""
+    """One seed. only: when given, nothing goes wrong but what has one of these keys. days: so many days of trade, with
+    bills all along; None: a short run whose bills come after the trouble."""
 
     def __init__(
-        self, ground: Ground, seed: int, keys: Keys, accounts: Path, *, only: frozenset[str] | None, tell: bool
+        self,
+        ground: Ground,
+        seed: int,
+        keys: Keys,
+        accounts: Path,
+        *,
+        only: frozenset[str] | None,
+        tell: bool,
+        days: int | None = None,
     ) -> None:
         self.seed = seed
         self._ground = ground
-        self._script: Script = story_of(seed)
+        self._days = days
+        self._script: Script = write_days(seed, days) if days else story_of(seed)
         weather: Weather = weather_of(seed)
         self._fates = Fates(seed, weather, only)
         self._clock = Clock(START)
@@ -92,14 +81,17 @@ class Run:
         self._stage.told = [] if tell else None
         self._witness = Witness()
         faults = Faults(forge=self._script.forge, refund_fail=self._script.refund_fail)
-        self._world = World({"main": keys}, Dice(seed), Manners(faults=faults), NOBODY)
+        self._world = World({"main": keys}, Dice(seed), Manners(faults=faults), NOBODY, self._make_bills)
+        self._nights = Nights(START, self._bills.last_moved_at)
+        self._comparisons = Comparisons(ground, self._stage, self._world, self._witness, self._bills)
         self._accounts = AccountsFolder(accounts)
         self._settings: Settings = load({"PAIDUP_ALLOW_LOOPBACK_ENDPOINTS": "true"})
         self._agenda: list[tuple[datetime, int, Callable[[], object]]] = []
         self._turn = count()
         self._rounds: dict[str, Rounds] = {}
         self._restarts: dict[str, datetime] = {}
-        self._trouble_at = START
+        self._trouble_at = self._opened_at = self._bills_calm_at = START
+        self._sums: Sequence[AccountSum] = ()
         self._outages = {
             f"{away.whom} {n}": away for n, away in enumerate(self._script.outages)
         }  # each is a fault of its own
@@ -132,11 +124,9 @@ class Run:
         try:
             await self._prepare()
             try:
-                await self._live()
+                await (self._month() if self._days else self._day_and_night())
             except Stuck as stuck:
                 self._witness.breach("nothing gets stuck", str(stuck))
-            if not self._witness.breaches:
-                await self._compare()
         finally:
             await self._stage.close()
             ids.take_chance_from(before)
@@ -161,23 +151,52 @@ class Run:
         for n, (at_s, by_s) in enumerate(self._script.jumps):
             self._later(at_s, partial(self._jump, n, by_s))
 
-    async def _live(self) -> None:
+    async def _day_and_night(self) -> None:
+        """The days until nothing is left to do and everything must hold without any bill; then the nights in which the
+        bills come, and everything must hold again."""
+        await self._live(timedelta(seconds=self._script.trouble_s) + CALM_AT_MOST)
+        if not self._witness.breaches:
+            await self._compare()
+        if self._witness.breaches:
+            return
+        self._nights.is_open, self._opened_at = True, self._clock.now()
+        self._plan_well_bills()
+        await self._live(NIGHTS_AT_MOST)
+        if not self._witness.breaches:
+            await self._compare_bills()
+
+    async def _month(self) -> None:
+        """Days of trade and trouble, each with its bills."""
+        self._nights.is_open = True
+        await self._live(timedelta(seconds=self._script.trouble_s) + NIGHTS_AT_MOST)
+        if not self._witness.breaches:
+            await self._compare_bills()
+
+    def _plan_well_bills(self) -> None:
+        midnight = self._clock.now().replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+        self._later((midnight + WRONG_FOR - self._clock.now()).total_seconds(), self._end_wrong_bills)
+
+    async def _live(self, at_most: timedelta) -> None:
         """Moment by moment until nothing is left to do."""
-        limit = START + timedelta(seconds=self._script.trouble_s) + CALM_AT_MOST
-        while self._clock.now() <= limit:
+        limit = self._clock.now() + at_most
+        while self._clock.now() <= limit and not (self._fates.over and self._nights.are_over(self._clock.now())):
             self._begin_moment()
-            due = await next_due(self._ground.admin)
-            self._start_rounds(due)
+            self._start_rounds(await self._due())
             await self._stage.play()
             self._postman.collect()
             self._bury()
             await self._look()
             if self._witness.breaches:
                 return
-            at = self._next_moment(await next_due(self._ground.admin))
+            at = self._next_moment(await self._due())
             if at is None:
                 return
             self._clock.move(at)
+
+    async def _due(self) -> dict[str, datetime | None]:
+        due = await next_due(self._ground.admin)
+        look = await self._nights.next_look(self._ground.admin, due["reconcile"], self._clock.now())
+        return due | {"reconcile": look}
 
     def _begin_moment(self) -> None:
         now = self._clock.now()
@@ -210,13 +229,16 @@ class Run:
 
     async def _round(self, rounds: Rounds, job: str) -> None:
         """As the supervisor runs it: what fails because the database is away is tried again."""
+        began_at = self._clock.now()
         try:
-            done = await rounds.process.round(job, self._clock.now())
+            done = await rounds.process.round(job, began_at)
         except AWAY as error:
             self._stage.note(f"{job} failed: {type(error).__name__}")
             rounds.failed(job, self._clock.now())
             return
         self._stage.note(f"{job} did {done}")
+        if job == "reconcile":
+            self._nights.looked(began_at)
         rounds.ended(job, done, self._clock.now())
         if done and job in ("intake", "repair", "expiry") and self._script.shelves:
             for other in self._rounds.values():
@@ -283,6 +305,7 @@ class Run:
             accounts=self._accounts,
             settings=self._settings,
             limits=self._script.limits,
+            rules=rule_book(wait_days=1),
             send=self._shop.hear,
             ask=self._services,
         )
@@ -294,6 +317,17 @@ class Run:
         self._stage.note("the trouble is over")
         if self._script.shelves:
             self._later(OPERATOR_S, self._undertakings.call_operator)
+        if self._days:
+            self._plan_well_bills()
+
+    def _end_wrong_bills(self) -> None:
+        self._bills_calm_at = self._clock.now()
+        self._fates.bills_are_well = True
+        self._stage.note("the bills are well")
+
+    def _make_bills(self, ledger: Ledger) -> FatedBills:
+        self._bills = FatedBills(ledger, self.seed, fates=self._fates, now_of=self._clock.now, witness=self._witness)
+        return self._bills
 
     def _jump(self, n: int, by_s: float) -> None:
         if self._fates.hits("clock.jumps", f"{n}", self._clock.now()):
@@ -329,32 +363,23 @@ class Run:
     # The end ---------------------------------------------------------------------------------------------------------
 
     async def _compare(self) -> None:
-        books = await read_books(self._ground.admin)
-        sides = Sides(books, self._world, self._witness, self._calm_at, self._clock.now())
-        self._witness.breaches += check.examine(sides)
-        if self._script.shelves:
-            checked = await self._check_transactions()
-            both = await agree.read_agreement(
-                self._ground.admin, self._script.shelves, self._witness, checked.differences
-            )
-            self._witness.breaches += agree.examine(both)
-        report = await verify(self._ground.plain)
-        for claim in report.checks:
-            if not claim.holds:
-                self._witness.breach(f"verify: {claim.name}", f"{claim.claim}: {', '.join(claim.breaches)}")
+        await self._comparisons.in_the_evening(self._calm_at, self._services, self._script.shelves)
 
-    async def _check_transactions(self) -> Checked:
-        """What `paidup tx check` would find, and do."""
-        requester = Requester(self._services, now_of=self._clock.now, seconds=lambda: self._clock.now().timestamp())
-        db = StagedDatabase(self._ground, self._stage)
-
-        async def work() -> Checked:
-            parts = compare(db, requester, Handlers(), shop=None, since=None, mend=True)
-            return together([part async for part in parts])
-
-        task = self._stage.spawn("tx check", work())
-        await self._stage.play()
-        return await task
+    async def _compare_bills(self) -> None:
+        if not self._fates.bills_are_well:
+            self._end_wrong_bills()
+        if not self._rounds:
+            self._start("p0")
+        process = next(self._rounds[name].process for name in sorted(self._rounds))
+        times = Times(self._calm_at, self._opened_at, self._bills_calm_at)
+        before = await self._comparisons.billed(process, times)
+        await run_again(self._stage, process, before)
+        self._bury()
+        self._nights.begin_again()
+        await self._live(SETTLES_IN)
+        after = await self._comparisons.billed(process, times)
+        await self._comparisons.after_the_bills(before, after)
+        self._sums = after.sums()
 
     def _outcome(self) -> Outcome:
         trades = self._world.ledger.page(0, len(self._world.ledger))
@@ -369,4 +394,5 @@ class Run:
             payments=sum(trade.paid_at is not None for trade in trades),
             counts=Counter(hit.kind for hit in self._fates.hit),
             told=tuple(self._stage.told or ()),
+            sums=tuple(self._sums),
         )

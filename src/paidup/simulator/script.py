@@ -115,6 +115,25 @@ def write_script(seed: int) -> Script:
     )
 
 
+def write_days(seed: int, days: int) -> Script:
+    """So many ordinary days: a few orders each, the same troubles, spread out."""
+    dice = random.Random(f"days/{seed}/{days}")  # noqa: S311 - a story, not a secret
+    trouble_s = days * 24 * HOUR
+    return Script(
+        plans=tuple(
+            _plan(dice, n, day * 24 * HOUR + dice.uniform(0, 24 * HOUR), None)
+            for n, day in enumerate(day for day in range(days) for _ in range(dice.choice((0, 1, 2, 3))))
+        ),
+        late_payment=dice.choice(tuple(LatePayment)),
+        limits=Limits(),
+        trouble_s=trouble_s,
+        outages=tuple(away for _ in range(-(-days // 10)) for away in _outages(dice, trouble_s)),
+        jumps=tuple((dice.uniform(0, trouble_s), dice.uniform(120, 3 * HOUR)) for _ in range(-(-days // 10))),
+        forge=dice.choice((0.0, 0.3)),
+        refund_fail=dice.choice((0.0, 0.4)),
+    )
+
+
 def _plan(dice: random.Random, n: int, at_s: float, only: str | None) -> Plan:
     ttl_s = dice.choice((900, 3600, 7200))
     amount_minor = dice.randint(100, 99_999)

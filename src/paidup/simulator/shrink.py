@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from paidup.simulator.run import Outcome
+from paidup.simulator.outcome import Outcome
 
 Play = Callable[[frozenset[str]], Awaitable[Outcome]]
 MAX_RUNS = 120

@@ -17,6 +17,7 @@ from hashlib import blake2b
 from typing import Any, TypeVar
 
 from paidup.simulator.fates import Fates
+from paidup.simulator.threads import without_overlap
 
 T = TypeVar("T")
 MOMENT_S = 0.003
@@ -174,7 +175,8 @@ class Stage:
         before = loop.get_task_factory()
         loop.set_task_factory(self._adopted)
         try:
-            yield
+            with without_overlap(loop):
+                yield
         finally:
             loop.set_task_factory(before)
 
@@ -266,7 +268,12 @@ class Stage:
         self._must_live(actor)
         entry = _Parked(actor, until, asyncio.get_running_loop().create_future())
         self._parked.append(entry)
-        await entry.turn
+        try:
+            await entry.turn
+        except asyncio.CancelledError:  # by the task that started it; nobody else may give it a turn any more
+            if entry in self._parked:
+                self._parked.remove(entry)
+            raise
         self._holder = asyncio.current_task()
         self._must_live(actor)
 

@@ -68,6 +68,8 @@ class Witness:
     """What customers have before them and may pay."""
     contradicted: set[str] = field(default_factory=set)
     """The merchant's numbers of trades that a channel called closed, and took money for afterwards."""
+    kept_quiet: set[str] = field(default_factory=set)
+    """Those of them about which the channel tells nobody: its bill alone does."""
     news: dict[str, str] = field(default_factory=dict)
     """What the channels had to tell: about which number, by the notice's own key; and below, what arrived of it."""
     arrived: set[str] = field(default_factory=set)

@@ -1,0 +1,54 @@
+"""What one day's bill brings may belong to another day, whose bill was read before: it is one, not two."""
+
+from datetime import timedelta
+
+from test_reconcile_mends import breaks, day_of, made, next_morning, party, shop, tools, work
+
+from merchant import Merchant
+from paidup.channels.bill import BillKind
+from paidup.reconcile import bills
+from paidup.reconcile.breaks import Kind
+from paidup.reconcile.fetch import fetch_bill
+from paidup.reconcile.states import UNSETTLED
+from paidup.reconcile.worker import work_day
+from paidup.sandbox.faults import BillFaults, Faults
+from paidup.sandbox.ledger import Refund, RefundState
+
+__all__ = ["shop"]
+
+
+async def test_a_refund_that_only_the_next_days_bill_has_is_booked_once(shop: Merchant) -> None:
+    """Made in the channel's console, and printed a day late: the bill of its own day was read when nobody knew of it.
+    It is booked on its day, that day is read again, and it is not taken for two; a payment that was printed on both
+    days is."""
+    payment, day = await made(shop, "wechat"), day_of(shop, "wechat")
+    then, trade = shop.clock.now(), shop.trade(payment)
+    await next_morning(shop, "wechat", day)
+    await work(shop, party(shop), day)
+    refund = Refund(trade, "console-1", "50300000000001", 500, RefundState.PENDING, then)
+    assert shop.sandbox.world.ledger.refund(trade, refund)
+    shop.sandbox.world.ledger.settle(refund, RefundState.SUCCEEDED, then)
+    shop.sandbox.faults = Faults(bill=BillFaults(wrong_day=1.0))
+    await next_morning(shop, "wechat", day + timedelta(days=1))
+    await work(shop, party(shop), day + timedelta(days=1))
+    assert 500 == (await shop.payment(payment)).refunded_minor
+    open_breaks = [
+        (one.kind, one.what) for one in await breaks(shop) if one.state in UNSETTLED and one.kind is not Kind.BALANCE
+    ]
+    assert [(Kind.DUPLICATE, "payment")] == open_breaks
+
+
+async def test_a_bill_that_was_given_is_not_taken_back(shop: Merchant) -> None:
+    """Asked once more (the worker died after it had read the bill), the channel says that there is none: what it gave
+    holds, and nothing is missing."""
+    await made(shop, "wechat")
+    day = day_of(shop, "wechat")
+    await next_morning(shop, "wechat", day)
+    assert (1, 1) == ((run := await work(shop, party(shop), day)).lines, run.matched)
+    shop.sandbox.faults = Faults(bill=BillFaults(missing=1.0))
+    denied = await fetch_bill(shop.db, shop.asker, party(shop), BillKind.TRADES, day)
+    assert isinstance(denied, bills.Kept)
+    assert "none" == denied.state
+    outcome = await work_day(shop.db, party(shop), day, tools=tools(shop), who="test")
+    assert outcome.run is not None
+    assert (1, []) == (outcome.run.lines, [one.kind for one in await breaks(shop) if one.kind is not Kind.BALANCE])

@@ -1,0 +1,86 @@
+"""Defects of reconciliation that people really write; planted by planted.py like all others."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from paidup import ids
+from paidup.evidence import RefundEvidence
+from paidup.reconcile import bills, mend, worker
+from paidup.reconcile.judge import _Bench
+from paidup.reconcile.known import Agreed
+from paidup.simulator.run import START
+
+Patch = pytest.MonkeyPatch
+
+
+def a_line_is_matched_twice(patch: Patch) -> None:
+    """Whatever bears the number of something of ours is matched with it, however often that was done before."""
+
+    def extra(self: _Bench, line: Any, _ours: Any, _why: str) -> None:
+        self.agreed.append(Agreed(line))
+
+    patch.setattr(_Bench, "_extra", extra)
+
+
+def mended_under_a_new_number(patch: Patch) -> None:
+    """Each time the bill shows a refund that is not here, one is booked, under a number of our own."""
+    honest = mend._item
+
+    def item(subject: Any, evidence: Any) -> Any:
+        if isinstance(evidence, RefundEvidence):
+            number = ids.new_id(ids.REFUND, START)
+            evidence = msgspec.structs.replace(evidence, merchant_refund_ref=number, channel_refund_id=number)
+        return honest(subject, evidence)
+
+    patch.setattr(mend, "_item", item)
+
+
+def mended_around_the_door(patch: Patch) -> None:
+    """What the bill shows as given back is written into the payment, without the door."""
+    honest = mend.apply
+    query = "UPDATE payments SET refunded_minor = refunded_minor + $2 WHERE merchant_ref = $1"
+
+    async def apply(tx: Any, items: Any, now: datetime, handlers: Any) -> Any:
+        for item in items:
+            if isinstance(item.what, RefundEvidence) and item.what.amount is not None:
+                await tx.execute(query, item.what.merchant_ref, item.what.amount.amount_minor)
+        return await honest(tx, items, now, handlers)
+
+    patch.setattr(mend, "apply", apply)
+
+
+def no_bill_is_an_empty_day(patch: Patch) -> None:
+    async def is_doubtful(*_: Any) -> bool:
+        return False
+
+    patch.setattr(worker, "is_doubtful", is_doubtful)
+
+
+def what_waits_is_never_cleared(patch: Patch) -> None:
+    patch.setattr(_Bench, "_clears", lambda _self, _ours, _side: False)
+
+
+def fetched_before_it_is_read(patch: Patch) -> None:
+    """The fetch is done when the file is here; what comes of it follows in transactions of its own."""
+    honest = worker._use
+
+    async def use(db: Any, party: Any, fetch: Any, kept: Any, now: datetime, tools: Any) -> str:
+        async with db.transaction() as tx:
+            await bills.put_off(tx, fetch, now, "", state="done")
+        return await honest(db, party, fetch, kept, now, tools)
+
+    patch.setattr(worker, "_use", use)
+
+
+def a_refused_file_is_final(patch: Patch) -> None:
+    """A file that cannot be read is kept for people, and nobody asks for another one."""
+    honest = worker._use
+
+    async def use(*args: Any) -> str:
+        await honest(*args)
+        return ""
+
+    patch.setattr(worker, "_use", use)

@@ -1,0 +1,100 @@
+"""A booking and its line may stand on different days, and be heard of in any order: it is one, and is told as one."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from paidup.reconcile.breaks import Found, Kind, OurSide
+from paidup.reconcile.decide import Whose, decide
+from paidup.reconcile.judge import judge
+from paidup.reconcile.known import Day, Earlier, Judged, Known
+from paidup.reconcile.match import Line, Matched
+from paidup.reconcile.rules import Rules
+from paidup.reconcile.states import State
+
+TODAY = date(2026, 11, 24)
+BEGINS = datetime(2026, 11, 24, tzinfo=UTC)
+NOON = BEGINS + timedelta(hours=12)
+YESTERDAY, TOMORROW = TODAY - timedelta(days=1), TODAY + timedelta(days=1)
+
+
+def refund(at: datetime, state: str = "succeeded", changed_at: datetime = NOON) -> OurSide:
+    return OurSide(
+        payment_id="pay1", order_id="ord1", shop="s", state=state, currency="CNY", amount_minor=500, at=at,
+        refund_id="ref1", channel_txn_id="42", merchant_ref="pay1", channel_refund_id="50", merchant_refund_ref="ref1",
+        changed_at=changed_at,
+    )  # fmt: skip
+
+
+def line(kind: str = "refund", amount: int = -500) -> Line:
+    at = int(NOON.timestamp())
+    return Line(1, kind, kind, "CNY", amount, 0, amount, at, "42", "pay1", "50", "ref1")
+
+
+def judged(ours: OurSide, *lines: Line, **known: object) -> Judged:
+    """Today's bill has these lines, and our books this refund, which is not of today."""
+    sides = {"by_number": {"r:50": ours, "r:ref1": ours}, "by_id": {"ref1": ours}}
+    days = {"ref1": ours.at.date()} if ours.at else {}
+    refunds = [(one, None) for one in lines if one.kind == "refund"]
+    others = [one for one in lines if one.kind != "refund"]
+    return judge(
+        Matched(payments=[], refunds=refunds, others=others, sums=[]),
+        Known(**sides, days=days, **known),  # type: ignore[arg-type]
+        Day(bill_id="bil1", begins_at=BEGINS, ends_at=BEGINS + timedelta(days=1), rules=Rules()),
+    )
+
+
+@pytest.mark.parametrize(
+    ("read_at", "kind", "state"),
+    [
+        (NOON + timedelta(hours=1), Kind.DUPLICATE, State.OPEN),
+        (NOON - timedelta(hours=1), Kind.WRONG_DAY, State.WAITING),
+    ],
+)
+def test_only_who_met_it_can_have_matched_it(read_at: datetime, kind: Kind, state: State) -> None:
+    """Yesterday's bill was read before our books had the refund: today's line is the only one, and waits for yesterday
+    to be read once more. Read since, yesterday has it, and today's line is a second one."""
+    (found,) = judged(refund(BEGINS - timedelta(hours=2)), line(), read={YESTERDAY: read_at}).breaks
+    assert (kind, state) == (found.kind, found.state)
+
+
+def test_a_refund_that_came_back_tomorrow_is_no_contradiction() -> None:
+    """It left in today's bill; that it came back stands in tomorrow's, which clears it; was that read, all is said."""
+    ours = refund(BEGINS + timedelta(hours=26), "failed")
+    (found,) = judged(ours, line()).breaks
+    assert (Kind.WRONG_DAY, State.WAITING, "refund:ref1") == (found.kind, found.state, found.key)
+    read = {TOMORROW: NOON + timedelta(days=2)}
+    assert ([], 1) == ((after := judged(ours, line(), read=read)).breaks, len(after.agreed))
+    still = judged(ours, line(), read=read, unsettled_here=frozenset({found.key}))
+    assert [Kind.WRONG_DAY] == [one.kind for one in still.breaks]
+
+
+def test_the_line_of_its_return_clears_it() -> None:
+    """Tomorrow's bill has the money back: the other day's break is over."""
+    ours = refund(NOON, "failed")
+    earlier = {"ref1": [Earlier("brk1", "ref1", "bill", YESTERDAY)]}
+    after = judged(ours, line("refund_failed", 500), earlier=earlier)
+    assert (["brk1"], []) == (after.cleared, after.breaks)
+
+
+def test_a_return_of_the_same_day_must_be_in_the_same_bill() -> None:
+    """Our books say that it came back today, and today's bill has only that it left: a person must look."""
+    (found,) = judged(refund(NOON, "failed"), line()).breaks
+    assert Kind.STATUS == found.kind
+
+
+def test_what_is_found_to_be_something_else_waits_no_more() -> None:
+    """A payment was missing, and waited for the next bill; a corrected bill has it, over another amount: nothing will
+    bring that by itself, and a break that waits for no time would never be overdue."""
+    whose = Whose(run_id="rec1", shop="s", channel="wechat", account="main", day=TODAY, now=NOON)
+    short = Found(
+        key="payment:pay1", kind=Kind.SHORT, what="payment", state=State.WAITING, currency="CNY", bill_minor=None,
+        ours_minor=500, why="not in the bill", wait_until=NOON + timedelta(days=2),
+    )  # fmt: skip
+    (first,) = decide({}, [short], whose, ["brk1"])
+    amount = Found(
+        key="payment:pay1", kind=Kind.AMOUNT, what="payment", state=State.OPEN, currency="CNY", bill_minor=501,
+        ours_minor=500, why="the amounts differ",
+    )  # fmt: skip
+    (second,) = decide({"payment:pay1": first.after}, [amount], whose, [])
+    assert (State.WAITING, State.OPEN) == (first.after.state, second.after.state)
