@@ -36,9 +36,14 @@ class Whose(msgspec.Struct, frozen=True, kw_only=True):
 def balances_of(
     whose: Whose, trades: Iterable[Added], funds: Totals | None, before: Mapping[str, Closed]
 ) -> list[Balance]:
-    """A day's balances, one per currency. before: the last closing balances; what is not in it begins at zero."""
+    """A day's balances, one per currency. before: the last closing balances; what is not in it begins at zero.
+
+    A currency of which the bill has no line and no earlier day a balance has none: nobody said what lay there.
+    """
     moved: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(("in", "out", "fees", "payouts", "net"), 0))
     for one in trades:
+        if not one.bill_lines and one.currency not in before:
+            continue
         _book(moved[one.currency], one.what, one.bill_net_minor, one.bill_fee_minor)
     told = _funds(whose.channel, funds) if funds is not None else {}
     for currency, (_, payouts) in told.items():
