@@ -11,6 +11,7 @@ from paidup.reconcile import bills, store, worker
 from paidup.reconcile.fetch import fetch_bill
 from paidup.reconcile.party import Party
 
+AGREE_FIRST = {"deed": "agree", "why": "商户后台已见"}
 CAREFUL = "[default]\nrepair_minor = 100\napprovers = 2\n"
 """Above one yuan two people agree first."""
 DAYS_AGO = 2

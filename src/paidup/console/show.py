@@ -7,11 +7,11 @@ from decimal import Decimal
 from babel.dates import format_datetime, format_timedelta
 from babel.numbers import format_currency, format_decimal, get_currency_precision
 
+from paidup.console.journal_zh import in_chinese
 from paidup.console.visitor import Visitor
 from paidup.console.words_en import STATES
 from paidup.console.words_en import WORDS as ENGLISH
 from paidup.console.words_zh import WORDS as CHINESE
-from paidup.console.words_zh_world import WORLD
 from paidup.diagnosis import Said, Value
 from paidup.money import Money, decimals
 
@@ -42,7 +42,7 @@ class Show:
         """A sentence of the journal: those of the state tables are translated, what a channel wrote stays as it is."""
         if self._visitor.language != "zh":
             return text
-        return "；".join(WORLD.get(part, part) for part in text.split("; "))
+        return in_chinese(text)
 
     def moved(self, text: str) -> str:
         """``order unpaid, payment open → order paid, payment paid``, in words; what a person wrote stays as it is."""

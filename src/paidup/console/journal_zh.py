@@ -1,0 +1,54 @@
+"""A sentence of the journal in Chinese, part by part: what a state table says word for word, what has holes, and what a
+channel or a person wrote, which stays as it is."""
+
+import re
+from functools import lru_cache
+
+from paidup.console.words_en import KINDS
+from paidup.console.words_zh import WORDS
+from paidup.console.words_zh_journal import ERRORS, HOLED, MEANINGS, REFUSALS, WHOLE
+from paidup.console.words_zh_world import WORLD
+from paidup.finance.words import NEXT_STEP_ZH
+from paidup.reconcile.breaks import NEXT_STEP
+
+_NEXT = {NEXT_STEP[kind]: said for kind, said in NEXT_STEP_ZH.items()}
+_ALL = {**WORDS, **HOLED, **REFUSALS, **ERRORS, **MEANINGS}
+_HOLE = re.compile(r"\\\{(\w+)\\\}")
+_MAX_DEPTH = 4
+
+
+def in_chinese(text: str, depth: int = 0) -> str:
+    """The sentence in Chinese, as far as it is ours."""
+    known = WHOLE.get(text) or WORLD.get(text) or _ALL.get(text) or _NEXT.get(text)
+    if known or depth > _MAX_DEPTH or not text:
+        return known or text
+    for pattern, said in _patterns():
+        found = pattern.fullmatch(text)
+        if found:
+            return said.format(**{name: in_chinese(value, depth + 1) for name, value in found.groupdict().items()})
+    return _in_parts(text, depth + 1)
+
+
+def _in_parts(text: str, depth: int) -> str:
+    """At a second sentence, at what stands in brackets, at a semicolon, after a colon: the first that divides it."""
+    for ending, whole in _NEXT.items():
+        if text.endswith(f". {ending}"):
+            return f"{in_chinese(text.removesuffix(f'. {ending}'), depth)}。{whole}"
+    if text.endswith(")") and " (" in text:
+        head, _, inside = text[:-1].rpartition(" (")
+        if in_chinese(head, depth) != head or in_chinese(inside, depth) != inside:
+            return f"{in_chinese(head, depth)}（{in_chinese(inside, depth)}）"
+    if "; " in text:
+        return "；".join(in_chinese(part, depth) for part in text.split("; "))
+    head, colon, rest = text.partition(": ")
+    if colon and (head in KINDS or in_chinese(head, depth) != head):
+        first = WORDS[f"case {head}"] if head in KINDS else in_chinese(head, depth)
+        return f"{first}：{in_chinese(rest, depth)}"
+    return text
+
+
+@lru_cache(maxsize=1)
+def _patterns() -> list[tuple[re.Pattern[str], str]]:
+    """The longest first: they say most about what they fit."""
+    by_length = sorted((text for text in _ALL if "{" in text), key=lambda text: -len(_HOLE.sub("", re.escape(text))))
+    return [(re.compile(_HOLE.sub(r"(?P<\1>.+?)", re.escape(text)), re.S), _ALL[text]) for text in by_length]

@@ -1,0 +1,89 @@
+"""The journal's sentences in Chinese: whatever a state table or reconciliation can say leaves no English behind."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from paidup.console.journal_zh import in_chinese
+from paidup.console.words_zh_journal import ERRORS, HOLED, MEANINGS, REFUSALS, WHOLE
+from paidup.inventory import states as inventory
+from paidup.orders import states as orders
+from paidup.payments import states as payments
+from paidup.reconcile import states as breaks
+from paidup.reconcile.breaks import NEXT_STEP
+from paidup.refunds import states as refunds
+from paidup.settings import describe
+
+SOURCE = Path(__file__).parents[2] / "src" / "paidup"
+ENGLISH = re.compile(r"[a-z]{2,}(?: [a-z]{2,})+")
+"""Two words of English in a row."""
+SPEAKING = (
+    "settle/payments.py", "settle/refunds.py", "reconcile/judge.py", "reconcile/propose.py", "payments/decide.py",
+    "refunds/decide.py", "repair/worker.py",
+)  # fmt: skip
+NO_SENTENCE = {"4711 4711, and is 4711"}
+"""What is only known by what stands in its holes; the next claim fills them."""
+
+
+def in_tables() -> set[str]:
+    return {move.why for part in (payments, refunds, orders, inventory, breaks) for move in part.TABLE.values()}
+
+
+@pytest.mark.parametrize("why", sorted(in_tables()))
+def test_every_reason_of_a_state_table_is_said_in_chinese(why: str) -> None:
+    """Also behind a case's name, with a detail in brackets, and beside another reason."""
+    for said in (why, f"{why} (agreed 12.50 CNY, the channel says 9.00 CNY)", f"{why}; the order is paid"):
+        assert not ENGLISH.search(in_chinese(said)), in_chinese(said)
+
+
+@pytest.mark.parametrize("text", sorted(NEXT_STEP.values()))
+def test_the_second_sentence_of_an_overdue_break_is_said_in_chinese(text: str) -> None:
+    """What differs, and what to do about it."""
+    said = in_chinese(f"break brk01 of 2026-11-22: paid in the bill, and open here. {text}")
+    assert (True, None) == (said.startswith("2026-11-22 的差异"), ENGLISH.search(said)), said
+
+
+def fixed_texts() -> set[str]:
+    """Sentences with holes that these modules make, each hole filled with a number."""
+    found = set()
+    for name in SPEAKING:
+        for node in ast.walk(ast.parse((SOURCE / name).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                parts = [str(p.value) if isinstance(p, ast.Constant) else "4711" for p in node.values]
+                found.add("".join(parts))
+    return {text for text in found if ENGLISH.search(text)} - NO_SENTENCE
+
+
+@pytest.mark.parametrize("text", sorted(fixed_texts()))
+def test_every_sentence_with_holes_is_said_in_chinese(text: str) -> None:
+    """Whatever stands in its holes stays."""
+    assert not ENGLISH.search(in_chinese(text)), in_chinese(text)
+
+
+@pytest.mark.parametrize("what", ["came back", "was taken back by the bank", "was returned by the bank"])
+@pytest.mark.parametrize("here", ["not known here", "paid here"])
+def test_money_that_came_or_went_by_itself_is_told_in_chinese(what: str, here: str) -> None:
+    """A refund that came back, a chargeback, one that was reversed."""
+    assert not ENGLISH.search(in_chinese(f"12.50 CNY {what}, and is {here}"))
+
+
+@pytest.mark.parametrize("setting", describe(), ids=lambda setting: setting.name)
+def test_every_setting_is_explained_in_chinese(setting: object) -> None:
+    """On the settings page."""
+    said = in_chinese(setting.meaning)  # type: ignore[attr-defined]
+    assert any("\u4e00" <= letter <= "\u9fff" for letter in said), said
+
+
+@pytest.mark.parametrize("table", [HOLED, REFUSALS, ERRORS, MEANINGS, WHOLE])
+def test_a_translation_keeps_what_stands_in_the_holes(table: dict[str, str]) -> None:
+    """None is lost, none is made up."""
+    holes = re.compile(r"\{\w\}")
+    assert [] == [text for text, said in table.items() if sorted(holes.findall(text)) != sorted(holes.findall(said))]
+
+
+def test_what_others_wrote_stays_as_it_is() -> None:
+    """A channel's or a person's words are not ours to translate."""
+    for text in ("Insufficient funds (card declined)", "the customer called: he paid twice", "a; b", ""):
+        assert text.replace("; ", "；") == in_chinese(text)
