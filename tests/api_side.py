@@ -14,7 +14,10 @@ import pytest
 from paidup.app import Paidup
 from paidup.apply import Item, apply
 from paidup.clock import SystemClock
+from paidup.hand.confirm import Confirm, put_through
+from paidup.hand.desk import Desk
 from paidup.orders.order import LatePayment
+from paidup.people.audit import Actor
 from paidup.sandbox.keys import Keys, make_keys
 from paidup.sandbox.server import Running, Sandbox, SandboxConfig, serving
 from paidup.settings import load
@@ -40,6 +43,12 @@ class Api:
     @property
     def sandbox(self) -> Sandbox:
         return self.running.sandbox
+
+    @property
+    def desk(self) -> Desk:
+        """What people's deeds need of it."""
+        p = self.paidup
+        return Desk(p.db, p.asker, p.accounts, p.handlers, p.clock, p.settings)
 
     async def call(
         self, method: str, path: str, body: Any = None, *, key: str | None = None, once: str | None = None
@@ -74,17 +83,42 @@ class Api:
             await shops.put_shop(tx, shop, LatePayment.REOPEN, now)
             return await shops.create_key(tx, shop, scopes or list(Scope), now)
 
+    async def second_agrees(self, asked: dict[str, Any]) -> tuple[int, Any]:
+        """Somebody with another key agrees to what waits."""
+        path = f"/v1/approvals/{asked['approval_id']}/approve"
+        return await self.call("POST", path, {"reason": "I looked, too"}, key=await self.a_key())
+
     async def testify(self, payment: dict[str, Any], txn_id: str = "42000001") -> tuple[int, Any]:
-        """A person says that it was paid as agreed."""
+        """Two people say that it was paid as agreed; the payment afterwards, or why not."""
         money = {"amount_minor": payment["amount_minor"], "currency": payment["currency"]}
         word = {"payment_id": payment["id"], "channel_txn_id": txn_id, "reason": "seen in the console"} | money
-        return await self.call("POST", "/v1/evidence", word, once=f"evidence-{payment['id']}-{txn_id}")
+        status, asked = await self.call("POST", "/v1/evidence", word, once=f"evidence-{payment['id']}-{txn_id}")
+        if status == 200 and asked["approval_id"]:
+            status, asked = await self.second_agrees(asked)
+        return await self.call("GET", f"/v1/payments/{payment['id']}") if status == 200 else (status, asked)
+
+    async def confirmed(self, payment: dict[str, Any], txn_id: str) -> dict[str, Any]:
+        """A person's word put through the door as it is once a second one has agreed, without asking the channel."""
+        wanted = Confirm(
+            payment_id=payment["id"], channel_txn_id=txn_id, amount_minor=payment["amount_minor"],
+            currency=payment["currency"], why="seen in the console",
+        )  # fmt: skip
+        async with self.paidup.db.transaction() as tx:
+            await put_through(tx, self.desk, Actor("key:tests", "api"), wanted)
+        self.paidup.wake("delivery", "repair")
+        return (await self.call("GET", f"/v1/payments/{payment['id']}"))[1]
 
     async def a_paid_payment(self, number: str = "A-1") -> dict[str, Any]:
         payment = await self.an_open_payment(number)
-        status, paid = await self.testify(payment, f"42-{number}")
-        assert (200, "paid") == (status, paid["state"])
+        paid = await self.confirmed(payment, f"42-{number}")
+        assert "paid" == paid["state"]
         return paid
+
+    async def a_mismatch(self, number: str = "M-1") -> dict[str, Any]:
+        """Less came than was agreed: held, and a case for a person."""
+        return await self.confirmed(
+            (await self.an_open_payment(number)) | {"amount_minor": 1}, f"wrong-amount-{number}"
+        )
 
     async def buyer_pays(self, payment: dict[str, Any]) -> None:
         which = {"channel": payment["channel"], "merchant_ref": payment["merchant_ref"]}

@@ -191,7 +191,7 @@ async def test_what_others_write_never_runs(api: Api, chromium: Browser) -> None
     _, payment = await api.call("POST", f"/v1/orders/{order_id}/payments", {"channel": "wechat"}, once="open")
     word = {"payment_id": payment["id"], "channel_txn_id": "42-less", "amount_minor": 900, "currency": "CNY",
             "reason": SCRIPT}  # fmt: skip
-    await api.call("POST", "/v1/evidence", word, once="less")
+    await api.second_agrees((await api.call("POST", "/v1/evidence", word, once="less"))[1])
     forged = {"wechatpay-serial": SCRIPT, "wechatpay-signature": SCRIPT, "wechatpay-timestamp": "1"}
     async with api.session.post(f"{api.url}/callbacks/wechat/main", data=SCRIPT.encode(), headers=forged) as answer:
         assert answer.status in (400, 401)

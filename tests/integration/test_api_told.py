@@ -86,8 +86,7 @@ async def test_dead_letters_are_paged_by_what_an_earlier_page_gave(api: Api) -> 
 
 async def test_a_case_is_resolved_once_with_what_was_decided(api: Api) -> None:
     """It leaves the list of open cases and stays in the list of all; a second decision finds no open case."""
-    payment = await api.a_paid_payment()
-    await api.testify(payment | {"amount_minor": 1}, "other-amount")
+    await api.a_mismatch()
     (case,) = (await api.call("GET", "/v1/cases"))[1]["items"]
     path, decided = f"/v1/cases/{case['id']}/resolve", {"resolution": "a typing error\nof ours"}
     _, resolved = await api.call("POST", path, decided)
@@ -99,8 +98,7 @@ async def test_a_case_is_resolved_once_with_what_was_decided(api: Api) -> None:
 async def test_cases_are_paged_newest_first(api: Api) -> None:
     """Each comes once, and the last page says that it is the last."""
     for n in range(3):
-        payment = await api.a_paid_payment(f"C-{n}")
-        await api.testify(payment | {"amount_minor": 1}, f"other-{n}")
+        await api.a_mismatch(f"M-{n}")
     _, first = await api.call("GET", "/v1/cases?limit=2")
     _, rest = await api.call("GET", f"/v1/cases?limit=2&before={first['next']}")
     ids = [case["id"] for case in first["items"] + rest["items"]]

@@ -56,7 +56,7 @@ class Example:
         """A payment is registered, and a person testifies that it was paid."""
         registered = {"shop_order_no": number, "channel": "wechat", "merchant_ref": f"S-{number}"} | MONEY
         payment = await self.post("/v1/payments/register", registered, f"r{number}")
-        word = {"payment_id": payment["id"], "channel_txn_id": f"42{number}", "reason": "seen in the console"} | MONEY
+        word = {"payment_id": payment["id"], "channel_txn_id": f"4200{number}", "reason": "seen in the console"} | MONEY
         await self.post("/v1/evidence", word, f"e{number}")
 
     async def until(self, xid: str, *states: str) -> dict[str, Any]:

@@ -54,12 +54,15 @@ async def a_client(example: ModuleType, url: str, stack: contextlib.AsyncExitSta
     """With an API key of the shop, which is made for it. Nothing is shipped yet."""
     session = await stack.enter_async_context(aiohttp.ClientSession())
     assert [] == await shipments(session, url)  # the application has started
+    session.headers["authorization"] = f"Bearer {await a_key(example)}"
+    return session
+
+
+async def a_key(example: ModuleType) -> str:
     now = SystemClock().now()
     async with example.paidup.db.transaction() as tx:
         await shops.put_shop(tx, "acme", LatePayment.REOPEN, now)
-        key = await shops.create_key(tx, "acme", list(Scope), now)
-    session.headers["authorization"] = f"Bearer {key}"
-    return session
+        return await shops.create_key(tx, "acme", list(Scope), now)
 
 
 async def shipments(session: aiohttp.ClientSession, url: str) -> Any:
@@ -84,7 +87,7 @@ async def test_the_shops_own_row_is_committed_with_the_payment(
         url = await stack.enter_async_context(served(example.app, listener))
         session = await a_client(example, url, stack)
         by_callback = await paid_at_the_channel(session, url, channel.base_url)
-        by_word = await paid_by_word(session, url)
+        by_word = await paid_by_word(session, url, await a_key(example))
         shipped = await shipments(session, url)
         async with session.get(f"{url}/paidup/v1/trace/A-1") as answer:
             life = await answer.json()
@@ -105,13 +108,17 @@ async def paid_at_the_channel(session: aiohttp.ClientSession, url: str, channel_
     return str(payment["id"])
 
 
-async def paid_by_word(session: aiohttp.ClientSession, url: str) -> str:
-    """A payment is registered, and a person testifies twice that it was paid. Gives its id."""
+async def paid_by_word(session: aiohttp.ClientSession, url: str, second_key: str) -> str:
+    """A payment is registered, a person testifies twice that it was paid, and a second one agrees. Gives its id."""
     registered = {"shop_order_no": "A-2", "channel": "wechat", "merchant_ref": "S-1"} | MONEY
     payment = await post(session, f"{url}/paidup/v1/payments/register", registered, "r")
     word = {"payment_id": payment["id"], "channel_txn_id": "42000001", "reason": "seen in the console"} | MONEY
-    for n in range(2):
-        await post(session, f"{url}/paidup/v1/evidence", word, f"e{n}")
+    asked = [await post(session, f"{url}/paidup/v1/evidence", word, f"e{n}") for n in range(2)]
+    second = {"authorization": f"Bearer {second_key}"}
+    for one in asked:
+        agree = f"{url}/paidup/v1/approvals/{one['approval_id']}/approve"
+        async with session.post(agree, json={"reason": "I looked, too"}, headers=second) as answer:
+            assert answer.status == 200, await answer.text()
     return str(payment["id"])
 
 

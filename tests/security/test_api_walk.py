@@ -49,7 +49,7 @@ async def known_ids(api: Api) -> list[str]:
     payment = await api.a_paid_payment()
     await api.call("POST", f"/v1/payments/{payment['id']}/refunds", {"amount_minor": 1}, once="r")
     waiting = await api.an_open_payment("A-2")
-    await api.testify(payment | {"amount_minor": 1}, "wrong-amount")
+    await api.a_mismatch()
     endpoint = await api.call("POST", "/v1/endpoints", {"url": "http://127.0.0.1:9/hear"})
     async with api.paidup.db.session() as tx:
         rows = [await tx.fetch(f"SELECT id FROM {table}") for table in ("refunds", "cases", "events")]

@@ -24,6 +24,7 @@ from reconcile_side import a_break
 
 # What a path's {id} or {sku} names; the dead letters' page and the trace take others, too.
 NAMED = {
+    "/v1/accounts/{channel}": "account",
     "/v1/orders/{id}": "order",
     "/v1/payments/{id}": "payment",
     "/v1/refunds/{id}": "refund",
@@ -103,7 +104,7 @@ def test_every_route_is_accounted_for() -> None:
         for name in route.body.__struct_fields__
         if name.endswith(("_id", "_ids"))
     }
-    assert ([], {"payment_id", "endpoint_id", "delivery_ids", "channel_txn_id"}) == (homeless, unnamed)
+    assert ([], {"payment_id", "endpoint_id", "order_id", "delivery_ids", "channel_txn_id"}) == (homeless, unnamed)
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +113,7 @@ async def ids(api: Api) -> dict[str, str]:
     payment = await api.a_paid_payment()
     _, refund = await api.call("POST", f"/v1/payments/{payment['id']}/refunds", {"amount_minor": 1}, once="r")
     _, endpoint = await api.call("POST", "/v1/endpoints", {"url": "http://127.0.0.1:9/hear"})
-    await api.testify(payment | {"amount_minor": 1}, "wrong-amount")
+    await api.a_mismatch()
     (case,) = (await api.call("GET", "/v1/cases"))[1]["items"]
     await api.call("PUT", "/v1/skus/TEA-01-of-ours", {})
     await api.call("POST", "/v1/skus/TEA-01-of-ours/restock", {"quantity": 5}, once="units")
@@ -147,7 +148,7 @@ async def ids(api: Api) -> dict[str, str]:
         "order": payment["order_id"], "payment": payment["id"], "refund": refund["id"], "case": case["id"],
         "endpoint": endpoint["id"], "break": broken.id, "bill": bill.id, "sku": "TEA-01-of-ours", "event": event,
         "transaction": begun["id"], "participant": "coupons-of-acm-e",
-        "approval": asked["approval_id"], "callback": "cbk001theirs0001",
+        "account": "wechat", "approval": asked["approval_id"], "callback": "cbk001theirs0001",
         "refused": refused, "txn": "42-A-1", "number": "A-1",
     }  # fmt: skip
 

@@ -7,15 +7,16 @@ from datetime import date
 import click
 import msgspec
 
-from paidup.cli.application import quiet
+from paidup.cli.desk import at_desk
 from paidup.cli.output import done, emit, emit_json, json_anyway, json_option, limit_option, run, say
-from paidup.clock import parse_clock
+from paidup.cli.whoami import operator
 from paidup.db.transaction import Database
 from paidup.errors import InvalidRequest, NotFound
+from paidup.hand import breaks as hand
+from paidup.hand.desk import Desk
 from paidup.money import Money, major
 from paidup.reconcile import people, store
 from paidup.reconcile.breaks import Break, Kind
-from paidup.reconcile.rules import Rules
 from paidup.reconcile.states import UNSETTLED, State
 from paidup.settings import Settings
 
@@ -91,34 +92,18 @@ def approve(break_ids: tuple[str, ...], by: str, because: str, payment_id: str |
     paidup reconcile approve brk… --payment pay… --by bob --because "the shop registered it under a wrong number"
     """
 
-    async def work(_db: Database, settings: Settings) -> list[people.Agreement]:
-        async with quiet(settings) as paidup:
-            rules = {(p.account.channel, p.account.name): p.rules for p in paidup.parties()}
-            found = []
-            async with paidup.db.transaction() as tx:
-                for break_id in break_ids:
-                    known = await store.get(tx, [break_id])
-                    if not known:
-                        raise NotFound(f"there is no break {break_id}; `paidup reconcile breaks --all` lists them")
-                    found.append(
-                        await people.approve(
-                            tx,
-                            break_id,
-                            shop=None,
-                            who=by,
-                            why=because,
-                            rules=rules.get((known[0].channel, known[0].account), Rules()),
-                            now=paidup.clock.now(),
-                            payment_id=payment_id,
-                        )
-                    )
-            return found
+    async def work(desk: Desk) -> list[people.Agreement]:
+        agreed = [
+            await hand.agree(desk, operator(), break_id, because, name=by, payment_id=payment_id)
+            for break_id in break_ids
+        ]
+        return [one.agreement for one in agreed]
 
-    agreements = run(work)
+    found = at_desk(work)
     if as_json:
-        emit_json([_agreed(one) for one in agreements])
+        emit_json([_agreed(one) for one in found])
         return
-    for one in agreements:
+    for one in found:
         enough = "the next run repairs it" if one.is_enough else "somebody else must agree, too"
         say(f"{one.broken.id}: {len(one.approved_by)} of {one.needed} agreed ({', '.join(one.approved_by)}); {enough}")
 
@@ -136,14 +121,12 @@ def _agreed(one: people.Agreement) -> dict[str, object]:
 def resolve(break_ids: tuple[str, ...], by: str, because: str, as_json: bool) -> None:
     """Say how breaks were settled outside of our books."""
 
-    async def work(db: Database, settings: Settings) -> None:
-        async with db.transaction() as tx:
-            for break_id in break_ids:
-                now = parse_clock(settings.clock).now()
-                await people.resolve(tx, break_id, shop=None, who=by, why=because, now=now)
+    async def work(desk: Desk) -> None:
+        for break_id in break_ids:
+            await hand.resolve(desk, operator(), break_id, because, name=by)
 
-    run(work)
-    done(f"{len(break_ids)} resolved", {"resolved": list(break_ids)}, as_json=as_json)
+    at_desk(work)
+    done(f"{len(break_ids)} resolved", {"resolved": list(break_ids), "because": because}, as_json=as_json)
 
 
 @click.command()

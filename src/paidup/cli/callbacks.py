@@ -39,20 +39,9 @@ def list_(channel: str | None, state: str | None, limit: int, as_json: bool) -> 
 @click.argument("callback_id")
 @json_anyway
 def show(callback_id: str) -> None:
-    """One callback as JSON: headers as they came, and the raw body."""
-
-    async def work(db: Database, _settings: Settings) -> dict[str, object]:
-        async with db.session() as tx:
-            row = await inbox.get(tx, callback_id)
-            if row is None:
-                kept = await quarantine.get(tx, callback_id)
-                row = {name: getattr(kept, name) for name in kept.__struct_fields__} if kept else None
-        if row is None:
-            raise NotFound(f"there is no callback {callback_id}, neither received nor in quarantine")
-        return row
-
-    row = run(work)
-    emit_json(row | {"body": bytes(row["body"]).decode("utf-8", "backslashreplace")})  # type: ignore[call-overload]  # bytea
+    """One callback as JSON: headers as they came, and the raw body. That somebody read it stands in the audit."""
+    row = at_desk(lambda desk: deeds.reveal_callback(desk, operator(), callback_id))
+    emit_json(row | {"body": deeds.text_of(row)})
 
 
 @command.command("replay")
@@ -84,12 +73,14 @@ def replay_(callback_ids: tuple[str, ...], because: str, as_json: bool) -> None:
 @click.option("--channel")
 @click.option("--all", "with_replayed", is_flag=True, help="also those that were replayed")
 @click.option("--replay", "replay_ids", multiple=True, help="verify this one again (repeatable); 'all' for all shown")
+@click.option("--because", default="from the command line", show_default=True, help="why, for the audit")
 @limit_option
 @json_option
 def quarantine_(
     channel: str | None,
     with_replayed: bool,
     replay_ids: tuple[str, ...],
+    because: str,
     limit: int,
     as_json: bool,
 ) -> None:
@@ -107,19 +98,19 @@ def quarantine_(
     rows = run(work)
     if replay_ids:
         wanted = [str(row["id"]) for row in rows] if "all" in replay_ids else list(replay_ids)
-        _say_verdicts(at_desk(lambda desk: _replay(desk, wanted)), as_json=as_json)
+        _say_verdicts(at_desk(lambda desk: _replay(desk, wanted, because)), as_json=as_json)
     else:
         emit(rows, as_json=as_json, empty="the quarantine is empty")
 
 
-async def _replay(desk: Desk, wanted: list[str]) -> list[dict[str, object]]:
+async def _replay(desk: Desk, wanted: list[str], because: str) -> list[dict[str, object]]:
     """The verdict of each now; None when it is not in quarantine."""
     rows: list[dict[str, object]] = []
     with progress("verified again", len(wanted)) as advance:
         for quarantine_id in wanted:
             verdict: Verdict | None = None
             with contextlib.suppress(NotFound):
-                verdict = await deeds.replay_quarantined(desk, operator(), quarantine_id, "from the command line")
+                verdict = await deeds.replay_quarantined(desk, operator(), quarantine_id, because)
             rows.append({"id": quarantine_id, "verdict": verdict})
             advance(1)
     return rows

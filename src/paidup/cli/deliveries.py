@@ -95,21 +95,26 @@ def dead(endpoint_id: str, limit: int, as_json: bool) -> None:
 @command.command()
 @click.argument("delivery_ids", nargs=-1, type=int)
 @click.option("--endpoint", help="all dead letters of this endpoint, and what was skipped while it was disabled")
+@click.option("--order", help="what this order's shop never said to have applied, too")
 @click.option("--because", default="from the command line", show_default=True, help="why, for the audit")
 @json_option
-def redrive(delivery_ids: tuple[int, ...], endpoint: str | None, because: str, as_json: bool) -> None:
-    """Send dead letters again, singly or all of one endpoint, in order per order.
+def redrive(
+    delivery_ids: tuple[int, ...], endpoint: str | None, order: str | None, because: str, as_json: bool
+) -> None:
+    """Send dead letters again, singly, all of one endpoint or those of an order, in order per order.
 
     \b
     paidup deliveries redrive 4711 4712
     paidup deliveries redrive --endpoint ept…
     """
-    if not (delivery_ids or endpoint):
-        raise click.UsageError("name deliveries, or an endpoint with --endpoint; `paidup deliveries dead` lists them")
+    if bool(delivery_ids) + bool(endpoint) + bool(order) != 1:
+        raise click.UsageError("name deliveries, or one --endpoint or --order; `paidup deliveries dead` lists them")
 
     async def work(desk: Desk) -> int:
         if endpoint:
             return await _redrive_all(desk, endpoint, because)
+        if order:
+            return await deeds.resend_order(desk, operator(), order, because)
         return await deeds.resend(desk, operator(), delivery_ids, because)
 
     count = at_desk(work)

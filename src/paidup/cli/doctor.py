@@ -7,12 +7,15 @@ from pathlib import Path
 import click
 
 from paidup.channels.accounts import AccountsFolder
+from paidup.cli.desk import at_desk
 from paidup.cli.output import emit_json, json_option
+from paidup.cli.whoami import operator
 from paidup.clock import SystemClock, parse_clock
 from paidup.db.doctor import Finding, Severity, examine
 from paidup.db.open import open_database
 from paidup.db.transaction import Database
 from paidup.errors import ConfigError
+from paidup.hand import golive
 from paidup.reconcile.health import TOPIC
 from paidup.reconcile.health import examine as examine_reconcile
 from paidup.reconcile.parties import parties_of
@@ -21,13 +24,21 @@ from paidup.settings import Settings, load
 
 
 @click.command()
+@click.option("--account", "accounts", multiple=True, help="channel/account: is it ready to go live? (repeatable)")
 @json_option
-def command(as_json: bool) -> None:
+def command(accounts: tuple[str, ...], as_json: bool) -> None:
     """Examine settings, database and accounts; exits with 1 when something must not go live.
 
-    Refuses a database that may forget what it acknowledged (fsync or synchronous_commit off).
+    Refuses a database that may forget what it acknowledged (fsync or synchronous_commit off). Of an account that is
+    named it looks at keys, callback address and last callback, and asks the channel one question about a payment that
+    nobody made; that stands in the audit.
+
+    \b
+    paidup doctor --account wechat/main
     """
     findings = asyncio.run(_examine())
+    for account in accounts:
+        findings += _go_live(account)
     if as_json:
         emit_json(findings)
     else:
@@ -54,6 +65,12 @@ async def _reconcile(db: Database, settings: Settings) -> list[Finding]:
     except ConfigError as error:
         return [Finding(TOPIC, Severity.REFUSE, str(error))]
     return await examine_reconcile(db, parties, parse_clock(settings.clock).now())
+
+
+def _go_live(account: str) -> list[Finding]:
+    channel, _, name = account.partition("/")
+    found = at_desk(lambda desk: golive.check(desk, operator(), channel, name))
+    return [Finding(account, Severity(one.state), one.says.english()) for one in found]
 
 
 def _accounts(folder: Path) -> Finding:

@@ -11,6 +11,7 @@ from paidup.console.pages import go, page
 from paidup.diagnosis import Said
 from paidup.hand.done import Done
 from paidup.people.audit import Actor
+from paidup.people.user import RIGHTS
 
 WHY = "Why"
 
@@ -56,7 +57,8 @@ def show(visit: Visit, deed: Deed) -> Response:
 
 def actor(visit: Visit) -> Actor:
     """Who does it, for the audit."""
-    return Actor(visit.who, "console")
+    user = visit.visitor.user
+    return Actor(visit.who, "console", RIGHTS[user.role] if user else frozenset())
 
 
 def after(visit: Visit, back: str, done: Done | str) -> Response:

@@ -4,7 +4,6 @@ from starlette.responses import Response
 
 from paidup.console.deed import Deed, Field, actor, after, reason, show
 from paidup.console.gate import Visit
-from paidup.delivery import store as deliveries
 from paidup.diagnosis import Said
 from paidup.errors import NotFound
 from paidup.hand import confirm as confirming
@@ -189,7 +188,8 @@ async def close(visit: Visit) -> Response:
 async def resend_page(visit: Visit) -> Response:
     """Before telling the shop again."""
     order = await _order(visit)
-    found = await _unsettled(visit, order)
+    async with visit.context.db.session() as tx:
+        found = await deeds.unsettled(tx, order.id)
     will = [Said("{count} events are sent to the shop again, in their order, each under the same webhook-id.", {
         "count": len(found)})]  # fmt: skip
     deed = Deed(
@@ -201,19 +201,9 @@ async def resend_page(visit: Visit) -> Response:
 
 async def resend(visit: Visit) -> Response:
     """Tell the shop again."""
-    order = await _order(visit)
-    found = await _unsettled(visit, order)
-    count = await deeds.resend(
-        visit.context.desk, actor(visit), found, visit.form.needed("why", "why"), shop=order.shop, order_id=order.id
-    )
-    return after(visit, f"/orders/{order.id}", "done" if count else "already")
-
-
-async def _unsettled(visit: Visit, order: Order) -> list[int]:
-    """Deliveries that can be sent again: given up, or never said to be applied."""
-    async with visit.context.db.session() as tx:
-        found = await deliveries.deliveries_of(tx, order.id)
-    return [d.id for d in found if d.state in ("dead", "skipped") or (d.state == "delivered" and not d.applied_at)]
+    order_id, why = visit.request.path_params["order_id"], visit.form.needed("why", "why")
+    count = await deeds.resend_order(visit.context.desk, actor(visit), order_id, why)
+    return after(visit, f"/orders/{order_id}", "done" if count else "already")
 
 
 async def _payment(visit: Visit) -> Payment:

@@ -1,6 +1,5 @@
 """对账: the days that were laid beside the channels' bills, what differs, and what people do about it."""
 
-from collections.abc import Sequence
 from datetime import date
 
 from starlette.responses import Response
@@ -14,12 +13,10 @@ from paidup.finance.day import read_day
 from paidup.finance.page import day_page
 from paidup.finance.words import Language, next_step
 from paidup.finance.workbook import day_workbook
-from paidup.people import audit
-from paidup.people.user import Right, must_may
-from paidup.reconcile import people, runs, store
+from paidup.hand import breaks as hand
+from paidup.reconcile import runs, store
 from paidup.reconcile.breaks import Break, Kind
 from paidup.reconcile.propose import testimony
-from paidup.reconcile.rules import Rules, read_rules
 from paidup.reconcile.states import UNSETTLED, State
 
 DAYS, PAGE = 30, 50
@@ -48,23 +45,33 @@ async def one(visit: Visit) -> Response:
         broken = await _break(visit, tx)
         steps = await store.steps_of(tx, broken.id)
         agreed = await store.approvals(tx, broken)
-    needed = _rules(visit, broken).approvers
+    needed = hand.rules_of(visit.context.desk, broken).approvers
     values = {
         "broken": broken, "steps": steps, "agreed": agreed, "needed": needed, "done": visit.query("done"),
         "settled": broken.state not in UNSETTLED, "next_step": _next_step(visit, broken),
-        "is_provable": _is_provable(visit, broken), "may_agree": _may_agree(visit, agreed, needed),
+        "is_provable": _is_provable(visit, broken), "may_agree": hand.may_agree(actor(visit), agreed, needed),
     }  # fmt: skip
     return page(visit.visitor, visit.context.clock.now(), "break.html", values)
 
 
 async def decide(visit: Visit) -> Response:
     """Agree to the repair, or say how it was settled."""
-    why, agrees = visit.form.needed("why", "why"), visit.form.text("deed") == "agree"
-    async with visit.context.db.transaction() as tx:
-        broken = await _break(visit, tx)
-        done = await _agree(visit, tx, broken, why) if agrees else await _resolve(visit, tx, broken, why)
+    why, break_id = visit.form.needed("why", "why"), visit.request.path_params["break_id"]
+    if visit.form.text("deed") == "agree":
+        payment_id = visit.form.text("payment_id") or None
+        agreed = await hand.agree(visit.context.desk, actor(visit), break_id, why, payment_id=payment_id)
+        done = _became_of(agreed)
+    else:
+        await hand.resolve(visit.context.desk, actor(visit), break_id, why)
+        done = "done"
     visit.context.wake()
-    return after(visit, f"/reconcile/{broken.id}", done)
+    return after(visit, f"/reconcile/{break_id}", done)
+
+
+def _became_of(agreed: hand.Agreed) -> str:
+    if not agreed.is_new:
+        return "agreed_before" if agreed.agreement.broken.state in (State.WAITING, State.OPEN) else "already"
+    return "agreed_all" if agreed.agreement.is_enough else "agreed_some"
 
 
 async def report(visit: Visit) -> Response:
@@ -81,43 +88,6 @@ async def report(visit: Visit) -> Response:
     name = f"{run.channel}-{run.account}-{day}.{language}.{form}"
     headers = {**HEADERS, "content-disposition": f'attachment; filename="{name}"'}
     return Response(file, 200, headers, "text/html; charset=utf-8" if is_page else XLSX)
-
-
-async def _agree(visit: Visit, tx: Tx, broken: Break, why: str) -> str:
-    """One more who agrees; somebody who agreed before changes nothing, and is told so."""
-    rules, agreed = _rules(visit, broken), await store.approvals(tx, broken)
-    if visit.who in agreed:
-        return "agreed_before" if broken.state in (State.WAITING, State.OPEN) else "already"
-    assert visit.visitor.user is not None  # noqa: S101  the gate let nobody else in
-    if not _may_agree(visit, agreed, rules.approvers):
-        must_may(visit.visitor.user, Right.APPROVE)
-    agreement = await people.approve(
-        tx, broken.id, shop=None, who=visit.who, why=why, rules=rules, now=visit.context.clock.now(),
-        payment_id=visit.form.text("payment_id") or None,
-    )  # fmt: skip
-    count = f"{len(agreement.approved_by)} of {agreement.needed} agreed"
-    await _write(visit, tx, broken, "break.agreed", why, count)
-    return "agreed_all" if agreement.is_enough else "agreed_some"
-
-
-async def _resolve(visit: Visit, tx: Tx, broken: Break, why: str) -> str:
-    assert visit.visitor.user is not None  # noqa: S101  the gate let nobody else in
-    must_may(visit.visitor.user, Right.MONEY)
-    resolved = await people.resolve(tx, broken.id, shop=None, who=visit.who, why=why, now=visit.context.clock.now())
-    await _write(visit, tx, broken, "break.resolved", why, resolved.state)
-    return "done"
-
-
-async def _write(visit: Visit, tx: Tx, broken: Break, action: str, why: str, state: str) -> None:
-    await audit.write(
-        tx, actor(visit), action, visit.context.clock.now(), shop=broken.shop, subject_id=broken.id,
-        order_id=broken.order_id, why=why, before=broken.state, after=state,
-    )  # fmt: skip
-
-
-def _may_agree(visit: Visit, agreed: Sequence[str], needed: int) -> bool:
-    """Whoever moves money may agree; the last one, whose word does it, must be one who agrees to others' deeds."""
-    return visit.visitor.may(Right.APPROVE) or (visit.visitor.may(Right.MONEY) and len(agreed) + 1 < needed)
 
 
 def _is_provable(visit: Visit, broken: Break) -> bool:
@@ -145,8 +115,3 @@ async def _break(visit: Visit, tx: Tx) -> Break:
     if not found:
         raise NotFound("there is no such break; the list shows those that are not settled")
     return found[0]
-
-
-def _rules(visit: Visit, broken: Break) -> Rules:
-    settings = visit.context.settings
-    return read_rules(settings.reconcile_rules or settings.data / "reconcile.toml").of(broken.channel, broken.account)

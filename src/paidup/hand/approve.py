@@ -10,6 +10,7 @@ from paidup.hand.done import Done
 from paidup.hand.refund import GiveBack
 from paidup.people import approvals, audit
 from paidup.people.audit import Actor
+from paidup.people.user import Right
 
 
 async def approve(desk: Desk, actor: Actor, approval_id: str, why: str, *, shop: str | None = None) -> Done:
@@ -18,6 +19,7 @@ async def approve(desk: Desk, actor: Actor, approval_id: str, why: str, *, shop:
     Raises NotFound, and Conflict for one's own request, one that is decided, or what can no longer be done.
     """
     a_reason(why)
+    actor.must_have(Right.APPROVE)
     async with desk.db.session() as tx:
         asked = await approvals.lock(tx, approval_id, shop)
     if asked.state == "waiting" and asked.asked_by != actor.who and asked.action == confirm.ACTION:
@@ -43,6 +45,8 @@ async def refuse(desk: Desk, actor: Actor, approval_id: str, why: str, *, shop: 
     a_reason(why)
     async with desk.db.transaction() as tx:
         asked = await approvals.lock(tx, approval_id, shop)
+        if asked.asked_by != actor.who:
+            actor.must_have(Right.APPROVE)
         await approvals.decide(tx, asked, "refused", actor.who, why, desk.now())
         await audit.write(
             tx, actor, "approval.refused", desk.now(), shop=asked.shop, subject_id=asked.id, order_id=asked.order_id,

@@ -1,6 +1,8 @@
 """The smaller deeds: close an order, release held money, re-send deliveries, replay callbacks, work on cases."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+import msgspec
 
 from paidup.apply import Item, apply
 from paidup.cases import store as cases
@@ -72,6 +74,23 @@ async def resend(
     return count
 
 
+async def resend_order(desk: Desk, actor: Actor, order_id: str, why: str, *, shop: str | None = None) -> int:
+    """Send all of an order again that was given up, or never said to be applied; returns how many. Raises NotFound."""
+    a_reason(why)
+    async with desk.db.session() as tx:
+        order = await orders.get(tx, order_id)
+        if order is None or (shop is not None and order.shop != shop):
+            raise NotFound(f"there is no order {order_id}")
+        found = await unsettled(tx, order_id)
+    return await resend(desk, actor, found, why, shop=order.shop, order_id=order_id)
+
+
+async def unsettled(tx: Tx, order_id: str) -> list[int]:
+    """An order's deliveries that can be sent again."""
+    found = await deliveries.deliveries_of(tx, order_id)
+    return [d.id for d in found if d.state in ("dead", "skipped") or (d.state == "delivered" and not d.applied_at)]
+
+
 async def resend_endpoint(desk: Desk, actor: Actor, endpoint_id: str, why: str, *, shop: str | None = None) -> int:
     """Send all that was given up for an endpoint again, up to 5000 at a time; returns how many."""
     async with desk.db.transaction() as tx:
@@ -81,6 +100,29 @@ async def resend_endpoint(desk: Desk, actor: Actor, endpoint_id: str, why: str, 
             after=f"{count} are sent again",
         )  # fmt: skip
     return count
+
+
+async def reveal_callback(
+    desk: Desk, actor: Actor, callback_id: str, *, shop: str | None = None, why: str = ""
+) -> dict[str, object]:
+    """A callback as it came, nothing masked, received or in quarantine; that somebody looked stands in the audit.
+    Raises NotFound."""
+    async with desk.db.transaction() as tx:
+        row = await inbox.get(tx, callback_id)
+        kept = await quarantine.get(tx, callback_id) if row is None and shop is None else None
+        found: dict[str, object] | None = row or (msgspec.structs.asdict(kept) if kept else None)
+        if found is None or (shop is not None and found["shop"] != shop):
+            raise NotFound(f"there is no callback {callback_id}, neither received nor in quarantine")
+        await audit.write(
+            tx, actor, "data.revealed", desk.now(), shop=str(found.get("shop", "")), subject_id=callback_id, why=why
+        )
+    return found
+
+
+def text_of(row: Mapping[str, object]) -> str:
+    """A callback's body as text; bytes that are no UTF-8 are escaped."""
+    body = row["body"]
+    return bytes(body).decode("utf-8", "backslashreplace") if isinstance(body, bytes | memoryview) else ""
 
 
 async def replay_callback(desk: Desk, actor: Actor, callback_id: str, why: str, *, shop: str | None = None) -> bool:

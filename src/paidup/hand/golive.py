@@ -2,6 +2,7 @@
 made: a proper "unknown" shows that our signature is accepted, and that theirs can be verified."""
 
 import ipaddress
+from collections.abc import Sequence
 from datetime import timedelta
 from urllib.parse import urlsplit
 
@@ -39,13 +40,18 @@ async def check(desk: Desk, actor: Actor, channel: str, name: str) -> list[Findi
         await _question(desk, account),
         await _callback(desk, account),
     ]
-    worst = "refuse" if any(f.state == "refuse" for f in findings) else "ok"
+    worst = "ok" if is_ready(findings) else "refuse"
     async with desk.db.transaction() as tx:
         await audit.write(
             tx, actor, "account.checked", desk.now(), shop=account.shop, subject_id=f"{channel}/{name}",
             why="; ".join(f.says.english() for f in findings), after=worst,
         )  # fmt: skip
     return findings
+
+
+def is_ready(findings: Sequence[Finding]) -> bool:
+    """Whether nothing speaks against going live."""
+    return all(finding.state != "refuse" for finding in findings)
 
 
 def _keys(desk: Desk, account: Account) -> list[Finding]:

@@ -7,15 +7,25 @@ import msgspec
 
 from paidup import ids
 from paidup.db.transaction import Tx
+from paidup.people.user import Right, must_have
 
 MAX_WHY_CHARS = 1000
 
 
 class Actor(msgspec.Struct, frozen=True):
-    """Who does something by hand: a user of the console, an API key, or the account that runs the command line."""
+    """Who does something by hand: a user of the console, an API key, or the account that runs the command line.
+
+    rights: of a user, those of their role. Which keys may do something by hand is said by their scopes; whoever has a
+    shell has the database.
+    """
 
     who: str
     via: str  # "console", "api" or "cli"
+    rights: frozenset[Right] = frozenset(Right)
+
+    def must_have(self, right: Right) -> None:
+        """Raises NotAllowed, saying which roles may."""
+        must_have(self.rights, right)
 
 
 class Deed(msgspec.Struct, frozen=True, kw_only=True):

@@ -59,6 +59,11 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
 
 def must_may(user: User, right: Right) -> None:
     """Raises NotAllowed, saying which roles may."""
-    if not user.may(right):
-        roles = ", ".join(role for role, rights in RIGHTS.items() if right in rights)
-        raise NotAllowed(f"your role ({user.role}) may not do this; ask somebody with the role {roles}")
+    must_have(RIGHTS[user.role], right)
+
+
+def must_have(rights: frozenset[Right], right: Right) -> None:
+    """Raises NotAllowed, saying which roles may."""
+    if right not in rights:
+        roles = ", ".join(role for role, theirs in RIGHTS.items() if right in theirs)
+        raise NotAllowed(f"your role may not do this; ask somebody with the role {roles}")

@@ -160,6 +160,9 @@ _ALL: tuple[msgspec.Struct, ...] = (
     shapes.Redrive(endpoint_id=_ENDPOINT_ID),
     _ORDER,
     _PAYMENT,
+    shapes.TestifiedOut(**msgspec.structs.asdict(_PAYMENT), says="the amount is above the limit of one person",
+        approval_id="apv001yjdpag80j9d3y7v1x5b2n6t4",
+    ),
     shapes.StatusOut(
         payment_id=_PAYMENT_ID, state="open", paid=False, asked=True, next_question_at=_AT + timedelta(seconds=30)
     ),
@@ -177,6 +180,8 @@ _ALL: tuple[msgspec.Struct, ...] = (
     shapes.Redriven(deliveries=3),
     hand.ConfirmPayment(channel_txn_id=_TXN, reason="seen as paid in the merchant console, ticket 312"),
     hand.Because(reason="ticket 312"),
+    hand.RefundByHand(amount_minor=500, reason="one tea was cold, ticket 312"),
+    hand.CheckOut(ready=True, items=[hand.FindingOut(state="ok", says="Callbacks go to https://pay.example/…")]),
     hand.DoneOut(state="done", says="the channel says it is paid; the order is paid"),
     hand.Approvals(items=[_APPROVAL]),
     hand.Found(order_ids=[_ORDER_ID]),

@@ -11,12 +11,14 @@ from paidup.cases import store as cases
 from paidup.errors import Conflict, InvalidRequest, NotFound
 from paidup.hand import approve as approving
 from paidup.hand import confirm as confirming
-from paidup.hand import deeds
+from paidup.hand import deeds, golive
+from paidup.hand import refund as refunding
 from paidup.hand.confirm import Confirm
 from paidup.hand.desk import the_payment
 from paidup.hand.done import Done
 from paidup.hand.query import query_now
-from paidup.intake import inbox, quarantine
+from paidup.hand.refund import GiveBack
+from paidup.intake import quarantine
 from paidup.people import approvals, audit
 from paidup.people.audit import Actor
 from paidup.shops.store import ApiKey, Scope
@@ -53,6 +55,27 @@ async def confirm(context: Context, key: ApiKey, request: Request, body: shapes.
     return _done(await confirming.confirm(context.desk, _actor(key), wanted, key=once, shop=key.shop))
 
 
+async def refund(context: Context, key: ApiKey, request: Request, body: shapes.RefundByHand) -> shapes.DoneOut:
+    """A person gives money back; above a limit it waits for a second person. (What the shop's own systems give back,
+    they ask for at `refunds`.)"""
+    async with context.db.session() as tx:
+        payment = await the_payment(tx, request.path_params["id"], key.shop)
+    minor = body.amount_minor or (await refunding.foresee(context.desk, payment.id, None)).left.amount_minor
+    wanted = GiveBack(payment_id=payment.id, amount_minor=minor, currency=payment.currency, why=body.reason)
+    once = f"{key.id}/{request.headers['idempotency-key']}"
+    return _done(await refunding.refund(context.desk, _actor(key), wanted, key=once, shop=key.shop))
+
+
+async def check_account(context: Context, key: ApiKey, request: Request) -> shapes.CheckOut:
+    """Is a channel account ready to go live? Looks at its keys and callback address, and asks the channel one question
+    about a payment that nobody made."""
+    channel, name = request.path_params["channel"], request.path_params["account"]
+    context.asker.account_of(key.shop, channel, name)
+    found = await golive.check(context.desk, _actor(key), channel, name)
+    items = [shapes.FindingOut(state=one.state, says=one.says.english()) for one in found]
+    return shapes.CheckOut(ready=golive.is_ready(found), items=items)
+
+
 async def list_approvals(context: Context, key: ApiKey, request: Request) -> shapes.Approvals:
     """What waits for a second person, newest first."""
     limit = limit_of(request)
@@ -87,15 +110,11 @@ async def search(context: Context, key: ApiKey, request: Request) -> shapes.Foun
 
 
 async def callback(context: Context, key: ApiKey, request: Request) -> shapes.CallbackOut:
-    """A callback as it came: headers and body, word for word."""
-    callback_id = request.path_params["id"]
-    async with context.db.session() as tx:
-        row = await inbox.get(tx, callback_id)
-    if row is None or row["shop"] != key.shop:
-        raise NotFound(f"there is no callback {callback_id}")
+    """A callback as it came: headers and body, word for word. That somebody read it stands in the audit."""
+    row = await deeds.reveal_callback(context.desk, _actor(key), request.path_params["id"], shop=key.shop)
     shown = row | {
-        "headers": msgspec.json.decode(row["headers"]),
-        "body": bytes(row["body"]).decode("utf-8", "backslashreplace"),
+        "headers": msgspec.json.decode(str(row["headers"])),
+        "body": deeds.text_of(row),
     }
     return msgspec.convert({name: shown[name] for name in shapes.CallbackOut.__struct_fields__}, shapes.CallbackOut)
 
@@ -185,6 +204,11 @@ ROUTES = (
         "POST", "/v1/payments/{id}/confirm", confirm, Scope.ADMIN,
         body=shapes.ConfirmPayment, gives=shapes.DoneOut, keyed=True,
     ),
+    Route(
+        "POST", "/v1/payments/{id}/refund-by-hand", refund, Scope.ADMIN,
+        body=shapes.RefundByHand, gives=shapes.DoneOut, keyed=True,
+    ),
+    Route("POST", "/v1/accounts/{channel}/{account}/check", check_account, Scope.ADMIN, gives=shapes.CheckOut),
     Route("GET", "/v1/approvals", list_approvals, Scope.READ, gives=shapes.Approvals, query=(BEFORE, LIMIT)),
     Route("POST", "/v1/approvals/{id}/approve", approve, Scope.ADMIN, body=shapes.Because, gives=shapes.DoneOut),
     Route("POST", "/v1/approvals/{id}/refuse", refuse, Scope.ADMIN, body=shapes.Because, gives=shapes.DoneOut),

@@ -24,6 +24,27 @@ class Because(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     reason: Said
 
 
+class RefundByHand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much to give back (all that is left unless given), and why."""
+
+    reason: Said
+    amount_minor: Minor | None = None
+
+
+class FindingOut(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that was looked at. state: ok, warn, or refuse (do not go live)."""
+
+    state: str
+    says: str
+
+
+class CheckOut(msgspec.Struct, frozen=True, kw_only=True):
+    """ready: nothing speaks against going live."""
+
+    ready: bool
+    items: list[FindingOut]
+
+
 class DoneOut(msgspec.Struct, frozen=True, kw_only=True):
     """What became of it. state: done; already (nothing was left to do); or waiting for a second person."""
 

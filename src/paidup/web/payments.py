@@ -2,30 +2,27 @@
 
 from datetime import timedelta
 
-import asyncpg
 import msgspec
 from starlette.requests import Request
 
-from paidup.apply import Item, apply
 from paidup.channels.channel import Declined, Retryable, Unknown
 from paidup.checkout.open import Wanted, open_payment, register_payment
 from paidup.checkout.refund import request_refund
 from paidup.db.transaction import Tx
 from paidup.errors import ChannelError, Conflict, NotFound
-from paidup.evidence import PaymentEvidence, PaymentSays, Road
+from paidup.hand import confirm as confirming
 from paidup.hand import deeds
+from paidup.hand.confirm import Confirm
 from paidup.intake import inbox
 from paidup.money import Money
 from paidup.payments import store as payments
 from paidup.payments.payment import Payment
 from paidup.payments.states import MONEY_ARRIVED
-from paidup.people import audit
 from paidup.people.audit import Actor
 from paidup.refunds import store as refunds
 from paidup.refunds.refund import Refund
 from paidup.repair import worker as repair
 from paidup.schedule import store as schedule
-from paidup.settle.book import Weighed
 from paidup.shops.store import ApiKey, Scope
 from paidup.web import shapes
 from paidup.web.context import Context
@@ -156,35 +153,20 @@ async def show_refund(context: Context, key: ApiKey, request: Request) -> shapes
     return refund_out(found)
 
 
-async def testify(context: Context, key: ApiKey, _request: Request, body: shapes.Testify) -> shapes.PaymentOut:
-    """The operator's road: a person says that a payment was paid. It goes through the same door as everything else."""
-    payment = await _the_payment(context, key, body.payment_id)
-    now = context.clock.now()
-    evidence = PaymentEvidence(
-        road=Road.OPERATOR,
-        channel=payment.channel,
-        account=payment.account,
-        key=f"operator:{key.id}:{payment.id}:{body.channel_txn_id}",
-        received_at=now,
-        merchant_ref=payment.merchant_ref,
+async def testify(context: Context, key: ApiKey, request: Request, body: shapes.Testify) -> shapes.TestifiedOut:
+    """The operator's road, as `confirm` goes it: a person says that a payment was paid. The channel is asked first;
+    above a limit, or when the channel contradicts, it waits for a second person (`approval_id`)."""
+    wanted = Confirm(
+        payment_id=body.payment_id,
         channel_txn_id=body.channel_txn_id,
-        amount=Money(body.amount_minor, body.currency),
-        says=PaymentSays.PAID,
-        note=f"key {key.id}: {body.reason}",
+        amount_minor=body.amount_minor,
+        currency=body.currency,
+        why=body.reason,
     )
-    try:
-        async with context.db.transaction() as tx:
-            (result,) = await apply(tx, [Item(what=evidence, shop=key.shop, road="operator")], now, context.handlers)
-            await audit.write(
-                tx, Actor(f"key:{key.id}", "api"), "payment.confirmed", now, shop=key.shop, subject_id=payment.id,
-                order_id=payment.order_id, why=f"{body.reason} ({body.channel_txn_id})", before=result.before,
-                after=result.after,
-            )  # fmt: skip
-    except asyncpg.UniqueViolationError:
-        raise Conflict(f"{payment.channel} number {body.channel_txn_id} proves another payment already") from None
-    if result.outcome is Weighed.REJECTED:
-        raise Conflict(result.why)
-    return payment_out(await _the_payment(context, key, payment.id))
+    once = f"{key.id}/{request.headers['idempotency-key']}"
+    done = await confirming.confirm(context.desk, Actor(f"key:{key.id}", "api"), wanted, key=once, shop=key.shop)
+    payment = payment_out(await _the_payment(context, key, body.payment_id))
+    return shapes.TestifiedOut(**msgspec.structs.asdict(payment), says=done.says, approval_id=done.approval_id)
 
 
 async def _the_payment(context: Context, key: ApiKey, payment_id: str) -> Payment:
@@ -240,5 +222,5 @@ ROUTES = (
     ),
     Route("POST", "/v1/payments/{id}/release", release, Scope.ADMIN, body=shapes.Release, gives=shapes.PaymentOut),
     Route("GET", "/v1/refunds/{id}", show_refund, Scope.READ, gives=shapes.RefundOut),
-    Route("POST", "/v1/evidence", testify, Scope.ADMIN, body=shapes.Testify, gives=shapes.PaymentOut, keyed=True),
+    Route("POST", "/v1/evidence", testify, Scope.ADMIN, body=shapes.Testify, gives=shapes.TestifiedOut, keyed=True),
 )  # fmt: skip

@@ -9,9 +9,10 @@ from msgspec import Meta
 from starlette.requests import Request
 
 from paidup.errors import InvalidRequest, NotFound
-from paidup.reconcile import people, runs, store
+from paidup.hand import breaks as hand
+from paidup.people.audit import Actor
+from paidup.reconcile import runs, store
 from paidup.reconcile.breaks import Break, Kind
-from paidup.reconcile.rules import read_rules
 from paidup.reconcile.states import UNSETTLED, State
 from paidup.shops.store import ApiKey, Scope
 from paidup.web.context import Context
@@ -114,27 +115,17 @@ async def show(context: Context, key: ApiKey, request: Request) -> BreakLife:
 
 async def approve(context: Context, key: ApiKey, request: Request, body: ApproveBreak) -> BreakLife:
     """Agree to a repair. Whoever holds the key is one person: as many different keys as the rules say must agree."""
-    broken = (await _life(context, key, request.path_params["id"])).broken
-    rules = read_rules(context.settings.reconcile_rules or context.settings.data / "reconcile.toml")
-    async with context.db.transaction() as tx:
-        await people.approve(
-            tx,
-            broken.id,
-            shop=key.shop,
-            who=f"key {key.id}",
-            why=body.reason,
-            rules=rules.of(broken.channel, broken.account),
-            now=context.clock.now(),
-            payment_id=body.payment_id,
-        )
-    return await _life(context, key, broken.id)
+    break_id = request.path_params["id"]
+    await hand.agree(
+        context.desk, Actor(f"key:{key.id}", "api"), break_id, body.reason, payment_id=body.payment_id, shop=key.shop
+    )
+    return await _life(context, key, break_id)
 
 
 async def resolve(context: Context, key: ApiKey, request: Request, body: ResolveBreak) -> BreakLife:
     """Say how a break was settled outside of our books."""
     break_id = request.path_params["id"]
-    async with context.db.transaction() as tx:
-        await people.resolve(tx, break_id, shop=key.shop, who=f"key {key.id}", why=body.reason, now=context.clock.now())
+    await hand.resolve(context.desk, Actor(f"key:{key.id}", "api"), break_id, body.reason, shop=key.shop)
     return await _life(context, key, break_id)
 
 

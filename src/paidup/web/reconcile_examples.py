@@ -82,5 +82,5 @@ ALL: tuple[msgspec.Struct, ...] = (
     _BILL,
     Bills(items=[_BILL]),
     Breaks(items=[_BREAK], next=f"{_DAY}_{_BREAK_ID}"),
-    BreakLife(broken=_BREAK, steps=[_STEP], approved_by=["key key001yjdq3m00x7c1k5w8a2z6g4r0p"]),
+    BreakLife(broken=_BREAK, steps=[_STEP], approved_by=["key:key001yjdq3m00x7c1k5w8a2z6g4r0p"]),
 )

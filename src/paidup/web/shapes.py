@@ -119,7 +119,7 @@ class Testify(_Strict, frozen=True, kw_only=True):
     """A person says that a payment was paid, with the channel's number as proof and a reason for the record."""
 
     payment_id: Id
-    channel_txn_id: Annotated[str, Meta(min_length=4, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
+    channel_txn_id: Annotated[str, Meta(min_length=6, max_length=64, pattern=r"^[!-~]+$(?!\n)")]
     amount_minor: Minor
     currency: Currency
     reason: Said
@@ -133,10 +133,12 @@ class AddEndpoint(_Strict, frozen=True, kw_only=True):
 
 
 class Redrive(_Strict, frozen=True, kw_only=True):
-    """Send dead letters again: these, or all of one endpoint."""
+    """Send dead letters again: these, all of one endpoint, or what an order's shop never said to have applied."""
 
     delivery_ids: Annotated[list[Annotated[int, Meta(ge=1, le=2**63 - 1)]], Meta(max_length=5000)] = []
     endpoint_id: Id | None = None
+    order_id: Id | None = None
+    reason: Said = "asked through the API"
 
 
 class PutSku(_Strict, frozen=True, kw_only=True):
@@ -250,6 +252,13 @@ class PaymentOut(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     expires_at: datetime
     paid_at: datetime | None
+
+
+class TestifiedOut(PaymentOut, frozen=True, kw_only=True):
+    """The payment after a person's word. says: what became of it; approval_id: that it waits for a second person."""
+
+    says: str
+    approval_id: str | None = None
 
 
 class StatusOut(msgspec.Struct, frozen=True, kw_only=True):

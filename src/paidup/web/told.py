@@ -123,17 +123,17 @@ async def given_up(context: Context, key: ApiKey, request: Request) -> shapes.De
 
 
 async def redrive(context: Context, key: ApiKey, _request: Request, body: shapes.Redrive) -> shapes.Redriven:
-    """Send dead letters again: those of an endpoint (up to 5000 at a time, ask again until 0), or these."""
-    if (body.endpoint_id is None) == (not body.delivery_ids):
-        raise InvalidRequest("name either endpoint_id or delivery_ids")
-    actor, why = Actor(f"key:{key.id}", "api"), "asked through the API"
-    if body.endpoint_id is not None:
-        async with context.db.session() as tx:
-            await endpoints.secrets_of(tx, key.shop, body.endpoint_id)
-        count = await deeds.resend_endpoint(context.desk, actor, body.endpoint_id, why, shop=key.shop)
-    else:
-        count = await deeds.resend(context.desk, actor, body.delivery_ids, why, shop=key.shop)
-    return shapes.Redriven(deliveries=count)
+    """Send again: dead letters of an endpoint (up to 5000 at a time, ask again until 0), or these, or an order's."""
+    if (body.endpoint_id is not None) + bool(body.delivery_ids) + (body.order_id is not None) != 1:
+        raise InvalidRequest("name one of endpoint_id, delivery_ids and order_id")
+    actor, desk, why = Actor(f"key:{key.id}", "api"), context.desk, body.reason
+    if body.order_id is not None:
+        return shapes.Redriven(deliveries=await deeds.resend_order(desk, actor, body.order_id, why, shop=key.shop))
+    if body.endpoint_id is None:
+        return shapes.Redriven(deliveries=await deeds.resend(desk, actor, body.delivery_ids, why, shop=key.shop))
+    async with context.db.session() as tx:
+        await endpoints.secrets_of(tx, key.shop, body.endpoint_id)
+    return shapes.Redriven(deliveries=await deeds.resend_endpoint(desk, actor, body.endpoint_id, why, shop=key.shop))
 
 
 async def life(context: Context, key: ApiKey, request: Request) -> Life:

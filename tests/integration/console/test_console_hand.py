@@ -208,7 +208,7 @@ async def test_a_case_is_claimed_commented_and_resolved(api: Api) -> None:
     payment = await an_old_open_payment(api)
     word = {"payment_id": payment["id"], "channel_txn_id": "42-less", "amount_minor": 900, "currency": "CNY",
             "reason": "seen in the console"}  # fmt: skip
-    await api.call("POST", "/v1/evidence", word, once="less")
+    await api.second_agrees((await api.call("POST", "/v1/evidence", word, once="less"))[1])
     async with signed_in(api) as browser:
         listed = await browser.get("/cases")
         path = "/cases/cas" + listed.text.partition("/console/cases/cas")[2][:27]
