@@ -21,7 +21,7 @@ from paidup.refunds.states import FINAL as REFUND_FINAL
 from paidup.schedule import store as schedule
 from paidup.settle.book import Book
 from paidup.shops import store as shops
-from paidup.testing.builders import ACCOUNT, CHANNEL, NOW, SHOP, a_payment, after, an_order, order_id
+from paidup.testing.builders import ACCOUNT, CHANNEL, LONG_AGO, NOW, SHOP, a_payment, after, an_order, order_id
 
 EVERY_TABLE = ("orders", "payments", "refunds", "events", "outbox_queue", "inbox_queue", "due", "decisions", "cases")
 
@@ -65,7 +65,7 @@ def states(book: Book) -> list[str]:
 async def events(db: Database, number: int = 1) -> list[Written]:
     """What was announced of the order with this number, in order."""
     async with db.session() as tx:
-        return await outbox.of_order(tx, order_id(number))
+        return await outbox.of_order(tx, order_id(number), since=LONG_AGO)
 
 
 async def told(db: Database, number: int = 1) -> list[str]:

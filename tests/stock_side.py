@@ -14,7 +14,7 @@ from paidup.orders import store as orders
 from paidup.orders.order import LatePayment, Order
 from paidup.outbox import store as outbox
 from paidup.shops import store as shops
-from paidup.testing.builders import AMOUNT, NOW, SHOP
+from paidup.testing.builders import AMOUNT, LONG_AGO, NOW, SHOP
 
 TEA, CUP = "TEA-01", "CUP-01"
 
@@ -98,7 +98,7 @@ async def journal(db: Database, order: Order) -> list[tuple[str, str, int]]:
 async def told_of(db: Database, sku: str = TEA) -> list[str]:
     """What the shop was told of an article, in order."""
     async with db.session() as tx:
-        return [event.type.value for event in await outbox.of_order(tx, (await the_sku(db, sku)).id)]
+        return [event.type.value for event in await outbox.of_order(tx, (await the_sku(db, sku)).id, since=LONG_AGO)]
 
 
 async def numbers(db: Database) -> Sequence[str]:

@@ -149,8 +149,8 @@ async def _facts(tx: Tx, order: Order) -> Facts:
         order=order,
         payments=its_payments,
         refunds=its_refunds,
-        decisions=await journal.of_order(tx, order.id),
-        calls=await journal.calls_of(tx, subjects),
+        decisions=await journal.of_order(tx, order.id, since=order.since),
+        calls=await journal.calls_of(tx, subjects, since=order.since),
         deliveries=await deliveries.deliveries_of(tx, order.id),
         cases=await cases.of_order(tx, order.id),
         waiting=await inbox.waiting_of(tx, [(p.channel, p.account, p.merchant_ref) for p in its_payments]),
@@ -173,13 +173,13 @@ async def _moments(tx: Tx, facts: Facts) -> list[Moment]:
         ),
         *(
             Moment(e.created_at, "event", f"#{e.seq} {e.type}", e.subject_id, e.id)
-            for e in await outbox.of_order(tx, order.id)
+            for e in await outbox.of_order(tx, order.id, since=order.since)
         ),
         *(
             Moment(
                 a.attempted_at, "delivery", f"#{a.seq} try {a.number}: {a.outcome}, {a.why}", a.event_id, a.endpoint_id
             )
-            for a in await attempts.attempts_of(tx, order.id)
+            for a in await attempts.attempts_of(tx, order.id, since=order.since)
         ),
         *(Moment(c.opened_at, "case", f"{c.kind}: {c.why}", c.subject_id, c.id) for c in facts.cases),
         *(

@@ -12,7 +12,8 @@ import pytest
 from test_commands import paidup
 
 GROUPS = ("demo", "trace", "verify", "doctor", "metrics", "callbacks", "payments", "repair", "deliveries", "cases",
-          "keys", "db", "audit", "reconcile", "report", "tx", "stock")  # fmt: skip
+          "keys", "db", "audit", "reconcile", "report", "tx", "stock", "users", "orders", "approvals",
+          "simulate")  # fmt: skip
 DEAD_LETTERS = 2500
 """More than one portion."""
 

@@ -36,6 +36,7 @@ from paidup.outbox.store import Written
 from paidup.payments.states import FINAL, State
 from paidup.settle.book import AskRefund, CloseOrder, Command, Opened, Weighed
 from paidup.testing.builders import (
+    LONG_AGO,
     a_book,
     a_payment,
     a_refund,
@@ -117,7 +118,7 @@ async def test_every_weighing_is_journalled_with_its_reason(db: Database) -> Non
     await keep(db, an_offer())
     results = await settle(db, paid(), paid(), waiting())
     async with db.session() as tx:
-        entries = await journal.of_order(tx, order_id())
+        entries = await journal.of_order(tx, order_id(), since=LONG_AGO)
     assert ("order unpaid, payment open", "order paid, payment paid") == (entries[0].before, entries[0].after)
     assert [(r.outcome.value, r.why) for r in results] == [(e.outcome, e.why) for e in entries]
 

@@ -54,7 +54,7 @@ def test_only_what_moves_money_requires_an_idempotency_key() -> None:
                 (required if parameter["required"] else optional).add((method, path))
     money = {"/v1/orders/{id}/payments", "/v1/orders/{id}/close", "/v1/payments/{id}/refunds", "/v1/evidence"}
     money |= {"/v1/skus/{sku}/restock", "/v1/skus/{sku}/adjust"}
-    money |= {"/v1/orders/{id}/transactions", "/v1/payments/{id}/confirm"}
+    money |= {"/v1/orders/{id}/transactions", "/v1/payments/{id}/confirm", "/v1/payments/{id}/refund-by-hand"}
     posts = {("post", route.shown_path) for route in ROUTES if route.method == "POST" and not route.form}
     assert ({("post", path) for path in money}, posts) == (required, required | optional)
 

@@ -24,7 +24,6 @@ from reconcile_side import a_break
 
 # What a path's {id} or {sku} names; the dead letters' page and the trace take others, too.
 NAMED = {
-    "/v1/accounts/{channel}": "account",
     "/v1/orders/{id}": "order",
     "/v1/payments/{id}": "payment",
     "/v1/refunds/{id}": "refund",
@@ -47,6 +46,7 @@ FREE = {
     "POST /v1/participants", "GET /v1/participants", "POST /v1/transaction-tables", "GET /v1/transaction-tables",
     "GET /v1/reconciliations", "GET /v1/balances", "GET /v1/breaks", "GET /v1/books",
     "GET /v1/bills", "POST /v1/bills",
+    "POST /v1/accounts/{channel}/{account}/check",  # accounts have a test of their own, below
     "GET /v1/approvals", "GET /v1/quarantine", "GET /v1/audit", "GET /v1/search",
 }  # fmt: skip
 # What names things in the body: field → kind of thing.
@@ -148,7 +148,7 @@ async def ids(api: Api) -> dict[str, str]:
         "order": payment["order_id"], "payment": payment["id"], "refund": refund["id"], "case": case["id"],
         "endpoint": endpoint["id"], "break": broken.id, "bill": bill.id, "sku": "TEA-01-of-ours", "event": event,
         "transaction": begun["id"], "participant": "coupons-of-acm-e",
-        "account": "wechat", "approval": asked["approval_id"], "callback": "cbk001theirs0001",
+        "approval": asked["approval_id"], "callback": "cbk001theirs0001",
         "refused": refused, "txn": "42-A-1", "number": "A-1",
     }  # fmt: skip
 
@@ -210,7 +210,10 @@ async def test_another_shops_channel_account_does_not_exist(api: Api) -> None:
     for account in ("main", "nobody"):
         offer = {"channel": "wechat", "account": account}
         registered = ORDER | offer | {"merchant_ref": "X-1"}
-        for path, body in ((f"/v1/orders/{order['id']}/payments", offer), ("/v1/payments/register", registered)):
+        for path, body in (
+            (f"/v1/orders/{order['id']}/payments", offer), ("/v1/payments/register", registered),
+            (f"/v1/accounts/wechat/{account}/check", None),
+        ):  # fmt: skip
             status, problem = await api.call("POST", path, body, key=stranger, once=f"{account}{len(path)}")
             told.append((status, problem["detail"].replace(account, "…")))
     assert {(404, "shop other4 has no channel account wechat/…; it has: none")} == set(told)

@@ -1,5 +1,7 @@
 """Callbacks and quarantine, with replay; deliveries and dead letters, with re-drive."""
 
+from datetime import timedelta
+
 from starlette.responses import Response
 
 from paidup.console.deed import Deed, actor, after, reason
@@ -36,7 +38,7 @@ async def callback(visit: Visit) -> Response:
         row = await inbox.get(tx, callback_id)
         if row is None:
             raise NotFound(f"there is no callback {callback_id[:60]}; raw texts are kept for 90 days")
-        decisions = await journal.of_callback(tx, callback_id)
+        decisions = await journal.of_callback(tx, callback_id, since=row["received_at"] - timedelta(days=1))
     values = {"detail": callback_detail(row).masked(), "decisions": decisions, "callback_id": callback_id,
               "done": visit.query("done")}  # fmt: skip
     return page(visit.visitor, visit.context.clock.now(), "callback.html", values)

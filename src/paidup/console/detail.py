@@ -11,6 +11,8 @@ from paidup.delivery import attempts
 from paidup.errors import NotFound
 from paidup.intake import inbox
 from paidup.journal import store as journal
+from paidup.orders import store as orders
+from paidup.orders.order import Order
 from paidup.payments import store as payments
 from paidup.refunds import store as refunds
 
@@ -59,15 +61,18 @@ def mask(text: str) -> str:
 async def detail_of(tx: Tx, order_id: str, kind: str, thing_id: str) -> Detail:
     """What stands behind a thing of this order. Raises NotFound."""
     readers = {"callback": _callback, "decision": _decision, "call": _call, "attempt": _attempt}
-    found = await readers[kind](tx, order_id, thing_id) if kind in readers else None
+    order = await orders.get(tx, order_id)
+    found = await readers[kind](tx, order, thing_id) if kind in readers and order else None
     if found is None:
         raise NotFound("this is not kept any more, or never was; raw texts are kept for 90 days")
     return found
 
 
-async def _callback(tx: Tx, order_id: str, callback_id: str) -> Detail | None:
+async def _callback(tx: Tx, order: Order, callback_id: str) -> Detail | None:
     row = await inbox.get(tx, callback_id)
-    its = [entry for entry in await journal.of_callback(tx, callback_id) if entry.order_id == order_id]
+    its = [
+        entry for entry in await journal.of_callback(tx, callback_id, since=order.since) if entry.order_id == order.id
+    ]
     return callback_detail(row) if row and its else None
 
 
@@ -86,18 +91,18 @@ def callback_detail(row: Mapping[str, object]) -> Detail:
     )
 
 
-async def _decision(tx: Tx, order_id: str, decision_id: str) -> Detail | None:
-    entry = next((e for e in await journal.of_order(tx, order_id) if e.id == decision_id), None)
+async def _decision(tx: Tx, order: Order, decision_id: str) -> Detail | None:
+    entry = next((e for e in await journal.of_order(tx, order.id, since=order.since) if e.id == decision_id), None)
     if entry is None:
         return None
     facts = [(name, str(getattr(entry, name) or "")) for name in ("id", "road", "outcome", "why", "before", "after")]
     return Detail("Decision", entry.shop, facts, [Block("Evidence", _pretty(entry.evidence))])
 
 
-async def _call(tx: Tx, order_id: str, call_id: str) -> Detail | None:
-    subjects = [p.id for p in await payments.of_orders(tx, [order_id])]
-    subjects += [r.id for r in await refunds.of_orders(tx, [order_id])]
-    call = next((c for c in await journal.calls_of(tx, subjects) if c.id == call_id), None)
+async def _call(tx: Tx, order: Order, call_id: str) -> Detail | None:
+    subjects = [p.id for p in await payments.of_orders(tx, [order.id])]
+    subjects += [r.id for r in await refunds.of_orders(tx, [order.id])]
+    call = next((c for c in await journal.calls_of(tx, subjects, since=order.since) if c.id == call_id), None)
     if call is None:
         return None
     names = ("id", "purpose", "outcome", "why", "status", "elapsed_ms", "subject_id")
@@ -105,8 +110,8 @@ async def _call(tx: Tx, order_id: str, call_id: str) -> Detail | None:
     return Detail("Call to the channel", call.shop, facts, [Block("Answer", _pretty(call.answer))])
 
 
-async def _attempt(tx: Tx, order_id: str, attempt_id: str) -> Detail | None:
-    attempt = next((a for a in await attempts.attempts_of(tx, order_id) if a.id == attempt_id), None)
+async def _attempt(tx: Tx, order: Order, attempt_id: str) -> Detail | None:
+    attempt = next((a for a in await attempts.attempts_of(tx, order.id, since=order.since) if a.id == attempt_id), None)
     if attempt is None:
         return None
     names = ("id", "event_id", "endpoint_id", "outcome", "why", "status", "elapsed_ms", "number")

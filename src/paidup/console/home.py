@@ -28,6 +28,14 @@ SELECT
   (SELECT count(*) FROM (SELECT FROM quarantine
     WHERE replayed_at IS NULL AND received_at > $2 LIMIT {MANY + 1}) AS few) AS quarantined,
   (SELECT count(*) FROM (SELECT FROM approvals WHERE state = 'waiting' LIMIT {MANY + 1}) AS few) AS approvals,
+  (SELECT count(*) FROM (SELECT FROM transactions
+    WHERE ended_at IS NULL AND state = 'MANUAL' LIMIT {MANY + 1}) AS few) AS stuck_transactions,
+  (SELECT count(*) FROM (SELECT FROM transactions
+    WHERE due_at < $1 LIMIT {MANY + 1}) AS few) AS late_transactions,
+  (SELECT count(*) FROM (SELECT FROM skus
+    WHERE NOT unlimited AND available + preorder_limit <= 0 LIMIT {MANY + 1}) AS few) AS sold_out,
+  (SELECT count(*) FROM (SELECT FROM skus
+    WHERE is_low AND (unlimited OR available + preorder_limit > 0) LIMIT {MANY + 1}) AS few) AS low,
   (SELECT count(*) FROM (SELECT FROM due LIMIT {MANY + 1}) AS few) AS watched"""
 
 OPEN_CASES = """
@@ -99,6 +107,10 @@ def _troubles(stuck: Mapping[str, object], now: datetime) -> list[Trouble]:
         Trouble("questions to a channel are overdue", _count(stuck, "overdue"), "/channels"),
         Trouble("callbacks in quarantine since yesterday", _count(stuck, "quarantined"), "/callbacks/quarantine"),
         Trouble("decisions wait for a second person", _count(stuck, "approvals"), "/approvals"),
+        Trouble("transactions across services need a person", _count(stuck, "stuck_transactions"), "/stock"),
+        Trouble("transactions across services are late", _count(stuck, "late_transactions"), "/stock"),
+        Trouble("articles are sold out", _count(stuck, "sold_out"), "/stock?trouble=yes"),
+        Trouble("articles are running low", _count(stuck, "low"), "/stock?trouble=yes"),
     ]
     callback, event = _late(stuck, "oldest_callback", now), _late(stuck, "oldest_event", now)
     found += [

@@ -39,8 +39,8 @@ async def show(visit: Visit) -> Response:
         folds = scenes(
             story.facts,
             await inbox.get_many(tx, callback_ids),
-            await outbox.of_order(tx, order_id),
-            await attempts.attempts_of(tx, order_id),
+            await outbox.of_order(tx, order_id, since=story.facts.order.since),
+            await attempts.attempts_of(tx, order_id, since=story.facts.order.since),
             await audit.of_order(tx, order_id),
         )
     values = {

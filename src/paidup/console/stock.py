@@ -15,10 +15,13 @@ async def show(visit: Visit) -> Response:
     """Articles in the order they were made, and unfinished transactions, the oldest first."""
     now = visit.context.clock.now()
     async with visit.context.db.session() as tx:
-        skus = await inventory.page(tx, None, visit.query("after"), PAGE)
+        in_trouble = visit.query("trouble") == "yes"
+        shown = inventory.in_trouble if in_trouble else inventory.page
+        skus = await shown(tx, None, visit.query("after"), PAGE)
         unfinished = await transactions.unfinished(tx, None, None, visit.query("xafter") or None, PAGE)
     values = {
         "skus": skus,
+        "in_trouble": in_trouble,
         "transactions": [summary(one, now) for one in unfinished],
         "more": skus[-1].id if len(skus) == PAGE else "",
         "xmore": unfinished[-1].id if len(unfinished) == PAGE else "",

@@ -172,6 +172,7 @@ REFUSALS = {
 ERRORS = {
     "Use the search above, or go to the home page.": "请用上方搜索，或回到首页。",
     "your role may not do this; ask somebody with the role {a}": "您的角色无权执行；请找角色为 {a} 的同事",
+    "your role ({a}) may not do this; ask somebody with the role {b}": "您的角色（{a}）无权执行；请找角色为 {b} 的同事",
     "there is no order {a}; search for any other number of it": "没有订单 {a}；请用它的其他单号搜索",
     "there is no such order; search for any other number of it": "没有这笔订单；请用它的其他单号搜索",
     "there is no payment {a}": "没有支付 {a}",
@@ -229,7 +230,10 @@ MEANINGS = {
         "约定费率、容差和修复限额的 TOML 文件；留空为 <data>/reconcile.toml"
     ),
     "what matching a bill may hold in memory; beyond that it writes to the spill folder": "对账可用内存；超出时写入临时目录",
-    "the folder for a bill while it is matched; empty means the system's temporary folder": "对账时的临时目录；留空用系统临时目录",
+    "the folder for a bill while it is uploaded or matched; empty means the system's temporary folder": (
+        "上传和对账时的临时目录；留空用系统临时目录"
+    ),
+    "larger bills are not taken over the API and console": "超过此大小的账单不能通过接口和控制台上传",
     "the Paidup object of the application that embeds it, as module:attribute: commands run its handlers": (
         "嵌入 Paidup 的应用对象（module:attribute）；命令行会执行其处理函数"
     ),

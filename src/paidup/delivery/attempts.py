@@ -37,7 +37,9 @@ INSERT INTO delivery_attempts ({COLUMNS})
 SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int[],
   $8::int[], $9::text[], $10::text[], $11::int[], $12::int[], $13::bytea[])"""
 
-OF_ORDER = f"SELECT {COLUMNS} FROM delivery_attempts WHERE order_id = $1 ORDER BY attempted_at, id"
+OF_ORDER = (
+    f"SELECT {COLUMNS} FROM delivery_attempts WHERE order_id = $1 AND attempted_at >= $2 ORDER BY attempted_at, id"
+)
 
 
 async def record(tx: Tx, attempts: Sequence[Attempt]) -> None:
@@ -46,6 +48,7 @@ async def record(tx: Tx, attempts: Sequence[Attempt]) -> None:
         await tx.execute(RECORD, *map(list, zip(*map(msgspec.structs.astuple, attempts), strict=True)))
 
 
-async def attempts_of(tx: Tx, order_id: str) -> list[Attempt]:
-    """Every try to deliver this order's events, oldest first."""
-    return [msgspec.convert(dict(row), Attempt) for row in await tx.fetch(OF_ORDER, order_id)]
+async def attempts_of(tx: Tx, order_id: str, *, since: datetime) -> list[Attempt]:
+    """Every try to deliver this order's events, oldest first. since: a moment before which there was none: it leaves
+    the partitions of earlier days out."""
+    return [msgspec.convert(dict(row), Attempt) for row in await tx.fetch(OF_ORDER, order_id, since)]

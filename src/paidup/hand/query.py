@@ -51,7 +51,9 @@ async def ask(desk: Desk, payment_id: str, *, shop: str | None = None) -> Asked:
         order = await orders.get(tx, payment.order_id)
         if order is None:
             raise Conflict(f"payment {payment_id} has no order")
-        calls = [call for call in await journal.calls_of(tx, [payment.id]) if call.purpose == "query"]
+        calls = [
+            call for call in await journal.calls_of(tx, [payment.id], since=order.since) if call.purpose == "query"
+        ]
         if calls and now - calls[-1].called_at < AT_MOST_EVERY * desk.clock.rate:
             raise TooSoon("the channel was asked about this payment a moment ago; look again in three seconds")
         granted, wait_s = await schedule.spend(
@@ -70,7 +72,8 @@ async def ask(desk: Desk, payment_id: str, *, shop: str | None = None) -> Asked:
 
 async def last_word(tx: Tx, payment: Payment) -> PaymentSays | None:
     """What the channel said of it when it was last asked, by whomever; None when it gave no usable answer."""
-    answered = [c for c in await journal.calls_of(tx, [payment.id]) if c.purpose == "query" and c.outcome == "success"]
+    calls = await journal.calls_of(tx, [payment.id], since=payment.created_at - timedelta(days=1))
+    answered = [c for c in calls if c.purpose == "query" and c.outcome == "success"]
     word = answered[-1].why.split(" ", 1)[0].rstrip(",") if answered else ""
     return PaymentSays(word) if word in set(PaymentSays) else None
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from paidup import ids
 from paidup.db.transaction import Tx
 
 
@@ -76,9 +77,14 @@ WHERE state = 'parked' AND channel = $1 AND account = $2 AND (merchant_ref = $3 
 GET = """
 SELECT id, received_at, shop, channel, account, dedup_key, kind, target, headers, body FROM inbox WHERE id = $1"""
 
+# The time inside an id, which is rounded, leaves the other days' partitions out.
 MANY = """
-SELECT id, received_at, shop, channel, account, dedup_key, kind, target, headers, body FROM inbox
-WHERE id = ANY($1::text[]) ORDER BY received_at, id"""
+SELECT i.id, i.received_at, i.shop, i.channel, i.account, i.dedup_key, i.kind, i.target, i.headers, i.body
+FROM unnest($1::text[], $2::timestamptz[]) AS w (id, at)
+CROSS JOIN LATERAL (
+  SELECT * FROM inbox
+  WHERE id = w.id AND received_at > w.at - interval '2 ms' AND received_at < w.at + interval '3 ms') i
+ORDER BY i.received_at, i.id"""
 
 LIST = """
 SELECT i.id, i.received_at, i.shop, i.channel, i.account, i.kind, i.dedup_key, coalesce(q.state, 'settled') AS state,
@@ -163,7 +169,7 @@ async def get(tx: Tx, callback_id: str) -> dict[str, Any] | None:
 
 async def get_many(tx: Tx, callback_ids: Sequence[str]) -> list[dict[str, Any]]:
     """Callbacks by id, oldest first."""
-    return [dict(row) for row in await tx.fetch(MANY, callback_ids)]
+    return [dict(row) for row in await tx.fetch(MANY, callback_ids, [ids.made_at(one) for one in callback_ids])]
 
 
 async def page(

@@ -26,6 +26,11 @@ GET = f"SELECT {SKU_COLUMNS} FROM skus WHERE shop = $1 AND sku = $2"
 
 PAGE = f"SELECT {SKU_COLUMNS} FROM skus WHERE ($1::text IS NULL OR shop = $1) AND id > $2 ORDER BY id LIMIT $3"
 
+IN_TROUBLE = f"""
+SELECT {SKU_COLUMNS} FROM skus
+WHERE ($1::text IS NULL OR shop = $1) AND id > $2 AND (is_low OR NOT unlimited AND available + preorder_limit <= 0)
+ORDER BY id LIMIT $3"""
+
 INSERT = f"""
 INSERT INTO skus ({SKU_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 ON CONFLICT DO NOTHING RETURNING id"""
@@ -106,6 +111,11 @@ async def get(tx: Tx, shop: str, sku: str) -> Sku | None:
 async def page(tx: Tx, shop: str | None, after: str, limit: int) -> list[Sku]:
     """Articles of a shop (None: of all), in the order they were made, with ids greater than `after`."""
     return [_sku(row) for row in await tx.fetch(PAGE, shop, after, limit)]
+
+
+async def in_trouble(tx: Tx, shop: str | None, after: str, limit: int) -> list[Sku]:
+    """The same, of articles that are sold out or running low."""
+    return [_sku(row) for row in await tx.fetch(IN_TROUBLE, shop, after, limit)]
 
 
 async def insert(tx: Tx, sku: Sku) -> bool:

@@ -50,19 +50,20 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     answer: str
 
 
+# `since` leaves the partitions of earlier days out: nothing is decided or asked about an order before it is placed.
 OF_ORDER = """
 SELECT id, decided_at, road, outcome, why, shop, callback_id, order_id, payment_id, refund_id, before, after,
   evidence, event_seq, told, prev
-FROM decisions WHERE order_id = $1 ORDER BY decided_at, id"""
+FROM decisions WHERE order_id = $1 AND decided_at >= $2 ORDER BY decided_at, id"""
 
 OF_CALLBACK = """
 SELECT id, decided_at, road, outcome, why, shop, callback_id, order_id, payment_id, refund_id, before, after,
   evidence, event_seq, told, prev
-FROM decisions WHERE callback_id = $1 ORDER BY decided_at, id"""
+FROM decisions WHERE callback_id = $1 AND decided_at >= $2 ORDER BY decided_at, id"""
 
 CALLS_OF = """
 SELECT id, called_at, shop, channel, account, subject_id, purpose, outcome, why, status, elapsed_ms, answer
-FROM channel_calls WHERE subject_id = ANY($1::text[]) ORDER BY called_at, id"""
+FROM channel_calls WHERE subject_id = ANY($1::text[]) AND called_at >= $2 ORDER BY called_at, id"""
 
 
 async def write(tx: Tx, entries: Sequence[Entry]) -> None:
@@ -81,16 +82,16 @@ def _rows(structs: Sequence[msgspec.Struct]) -> list[tuple[object, ...]]:
     return [msgspec.structs.astuple(struct) for struct in structs]
 
 
-async def of_order(tx: Tx, order_id: str) -> list[Entry]:
-    """All decisions about an order, oldest first."""
-    return [msgspec.convert(dict(row), Entry) for row in await tx.fetch(OF_ORDER, order_id)]
+async def of_order(tx: Tx, order_id: str, *, since: datetime) -> list[Entry]:
+    """All decisions about an order, oldest first. since: a moment before which there was none."""
+    return [msgspec.convert(dict(row), Entry) for row in await tx.fetch(OF_ORDER, order_id, since)]
 
 
-async def of_callback(tx: Tx, callback_id: str) -> list[Entry]:
-    """All decisions that a callback led to, oldest first."""
-    return [msgspec.convert(dict(row), Entry) for row in await tx.fetch(OF_CALLBACK, callback_id)]
+async def of_callback(tx: Tx, callback_id: str, *, since: datetime) -> list[Entry]:
+    """All decisions that a callback led to, oldest first. since: a moment before which there was none."""
+    return [msgspec.convert(dict(row), Entry) for row in await tx.fetch(OF_CALLBACK, callback_id, since)]
 
 
-async def calls_of(tx: Tx, subject_ids: Sequence[str]) -> list[Call]:
-    """All calls about these payments and refunds, oldest first."""
-    return [msgspec.convert(dict(row), Call) for row in await tx.fetch(CALLS_OF, subject_ids)]
+async def calls_of(tx: Tx, subject_ids: Sequence[str], *, since: datetime) -> list[Call]:
+    """All calls about these payments and refunds, oldest first. since: a moment before which there was none."""
+    return [msgspec.convert(dict(row), Call) for row in await tx.fetch(CALLS_OF, subject_ids, since)]

@@ -1,6 +1,6 @@
 """An order: what the shop wants paid once."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import msgspec
@@ -34,6 +34,11 @@ class Order(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     created_at: datetime
     expires_at: datetime
     updated_at: datetime
+
+    @property
+    def since(self) -> datetime:
+        """A moment before which nothing was written down about it: clocks of several machines differ, but by no day."""
+        return self.created_at - timedelta(days=1)
 
     @property
     def money(self) -> Money:

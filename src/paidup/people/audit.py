@@ -50,11 +50,11 @@ WRITE = f"INSERT INTO audit ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 
 
 LIST = f"""
 SELECT {COLUMNS} FROM audit
-WHERE ($1::text IS NULL OR who = $1) AND ($2::text IS NULL OR action = $2) AND ($3::text IS NULL OR id < $3)
-  AND ($5::text IS NULL OR shop = $5)
-ORDER BY id DESC LIMIT $4"""
+WHERE ($1::text IS NULL OR who = $1) AND ($2::text IS NULL OR action = $2)
+  AND ($3::text IS NULL OR n < (SELECT n FROM audit WHERE id = $3)) AND ($5::text IS NULL OR shop = $5)
+ORDER BY n DESC LIMIT $4"""
 
-OF_ORDER = f"SELECT {COLUMNS} FROM audit WHERE order_id = $1 ORDER BY id"
+OF_ORDER = f"SELECT {COLUMNS} FROM audit WHERE order_id = $1 ORDER BY n"
 
 
 async def write(
@@ -80,7 +80,7 @@ async def write(
 async def page(
     tx: Tx, *, who: str | None, action: str | None, before: str | None, limit: int, shop: str | None = None
 ) -> list[Deed]:
-    """Newest first, with ids smaller than `before`; shop None: all shops."""
+    """Newest first, as they were written, those before the line `before`; shop None: all shops."""
     return [_deed(row) for row in await tx.fetch(LIST, who, action, before, limit, shop)]
 
 

@@ -59,11 +59,11 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
 
 def must_may(user: User, right: Right) -> None:
     """Raises NotAllowed, saying which roles may."""
-    must_have(RIGHTS[user.role], right)
+    must_have(RIGHTS[user.role], right, f" ({user.role})")
 
 
-def must_have(rights: frozenset[Right], right: Right) -> None:
-    """Raises NotAllowed, saying which roles may."""
+def must_have(rights: frozenset[Right], right: Right, role: str = "") -> None:
+    """Raises NotAllowed, saying which roles may. role: in brackets, where it is known."""
     if right not in rights:
         roles = ", ".join(role for role, theirs in RIGHTS.items() if right in theirs)
-        raise NotAllowed(f"your role may not do this; ask somebody with the role {roles}")
+        raise NotAllowed(f"your role{role} may not do this; ask somebody with the role {roles}")

@@ -42,6 +42,10 @@ TTL = timedelta(hours=2)
 _Fields = Any
 
 
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+"""Before anything happened."""
+
+
 def after(seconds: float) -> datetime:
     """So many seconds after `NOW`."""
     return NOW + timedelta(seconds=seconds)

@@ -67,8 +67,9 @@ async def refund(context: Context, key: ApiKey, request: Request, body: shapes.R
 
 
 async def check_account(context: Context, key: ApiKey, request: Request) -> shapes.CheckOut:
-    """Is a channel account ready to go live? Looks at its keys and callback address, and asks the channel one question
-    about a payment that nobody made."""
+    """Is a channel account ready to go live? Asks the channel about a payment that nobody made; changes nothing.
+
+    Looks at its keys, its callback address and the last callback, too."""
     channel, name = request.path_params["channel"], request.path_params["account"]
     context.asker.account_of(key.shop, channel, name)
     found = await golive.check(context.desk, _actor(key), channel, name)

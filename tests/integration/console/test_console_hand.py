@@ -15,7 +15,7 @@ TXN = "42000019990001"
 
 async def audit_of(api: Api, action: str) -> list[tuple[Any, ...]]:
     async with api.paidup.db.session() as tx:
-        rows = await tx.fetch("SELECT who, via, why, before, after FROM audit WHERE action = $1 ORDER BY id", action)
+        rows = await tx.fetch("SELECT who, via, why, before, after FROM audit WHERE action = $1 ORDER BY n", action)
     return [tuple(row) for row in rows]
 
 

@@ -25,7 +25,7 @@ async def state_of(api: Api, waits: Waits) -> Break:
 
 async def audited(api: Api) -> list[tuple[str, ...]]:
     async with api.paidup.db.session() as tx:
-        rows = await tx.fetch("SELECT who, action, why, before, after FROM audit WHERE action ~ '^break' ORDER BY id")
+        rows = await tx.fetch("SELECT who, action, why, before, after FROM audit WHERE action ~ '^break' ORDER BY n")
     return [tuple(row) for row in rows]
 
 

@@ -179,7 +179,7 @@ async def test_a_short_password_is_refused_with_what_would_do(api: Api) -> None:
 async def test_signing_in_stands_in_the_audit(api: Api) -> None:
     """Who, how and from where; and the journal cannot be changed."""
     async with signed_in(api), api.paidup.db.session() as tx:
-        row = await tx.fetchrow("SELECT who, action, why FROM audit ORDER BY id DESC LIMIT 1")
+        row = await tx.fetchrow("SELECT who, action, why FROM audit ORDER BY n DESC LIMIT 1")
         assert ("alice", "user.signed_in", "by password from 127.0.0.1") == tuple(row or ())
         with pytest.raises(Exception, match="only added to"):
             await tx.execute("DELETE FROM audit")

@@ -75,7 +75,7 @@ async def test_a_user_who_is_here_signs_in_as_what_they_are_here(there: There) -
         page = await sign_in(browser)
         assert ("/console/account", 200, True) == (page.location, page.status, NAME in page.text)
         async with api.paidup.db.session() as tx:
-            row = await tx.fetchrow("SELECT who, action, why FROM audit ORDER BY id DESC LIMIT 1")
+            row = await tx.fetchrow("SELECT who, action, why FROM audit ORDER BY n DESC LIMIT 1")
             assert Role.FINANCE == (await store.get(tx, NAME)).role
         assert (NAME, "user.signed_in", "by the provider of identities from 127.0.0.1") == tuple(row or ())
 

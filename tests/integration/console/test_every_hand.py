@@ -236,6 +236,7 @@ NO_DEED = {"close an order": ("deed order.close_asked | order unpaid | order clo
 """What a shop's own systems do through the API all day, and is no deed of a person there."""
 ELSEWHERE = {
     "/sign-in", "/link", "/prefer", "/sign-out", "/account/password", "/account/totp",  # a browser's own session
+    "/reconcile/bills",  # a file and no form: POST /v1/bills and `reconcile upload` take it, tests of bills send it
     "/users",  # `paidup users`; an API key belongs to one shop, and users see all of them
     "/orders/{order_id}/{kind}/{id}",  # what it unmasks, the API and the command line show and write down: see below
 }  # fmt: skip

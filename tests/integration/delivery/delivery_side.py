@@ -15,6 +15,7 @@ from paidup.events import EventType
 from paidup.orders.order import LatePayment
 from paidup.outbox import store as outbox
 from paidup.shops import store as shops
+from paidup.testing.builders import LONG_AGO
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 SHOP = "teahouse"
@@ -116,7 +117,7 @@ async def states(db: Database, order_id: str = "ord1") -> list[str]:
 
 async def only_attempt(db: Database, order_id: str = "ord1") -> attempts.Attempt:
     async with db.session() as tx:
-        (attempt,) = await attempts.attempts_of(tx, order_id)
+        (attempt,) = await attempts.attempts_of(tx, order_id, since=LONG_AGO)
     return attempt
 
 

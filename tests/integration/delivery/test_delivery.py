@@ -33,6 +33,7 @@ from paidup.delivery.worker import Courier
 from paidup.errors import InvalidRequest
 from paidup.events import EventType
 from paidup.outbox import store as outbox
+from paidup.testing.builders import LONG_AGO
 
 
 async def test_an_event_arrives_signed(db: Database, receiver: Receiver, courier: Courier):
@@ -125,7 +126,7 @@ async def test_every_attempt_is_kept(db: Database, receiver: Receiver, courier: 
     receiver.answers = ok
     await until_idle(db, courier, after(10))
     async with db.session() as tx:
-        first, second = await attempts.attempts_of(tx, "ord1")
+        first, second = await attempts.attempts_of(tx, "ord1", since=LONG_AGO)
     assert (Step.AGAIN, 503, "503: not accepted", 1, b"x" * 4096) == (
         first.outcome,
         first.status,
