@@ -83,6 +83,7 @@ async def _pages(db: Database) -> Mapping[str, str]:
             "JOIN payments p ON p.order_id = o.id WHERE o.state = 'paid' AND o.id >= "
             "(SELECT min(id) FROM orders) ORDER BY o.created_at DESC OFFSET 1000 LIMIT 1"
         )
+        old = await tx.fetchval("SELECT id FROM orders WHERE created_at < now() - interval '80 days' LIMIT 1")
     assert row is not None
     at = f"{AMOUNT_MINOR / 100:.2f} {row['created_at']:%Y-%m-%d %H:%M}"
     return {
@@ -91,10 +92,12 @@ async def _pages(db: Database) -> Mapping[str, str]:
         "search: the channel's number": f"/search?q={row['channel_txn_id']}",
         "search: last 6 of a payment's id": f"/search?q={row['payment_id'][-6:]}",
         "search: last 8 of the channel's number": f"/search?q={row['channel_txn_id'][-8:]}",
+        "search: the shop's number of a customer": "/search?q=customer-1000",
         "search: amount and time": f"/search?q={quote(at)}",
         "search: nothing fits": "/search?q=zzzzzzzzzz",
         "home": "/",
         "life of a payment": f"/orders/{row['id']}",
+        "life of a payment 80 days ago": f"/orders/{old}",
         "cases": "/cases",
         "callbacks": "/callbacks",
         "callbacks that are stuck": "/callbacks?state=poisoned",

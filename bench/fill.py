@@ -50,6 +50,13 @@ INSERT INTO payments (id, shop, order_id, channel, account, method, merchant_ref
 SELECT pay_id, 'bench', order_id, 'wechat', 'main', 'native', pay_id, {txn}, '1900000001/wx0000000000000001', 1250,
   'CNY', {state}, false, at, at + interval '2 hours', {paid_at}, at, decode(md5(pay_id), 'hex') FROM made ORDER BY n"""
 
+_NUMBERS = """
+INSERT INTO numbers (number, order_id, amount_minor, made_at)
+SELECT w.number, order_id, w.amount_minor, w.made_at FROM made CROSS JOIN LATERAL (VALUES
+  (order_id, NULL::bigint, NULL::timestamptz), (no, NULL, NULL), (pay_id, 1250, at), ({txn}, NULL, NULL),
+  ('customer-' || n, NULL, NULL)) AS w (number, amount_minor, made_at)
+WHERE w.number IS NOT NULL ORDER BY n"""
+
 _INBOX = """
 INSERT INTO inbox (id, received_at, shop, channel, account, dedup_key, kind, target, headers, body)
 SELECT callback_id, at, 'bench', 'wechat', 'main', pay_id, 'TRANSACTION.SUCCESS', '/callbacks/wechat/main',
@@ -113,7 +120,7 @@ async def history(db: Database, now: datetime, *, rows: int, days: int) -> int:
 
 
 async def _day(db: Database, day: datetime, orders: int) -> None:
-    books = [_ORDERS.format(**_PAID), _PAYMENTS.format(**_PAID)]
+    books = [_ORDERS.format(**_PAID), _PAYMENTS.format(**_PAID), _NUMBERS.format(**_PAID)]
     await _write(db, day, orders, 86000, f"{day:%m%d}-", [*books, _INBOX, _DECISIONS, _EVENTS])
 
 

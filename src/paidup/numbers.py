@@ -34,6 +34,11 @@ SELECT DISTINCT order_id FROM (
   WHERE reverse(right(number, 12)) LIKE reverse(right($1, 12)) || '%' AND right(number, length($1)) = $1
   LIMIT 200) AS found"""
 
+# All of a number: of a customer's, which may be short, the newest orders.
+BY_NUMBER = """
+SELECT order_id FROM numbers WHERE reverse(right(number, 12)) = reverse(right($1, 12)) AND number = $1
+ORDER BY order_id DESC LIMIT $2"""
+
 BY_AMOUNT = """
 SELECT order_id FROM numbers WHERE amount_minor = ANY($1::bigint[]) AND made_at BETWEEN $2 AND $3
 ORDER BY made_at DESC LIMIT $4"""
@@ -51,6 +56,11 @@ async def by_tail(tx: Tx, tail: str) -> list[str]:
     return [row["order_id"] for row in await tx.fetch(BY_TAIL, tail)]
 
 
+async def by_number(tx: Tx, number: str, limit: int) -> list[str]:
+    """Ids of orders with this very number, newest first: the orders of a customer by the shop's number of them."""
+    return [row["order_id"] for row in await tx.fetch(BY_NUMBER, number, limit)]
+
+
 async def by_amount(tx: Tx, amounts_minor: Sequence[int], since: datetime, until: datetime, limit: int) -> list[str]:
     """Ids of orders with a payment of one of these amounts that was made then, newest first."""
     rows = await tx.fetch(BY_AMOUNT, amounts_minor, since, until, limit)
@@ -59,7 +69,8 @@ async def by_amount(tx: Tx, amounts_minor: Sequence[int], since: datetime, until
 
 def of_order(order: Order) -> list[Number]:
     """The numbers of a new order."""
-    return [Number(order.id, order.id), Number(order.shop_order_no, order.id)]
+    found = [Number(order.id, order.id), Number(order.shop_order_no, order.id)]
+    return [*found, Number(order.buyer_ref, order.id)] if order.buyer_ref else found
 
 
 def of_payment(payment: Payment, before: Payment | None = None) -> list[Number]:

@@ -46,7 +46,8 @@ class Moment(msgspec.Struct, frozen=True):
 
 
 class Life(msgspec.Struct, frozen=True, kw_only=True):
-    """An order, its payments and refunds, and everything that happened, oldest first. next_at: the next question.
+    """An order, its payments and refunds, and everything that happened, oldest first. next_at: the next question. The
+    order's buyer_ref is masked.
 
     diagnosis: one of a closed list (diagnosis.py); next_step: what comes next, by itself or by a person.
     traces: their ids in the tracing system, if one is used.
@@ -63,11 +64,16 @@ class Life(msgspec.Struct, frozen=True, kw_only=True):
     traces: list[str] = []
 
 
-class Story(msgspec.Struct, frozen=True):
-    """What a life is told from."""
+class Standing(msgspec.Struct, frozen=True):
+    """Where an order stands, and what that is judged by."""
 
     facts: Facts
     verdict: Verdict
+
+
+class Story(Standing, frozen=True):
+    """What a life is told from."""
+
     moments: list[Moment]
 
 
@@ -105,7 +111,7 @@ async def trace(tx: Tx, any_id: str, shop: str | None = None) -> Life | None:
         verdict=story.verdict.english(),
         diagnosis=story.verdict.diagnosis,
         next_step=story.verdict.next_step.english(),
-        order=facts.order,
+        order=msgspec.structs.replace(facts.order, buyer_ref=facts.order.buyer_masked),
         payments=list(facts.payments),
         refunds=list(facts.refunds),
         moments=story.moments,
@@ -119,6 +125,9 @@ async def find(tx: Tx, any_id: str, shop: str | None = None) -> list[str]:
     exact = await tx.fetchval(FIND, any_id, shop)
     if exact is not None:
         return [exact]
+    its = await numbers.by_number(tx, any_id.strip(), _TAIL_FOUND)
+    if its:
+        return [row["id"] for row in await tx.fetch(NEWEST, its, shop, _TAIL_FOUND)]
     tail = any_id.strip().lstrip("…")
     if len(tail) < TAIL_CHARS or not set("%_\\").isdisjoint(tail):
         return []
@@ -126,14 +135,22 @@ async def find(tx: Tx, any_id: str, shop: str | None = None) -> list[str]:
     return [row["id"] for row in await tx.fetch(NEWEST, found, shop, _TAIL_FOUND)]
 
 
-async def tell(tx: Tx, order_id: str) -> Story | None:
-    """Everything about one order."""
+async def stand(tx: Tx, order_id: str) -> Standing | None:
+    """Where one order stands, without its moments; None when there is no such order."""
     order = await orders.get(tx, order_id)
     if order is None:
         return None
     facts = await _facts(tx, order)
-    moments = await _moments(tx, facts)
-    return Story(facts, judge(facts), sorted(moments, key=lambda m: (m.at, _RANK.get(m.kind, 2))))
+    return Standing(facts, judge(facts))
+
+
+async def tell(tx: Tx, order_id: str) -> Story | None:
+    """Everything about one order."""
+    standing = await stand(tx, order_id)
+    if standing is None:
+        return None
+    moments = await _moments(tx, standing.facts)
+    return Story(standing.facts, standing.verdict, sorted(moments, key=lambda m: (m.at, _RANK.get(m.kind, 2))))
 
 
 _RANK = {"order": 0, "payment": 1, "decision": 3, "stock": 4, "event": 5, "delivery": 6, "case": 6}

@@ -15,6 +15,7 @@ from paidup.reconcile import states as breaks
 from paidup.reconcile.breaks import NEXT_STEP
 from paidup.refunds import states as refunds
 from paidup.settings import describe
+from paidup.transactions.states import SAGA, STEP, TCC
 
 SOURCE = Path(__file__).parents[2] / "src" / "paidup"
 ENGLISH = re.compile(r"[a-z]{2,}(?: [a-z]{2,})+")
@@ -28,7 +29,9 @@ NO_SENTENCE = {"4711 4711, and is 4711"}
 
 
 def in_tables() -> set[str]:
-    return {move.why for part in (payments, refunds, orders, inventory, breaks) for move in part.TABLE.values()}
+    tables = [part.TABLE for part in (payments, refunds, orders, inventory, breaks)]
+    tables += [part.TABLE for part in (SAGA, TCC, STEP)]
+    return {move.why for table in tables for move in table.values()}
 
 
 @pytest.mark.parametrize("why", sorted(in_tables()))

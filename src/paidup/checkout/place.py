@@ -17,13 +17,16 @@ MAX_DESCRIPTION_CHARS = 127
 
 
 async def place_order(
-    tx: Tx, *, shop: str, shop_order_no: str, money: Money, description: str, ttl_s: int, now: datetime, shard: int
-) -> Order:
+    tx: Tx, *, shop: str, shop_order_no: str, money: Money, description: str, ttl_s: int, now: datetime, shard: int,
+    buyer_ref: str = "",
+) -> Order:  # fmt: skip
     """Write a new order, or return the one that has this number already.
 
-    ttl_s: seconds until it expires unpaid. Raises Conflict when the number was used for another amount.
+    ttl_s: seconds until it expires unpaid. buyer_ref: the shop's own number of its customer. Raises Conflict when the
+    number was used for another amount.
     """
     must_make_sense(shop_order_no, money, ttl_s)
+    must_be_a_buyer(buyer_ref)
     order = Order(
         id=ids.new_id(ids.ORDER, now, shard),
         shop=shop,
@@ -36,6 +39,7 @@ async def place_order(
         created_at=now,
         expires_at=now + timedelta(seconds=ttl_s),
         updated_at=now,
+        buyer_ref=buyer_ref,
     )
     if await orders.insert(tx, order):
         await numbers.write(tx, numbers.of_order(order))
@@ -44,6 +48,12 @@ async def place_order(
     if existing is None or existing.money != money:
         raise Conflict(f"order {shop_order_no} already exists with {existing.money if existing else 'another id'}")
     return existing
+
+
+def must_be_a_buyer(buyer_ref: str) -> None:
+    """Raises InvalidRequest for what is no number of a customer."""
+    if len(buyer_ref) > MAX_NUMBER_CHARS or not buyer_ref.isprintable():
+        raise InvalidRequest(f"buyer_ref has at most {MAX_NUMBER_CHARS} printable characters")
 
 
 def must_make_sense(shop_order_no: str, money: Money, ttl_s: int) -> None:

@@ -42,6 +42,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     description: str = ""
     ttl_s: int | None = None
     shard: int = 0
+    buyer_ref: str = ""
 
     @property
     def name(self) -> tuple[str, str]:
@@ -160,6 +161,7 @@ def _order(wanted: Wanted, terms: _Terms, now: datetime) -> Order:
         created_at=now,
         expires_at=now + timedelta(seconds=ttl_s),
         updated_at=now,
+        buyer_ref=wanted.buyer_ref,
     )
 
 

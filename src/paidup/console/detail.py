@@ -12,11 +12,10 @@ from paidup.errors import NotFound
 from paidup.intake import inbox
 from paidup.journal import store as journal
 from paidup.orders import store as orders
-from paidup.orders.order import Order
+from paidup.orders.order import MASK, Order
 from paidup.payments import store as payments
 from paidup.refunds import store as refunds
 
-MASK = "•••"
 _PERSONAL = (
     "openid|sub_openid|sp_openid|buyer_id|buyer_logon_id|buyer_open_id|buyer_user_id|payer_client_ip|name|email|phone|"
     "receipt_email|line1|line2|postal_code|city|last4|fingerprint|bank_account_name|recv_account_name"
@@ -46,7 +45,7 @@ class Detail(msgspec.Struct, frozen=True):
 
     def masked(self) -> "Detail":
         """With personal data taken out."""
-        facts = [(name, mask(value)) for name, value in self.facts]
+        facts = [(name, MASK if name == "buyer_ref" else mask(value)) for name, value in self.facts]
         blocks = [Block(block.title, mask(block.text)) for block in self.blocks]
         return Detail(self.title, self.shop, facts, blocks)
 
@@ -60,12 +59,18 @@ def mask(text: str) -> str:
 
 async def detail_of(tx: Tx, order_id: str, kind: str, thing_id: str) -> Detail:
     """What stands behind a thing of this order. Raises NotFound."""
-    readers = {"callback": _callback, "decision": _decision, "call": _call, "attempt": _attempt}
+    readers = {"buyer": _buyer, "callback": _callback, "decision": _decision, "call": _call, "attempt": _attempt}
     order = await orders.get(tx, order_id)
     found = await readers[kind](tx, order, thing_id) if kind in readers and order else None
     if found is None:
         raise NotFound("this is not kept any more, or never was; raw texts are kept for 90 days")
     return found
+
+
+async def _buyer(_tx: Tx, order: Order, order_id: str) -> Detail | None:
+    if not order.buyer_ref or order.id != order_id:
+        return None
+    return Detail("Buyer", order.shop, [("buyer_ref", order.buyer_ref)], [])
 
 
 async def _callback(tx: Tx, order: Order, callback_id: str) -> Detail | None:

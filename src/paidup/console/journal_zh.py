@@ -7,12 +7,14 @@ from functools import lru_cache
 from paidup.console.words_en import KINDS
 from paidup.console.words_zh import WORDS
 from paidup.console.words_zh_journal import ERRORS, HOLED, MEANINGS, REFUSALS, WHOLE
+from paidup.console.words_zh_services import SERVICES
 from paidup.console.words_zh_world import WORLD
 from paidup.finance.words import NEXT_STEP_ZH
 from paidup.reconcile.breaks import NEXT_STEP
 
 _NEXT = {NEXT_STEP[kind]: said for kind, said in NEXT_STEP_ZH.items()}
-_ALL = {**WORDS, **HOLED, **REFUSALS, **ERRORS, **MEANINGS}
+_SENTENCES = {text: said for text, said in WORDS.items() if text.endswith(".")}
+_ALL = {**_SENTENCES, **SERVICES, **HOLED, **REFUSALS, **ERRORS, **MEANINGS}
 _HOLE = re.compile(r"\\\{(\w+)\\\}")
 _MAX_DEPTH = 4
 

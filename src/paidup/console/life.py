@@ -32,7 +32,7 @@ async def show(visit: Visit) -> Response:
     """The page of an order."""
     order_id = visit.request.path_params["order_id"]
     async with visit.context.db.session() as tx:
-        story = await trace.tell(tx, order_id)
+        story = await trace.stand(tx, order_id)
         if story is None:
             raise NotFound(f"there is no order {order_id[:60]}; search for any other number of it")
         callback_ids = list({d.callback_id for d in story.facts.decisions if d.callback_id})

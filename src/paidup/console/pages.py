@@ -77,7 +77,7 @@ def _words(visitor: Visitor, now: datetime) -> dict[str, object]:
         "show": show,
         **{
             name: getattr(show, name)
-            for name in ("t", "world", "moved", "said", "money", "signed", "number", "at", "full", "iso", "ago")
+            for name in ("t", "deed", "world", "moved", "said", "money", "signed", "number", "at", "full", "iso", "ago")
         },
         "channel_name": show.channel,
     }

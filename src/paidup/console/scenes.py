@@ -17,12 +17,14 @@ from paidup.people.audit import Deed
 
 class Scene(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that happened. tone: good, bad, warn, plain. title is translated; text is shown as it is, or as a
-    sentence of the journal. detail: the path below the order's page where the raw thing stands."""
+    sentence of the journal. deed: what was done by hand, as the audit writes it. detail: the path below the order's
+    page where the raw thing stands."""
 
     at: datetime
     kind: str
     title: str
     text: str = ""
+    deed: str = ""
     money: Money | None = None
     moved: str = ""
     tone: str = "plain"
@@ -94,7 +96,7 @@ def scenes(
         *map(_attempt, attempts),
         *(scene for case in facts.cases for scene in _case(case)),
         *(
-            Scene(at=d.at, kind="hand", title="By hand", text=f"{d.action} · {d.who}", moved=d.why, tone="warn")
+            Scene(at=d.at, kind="hand", title="By hand", deed=d.action, text=d.who, moved=d.why, tone="warn")
             for d in deeds
         ),
     ]  # fmt: skip

@@ -44,6 +44,10 @@ class Show:
             return text
         return in_chinese(text)
 
+    def deed(self, action: str) -> str:
+        """What somebody did by hand; an action without a name shows as it is."""
+        return self.t(f"deed {action}").removeprefix("deed ")
+
     def moved(self, text: str) -> str:
         """``order unpaid, payment open → order paid, payment paid``, in words; what a person wrote stays as it is."""
         return _STANDING.sub(lambda found: self.t(found["what"]) + " " + self.t(found[0]).lower(), text)

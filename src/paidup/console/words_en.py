@@ -12,8 +12,45 @@ KINDS = {
     "silent_channel": "A channel is silent",
     "transaction_stuck": "A transaction across services is stuck",
     "transaction_differs": "Services do not agree about an order",
+    "stock_differs": "An order and its units disagree",
+    "reconcile_breaks": "Differences to the channel's bill",
+    "no_bill": "A bill of the channel is missing",
+    "bill_refused": "A bill of the channel cannot be used",
+    "bill_too_different": "A bill that is not of these books",
 }
 """Kinds of cases; one that is not named here shows as it is."""
+
+DEEDS = {
+    "account.checked": "Checked before going live",
+    "approval.given": "Agreed",
+    "approval.refused": "Refused",
+    "bill.uploaded": "Uploaded a bill",
+    "break.agreed": "Agreed to a repair",
+    "break.resolved": "Settled a difference",
+    "callback.replayed": "Replayed a callback",
+    "case.claimed": "Took a case",
+    "case.commented": "Wrote beside a case",
+    "case.resolved": "Closed a case",
+    "data.revealed": "Looked at personal data",
+    "delivery.resent": "Re-sent to the shop",
+    "order.close_asked": "Gave an order up",
+    "payment.confirm_asked": "Asked to confirm a payment",
+    "payment.confirmed": "Confirmed a payment",
+    "payment.queried": "Asked the channel now",
+    "payment.released": "Released held money",
+    "quarantine.replayed": "Verified a callback again",
+    "refund.asked": "Asked for a refund",
+    "refund.requested": "Refunded",
+    "user.added": "Added a user",
+    "user.disabled": "Disabled a user",
+    "user.link_made": "Made a sign-in link",
+    "user.password_changed": "Changed a password",
+    "user.reset": "Reset a user",
+    "user.role_changed": "Changed a role",
+    "user.signed_in": "Signed in",
+    "user.totp_set": "Set up a second factor",
+}
+"""What people do by hand, as the audit writes it down."""
 
 STATES = frozenset(
     "unpaid paid closing closed refunded created open held disputed charged_back requested pending succeeded "
@@ -93,4 +130,5 @@ WORDS = {
     "dark": "Dark",
     **{role: role.capitalize() for role in ("viewer", "operator", "finance", "approver", "admin")},
     **{f"case {kind}": name for kind, name in KINDS.items()},
+    **{f"deed {action}": name for action, name in DEEDS.items()},
 }

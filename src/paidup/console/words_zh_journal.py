@@ -285,11 +285,15 @@ HOLED = {
     "the bill says {a}": "账单为 {a}",
     "no payment {a} is known here": "我方没有支付 {a}",
     "paid in the bill, and {a} here": "账单已支付，我方为 {a}",
+    "given back in the bill, and came back here on {a}, whose bill has not shown it yet": (
+        "账单已退款，我方记为 {a} 退回，该日账单尚未显示"
+    ),
     "given back in the bill, and {a} here": "账单已退款，我方为 {a}",
     "already matched on {a}": "已于 {a} 对上",
     "this bill has it once more": "此账单中又出现一次",
     "already matched on {a}; this bill has it once more": "已于 {a} 对上；此账单中又出现一次",
     "booked here on {a}, whose bill has not been read yet": "我方记在 {a}，该日账单尚未读取",
+    "booked here on {a}, whose bill has not been read since": "我方记在 {a}，此后尚未读取该日账单",
     "paid here at {a} UTC, and not in the bill": "我方于 {a} UTC 收款，账单中没有",
     "given back here at {a} UTC, and not in the bill": "我方于 {a} UTC 退款，账单中没有",
     "{a} here at {b} UTC, and not in the bill": "我方于 {b} UTC 记为 {a}，账单中没有",

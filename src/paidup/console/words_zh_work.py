@@ -329,6 +329,7 @@ WORDS = {
     "Sold": "已售",
     "low": "不足",
     "sold out": "售罄",
+    "Buyer": "买家",
     "Sold out or low": "售罄或不足",
     "No article is sold out or low.": "没有售罄或库存不足的商品。",
     "No article is described yet.": "还没有登记商品。",

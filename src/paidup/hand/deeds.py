@@ -16,6 +16,7 @@ from paidup.hand.done import Done
 from paidup.intake import inbox, quarantine
 from paidup.intake.receive import replay
 from paidup.orders import store as orders
+from paidup.orders.order import Order
 from paidup.payments.payment import Payment
 from paidup.people import audit
 from paidup.people.audit import Actor
@@ -100,6 +101,18 @@ async def resend_endpoint(desk: Desk, actor: Actor, endpoint_id: str, why: str, 
             after=f"{count} are sent again",
         )  # fmt: skip
     return count
+
+
+async def reveal_buyer(desk: Desk, actor: Actor, order_id: str, *, shop: str | None = None, why: str = "") -> Order:
+    """An order with its buyer_ref; that somebody looked stands in the audit. Raises NotFound."""
+    async with desk.db.transaction() as tx:
+        order = await orders.get(tx, order_id)
+        if order is None or (shop is not None and order.shop != shop):
+            raise NotFound(f"there is no order {order_id}")
+        await audit.write(
+            tx, actor, "data.revealed", desk.now(), shop=order.shop, subject_id=order_id, order_id=order_id, why=why
+        )
+    return order
 
 
 async def reveal_callback(

@@ -12,7 +12,7 @@ from paidup.orders.order import Order
 from paidup.seal import seal
 
 COLUMNS = """id, shop, shop_order_no, amount_minor, currency, description, state, late_payment, paid_by, event_seq,
-chain, created_at, expires_at, updated_at"""
+chain, created_at, expires_at, updated_at, buyer_ref"""
 
 _ROW = (*Order.__struct_fields__, "seal")
 
@@ -33,7 +33,7 @@ JOIN orders o ON o.shop_order_no = w.shop_order_no AND o.shop = w.shop"""
 LIST = f"SELECT {COLUMNS} FROM orders WHERE shop = $1 AND id < $2 ORDER BY id DESC LIMIT $3"
 
 INSERT = f"""
-INSERT INTO orders ({COLUMNS}, seal) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+INSERT INTO orders ({COLUMNS}, seal) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 ON CONFLICT DO NOTHING RETURNING id"""
 
 UPDATE = """

@@ -27,7 +27,7 @@ _NO, _TXN = "A-20261123-0001", "4200002511232026112316000001"
 _ORDER = shapes.OrderOut(
     id=_ORDER_ID, shop_order_no=_NO, amount_minor=1250, currency="CNY", description="two teas", state="paid",
     paid_by=_PAYMENT_ID, created_at=_AT, expires_at=_AT + timedelta(hours=2),
-    items=[shapes.ItemOut(sku="TEA-01", quantity=2, state="sold")],
+    items=[shapes.ItemOut(sku="TEA-01", quantity=2, state="sold")], buyer_ref="•••711",
 )  # fmt: skip
 _SKU = shapes.SkuOut(
     sku="TEA-01", name="green tea, 100 g", unlimited=False, preorder_limit=0, ships_at=None, low_at=10, left=37,
@@ -135,7 +135,7 @@ _ALL: tuple[msgspec.Struct, ...] = (
     _PARTICIPANT, transactions.Participants(items=[_PARTICIPANT]), _TABLE, transactions.Tables(items=[_TABLE]),
     _SHOWN, transactions.Transactions(items=[_SUMMARY]),
     shapes.PlaceOrder(shop_order_no=_NO, amount_minor=1250, currency="CNY", description="two teas", expires_in_s=7200,
-        items=(shapes.ItemIn(sku="TEA-01", quantity=2),),
+        buyer_ref="customer-004711", items=(shapes.ItemIn(sku="TEA-01", quantity=2),),
     ),
     shapes.PutSku(name="green tea, 100 g", low_at=10),
     shapes.Restock(quantity=200, reason="delivery note 4711"),
@@ -159,6 +159,7 @@ _ALL: tuple[msgspec.Struct, ...] = (
     shapes.AddEndpoint(url="https://shop.example/hooks/paidup", types=("order.paid", "refund.succeeded")),
     shapes.Redrive(endpoint_id=_ENDPOINT_ID),
     _ORDER,
+    shapes.BuyerOut(order_id=_ORDER_ID, buyer_ref="customer-004711"),
     _PAYMENT,
     shapes.TestifiedOut(**msgspec.structs.asdict(_PAYMENT), says="the amount is above the limit of one person",
         approval_id="apv001yjdpag80j9d3y7v1x5b2n6t4",

@@ -8,12 +8,14 @@ from paidup.checkout.place import place_order
 from paidup.checkout.sell import Wanted
 from paidup.db.transaction import Tx
 from paidup.errors import Conflict, NotFound
+from paidup.hand import deeds
 from paidup.inventory import store as inventory
 from paidup.inventory.sku import Item as Units
 from paidup.inventory.sku import Reservation
 from paidup.money import Money
 from paidup.orders import store as orders
 from paidup.orders.order import Order
+from paidup.people.audit import Actor
 from paidup.settle.book import CloseOrder as GiveUp
 from paidup.settle.book import Weighed
 from paidup.shops.store import ApiKey, Scope
@@ -43,6 +45,7 @@ async def _sell(context: Context, key: ApiKey, body: shapes.PlaceOrder) -> shape
         description=body.description,
         ttl_s=body.expires_in_s,
         shard=context.settings.shard,
+        buyer_ref=body.buyer_ref,
     )
     order = await context.counter.place(wanted)
     return await _shown(context, order)
@@ -61,6 +64,7 @@ async def place_in(
         ttl_s=body.expires_in_s or context.settings.payment_ttl_s,
         now=context.clock.now(),
         shard=context.settings.shard,
+        buyer_ref=body.buyer_ref,
     )
 
 
@@ -95,6 +99,13 @@ async def close(context: Context, key: ApiKey, request: Request, body: shapes.Cl
     return order_out(result.book.order, result.book.stock)
 
 
+async def buyer(context: Context, key: ApiKey, request: Request) -> shapes.BuyerOut:
+    """Whose order it is, nothing masked. That somebody looked stands in the audit."""
+    actor = Actor(f"key:{key.id}", "api")
+    order = await deeds.reveal_buyer(context.desk, actor, request.path_params["id"], shop=key.shop)
+    return shapes.BuyerOut(order_id=order.id, buyer_ref=order.buyer_ref)
+
+
 async def the_order(context: Context, key: ApiKey, order_id: str) -> Order:
     """The shop's own order. Raises NotFound, also for an order of another shop."""
     async with context.db.session() as tx:
@@ -123,6 +134,7 @@ def order_out(order: Order, units: Reservation | None = None) -> shapes.OrderOut
         created_at=order.created_at,
         expires_at=order.expires_at,
         items=[shapes.ItemOut(sku=i.sku, quantity=i.quantity, state=units.state) for i in units.items] if units else [],
+        buyer_ref=order.buyer_masked,
     )
 
 
@@ -130,6 +142,7 @@ ROUTES = (
     Route("POST", "/v1/orders", place, Scope.WRITE, body=shapes.PlaceOrder, gives=shapes.OrderOut, status=201),
     Route("GET", "/v1/orders", list_, Scope.READ, gives=shapes.Orders, query=(BY_NUMBER, BEFORE, LIMIT)),
     Route("GET", "/v1/orders/{id}", show, Scope.READ, gives=shapes.OrderOut),
+    Route("GET", "/v1/orders/{id}/buyer", buyer, Scope.ADMIN, gives=shapes.BuyerOut),
     Route(
         "POST", "/v1/orders/{id}/close", close, Scope.WRITE,
         body=shapes.CloseOrder, gives=shapes.OrderOut, keyed=True,

@@ -15,6 +15,13 @@ Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)", description="ISO 421
 Line = Annotated[str, Meta(max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")]
 Name = Annotated[str, Meta(min_length=1, max_length=40, pattern=r"^[a-z0-9_-]+$(?!\n)")]
 Number = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
+Buyer = Annotated[
+    str,
+    Meta(
+        max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)",
+        description="the shop's own number of its customer: personal data, shown masked, found by the search",
+    ),
+]  # fmt: skip
 Id = Annotated[str, Meta(min_length=1, max_length=40, pattern=r"^[0-9A-Za-z_-]+$(?!\n)")]
 Said = Annotated[str, Meta(min_length=3, max_length=1000, pattern=r"^[^\x00]*$")]
 Extra = Annotated[
@@ -47,6 +54,7 @@ class PlaceOrder(_Strict, frozen=True, kw_only=True):
     currency: Currency
     description: Line = ""
     expires_in_s: Lifetime | None = None
+    buyer_ref: Buyer = ""
     items: Annotated[
         tuple[ItemIn, ...],
         Meta(
@@ -87,6 +95,7 @@ class RegisterOrderPayment(RegisterPayment, frozen=True, kw_only=True):
     currency: Currency
     description: Line = ""
     expires_in_s: Lifetime | None = None
+    buyer_ref: Buyer = ""
 
 
 class CloseOrder(_Strict, frozen=True, kw_only=True):
@@ -231,6 +240,14 @@ class OrderOut(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     expires_at: datetime
     items: list[ItemOut] = []
+    buyer_ref: Annotated[str, Meta(description="masked; GET /v1/orders/{id}/buyer shows it")] = ""
+
+
+class BuyerOut(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose order it is, in the shop's own words."""
+
+    order_id: str
+    buyer_ref: str
 
 
 class PaymentOut(msgspec.Struct, frozen=True, kw_only=True):
