@@ -14,6 +14,7 @@ from paidup.outbox import store as outbox
 from paidup.reconcile import people, store, tell
 from paidup.reconcile.tell import MOST_AT_ONCE
 from paidup.reconcile.upload import FileRefused
+from paidup.testing.builders import LONG_AGO
 from upload_side import DAY, MCHID, NOW, a_party, brought, laid, wechat_bill
 
 LANE = f"wechat/main/{DAY}"
@@ -22,7 +23,7 @@ OPENED, SETTLED, FINISHED = "reconcile.break_opened", "reconcile.break_settled",
 
 async def told(db: Database) -> list[tuple[int, str]]:
     async with db.session() as tx:
-        return [(event.seq, event.type.value) for event in await outbox.of_order(tx, LANE)]
+        return [(event.seq, event.type.value) for event in await outbox.of_order(tx, LANE, since=LONG_AGO)]
 
 
 async def test_a_day_is_told_from_its_first_run_on(db: Database) -> None:
@@ -45,7 +46,7 @@ async def test_a_refused_bill_is_told_with_its_reason(db: Database) -> None:
     with pytest.raises(FileRefused):
         await brought(db, a_party(SHOP), wechat_bill(MCHID, "A-1", stated=2))
     async with db.session() as tx:
-        (event,) = await outbox.of_order(tx, LANE)
+        (event,) = await outbox.of_order(tx, LANE, since=LONG_AGO)
     assert ("reconcile.refused", "wrong_total", 1) == (event.type, event.data["fault"], event.seq)
     assert "总交易单数" in str(event.data["why"])
 
@@ -58,7 +59,7 @@ async def test_what_a_person_settles_is_told(db: Database) -> None:
     async with db.transaction() as tx:
         await people.resolve(tx, change.after.id, shop=SHOP, who="anna", why="given back", now=NOW)
     async with db.session() as tx:
-        *_, last = await outbox.of_order(tx, LANE)
+        *_, last = await outbox.of_order(tx, LANE, since=LONG_AGO)
     assert (3, SETTLED, "resolved", change.after.id) == (last.seq, last.type, last.data["state"], last.subject_id)
     assert "given back" in str(last.data["why"])
 
@@ -85,7 +86,7 @@ async def test_a_flood_of_breaks_is_counted_and_not_told_one_by_one(db: Database
     await brought(db, party, wechat_bill(MCHID, *(f"A-{n}" for n in range(MOST_AT_ONCE + 5))))
     await laid(db, party)
     async with db.session() as tx:
-        events = await outbox.of_order(tx, LANE)
+        events = await outbox.of_order(tx, LANE, since=LONG_AGO)
     last = events[-1]
     assert (MOST_AT_ONCE + 1, MOST_AT_ONCE + 5) == (len(events), last.data["unsettled"])
     assert list(range(1, MOST_AT_ONCE + 2)) == [event.seq for event in events]
@@ -99,7 +100,7 @@ async def test_days_have_numbers_of_their_own(db: Database) -> None:
     other = msgspec.structs.replace(change.after, id="brk-other", key="other", day=DAY - timedelta(days=1))
     async with db.transaction() as tx:
         await tell.changed(tx, [msgspec.structs.replace(change, after=other)], "test", NOW)
-        events = await outbox.of_order(tx, f"wechat/main/{other.day}")
+        events = await outbox.of_order(tx, f"wechat/main/{other.day}", since=LONG_AGO)
         assert "brk-other" in await store_ids(tx)
     assert ([(1, OPENED)], [(1, OPENED), (2, FINISHED)]) == ([(e.seq, e.type.value) for e in events], await told(db))
 
