@@ -165,7 +165,7 @@ def test_serve_at_a_taken_port_says_so(env: dict[str, str]) -> None:
     [
         (["db", "shop", "Bad Name!"], "name it with a-z"),
         (["deliveries", "endpoint", "nobody", "https://shop.example.com/x"], "there is no shop 'nobody'"),
-        (["deliveries", "redrive"], "name deliveries, or an endpoint"),
+        (["deliveries", "redrive"], "name deliveries, or one --endpoint or --order"),
     ],
 )
 def test_a_wrong_name_is_refused_in_one_line(env: dict[str, str], args: list[str], says: str) -> None:

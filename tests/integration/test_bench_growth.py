@@ -70,7 +70,7 @@ async def test_the_fill_is_what_it_says(place: World, full: Database) -> None:
         counted = [await tx.fetchval(f"SELECT count(*) FROM {t}") for t in ("inbox", "decisions", "events")]
         first = await tx.fetchrow("SELECT id, created_at FROM orders ORDER BY id LIMIT 1")
     assert [ROWS // 4, ROWS // 4, ROWS // 2] == counted
-    assert {"orders", "payments"} | {t for t in big if "_p" in t} == big
+    assert {"orders", "payments", "numbers"} | {t for t in big if "_p" in t} == big
     assert 3 * DAYS == len([t for t in big if "_p" in t])
     assert first is not None
     assert ids.new_id(ids.ORDER, first["created_at"])[:14] == first["id"][:14]

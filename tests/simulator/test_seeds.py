@@ -18,8 +18,8 @@ from paidup.simulator.outcome import Outcome
 from paidup.simulator.summary import Summary
 
 SOURCE = Path(__file__).parents[2] / "src" / "paidup"
-SEEDS = quickest(range(1, 101))[:24]
-"""What `make test` plays; `make fault` plays hundreds."""
+SEEDS = quickest(range(1, 101))[:14]
+"""What `make test` plays; CI and `make fault` play hundreds."""
 BUSY = 3
 """A short one in which much goes wrong."""
 
@@ -98,8 +98,8 @@ def test_trouble_is_met(outcomes: dict[int, Outcome]) -> None:
         summary = summary.plus(outcome, 1.0)
     assert (True, True, True) == (
         len(summary.faults) > sum(not kind.startswith("service") for kind in KINDS) * 0.9,
-        summary.payments > 50,
-        summary.callbacks > 200,
+        summary.payments > 30,
+        summary.callbacks > 100,
     )
 
 

@@ -71,8 +71,13 @@ class Billed(msgspec.Struct, frozen=True):
     calm_at: datetime
 
     def planted(self) -> list[Planted]:
-        """What is wrong with the lines of bills that were read."""
-        return [one for one in self.printed.planted(ACCOUNT) if not self.is_none(one.channel, one.day)]
+        """What is wrong with the lines of bills that were read; and lines whose lack left a day without any bill."""
+        return [
+            one
+            for one in self.printed.planted(ACCOUNT)
+            if not self.is_none(one.channel, one.day)
+            or (one.what == "missing" and (one.channel, one.day) in self.latest)
+        ]
 
     def is_none(self, channel: str, day: date) -> bool:
         """Whether that day has no bill, as the channel says."""
