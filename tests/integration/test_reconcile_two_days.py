@@ -8,7 +8,8 @@ from merchant import Merchant
 from paidup.channels.bill import BillKind
 from paidup.reconcile import bills
 from paidup.reconcile.breaks import Kind
-from paidup.reconcile.fetch import fetch_bill
+from paidup.reconcile.fetch import fetch_bill, is_doubtful
+from paidup.reconcile.reading import bounds_of
 from paidup.reconcile.states import UNSETTLED
 from paidup.reconcile.worker import work_day
 from paidup.sandbox.faults import BillFaults, Faults
@@ -52,3 +53,19 @@ async def test_a_bill_that_was_given_is_not_taken_back(shop: Merchant) -> None:
     outcome = await work_day(shop.db, party(shop), day, tools=tools(shop), who="test")
     assert outcome.run is not None
     assert (1, []) == (outcome.run.lines, [one.kind for one in await breaks(shop) if one.kind is not Kind.BALANCE])
+
+
+async def test_that_there_is_no_bill_is_doubted_for_a_day_from_when_it_was_first_said(shop: Merchant) -> None:
+    """Whoever asks days late hears it for the first time, and holds money of that day: it may be a mistake."""
+    await made(shop, "wechat")
+    day = day_of(shop, "wechat")
+    await next_morning(shop, "wechat", day + timedelta(days=3))
+    shop.sandbox.faults = Faults(bill=BillFaults(missing=1.0))
+    denied = await fetch_bill(shop.db, shop.asker, party(shop), BillKind.TRADES, day)
+    assert isinstance(denied, bills.Kept)
+    bounds, now = bounds_of(party(shop), day, denied), shop.clock.now()
+    async with shop.db.session() as tx:
+        doubted = [
+            await is_doubtful(tx, party(shop), denied, bounds, at) for at in (now, now + timedelta(days=1, seconds=1))
+        ]
+    assert ("none", [True, False]) == (denied.state, doubted)

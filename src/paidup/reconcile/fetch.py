@@ -103,8 +103,12 @@ async def _keep(
 
 
 async def is_doubtful(tx: Tx, party: Party, kept: bills.Kept, bounds: tuple[datetime, datetime], now: datetime) -> bool:
-    """The channel says that there is no bill, and we hold payments of that day: it may only be late."""
-    if kept.state != "none" or now >= party.channel.bill_ready_at(kept.day, party.account) + EMPTY_AFTER:
+    """The channel says that there is no bill, and we hold payments of that day: it may only be late, or mistaken.
+
+    Whoever asks days late hears it for the first time, and doubts it as long as everybody else.
+    """
+    said_since = max(kept.kept_at, party.channel.bill_ready_at(kept.day, party.account))
+    if kept.state != "none" or now >= said_since + EMPTY_AFTER:
         return False
     return bool(await tx.fetchval(HOLDS, party.account.channel, party.account.name, *bounds))
 
