@@ -19,7 +19,7 @@ from paidup.simulator.summary import Summary
 
 SOURCE = Path(__file__).parents[2] / "src" / "paidup"
 SEEDS = quickest(range(1, 101))[:14]
-"""What `make test` plays; CI and `make fault` play hundreds."""
+"""What `make test` plays; CI plays more, and `make fault` hundreds."""
 BUSY = 3
 """A short one in which much goes wrong."""
 
