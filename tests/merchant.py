@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import msgspec
@@ -87,6 +87,13 @@ class Merchant:
     def trade(self, payment: Payment) -> Trade:
         """The payment as the channel knows it."""
         return self.sandbox.world.find(payment.channel, "main", payment.merchant_ref, self.clock.now())
+
+    async def to_a_fresh_day(self) -> date:
+        """To noon in Beijing of a day on which nobody has sold anything yet, nor on the day before it: the sandbox is
+        shared, and where UTC has still this day, Beijing may have the next one."""
+        day = self.clock.now().date() + timedelta(days=3)
+        await self.clock.advance((datetime.combine(day, time(4), UTC) - self.clock.now()).total_seconds())
+        return day
 
     async def take_in(self, *, limit: int = 500) -> int:
         """One round of the intake at the time of this clock, which other tests have moved on."""

@@ -1,7 +1,5 @@
 """The worker that reconciles dies at each of its uses of the database; afterwards another one comes to the same end."""
 
-from datetime import UTC, datetime, time, timedelta
-
 from mortal import MortalDatabase
 from test_dies_at_each_step import dies_at_each_step, mortal
 
@@ -25,8 +23,7 @@ async def test_reconciling_dies_at_each_step(merchant: Merchant, mortal: MortalD
     again, one step later each time: the bill is one version, each payment is paid once, each break healed."""
     clock, there = merchant.clock, Tools(merchant.asker, merchant.handlers, Limits(memory_mb=64))
     party = Party(CHANNELS["wechat"], merchant.accounts.current.get("wechat", "main"), Rules())
-    tomorrow = clock.now().date() + timedelta(days=1)
-    await clock.advance((datetime.combine(tomorrow, time(4), UTC) - clock.now()).total_seconds())
+    day = await merchant.to_a_fresh_day()
     bought = [await merchant.offer(await merchant.order(f"A-{n}")) for n in range(2)]
     for payment in bought:
         merchant.pay(payment)
@@ -45,11 +42,11 @@ async def test_reconciling_dies_at_each_step(merchant: Merchant, mortal: MortalD
     assert deaths > 20
     async with merchant.db.session() as tx:
         found = await store.page(tx, store.Filter(), 10)
-        run = await runs.latest_of(tx, "wechat", "main", tomorrow)
+        run = await runs.latest_of(tx, "wechat", "main", day)
     assert [(Kind.LONG, Is.HEALED)] * 2 == [(one.kind, one.state) for one in found]
     assert run is not None
     assert (2, 2) == (run.lines, run.matched)
     assert [State.PAID] * 2 == [(await merchant.payment(payment)).state for payment in bought]
     assert 2 == (await merchant.column("SELECT type FROM events")).count("order.paid")
     assert [1] == await merchant.column("SELECT DISTINCT version FROM bills")
-    assert ["done"] * 2 == await merchant.column("SELECT state FROM bill_fetches WHERE day = $1", tomorrow)
+    assert ["done"] * 2 == await merchant.column("SELECT state FROM bill_fetches WHERE day = $1", day)

@@ -1,6 +1,6 @@
 """What callbacks and queries left is healed by the bill: at a real channel over HTTP, through the one door."""
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 
@@ -58,9 +58,7 @@ async def until(merchant: Merchant, moment: datetime) -> None:
 
 @pytest.fixture
 async def shop(merchant: Merchant) -> Merchant:
-    """At noon in Beijing of a day on which nobody has sold anything yet: the sandbox is shared."""
-    tomorrow = merchant.clock.now().date() + timedelta(days=1)
-    await until(merchant, datetime.combine(tomorrow, time(4), UTC))
+    await merchant.to_a_fresh_day()
     return merchant
 
 
