@@ -9,6 +9,8 @@ import pytest
 from test_commands import paidup
 
 from api_side import Api
+from paidup.people import store
+from paidup.people.user import Role
 from upload_side import BANK, BANK_CSV, DAY, sha1_of, wechat_bill
 
 MAIN = ("--account", "wechat/main", "--day", str(DAY))
@@ -19,6 +21,13 @@ async def command(api: Api, *args: str) -> subprocess.CompletedProcess[str]:
     settings = api.paidup.settings
     env = {"PAIDUP_DATABASE_URL": settings.database_url, "PAIDUP_DATA": str(settings.data)}
     return await asyncio.to_thread(paidup, "reconcile", *args, env=env)
+
+
+@pytest.fixture(autouse=True)
+async def anna(api: Api) -> None:
+    """Finance, who brings the bills."""
+    async with api.paidup.db.transaction() as tx:
+        await store.add(tx, "anna", Role.FINANCE, api.paidup.clock.now())
 
 
 @pytest.fixture

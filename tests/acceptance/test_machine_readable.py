@@ -12,7 +12,7 @@ import pytest
 from test_commands import paidup
 
 GROUPS = ("demo", "trace", "verify", "doctor", "metrics", "callbacks", "payments", "repair", "deliveries", "cases",
-          "keys", "db", "audit", "reconcile", "report", "tx", "stock", "users", "orders", "approvals",
+          "keys", "db", "audit", "reconcile", "report", "tx", "stock", "users", "orders", "approvals", "settings",
           "simulate")  # fmt: skip
 DEAD_LETTERS = 2500
 """More than one portion."""

@@ -1,5 +1,6 @@
 """`paidup tx` as its users run it: as processes, against a database of their own."""
 
+import getpass
 import json
 from pathlib import Path
 
@@ -45,10 +46,14 @@ async def test_a_transaction_is_defined_begun_seen_and_undone(
     assert (xid, True) == (again, xid.startswith("txn"))
     (listed,) = json.loads(paidup("tx", "list", "--json", env=env).stdout)
     assert (xid, "RUNNING") == (listed["id"], listed["state"])
+    refused = paidup("tx", "compensate", xid, "--who", "lin", "--because", "the customer called", env=env)
+    assert (2, True) == (refused.returncode, "paidup users add lin" in refused.stderr)
+    assert 0 == paidup("users", "add", "lin", "--role", "operator", env=env).returncode
     undone = paidup("tx", "compensate", xid, "--who", "lin", "--because", "the customer called", env=env)
     assert (0, True) == (undone.returncode, f"{xid} is COMPENSATING" in undone.stderr), undone.stderr
     shown = json.loads(paidup("tx", "show", xid, "--json", env=env).stdout)
-    assert ("compensate by lin", "the customer called", "lin") == tuple(
+    lin = f"lin (cli:{getpass.getuser()})"
+    assert (f"compensate by {lin}", "the customer called", lin) == tuple(
         shown["record"][1][name] for name in ("what", "why", "who")
     )
     looked = paidup("tx", "check", "--json", env=env)

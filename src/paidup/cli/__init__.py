@@ -34,6 +34,7 @@ COMMANDS = {
     "users": "who may sign in to the console",
     "audit": "what people did by hand",
     "keys": "channel keys and API keys",
+    "settings": "what is in force, and where each value comes from",
     "db": "migrations, shops, the embedded server",
 }
 

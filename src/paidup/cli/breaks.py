@@ -9,7 +9,7 @@ import msgspec
 
 from paidup.cli.desk import at_desk
 from paidup.cli.output import done, emit, emit_json, json_anyway, json_option, limit_option, run, say
-from paidup.cli.whoami import operator
+from paidup.cli.whoami import by_option, speaker
 from paidup.db.transaction import Database
 from paidup.errors import InvalidRequest, NotFound
 from paidup.hand import breaks as hand
@@ -80,12 +80,14 @@ def explain(break_id: str) -> None:
 
 @click.command()
 @click.argument("break_ids", nargs=-1, required=True)
-@click.option("--by", required=True, help="who agrees, for the record")
+@by_option
 @click.option("--because", required=True, help="why, for the record")
 @click.option("--payment", "payment_id", help="to which payment the money of an unknown number belongs")
 @json_option
 def approve(break_ids: tuple[str, ...], by: str, because: str, payment_id: str | None, as_json: bool) -> None:
     """Agree to the repair of breaks; as many different people as the rules say must. The next run repairs them.
+
+    As in the console: finance may agree, and the last word is an approver's.
 
     \b
     paidup reconcile approve brk… --by anna --because "seen in the merchant console"
@@ -93,10 +95,8 @@ def approve(break_ids: tuple[str, ...], by: str, because: str, payment_id: str |
     """
 
     async def work(desk: Desk) -> list[people.Agreement]:
-        agreed = [
-            await hand.agree(desk, operator(), break_id, because, name=by, payment_id=payment_id)
-            for break_id in break_ids
-        ]
+        actor = await speaker(desk.db, by)
+        agreed = [await hand.agree(desk, actor, break_id, because, payment_id=payment_id) for break_id in break_ids]
         return [one.agreement for one in agreed]
 
     found = at_desk(work)
@@ -115,15 +115,16 @@ def _agreed(one: people.Agreement) -> dict[str, object]:
 
 @click.command()
 @click.argument("break_ids", nargs=-1, required=True)
-@click.option("--by", required=True, help="who says so, for the record")
+@by_option
 @click.option("--because", required=True, help="how it was settled, for the record")
 @json_option
 def resolve(break_ids: tuple[str, ...], by: str, because: str, as_json: bool) -> None:
     """Say how breaks were settled outside of our books."""
 
     async def work(desk: Desk) -> None:
+        actor = await speaker(desk.db, by)
         for break_id in break_ids:
-            await hand.resolve(desk, operator(), break_id, because, name=by)
+            await hand.resolve(desk, actor, break_id, because)
 
     at_desk(work)
     done(f"{len(break_ids)} resolved", {"resolved": list(break_ids), "because": because}, as_json=as_json)

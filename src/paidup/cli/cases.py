@@ -5,9 +5,10 @@ import msgspec
 
 from paidup.cases import store as cases
 from paidup.cli.desk import at_desk
-from paidup.cli.output import done, emit, json_option, limit_option, run
+from paidup.cli.output import done, emit, emit_json, json_anyway, json_option, limit_option, run
 from paidup.cli.whoami import operator
 from paidup.db.transaction import Database
+from paidup.errors import NotFound
 from paidup.hand import deeds
 from paidup.settings import Settings
 
@@ -30,6 +31,22 @@ def list_(with_resolved: bool, shop: str | None, limit: int, as_json: bool) -> N
             return await cases.page(tx, shop, limit, with_resolved=with_resolved)
 
     emit([msgspec.structs.asdict(case) for case in run(work)], as_json=as_json, empty="no open cases")
+
+
+@command.command()
+@click.argument("case_id")
+@json_anyway
+def show(case_id: str) -> None:
+    """One case as JSON, with who works on it and what was written beside it."""
+
+    async def work(db: Database, _settings: Settings) -> dict[str, object]:
+        async with db.session() as tx:
+            found = await cases.get(tx, case_id)
+            if found is None:
+                raise NotFound(f"there is no case {case_id}; `paidup cases list --all` shows them")
+            return {**msgspec.structs.asdict(found), "notes": await cases.comments(tx, case_id)}
+
+    emit_json(run(work))
 
 
 @command.command()

@@ -7,7 +7,7 @@ import click
 from paidup import trace
 from paidup.checkout.place import place_order
 from paidup.cli.desk import at_desk
-from paidup.cli.output import done, emit, json_option, run
+from paidup.cli.output import done, emit, emit_json, json_anyway, json_option, run
 from paidup.cli.whoami import operator
 from paidup.clock import parse_clock
 from paidup.db.transaction import Database
@@ -78,6 +78,21 @@ def buyer(order_id: str, as_json: bool) -> None:
     """Whose order it is, in the shop's own words, nothing masked. That somebody looked stands in the audit."""
     order = at_desk(lambda desk: deeds.reveal_buyer(desk, operator(), order_id))
     emit([{"id": order.id, "buyer": order.buyer_ref}], as_json=as_json)
+
+
+@command.command()
+@click.argument("order_id")
+@click.argument("kind", type=click.Choice(["buyer", "callback", "decision", "call", "attempt"]))
+@click.argument("thing_id")
+@json_anyway
+def detail(order_id: str, kind: str, thing_id: str) -> None:
+    """What stands behind a moment of an order's life as JSON, nothing masked. That somebody looked stands in the audit.
+
+    \b
+    paidup orders detail ord… call call…      what the channel answered, word for word
+    paidup orders detail ord… attempt att…    what the shop answered
+    """
+    emit_json(at_desk(lambda desk: deeds.reveal_detail(desk, operator(), order_id, kind, thing_id)))
 
 
 @command.command()

@@ -27,9 +27,9 @@ from paidup.cli.breaks import (
     split,
 )
 from paidup.cli.output import done, emit, emit_json, json_option, limit_option, run, say
+from paidup.cli.whoami import by_option, speaker
 from paidup.db.transaction import Database
 from paidup.errors import NotFound
-from paidup.people.audit import Actor
 from paidup.reconcile import bills, runs, store
 from paidup.reconcile.fetch import fetch_bill
 from paidup.reconcile.find import InBill, lines_of
@@ -213,6 +213,24 @@ def find(number: str, as_json: bool) -> None:
     emit(rows, as_json=False, empty="no bill of its day or the day after has it")
 
 
+@command.command("bills")
+@day_option
+@account_option
+@limit_option
+@json_option
+def bills_(day: str | None, account: str | None, limit: int, as_json: bool) -> None:
+    """The bills that are kept, each version of each, the latest day first; and why those were refused that were."""
+
+    async def work(db: Database, _settings: Settings) -> list[bills.Kept]:
+        channel, name = split(account)
+        async with db.session() as tx:
+            return await bills.page(tx, None, limit, channel=channel, account=name, day=its_date(day) if day else None)
+
+    names = ("id", "channel", "account", "kind", "day", "version", "state", "lines", "brought_by", "file_name", "why")
+    rows = [{name: getattr(one, name) for name in names} for one in run(work)]
+    emit(rows, as_json=as_json, empty="no bills are kept")
+
+
 @command.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--account", required=True, help="channel/account, such as wechat/main")
@@ -222,7 +240,7 @@ def find(number: str, as_json: bool) -> None:
     "--mapping", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="its description, in TOML"
 )
 @click.option("--sha1", default="", help="of its plain text, where the channel told it")
-@click.option("--by", required=True, help="who uploads it, for the record")
+@by_option
 @json_option
 def upload(
     file: Path, account: str, day: str, kind: str, mapping: Path | None, sha1: str, by: str, as_json: bool
@@ -240,13 +258,14 @@ def upload(
     async def work(_db: Database, settings: Settings) -> bills.Kept:
         async with quiet(settings) as paidup:
             party, tools = named(paidup.parties(), account), paidup.reconcile_tools()
+            actor = await speaker(paidup.db, by)
             with file.open("rb") as opened:
                 return await upload_bill(
                     paidup.db,
                     party,
-                    brought_by(party, claims, by),
+                    brought_by(party, claims, actor.who),
                     opened,
-                    actor=Actor(by, "cli"),
+                    actor=actor,
                     limits=tools.limits,
                     spill=tools.spill,
                     now=paidup.clock.now(),

@@ -1,6 +1,5 @@
 """`paidup stock …`: articles, what is left of them, and the journal that proves it."""
 
-import getpass
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -13,12 +12,14 @@ from paidup.checkout.delivery_note import MAX_BYTES, take_in
 from paidup.checkout.stocktaking import call_person, recount
 from paidup.checkout.warehouse import Change, Described, change, put_sku
 from paidup.cli.output import done, emit, emit_json, json_option, limit_option, run, say
+from paidup.cli.whoami import said_by
 from paidup.clock import parse_clock
 from paidup.db.transaction import Database
 from paidup.errors import NotFound
 from paidup.inventory import store as inventory
 from paidup.inventory.sku import Policy, Sku
 from paidup.inventory.states import EFFECTS, Kind
+from paidup.people.user import Right
 from paidup.report import print_checks
 from paidup.settings import Settings
 from paidup.verify import Check
@@ -26,7 +27,7 @@ from paidup.verify.stock import check_stock
 
 _NEWEST = 2**63 - 1
 operator_option = click.option(
-    "--operator", default=getpass.getuser, help="who you are, for the record  [default: you]"
+    "--operator", help="a user of `paidup users list` in whose name it is done; your login unless given"
 )
 key_option = click.option("--key", default="", help="the same key does it once, however often the command is repeated")
 
@@ -116,7 +117,7 @@ def put(shop: str, sku: str, ships_at: datetime | None, as_json: bool, **describ
 @operator_option
 @key_option
 @json_option
-def restock(shop: str, sku: str, quantity: int, because: str, operator: str, key: str, as_json: bool) -> None:
+def restock(shop: str, sku: str, quantity: int, because: str, operator: str | None, key: str, as_json: bool) -> None:
     """Put units in."""
     _show(_change(Kind.RESTOCK, shop, sku, quantity, because, operator, key), as_json=as_json)
 
@@ -129,7 +130,7 @@ def restock(shop: str, sku: str, quantity: int, because: str, operator: str, key
 @operator_option
 @key_option
 @json_option
-def adjust(shop: str, sku: str, by: int, because: str, operator: str, key: str, as_json: bool) -> None:
+def adjust(shop: str, sku: str, by: int, because: str, operator: str | None, key: str, as_json: bool) -> None:
     """Correct the number of units after a count.
 
     \b
@@ -138,11 +139,11 @@ def adjust(shop: str, sku: str, by: int, because: str, operator: str, key: str, 
     _show(_change(Kind.ADJUST, shop, sku, by, because, operator, key), as_json=as_json)
 
 
-def _change(kind: Kind, shop: str, sku: str, quantity: int, reason: str, operator: str, key: str) -> Sku:
+def _change(kind: Kind, shop: str, sku: str, quantity: int, reason: str, operator: str | None, key: str) -> Sku:
     async def work(db: Database, settings: Settings) -> Sku:
-        now = parse_clock(settings.clock).now()
+        now, by = parse_clock(settings.clock).now(), await said_by(db, operator, Right.WORK)
         wanted = Change(
-            shop=shop, sku=sku, kind=kind, quantity=quantity, reason=reason, operator=operator,
+            shop=shop, sku=sku, kind=kind, quantity=quantity, reason=reason, operator=by,
             key=f"cli/{key or ids.new_id('key', now)}",
         )  # fmt: skip
         async with db.transaction() as tx:
@@ -198,7 +199,7 @@ def _kept(now: Policy) -> str:
 @click.argument("file", type=click.File("rb"))
 @operator_option
 @json_option
-def import_(shop: str, file: BinaryIO, operator: str, as_json: bool) -> None:
+def import_(shop: str, file: BinaryIO, operator: str | None, as_json: bool) -> None:
     """Make articles and put units in from a CSV file: all of it or nothing, and the same file only once.
 
     Columns: sku, quantity, name, unlimited, preorder_limit, low_at; sku must be there. "-" reads from stdin.
@@ -209,8 +210,9 @@ def import_(shop: str, file: BinaryIO, operator: str, as_json: bool) -> None:
     data = file.read(MAX_BYTES + 1)
 
     async def work(db: Database, settings: Settings) -> tuple[int, int]:
+        by = await said_by(db, operator, Right.WORK)
         async with db.transaction() as tx:
-            return await take_in(tx, shop, data, operator=operator, now=parse_clock(settings.clock).now())
+            return await take_in(tx, shop, data, operator=by, now=parse_clock(settings.clock).now())
 
     lines, units = run(work)
     sentence = f"{lines} lines; {units} units were put in"

@@ -1,6 +1,5 @@
 """`paidup tx …`: transactions across services: see them, and decide where they are stuck."""
 
-import getpass
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
@@ -11,9 +10,11 @@ import msgspec
 
 from paidup.cli.application import quiet
 from paidup.cli.output import done, emit, emit_json, json_option, limit_option, run, say
+from paidup.cli.whoami import said_by
 from paidup.clock import parse_clock
 from paidup.db.transaction import Database, Tx
 from paidup.errors import InvalidRequest, NotFound
+from paidup.people.user import Right
 from paidup.settings import Settings
 from paidup.transactions import participants, person, store
 from paidup.transactions.begin import begin as begin_transaction
@@ -21,7 +22,9 @@ from paidup.transactions.show import Shown, shown, summary
 from paidup.transactions.table import MAX_TABLE_BYTES, read_toml
 from paidup.transactions.transaction import Transaction
 
-who_option = click.option("--who", default=getpass.getuser, show_default="your login", help="who decides")
+who_option = click.option(
+    "--who", help="a user of `paidup users list` in whose name it is decided; your login unless given"
+)
 because_option = click.option("--because", required=True, help="why, for the record")
 
 
@@ -72,13 +75,13 @@ def show(xid: str, as_json: bool) -> None:
 @who_option
 @because_option
 @json_option
-def retry(xid: str, who: str, because: str, as_json: bool) -> None:
+def retry(xid: str, who: str | None, because: str, as_json: bool) -> None:
     """Go on from where it got stuck, with all its tries; one that only waits is asked about at once.
 
     \b
     paidup tx retry txn… --because "the coupon service is up again"
     """
-    _decide(lambda tx, now: person.retry(tx, xid, shop=None, who=who, why=because, now=now), as_json=as_json)
+    _decide(who, lambda tx, by, now: person.retry(tx, xid, shop=None, who=by, why=because, now=now), as_json=as_json)
 
 
 @command.command()
@@ -87,13 +90,17 @@ def retry(xid: str, who: str, because: str, as_json: bool) -> None:
 @who_option
 @because_option
 @json_option
-def skip(xid: str, step: str, who: str, because: str, as_json: bool) -> None:
+def skip(xid: str, step: str, who: str | None, because: str, as_json: bool) -> None:
     """Answer for a step that is stuck, and let the rest go on.
 
     \b
     paidup tx skip txn… parcel --because "the label was printed by hand"
     """
-    _decide(lambda tx, now: person.skip_step(tx, xid, step, shop=None, who=who, why=because, now=now), as_json=as_json)
+    _decide(
+        who,
+        lambda tx, by, now: person.skip_step(tx, xid, step, shop=None, who=by, why=because, now=now),
+        as_json=as_json,
+    )
 
 
 @command.command()
@@ -101,13 +108,15 @@ def skip(xid: str, step: str, who: str, because: str, as_json: bool) -> None:
 @who_option
 @because_option
 @json_option
-def compensate(xid: str, who: str, because: str, as_json: bool) -> None:
+def compensate(xid: str, who: str | None, because: str, as_json: bool) -> None:
     """Undo it. Only before its pivot is passed: afterwards refund the order.
 
     \b
     paidup tx compensate txn… --because "the customer called"
     """
-    _decide(lambda tx, now: person.compensate(tx, xid, shop=None, who=who, why=because, now=now), as_json=as_json)
+    _decide(
+        who, lambda tx, by, now: person.compensate(tx, xid, shop=None, who=by, why=because, now=now), as_json=as_json
+    )
 
 
 @command.command()
@@ -276,10 +285,11 @@ def check(shop: str | None, hours: int | None, only_look: bool, as_json: bool) -
         sys.exit(1)
 
 
-def _decide(deed: Callable[[Tx, datetime], Awaitable[Transaction]], *, as_json: bool) -> None:
+def _decide(who: str | None, deed: Callable[[Tx, str, datetime], Awaitable[Transaction]], *, as_json: bool) -> None:
     async def work(db: Database, settings: Settings) -> Transaction:
+        by = await said_by(db, who, Right.WORK)
         async with db.transaction() as tx:
-            return await deed(tx, parse_clock(settings.clock).now())
+            return await deed(tx, by, parse_clock(settings.clock).now())
 
     after = run(work)
     said = {"id": after.id, "state": after.state, "why": after.why, "ends_by": after.ends_by}

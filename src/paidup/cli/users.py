@@ -1,6 +1,8 @@
 """`paidup users …`: who may sign in to the console. The first admin is made here."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
 
 import click
 import msgspec
@@ -9,7 +11,7 @@ from paidup.cli.output import done, emit, emit_json, json_option, run, say
 from paidup.cli.whoami import operator
 from paidup.clock import parse_clock
 from paidup.db.transaction import Database, Tx
-from paidup.people import audit, proof, sessions, store
+from paidup.people import admin, audit, proof, sessions, store
 from paidup.people.user import Role, User
 from paidup.settings import Settings
 
@@ -33,15 +35,9 @@ def command() -> None:
 def add(name: str, role: str, as_json: bool) -> None:
     """Add a user and print a sign-in link; there they set their password."""
 
-    async def work(db: Database, settings: Settings) -> str:
-        clock = parse_clock(settings.clock)
-        async with db.transaction() as tx:
-            await store.add(tx, name, Role(role), clock.now())
-            await _note(tx, "user.added", name, settings, after=role)
-            token = await sessions.make_link(tx, name, clock.now(), rate=clock.rate)
-        return _link(settings, token)
-
-    _give(name, run(work), as_json)
+    _give(
+        name, run(_linked(lambda tx, now, rate: admin.add(tx, operator(), name, Role(role), now, rate=rate))), as_json
+    )
 
 
 @command.command("list")
@@ -62,13 +58,11 @@ def list_(as_json: bool) -> None:
 @click.argument("role", type=_role)
 @json_option
 def role(name: str, role: str, as_json: bool) -> None:
-    """Give a user another role, from the next request on."""
+    """Give a user another role; they sign in anew."""
 
     async def work(db: Database, settings: Settings) -> None:
         async with db.transaction() as tx:
-            before = await store.get(tx, name)
-            await store.set_role(tx, name, Role(role))
-            await _note(tx, "user.role_changed", name, settings, before=before.role, after=role)
+            await admin.give_role(tx, operator(), name, Role(role), parse_clock(settings.clock).now())
 
     run(work)
     done(f"{name} is {role} now", {"name": name, "role": role}, as_json=as_json)
@@ -82,9 +76,7 @@ def disable(name: str, as_json: bool) -> None:
 
     async def work(db: Database, settings: Settings) -> None:
         async with db.transaction() as tx:
-            await store.disable(tx, name, parse_clock(settings.clock).now())
-            await sessions.end_all(tx, name)
-            await _note(tx, "user.disabled", name, settings)
+            await admin.disable(tx, operator(), name, parse_clock(settings.clock).now())
 
     run(work)
     done(f"{name} is disabled; `paidup users reset {name}` brings them back", {"disabled": name}, as_json=as_json)
@@ -96,16 +88,7 @@ def disable(name: str, as_json: bool) -> None:
 def reset(name: str, as_json: bool) -> None:
     """Forget a user's password and second factor, end their sessions, and print a sign-in link."""
 
-    async def work(db: Database, settings: Settings) -> str:
-        clock = parse_clock(settings.clock)
-        async with db.transaction() as tx:
-            await store.reset(tx, name)
-            await sessions.end_all(tx, name)
-            await _note(tx, "user.reset", name, settings)
-            token = await sessions.make_link(tx, name, clock.now(), rate=clock.rate)
-        return _link(settings, token)
-
-    _give(name, run(work), as_json)
+    _give(name, run(_linked(lambda tx, now, rate: admin.reset(tx, operator(), name, now, rate=rate))), as_json)
 
 
 @command.command()
@@ -114,15 +97,7 @@ def reset(name: str, as_json: bool) -> None:
 def link(name: str, as_json: bool) -> None:
     """Print a sign-in link that opens once, within half an hour."""
 
-    async def work(db: Database, settings: Settings) -> str:
-        clock = parse_clock(settings.clock)
-        async with db.transaction() as tx:
-            await store.get(tx, name)
-            token = await sessions.make_link(tx, name, clock.now(), rate=clock.rate)
-            await _note(tx, "user.link_made", name, settings)
-        return _link(settings, token)
-
-    _give(name, run(work), as_json)
+    _give(name, run(_linked(lambda tx, now, rate: admin.make_link(tx, operator(), name, now, rate=rate))), as_json)
 
 
 @command.command()
@@ -138,19 +113,24 @@ def password(name: str, password: str, as_json: bool) -> None:
             await store.get(tx, name)
             await store.set_password(tx, name, hashed)
             await sessions.end_all(tx, name)
-            await _note(tx, "user.password_changed", name, settings)
+            now = parse_clock(settings.clock).now()
+            await audit.write(tx, operator(), "user.password_changed", now, subject_id=name)
 
     run(work)
     done(f"{name} has a new password; their sessions have ended", {"name": name}, as_json=as_json)
 
 
-async def _note(tx: Tx, action: str, name: str, settings: Settings, *, before: str = "", after: str = "") -> None:
-    now = parse_clock(settings.clock).now()
-    await audit.write(tx, operator(), action, now, subject_id=name, before=before, after=after)
+def _linked(
+    deed: Callable[[Tx, datetime, float], Awaitable[str]],
+) -> Callable[[Database, Settings], Awaitable[str]]:
+    """What gives the token of a sign-in link, as work that gives its address."""
 
+    async def work(db: Database, settings: Settings) -> str:
+        clock = parse_clock(settings.clock)
+        async with db.transaction() as tx:
+            return admin.link_of(settings.public_url, await deed(tx, clock.now(), clock.rate))
 
-def _link(settings: Settings, token: str) -> str:
-    return f"{settings.public_url}/console/link?token={token}"
+    return work
 
 
 def _give(name: str, link: str, as_json: bool) -> None:

@@ -2,22 +2,17 @@
 
 from starlette.responses import Response
 
-from paidup.channels.registry import CHANNELS
 from paidup.console.deed import actor, after
 from paidup.console.gate import Visit
 from paidup.console.pages import page
-from paidup.errors import Conflict, InvalidRequest
+from paidup.errors import InvalidRequest
 from paidup.hand import golive
-from paidup.people import audit, sessions, store
+from paidup.hand.accounts import standings
+from paidup.people import admin, audit, store
 from paidup.people.user import Role
-from paidup.schedule import store as schedule
 from paidup.settings import effective
 
 PAGE = 100
-
-BUDGETS = "SELECT channel, account, tokens, at FROM query_budgets"
-
-SILENT = "SELECT subject_id FROM cases WHERE kind = 'silent_channel' AND resolved_at IS NULL"
 
 
 async def channels(visit: Visit) -> Response:
@@ -33,31 +28,12 @@ async def check_channel(visit: Visit) -> Response:
 
 
 async def _channels_page(visit: Visit, checked: tuple[str, list[golive.Finding]] | None) -> Response:
-    context, now = visit.context, visit.context.clock.now()
-    async with context.db.session() as tx:
-        due = {(row["channel"], row["account"], row["kind"]): row for row in await schedule.summary(tx, now)}
-        budgets = {(row["channel"], row["account"]): row["tokens"] for row in await tx.fetch(BUDGETS)}
-        silent = {row["subject_id"] for row in await tx.fetch(SILENT)}
-        last = {
-            key: await tx.fetchval(golive.LAST_CALLBACK, *key) for key in context.accounts.current.by_name
-        }  # fmt: skip
-    accounts = [
-        {
-            "account": account,
-            "keys": CHANNELS[account.channel].keys(account),
-            "open": context.asker.is_open(account),
-            "silent": f"{key[0]}/{key[1]}" in silent,
-            "due": due.get((*key, "payment")),
-            "budget": int(budgets.get(key, context.settings.query_budget_per_s)),
-            "last": last[key],
-        }
-        for key, account in sorted(context.accounts.current.by_name.items())
-    ]
+    context = visit.context
     values = {
-        "accounts": accounts, "checked": checked, "rate": context.settings.query_budget_per_s,
+        "accounts": await standings(context.desk), "checked": checked, "rate": context.settings.query_budget_per_s,
         "error": context.accounts.error or "",
     }  # fmt: skip
-    return page(visit.visitor, now, "channels.html", values)
+    return page(visit.visitor, context.clock.now(), "channels.html", values)
 
 
 async def journal(visit: Visit) -> Response:
@@ -84,29 +60,23 @@ async def change_user(visit: Visit) -> Response:
     """Add, give another role, disable, reset; a link is shown once."""
     context, form, now = visit.context, visit.form, visit.context.clock.now()
     name, deed = form.needed("name", "a name").lower(), form.text("deed")
-    if name == visit.who and deed in ("disable", "role"):
-        raise Conflict("somebody else must do this to your own user, so that an admin is always left")
-    link = ""
+    who, token = actor(visit), ""
     async with context.db.transaction() as tx:
         if deed == "add":
-            await store.add(tx, name, _role(form.text("role")), now)
+            token = await admin.add(tx, who, name, _role(form.text("role")), now, rate=context.clock.rate)
         elif deed == "role":
-            await store.set_role(tx, name, _role(form.text("role")))
-            await sessions.end_all(tx, name)
+            await admin.give_role(tx, who, name, _role(form.text("role")), now)
         elif deed == "disable":
-            await store.disable(tx, name, now)
-            await sessions.end_all(tx, name)
+            await admin.disable(tx, who, name, now)
         elif deed == "reset":
-            await store.reset(tx, name)
-            await sessions.end_all(tx, name)
+            token = await admin.reset(tx, who, name, now, rate=context.clock.rate)
+        elif deed == "link":
+            token = await admin.make_link(tx, who, name, now, rate=context.clock.rate)
         else:
             raise InvalidRequest("no such deed")
-        if deed in ("add", "reset"):
-            token = await sessions.make_link(tx, name, now, rate=context.clock.rate)
-            link = f"{context.settings.public_url}{visit.visitor.base}/link?token={token}"
-        past = {"add": "added", "role": "role_changed", "disable": "disabled", "reset": "reset"}[deed]
-        await audit.write(tx, actor(visit), f"user.{past}", now, subject_id=name, after=form.text("role"))
-    return await _users_page(visit, link) if link else after(visit, "/users", "done")
+    if not token:
+        return after(visit, "/users", "done")
+    return await _users_page(visit, admin.link_of(context.settings.public_url, token, visit.visitor.base))
 
 
 def _role(text: str) -> Role:

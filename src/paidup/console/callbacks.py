@@ -6,7 +6,6 @@ from starlette.responses import Response
 
 from paidup.console.deed import Deed, actor, after, reason
 from paidup.console.deed import show as show_deed
-from paidup.console.detail import Block, Detail, callback_detail, headers_text, raw_text
 from paidup.console.gate import Visit
 from paidup.console.pages import page
 from paidup.delivery import endpoints
@@ -14,6 +13,7 @@ from paidup.delivery import store as deliveries
 from paidup.diagnosis import Said
 from paidup.errors import InvalidRequest, NotFound, Verdict
 from paidup.hand import deeds
+from paidup.hand.detail import Block, Detail, callback_detail, headers_text, raw_text
 from paidup.intake import inbox, quarantine
 from paidup.journal import store as journal
 

@@ -3,7 +3,7 @@
 from starlette.responses import Response
 
 from paidup import trace
-from paidup.console.detail import Detail, detail_of
+from paidup.console.deed import actor
 from paidup.console.gate import Visit
 from paidup.console.pages import page
 from paidup.console.scenes import scenes
@@ -11,11 +11,11 @@ from paidup.db.transaction import Tx
 from paidup.delivery import attempts
 from paidup.diagnosis import Diagnosis
 from paidup.errors import NotFound
+from paidup.hand import deeds
+from paidup.hand.detail import Detail, detail_of
 from paidup.intake import inbox
 from paidup.outbox import store as outbox
 from paidup.people import audit
-from paidup.people.audit import Actor
-from paidup.people.user import Right, must_may
 
 TONES = {
     Diagnosis.PAID: "good",
@@ -68,15 +68,10 @@ async def detail(visit: Visit) -> Response:
 
 async def reveal(visit: Visit) -> Response:
     """The same with nothing masked; that somebody looked stands in the audit."""
-    assert visit.visitor.user is not None  # noqa: S101  the gate let nobody else in
-    must_may(visit.visitor.user, Right.REVEAL)
-    params, now = visit.request.path_params, visit.context.clock.now()
-    async with visit.context.db.transaction() as tx:
-        found = await _detail(visit, tx)
-        await audit.write(
-            tx, Actor(visit.who, "console"), "data.revealed", now,
-            shop=found.shop, subject_id=params["id"], order_id=params["order_id"], why=visit.form.text("why"),
-        )  # fmt: skip
+    params = visit.request.path_params
+    found = await deeds.reveal_detail(
+        visit.context.desk, actor(visit), params["order_id"], params["kind"], params["id"], why=visit.form.text("why")
+    )
     return _detail_page(visit, found, masked=False)
 
 

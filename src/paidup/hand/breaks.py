@@ -25,39 +25,42 @@ class Agreed(msgspec.Struct, frozen=True):
 
 
 async def agree(
-    desk: Desk, actor: Actor, break_id: str, why: str, *,
-    name: str = "", payment_id: str | None = None, shop: str | None = None,
+    desk: Desk, actor: Actor, break_id: str, why: str, *, payment_id: str | None = None, shop: str | None = None,
 ) -> Agreed:  # fmt: skip
     """One more who agrees; the reconcile worker repairs it once enough do.
 
-    name: under which they are counted, where that is not the actor's own. payment_id: to which payment the money of an
-    unknown number belongs. Raises NotFound, NotAllowed, Conflict and InvalidRequest.
+    payment_id: to which payment the money of an unknown number belongs. Raises NotFound, NotAllowed, Conflict and
+    InvalidRequest.
     """
-    who = name or actor.who
     async with desk.db.transaction() as tx:
         broken = await _break(tx, break_id, shop)
         rules, agreed = rules_of(desk, broken), await store.approvals(tx, broken)
-        if who in agreed:
+        if actor.who in agreed:
             return Agreed(people.Agreement(broken=broken, approved_by=agreed, needed=rules.approvers), is_new=False)
         if not may_agree(actor, agreed, rules.approvers):
             actor.must_have(Right.APPROVE)
         agreement = await people.approve(
-            tx, break_id, shop=shop, who=who, why=a_reason(why), rules=rules, now=desk.now(), payment_id=payment_id
+            tx,
+            break_id,
+            shop=shop,
+            who=actor.who,
+            why=a_reason(why),
+            rules=rules,
+            now=desk.now(),
+            payment_id=payment_id,
         )
         count = f"{len(agreement.approved_by)} of {agreement.needed} agreed"
         await _write(tx, desk, actor, broken, "break.agreed", why, count)
     return Agreed(agreement, is_new=True)
 
 
-async def resolve(
-    desk: Desk, actor: Actor, break_id: str, why: str, *, name: str = "", shop: str | None = None
-) -> Break:
+async def resolve(desk: Desk, actor: Actor, break_id: str, why: str, *, shop: str | None = None) -> Break:
     """It was settled outside of our books. Raises NotFound, NotAllowed and Conflict."""
     actor.must_have(Right.MONEY)
     async with desk.db.transaction() as tx:
         broken = await _break(tx, break_id, shop)
-        who, said = name or actor.who, a_reason(why)
-        resolved = await people.resolve(tx, break_id, shop=shop, who=who, why=said, now=desk.now())
+        said = a_reason(why)
+        resolved = await people.resolve(tx, break_id, shop=shop, who=actor.who, why=said, now=desk.now())
         await _write(tx, desk, actor, broken, "break.resolved", why, resolved.state)
     return resolved
 

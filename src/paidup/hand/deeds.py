@@ -12,6 +12,7 @@ from paidup.db.transaction import Tx
 from paidup.delivery import store as deliveries
 from paidup.errors import Conflict, NotFound, Verdict
 from paidup.hand.desk import Desk, a_reason
+from paidup.hand.detail import Detail, detail_of
 from paidup.hand.done import Done
 from paidup.intake import inbox, quarantine
 from paidup.intake.receive import replay
@@ -20,6 +21,7 @@ from paidup.orders.order import Order
 from paidup.payments.payment import Payment
 from paidup.people import audit
 from paidup.people.audit import Actor
+from paidup.people.user import Right
 from paidup.settle.book import CloseOrder, Weighed
 from paidup.settle.book import Verdict as Decision
 
@@ -113,6 +115,23 @@ async def reveal_buyer(desk: Desk, actor: Actor, order_id: str, *, shop: str | N
             tx, actor, "data.revealed", desk.now(), shop=order.shop, subject_id=order_id, order_id=order_id, why=why
         )
     return order
+
+
+async def reveal_detail(
+    desk: Desk, actor: Actor, order_id: str, kind: str, thing_id: str, *, shop: str | None = None, why: str = ""
+) -> Detail:
+    """What stands behind a scene of an order's life, nothing masked; that somebody looked stands in the audit. kind:
+    buyer, callback, decision, call or attempt. Raises NotFound."""
+    actor.must_have(Right.REVEAL)
+    async with desk.db.transaction() as tx:
+        order = await orders.get(tx, order_id)
+        if order is None or (shop is not None and order.shop != shop):
+            raise NotFound(f"there is no order {order_id}")
+        found = await detail_of(tx, order_id, kind, thing_id)
+        await audit.write(
+            tx, actor, "data.revealed", desk.now(), shop=found.shop, subject_id=thing_id, order_id=order_id, why=why
+        )
+    return found
 
 
 async def reveal_callback(

@@ -91,7 +91,7 @@ SELECT i.id, i.received_at, i.shop, i.channel, i.account, i.kind, i.dedup_key, c
   coalesce(q.why, '') AS why
 FROM inbox i LEFT JOIN inbox_queue q ON q.callback_id = i.id
 WHERE ($1::text IS NULL OR i.channel = $1) AND ($2::text IS NULL OR coalesce(q.state, 'settled') = $2)
-  AND ($4::text IS NULL OR i.id < $4)
+  AND ($4::text IS NULL OR i.id < $4) AND ($5::text IS NULL OR i.shop = $5)
 ORDER BY i.id DESC LIMIT $3"""
 
 # Those that still wait are few: they are found from the queue, however many callbacks are kept.
@@ -99,6 +99,7 @@ LIST_QUEUED = """
 SELECT i.id, i.received_at, i.shop, i.channel, i.account, i.kind, i.dedup_key, q.state, q.why
 FROM inbox_queue q JOIN inbox i ON i.id = q.callback_id AND i.received_at = q.received_at
 WHERE ($1::text IS NULL OR q.channel = $1) AND q.state = $2 AND ($4::text IS NULL OR i.id < $4)
+  AND ($5::text IS NULL OR i.shop = $5)
 ORDER BY i.id DESC LIMIT $3"""
 
 REPLAY = """
@@ -173,11 +174,14 @@ async def get_many(tx: Tx, callback_ids: Sequence[str]) -> list[dict[str, Any]]:
 
 
 async def page(
-    tx: Tx, channel: str | None, state: str | None, limit: int, *, before: str | None = None
+    tx: Tx, channel: str | None, state: str | None, limit: int, *, before: str | None = None, shop: str | None = None
 ) -> list[dict[str, Any]]:
-    """Newest callbacks, with ids smaller than `before`; state is waiting, parked, poisoned or settled (None: any)."""
+    """Newest callbacks, with ids smaller than `before`; state is waiting, parked, poisoned or settled (None: any).
+
+    shop None: of all shops.
+    """
     query = LIST_QUEUED if state in ("waiting", "parked", "poisoned") else LIST
-    return [dict(row) for row in await tx.fetch(query, channel, state, limit, before)]
+    return [dict(row) for row in await tx.fetch(query, channel, state, limit, before, shop)]
 
 
 async def replay(tx: Tx, callback_id: str, now: datetime) -> bool:

@@ -16,12 +16,13 @@ class Actor(msgspec.Struct, frozen=True):
     """Who does something by hand: a user of the console, an API key, or the account that runs the command line.
 
     rights: of a user, those of their role. Which keys may do something by hand is said by their scopes; whoever has a
-    shell has the database.
+    shell has the database. by: who typed a user's name in their place; empty: they did it themselves.
     """
 
     who: str
     via: str  # "console", "api" or "cli"
     rights: frozenset[Right] = frozenset(Right)
+    by: str = ""
 
     def must_have(self, right: Right) -> None:
         """Raises NotAllowed, saying which roles may."""
@@ -72,7 +73,8 @@ async def write(
 ) -> str:
     """Add a line, in the transaction of what was done; returns its id. action: noun.past, like events."""
     deed_id = ids.new_id("aud", now)
-    texts = (text[:MAX_WHY_CHARS] for text in (why, before, after))
+    told = f"{why[: MAX_WHY_CHARS - 100]} (entered by {actor.by})" if actor.by else why
+    texts = (text[:MAX_WHY_CHARS] for text in (told, before, after))
     await tx.execute(WRITE, deed_id, now, actor.who, actor.via, action, shop, subject_id, order_id, *texts)
     return deed_id
 

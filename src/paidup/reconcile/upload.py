@@ -18,6 +18,7 @@ from paidup.db.transaction import Database, Tx
 from paidup.errors import ConfigError, InvalidRequest
 from paidup.people import audit
 from paidup.people.audit import Actor
+from paidup.people.user import Right
 from paidup.reconcile import bills, tell
 from paidup.reconcile.party import Party
 from paidup.reconcile.reading import check
@@ -52,7 +53,9 @@ async def upload(
     db: Database, party: Party, brought: bills.Brought, file: BinaryIO, *, actor: Actor, limits: Limits,
     spill: Path | None, now: datetime,
 ) -> bills.Kept:  # fmt: skip
-    """Keep a file and read it. Raises FileRefused when anything in it is wrong, InvalidRequest for its mapping."""
+    """Keep a file and read it. Raises FileRefused when anything in it is wrong, InvalidRequest for its mapping, and
+    NotAllowed for somebody who does not move money."""
+    actor.must_have(Right.MONEY)
     _must_be_readable(brought.mapping)
     async with db.transaction() as tx:
         kept = await bills.keep(tx, brought, file, now)

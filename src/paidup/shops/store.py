@@ -25,7 +25,8 @@ class Scope(StrEnum):
     READ = "read"
     WRITE = "write"  # create orders, open and register payments, close
     REFUND = "refund"  # give money back
-    ADMIN = "admin"  # endpoints, replays
+    ADMIN = "admin"  # endpoints, and what people do by hand in this shop
+    OWNER = "owner"  # what belongs to no shop: the console's users, the settings, the whole audit
 
 
 class ApiKey(msgspec.Struct, frozen=True):

@@ -11,7 +11,22 @@ from starlette.routing import Route as StarletteRoute
 
 from paidup.errors import InvalidRequest
 from paidup.shops.store import ApiKey
-from paidup.web import bills, body, books, hand, health, orders, payments, reconcile, respond, stock, told, transactions
+from paidup.web import (
+    bills,
+    body,
+    books,
+    hand,
+    health,
+    look,
+    orders,
+    payments,
+    reconcile,
+    respond,
+    stock,
+    told,
+    transactions,
+    users,
+)
 from paidup.web.auth import Doorman
 from paidup.web.context import Context
 from paidup.web.docs_page import page
@@ -30,6 +45,8 @@ ROUTES: tuple[Route, ...] = (
     *bills.ROUTES,
     *books.ROUTES,
     *hand.ROUTES,
+    *look.ROUTES,
+    *users.ROUTES,
 )
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -97,7 +114,7 @@ async def _once(
     context: Context, key: ApiKey, route: Route, request: Request, raw: bytes, work: Callable[[], Awaitable[Answer]]
 ) -> Answer:
     given = request.headers.get("idempotency-key")
-    if route.method != "POST" or (given is None and not route.keyed):
+    if route.method != "POST" or route.secret or (given is None and not route.keyed):
         return await work()
     if given is None:
         raise InvalidRequest(

@@ -15,7 +15,7 @@ from paidup.trace import Life, Moment
 from paidup.transactions.show import Shown, ShownLine, ShownStep, Summary
 from paidup.transactions.table import Step, Table
 from paidup.web import hand_shapes as hand
-from paidup.web import reconcile_examples, shapes, transactions
+from paidup.web import look_examples, reconcile_examples, shapes, transactions
 from paidup.web.problem import Flaw, Problem
 
 _AT = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
@@ -68,7 +68,7 @@ _REFUSED = hand.RefusedOut(
 )  # fmt: skip
 _DEED = hand.DeedOut(
     id="aud001yjdpag80j9d3y7v1x5b2n6t4", at=_AT, who="alice", via="console", action="payment.confirmed",
-    subject_id=_PAYMENT_ID, order_id=_ORDER_ID, why="ticket 312", before="order unpaid, payment open",
+    shop="teahouse", subject_id=_PAYMENT_ID, order_id=_ORDER_ID, why="ticket 312", before="order unpaid, payment open",
     after="order paid, payment paid",
 )  # fmt: skip
 _LIFE = Life(
@@ -199,7 +199,9 @@ _ALL: tuple[msgspec.Struct, ...] = (
         (Flaw("#/amount_minor", "Expected `int`, got `float`"),),
     ),
 )  # fmt: skip
-EXAMPLES: dict[type[msgspec.Struct], msgspec.Struct] = {type(one): one for one in (*_ALL, *reconcile_examples.ALL)}
+EXAMPLES: dict[type[msgspec.Struct], msgspec.Struct] = {
+    type(one): one for one in (*_ALL, *reconcile_examples.ALL, *look_examples.ALL)
+}
 
 
 def example_of(shape: type[msgspec.Struct]) -> Any:

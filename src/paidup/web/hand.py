@@ -29,6 +29,8 @@ from paidup.web.route import BEFORE, LIMIT, Query, Route, limit_of
 from paidup.web.shapes import CaseOut, PaymentOut
 
 SOUGHT = Query("q", "any number of ours, the shop's or the channel's, or the last 6 characters or more of one")
+WHO = Query("who", "one user, key (key:…) or account of the command line (cli:…)")
+ACTION = Query("action", "such as payment.confirmed")
 
 OutT = TypeVar("OutT", bound=msgspec.Struct)
 
@@ -56,8 +58,8 @@ async def confirm(context: Context, key: ApiKey, request: Request, body: shapes.
 
 
 async def refund(context: Context, key: ApiKey, request: Request, body: shapes.RefundByHand) -> shapes.DoneOut:
-    """A person gives money back; above a limit it waits for a second person. (What the shop's own systems give back,
-    they ask for at `refunds`.)"""
+    """A person gives money back; above a limit it waits for a second person. The shop's own systems ask at `refunds`,
+    whose scope keys that people use should lack."""
     async with context.db.session() as tx:
         payment = await the_payment(tx, request.path_params["id"], key.shop)
     minor = body.amount_minor or (await refunding.foresee(context.desk, payment.id, None)).left.amount_minor
@@ -166,10 +168,15 @@ async def comment(context: Context, key: ApiKey, request: Request, body: shapes.
 
 async def list_deeds(context: Context, key: ApiKey, request: Request) -> shapes.Deeds:
     """What people did by hand in this shop, newest first."""
-    limit = limit_of(request)
-    before = request.query_params.get("before")
+    return await deeds_of(context, request, key.shop)
+
+
+async def deeds_of(context: Context, request: Request, shop: str | None) -> shapes.Deeds:
+    """The asked-for page of the audit; shop None: of all shops and of none."""
+    limit, given = limit_of(request), request.query_params
+    who, action, before = (given.get(query.name) for query in (WHO, ACTION, BEFORE))
     async with context.db.session() as tx:
-        found = await audit.page(tx, who=None, action=None, before=before, limit=limit, shop=key.shop)
+        found = await audit.page(tx, who=who, action=action, before=before, limit=limit, shop=shop)
     return shapes.Deeds(items=_many(found, shapes.DeedOut), next=_next(found, limit))
 
 
@@ -223,5 +230,5 @@ ROUTES = (
     ),
     Route("POST", "/v1/cases/{id}/claim", claim, Scope.ADMIN, gives=CaseOut),
     Route("POST", "/v1/cases/{id}/comment", comment, Scope.ADMIN, body=shapes.Because, gives=shapes.DoneOut),
-    Route("GET", "/v1/audit", list_deeds, Scope.ADMIN, gives=shapes.Deeds, query=(BEFORE, LIMIT)),
+    Route("GET", "/v1/audit", list_deeds, Scope.ADMIN, gives=shapes.Deeds, query=(WHO, ACTION, BEFORE, LIMIT)),
 )  # fmt: skip

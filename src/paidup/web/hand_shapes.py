@@ -115,13 +115,15 @@ class Quarantine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeedOut(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of the audit journal."""
+    """A line of the audit journal. who: a user, `key:` and a key's id, or `cli:` and a login. shop: empty for what
+    belongs to none."""
 
     id: str
     at: datetime
     who: str
     via: str
     action: str
+    shop: str
     subject_id: str
     order_id: str | None
     why: str

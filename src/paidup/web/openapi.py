@@ -103,7 +103,7 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
         "schema": {"type": "string", "minLength": 1, "maxLength": 255},
         "description": KEYED,
     }
-    return [*in_path, *in_query, *([key] if route.method == "POST" and not route.form else [])]
+    return [*in_path, *in_query, *([key] if route.method == "POST" and not route.form and not route.secret else [])]
 
 
 def _form(shape: type[msgspec.Struct]) -> dict[str, Any]:

@@ -127,7 +127,8 @@ async def status(context: Context, key: ApiKey, request: Request) -> shapes.Stat
 
 
 async def refund(context: Context, key: ApiKey, request: Request, body: shapes.AskRefund) -> shapes.RefundOut:
-    """Give money of a paid payment back; it is sent to the channel at once, and asked about until it is settled."""
+    """Give money of a paid payment back; it is sent to the channel at once, and asked about until it is settled. No
+    second person is asked, for this is the shop's own system with rules of its own; people use `refund-by-hand`."""
     payment = await _the_payment(context, key, request.path_params["id"])
     money = Money(body.amount_minor, payment.currency) if body.amount_minor is not None else None
     async with context.db.transaction() as tx:

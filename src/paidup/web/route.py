@@ -33,7 +33,8 @@ BEFORE = Query("before", "the `next` of the page before")
 @dataclass(frozen=True)
 class Route:
     """One operation. keyed: it needs an Idempotency-Key, because doing it twice would move money twice. form: it takes
-    a file, with these fields beside it, as multipart/form-data."""
+    a file, with these fields beside it, as multipart/form-data. secret: its answer holds one, and is never kept, not
+    even under an Idempotency-Key."""
 
     method: str
     path: str
@@ -45,6 +46,7 @@ class Route:
     keyed: bool = False
     query: tuple[Query, ...] = ()
     form: type[msgspec.Struct] | None = None
+    secret: bool = False
 
     @property
     def shown_path(self) -> str:

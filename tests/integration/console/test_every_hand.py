@@ -1,6 +1,7 @@
 """Whatever a person can do by hand in the console, the API and the command line do, too, and the same comes of it."""
 
 import asyncio
+import getpass
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,11 +16,13 @@ from break_side import a_break
 from console_side import Browser, signed_in
 from paidup.cli import cli
 from paidup.console.app import PAGES
-from paidup.errors import NotAllowed
+from paidup.errors import NotAllowed, NotFound
 from paidup.hand import approve as approving
 from paidup.hand import confirm
+from paidup.people import store
 from paidup.people.audit import Actor
 from paidup.people.user import RIGHTS, Right, Role
+from paidup.shops.store import Scope
 from paidup.web.api import ROUTES
 
 Ids = Mapping[str, str]
@@ -105,6 +108,17 @@ async def quarantined(api: Api, number: str) -> Ids:
 
 async def broken(api: Api, number: str) -> Ids:
     return {"break": (await a_break(api, number)).break_id}
+
+
+async def a_colleague(api: Api, number: str) -> Ids:
+    ids = await a_new_name(api, number)
+    async with api.paidup.db.transaction() as tx:
+        await store.add(tx, ids["name"], Role.OPERATOR, api.paidup.clock.now())
+    return ids
+
+
+async def a_new_name(_api: Api, number: str) -> Ids:
+    return {"name": f"dora.{number.lower()}"}
 
 
 async def nothing(_api: Api, _number: str) -> Ids:
@@ -226,6 +240,31 @@ DEEDS = {
         "/v1/breaks/{break}/resolve", REASON,
         ("reconcile", "resolve", "{break}", "--by", "alice", *BECAUSE),
     ),
+    "add a user": Deed(
+        a_new_name, "/users", {"deed": "add", "name": "{name}", "role": "finance"},
+        "/v1/users", {"name": "{name}", "role": "finance"},
+        ("users", "add", "{name}", "--role", "finance"),
+    ),
+    "give a user another role": Deed(
+        a_colleague, "/users", {"deed": "role", "name": "{name}", "role": "approver"},
+        "/v1/users/{name}/role", {"role": "approver"},
+        ("users", "role", "{name}", "approver"),
+    ),
+    "disable a user": Deed(
+        a_colleague, "/users", {"deed": "disable", "name": "{name}"},
+        "/v1/users/{name}/disable", None,
+        ("users", "disable", "{name}"),
+    ),
+    "reset a user's password and second factor": Deed(
+        a_colleague, "/users", {"deed": "reset", "name": "{name}"},
+        "/v1/users/{name}/reset", None,
+        ("users", "reset", "{name}"),
+    ),
+    "make a sign-in link": Deed(
+        a_colleague, "/users", {"deed": "link", "name": "{name}"},
+        "/v1/users/{name}/link", None,
+        ("users", "link", "{name}"),
+    ),
     "check an account before it goes live": Deed(
         nothing, "/channels/wechat/main/check", {},
         "/v1/accounts/wechat/main/check", None,
@@ -234,12 +273,47 @@ DEEDS = {
 }  # fmt: skip
 NO_DEED = {"close an order": ("deed order.close_asked | order unpaid | order closing",)}
 """What a shop's own systems do through the API all day, and is no deed of a person there."""
-ELSEWHERE = {
-    "/sign-in", "/link", "/prefer", "/sign-out", "/account/password", "/account/totp",  # a browser's own session
-    "/reconcile/bills",  # a file and no form: POST /v1/bills and `reconcile upload` take it, tests of bills send it
-    "/users",  # `paidup users`; an API key belongs to one shop, and users see all of them
-    "/orders/{order_id}/{kind}/{id}",  # what it unmasks, the API and the command line show and write down: see below
-}  # fmt: skip
+ALSO = {
+    # A file and no form; tests of bills send it.
+    "/reconcile/bills": ("POST /v1/bills", ("reconcile", "upload")),
+    # What it unmasks, the others give unmasked and write it down: see below.
+    "/orders/{order_id}/{kind}/{id}": ("GET /v1/orders/{id}/details/{kind}/{thing}", ("orders", "detail")),
+}
+"""Deeds of the console that are no forms with fields: route and command of each."""
+OWN_BROWSER = {
+    "/sign-in": "a session in place of a key: whoever has a key or a shell is in",
+    "/link": "the same, by the link that `users link` and /v1/users/{name}/link make",
+    "/sign-out": "ends that session",
+    "/prefer": "language and theme of this browser",
+    "/account/password": "only its owner knows it; a link lets them set it, and `users password` where no browser is",
+    "/account/totp": "it is on its owner's phone; `users reset` and /v1/users/{name}/reset forget it",
+}
+"""What concerns the browser in front of somebody and nothing behind it: path → why it has no twins."""
+SHOWN = {
+    "/": ("GET /metrics", ("metrics",)),
+    "/search": ("GET /v1/search", ("orders", "find")),
+    "/orders/{order_id}": ("GET /v1/trace/{id}", ("trace",)),
+    "/orders/{order_id}/{kind}/{id}": ALSO["/orders/{order_id}/{kind}/{id}"],
+    "/cases": ("GET /v1/cases", ("cases", "list")),
+    "/cases/{case_id}": ("GET /v1/cases/{id}", ("cases", "show")),
+    "/approvals": ("GET /v1/approvals", ("approvals", "list")),
+    "/approvals/{approval_id}": ("GET /v1/approvals", ("approvals", "list")),
+    "/callbacks": ("GET /v1/callbacks", ("callbacks", "list")),
+    "/callbacks/{callback_id}": ("GET /v1/callbacks/{id}", ("callbacks", "show")),
+    "/callbacks/quarantine": ("GET /v1/quarantine", ("callbacks", "quarantine")),
+    "/callbacks/quarantine/{quarantine_id}": ("GET /v1/quarantine", ("callbacks", "show")),
+    "/deliveries": ("GET /v1/endpoints/{id}/dead-letters", ("deliveries", "dead")),
+    "/reconcile": ("GET /v1/breaks", ("reconcile", "breaks")),
+    "/reconcile/bills": ("GET /v1/bills", ("reconcile", "bills")),
+    "/reconcile/{break_id}": ("GET /v1/breaks/{id}", ("reconcile", "explain")),
+    "/reconcile/{channel}/{account}/{day}/report.{form}": ("GET /v1/reconciliations", ("report", "day")),
+    "/stock": ("GET /v1/skus", ("stock", "list")),
+    "/channels": ("GET /v1/accounts", ("keys", "list")),
+    "/audit": ("GET /v1/whole-audit", ("audit",)),
+    "/settings": ("GET /v1/settings", ("settings",)),
+    "/users": ("GET /v1/users", ("users", "list")),
+}
+"""What the pages show: where the API gives it, and which command prints it. Pages before a deed are the deed's."""
 
 
 def filled(thing: Any, ids: Ids) -> Any:
@@ -260,7 +334,7 @@ async def by_console(browser: Browser, deed: Deed, ids: Ids) -> None:
 
 async def by_api(api: Api, deed: Deed, ids: Ids) -> None:
     status, told = await api.call("POST", filled(deed.route, ids), filled(deed.body, ids), once=f"once-{ids!s:.60}")
-    assert status in (200, 409 if "still refused" in str(told) else 200), told
+    assert status in (200, 201, 409 if "still refused" in str(told) else 200), told
 
 
 async def by_command(api: Api, deed: Deed, ids: Ids) -> None:
@@ -279,6 +353,8 @@ UNION ALL SELECT 'case ' || (resolved_at IS NULL) || (claimed_by IS NULL) FROM c
 UNION ALL SELECT 'note ' || said FROM case_comments UNION ALL SELECT 'delivery ' || state FROM deliveries
 UNION ALL SELECT 'queued ' || state FROM inbox_queue UNION ALL SELECT 'break ' || state FROM breaks
 UNION ALL SELECT 'kept ' || (replayed_at IS NULL) FROM quarantine
+UNION ALL SELECT concat_ws(' ', 'user', role, disabled_at IS NULL) FROM users
+UNION ALL SELECT 'link' FROM sign_in_links
 UNION ALL SELECT 'deed ' || concat_ws(' | ', action, before, after) FROM audit WHERE action <> 'user.signed_in'"""
 
 
@@ -313,11 +389,24 @@ async def test_the_same_comes_of_it_from_everywhere(api: Api, name: str) -> None
 
 def test_every_deed_of_the_console_is_in_the_list() -> None:
     """A page that does something by hand cannot be added without its two twins; and what the list names is there."""
-    pages = {shape(p.path) for p in PAGES if p.method == "POST" and p.path not in ELSEWHERE}
-    assert pages == {shape(deed.page) for deed in DEEDS.values()}
+    pages = {p.path for p in PAGES if p.method == "POST"}
+    without = {path for path in pages if path not in OWN_BROWSER and path not in ALSO}
+    assert {shape(path) for path in without} == {shape(deed.page) for deed in DEEDS.values()}
+    assert set() == {*ALSO, *OWN_BROWSER} - pages
     routes = {shape(route.path) for route in ROUTES if route.method == "POST"}
     assert set() == {shape(deed.route) for deed in DEEDS.values()} - routes
     assert [] == [deed.command for deed in DEEDS.values() if not leaf(deed.command)]
+
+
+def test_whatever_a_page_shows_can_be_read_elsewhere() -> None:
+    """Every page names the route and the command that show it; a page of a deed is that deed's."""
+    deeds = {shape(deed.page) for deed in DEEDS.values()} | {p.path for p in PAGES if p.path in OWN_BROWSER}
+    shown = {p.path for p in PAGES if p.method == "GET" and p.right is not None and shape(p.path) not in deeds}
+    its_own = {"/cases/{case_id}", "/approvals/{approval_id}", "/deliveries", "/reconcile/{break_id}", "/users"}
+    assert shown | its_own == set(SHOWN) | {"/account"}  # one's own page
+    routes = {f"{route.method} {route.shown_path}" for route in ROUTES} | {"GET /metrics"}
+    twins = [*SHOWN.values(), *ALSO.values()]
+    assert ([], []) == ([r for r, _ in twins if r not in routes], [c for _, c in twins if not leaf(c)])
 
 
 def shape(path: str) -> str:
@@ -354,3 +443,80 @@ async def test_agreeing_takes_the_right_wherever_it_is_said(api: Api, rights: fr
             await decide(api.desk, bob, ids["approval"], WHY)
     own = Actor("zoe", "console", rights)
     await approving.refuse(api.desk, own, ids["approval"], "my mistake")
+
+
+async def test_what_is_masked_on_a_page_is_given_and_written_down_everywhere(api: Api) -> None:
+    """The answer of the channel, whole, by the API and by the command line, each with its line in the audit."""
+    payment = await api.an_open_payment()
+    order = payment["order_id"]
+    async with api.paidup.db.session() as tx:
+        call = await tx.fetchval("SELECT id FROM channel_calls WHERE subject_id = $1", payment["id"])
+    status, given = await api.call("GET", f"/v1/orders/{order}/details/call/{call}")
+    assert (200, "Call to the channel", "open") == (status, given["title"], given["facts"]["purpose"])
+    detail = DEEDS["claim a case"]._replace(command=("orders", "detail", "{order}", "call", "{call}"))
+    await by_command(api, detail, {"order": order, "call": call})
+    async with api.paidup.db.session() as tx:
+        rows = await tx.fetch("SELECT via, subject_id FROM audit WHERE action = 'data.revealed' ORDER BY n")
+    assert [("api", call), ("cli", call)] == [tuple(row) for row in rows]
+
+
+async def test_users_are_the_owners_and_their_links_are_kept_nowhere(api: Api) -> None:
+    """A key for everything in its shop opens neither users nor settings nor the whole audit; a link is given once."""
+    shops_own = await api.a_key(Scope.READ, Scope.WRITE, Scope.REFUND, Scope.ADMIN)
+    for path in ("/v1/users", "/v1/settings", "/v1/whole-audit"):
+        assert 403 == (await api.call("GET", path, key=shops_own))[0]
+    made = [await api.call("POST", "/v1/users", {"name": "dora"}, once="dora") for _ in "12"]
+    token = made[0][1]["link"].partition("token=")[2]
+    assert ([201, 409], 43) == ([status for status, _ in made], len(token))
+    async with api.paidup.db.session() as tx:
+        assert 0 == await tx.fetchval("SELECT count(*) FROM idempotency_keys WHERE key = 'dora'")
+    _, told = await api.call("GET", "/v1/whole-audit?action=user.added")
+    assert [("api", "dora", "viewer")] == [(d["via"], d["subject_id"], d["after"]) for d in told["items"]]
+    assert [] == (await api.call("GET", "/v1/audit", key=shops_own))[1]["items"]
+
+
+async def test_a_key_of_people_asks_a_second_one_before_much_money_goes_back(api: Api) -> None:
+    """With `admin` and without `refund`, the only way to give money back is the one with the limit of one person."""
+    ids, peoples = await dear(api, "H-1"), await api.a_key(Scope.READ, Scope.ADMIN)
+    back = f"/v1/payments/{ids['payment']}"
+    assert 403 == (await api.call("POST", f"{back}/refunds", {"reason": WHY}, key=peoples, once="r"))[0]
+    status, told = await api.call("POST", f"{back}/refund-by-hand", {"reason": WHY}, key=peoples, once="h")
+    assert (200, "waiting") == (status, told["state"])
+
+
+@pytest.mark.parametrize(
+    ("name", "role", "says"),
+    [
+        ("nobody", None, "paidup users add nobody"),
+        ("olga", Role.OPERATOR, "ask somebody with the role"),
+        ("dan", Role.FINANCE, "dan is disabled"),
+    ],
+)
+@pytest.mark.parametrize("deed", ["agree to the repair of a break", "say how a break was settled"])
+async def test_whoever_is_named_on_the_command_line_may_do_it(
+    api: Api, deed: str, name: str, role: Role | None, says: str
+) -> None:
+    """A name that is nobody's, of a role that may not, or of somebody who is gone, agrees to nothing."""
+    ids = await broken(api, "H-1")
+    if role is not None:
+        async with api.paidup.db.transaction() as tx:
+            await store.add(tx, name, role, api.paidup.clock.now())
+            if name == "dan":
+                await store.disable(tx, name, api.paidup.clock.now())
+    by_them = [name if word == "alice" else word for word in DEEDS[deed].command]
+    before = await stands(api)
+    with pytest.raises((NotAllowed, NotFound), match=says):
+        await by_command(api, DEEDS[deed]._replace(command=by_them), ids)
+    assert before == await stands(api)
+
+
+async def test_who_typed_a_name_stands_beside_it(api: Api) -> None:
+    """The audit names the user, and the account of the shell in which the name was typed."""
+    ids = await broken(api, "H-1")
+    async with api.paidup.db.transaction() as tx:
+        await store.add(tx, "alice", Role.FINANCE, api.paidup.clock.now())
+    await by_command(api, DEEDS["agree to the repair of a break"], ids)
+    async with api.paidup.db.session() as tx:
+        row = await tx.fetchrow("SELECT who, via, why FROM audit WHERE action = 'break.agreed'")
+    assert row is not None
+    assert ("alice", "cli", f"{WHY} (entered by cli:{getpass.getuser()})") == tuple(row)
