@@ -1,9 +1,9 @@
 """Which seeds are played first, so that a test takes seconds."""
 
 from paidup.simulator.fates import weather_of
-from paidup.simulator.run import HARMLESS
 from paidup.simulator.script import write_script
 from paidup.simulator.undertakings import SERVICES_FROM
+from paidup.simulator.watch import HARMLESS
 
 
 def quickest(seeds: range) -> list[int]:

@@ -1,11 +1,13 @@
 """Whatever goes wrong: nothing that was acknowledged is lost, and everything is paid exactly once."""
 
+import asyncio
 import inspect
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from quick import quickest
 
@@ -16,6 +18,7 @@ from paidup.simulator.database import StagedDatabase
 from paidup.simulator.fates import KINDS
 from paidup.simulator.outcome import Outcome
 from paidup.simulator.summary import Summary
+from paidup.simulator.troupe import PlayerDied, play_all
 
 SOURCE = Path(__file__).parents[2] / "src" / "paidup"
 SEEDS = quickest(range(1, 101))[:14]
@@ -48,20 +51,17 @@ async def test_a_seed_is_always_the_same_run(stage: Theatre, alone: Outcome) -> 
     assert (alone.trace, alone.hits) == (again.trace, again.hits)
 
 
-async def test_a_seed_is_the_same_run_in_another_process(alone: Outcome) -> None:
+async def test_a_seed_is_the_same_run_in_other_processes(alone: Outcome) -> None:
     """Whatever ran before, and whatever order Python's sets have: a failing seed can be replayed."""
-    code = (
-        "import asyncio\n"
-        "from paidup.simulator.campaign import theatre\n"
-        "async def main():\n"
-        "    async with theatre() as stage:\n"
-        f"        print((await stage.play({BUSY})).trace)\n"
-        "asyncio.run(main())\n"
-    )
-    done = subprocess.run(  # noqa: ASYNC221 - nothing else is to run meanwhile
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
-    )
-    assert alone.trace == done.stdout.strip()
+    outcomes = await asyncio.to_thread(lambda: [*play_all([BUSY, BUSY], jobs=2, days=None)])
+    assert [alone] * 2 == [msgspec.structs.replace(one, told=alone.told) for one in outcomes]
+
+
+async def test_a_process_that_ends_before_its_seeds_is_missed(capfd: pytest.CaptureFixture[str]) -> None:
+    """Seeds that nobody played are not counted as held."""
+    with pytest.raises(PlayerDied):
+        await asyncio.to_thread(lambda: [*play_all(["no seed"], jobs=2, days=None)])  # type: ignore[list-item]
+    assert "TypeError" in capfd.readouterr().err
 
 
 async def test_without_faults_nothing_goes_wrong(stage: Theatre) -> None:

@@ -64,6 +64,24 @@ async def test_who_waits_for_a_lock_goes_on_when_it_is_released(soil: Ground, sh
     assert ({"w0: waits for a lock", "w1: waits for a lock"} & set(told), 2) == ({told[4]}, told.count("committed"))
 
 
+async def test_who_was_let_go_is_done_before_the_other_goes_on(soil: Ground, shops: None) -> None:
+    """However long a statement takes once it has its lock: it does not run beside the next one of him who had it."""
+    done_at: dict[str, datetime] = {}
+    slow = f"SELECT clock_timestamp() FROM ({LOCK}) locked CROSS JOIN LATERAL pg_sleep(0.03)"
+
+    async def has_it(db: StagedDatabase) -> None:
+        await locks("a")(db)
+        done_at["goes on"] = await db.read("SELECT clock_timestamp()")
+
+    async def wants_it(db: StagedDatabase) -> None:
+        async with db.transaction() as tx:
+            done_at["let go"] = await tx.fetchval(slow, "a")
+
+    stage = await play(soil, has_it, wants_it, overlap=1.0)
+    assert any(line.endswith("waits for a lock") for line in stage.told or ())
+    assert ["let go", "goes on"] == sorted(done_at, key=lambda name: done_at[name])
+
+
 async def test_a_deadlock_is_found_at_once(soil: Ground, shops: None) -> None:
     """Two that lock the same rows in opposite orders: PostgreSQL is not left to choose a victim."""
     with pytest.raises(Stuck, match="w0, w1 wait for locks"):

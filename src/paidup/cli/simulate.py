@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import click
 from rich.console import Console
@@ -17,6 +18,7 @@ from paidup.simulator.fates import KINDS
 from paidup.simulator.outcome import Outcome
 from paidup.simulator.shrink import shrink
 from paidup.simulator.summary import Summary
+from paidup.simulator.troupe import cores, play_all
 
 
 @click.command()
@@ -24,17 +26,25 @@ from paidup.simulator.summary import Summary
 @click.option("--seeds", type=click.IntRange(1, 1_000_000), help="how many seeds  [default: 100; with --days 1]")
 @click.option("--first", default=1, show_default=True, type=click.IntRange(0), help="the first of them")
 @click.option("--days", type=click.IntRange(1, 31), help="so many days of trade, each with its bills, up to a month")
+@click.option("--jobs", type=click.IntRange(1, 64), help="so many processes play at once  [default: one for each core]")
 @click.option("--steps", is_flag=True, help="with --seed: print every step that was taken")
 @click.option("--no-shrink", is_flag=True, help="do not look for the fewest faults of a failing seed")
 @json_option
 def command(
-    seed: int | None, seeds: int | None, first: int, days: int | None, steps: bool, no_shrink: bool, as_json: bool
+    seed: int | None,
+    seeds: int | None,
+    first: int,
+    days: int | None,
+    jobs: int | None,
+    steps: bool,
+    no_shrink: bool,
+    as_json: bool,
 ) -> None:
     """Run the whole engine on a manual clock against PostgreSQL and the sandbox's channels, with everything that can go
     wrong; then compare the channel's ledger and its bills with our books. Exits with 1 when a seed fails.
 
     \b
-    paidup simulate --seeds 300
+    paidup simulate --seeds 300 --jobs 4
     paidup simulate --first 100000          sales of a hot item
     paidup simulate --first 300000          and transactions across services
     paidup simulate --seed 42               the same run again, and what it needs to fail
@@ -43,7 +53,9 @@ def command(
     """
     many = seeds or (1 if days else 100)
     wanted = range(seed, seed + 1) if seed is not None else range(first, first + many)
-    summary = asyncio.run(_simulate(wanted, days=days, steps=steps and seed is not None, shrinks=not no_shrink))
+    summary, failed = _count(_outcomes(wanted, days=days, jobs=jobs or cores(), steps=steps), len(wanted))
+    if failed:
+        asyncio.run(_tell_failures(failed, days=days, shrinks=not no_shrink))
     if as_json:
         emit_json(summary)
     else:
@@ -52,8 +64,25 @@ def command(
         sys.exit(1)
 
 
-async def _simulate(wanted: range, *, days: int | None, steps: bool, shrinks: bool) -> Summary:
-    summary, began_s = Summary(), monotonic_s()
+def _outcomes(wanted: range, *, days: int | None, jobs: int, steps: bool) -> Iterator[Outcome]:
+    """One seed is played here, with all its steps when they are wanted; many by processes of their own."""
+    if len(wanted) > 1:
+        yield from play_all(wanted, jobs=jobs, days=days)
+    else:
+        yield asyncio.run(_play(wanted[0], days=days, steps=steps))
+
+
+async def _play(seed: int, *, days: int | None, steps: bool) -> Outcome:
+    async with theatre() as stage:
+        outcome = await stage.play(seed, tell=steps, days=days)
+    for line in outcome.told:
+        click.echo(line)
+    return outcome
+
+
+def _count(outcomes: Iterator[Outcome], many: int) -> tuple[Summary, list[Outcome]]:
+    """The sums, and the seeds that failed, while a bar shows how far it is."""
+    summary, began_s, failed = Summary(), monotonic_s(), []
     columns = (
         TextColumn("seeds"),
         BarColumn(),
@@ -62,22 +91,25 @@ async def _simulate(wanted: range, *, days: int | None, steps: bool, shrinks: bo
         TextColumn("{task.description}"),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task("", total=len(wanted))
-        async with theatre() as stage:
-            for seed in wanted:
-                outcome = await stage.play(seed, tell=steps, days=days)
-                summary = summary.plus(outcome, monotonic_s() - began_s)
-                bar.update(task, advance=1, description=f"{summary.simulated_days:.0f} days")
-                for line in outcome.told:
-                    click.echo(line)
-                if not outcome.holds:
-                    await _tell_failure(stage, outcome, days=days, shrinks=shrinks)
-    return summary
+        task = bar.add_task("", total=many)
+        for outcome in outcomes:
+            summary = summary.plus(outcome, monotonic_s() - began_s)
+            bar.update(task, advance=1, description=f"{summary.simulated_days:.0f} days")
+            if not outcome.holds:
+                say(f"seed {outcome.seed} FAILED after {outcome.simulated_s:.0f} simulated seconds")
+                failed.append(outcome)
+    return summary, failed
+
+
+async def _tell_failures(failed: Sequence[Outcome], *, days: int | None, shrinks: bool) -> None:
+    async with theatre() as stage:
+        for outcome in failed:
+            await _tell_failure(stage, outcome, days=days, shrinks=shrinks)
 
 
 async def _tell_failure(stage: Theatre, outcome: Outcome, *, days: int | None, shrinks: bool) -> None:
     """What was broken, how to replay it, and which faults it needs."""
-    say(f"seed {outcome.seed} FAILED after {outcome.simulated_s:.0f} simulated seconds")
+    say(f"seed {outcome.seed} broke:")
     for breach in outcome.breaches[:5]:
         say(f"  {breach.invariant}: {breach.what}")
     say(f"  replay: paidup simulate --seed {outcome.seed}{f' --days {days}' if days else ''}")

@@ -49,13 +49,13 @@ async def run_once(db: Database, *, now: datetime, limit: int, parties: Sequence
         await want_bills(tx, parties, now)
         fetches = await bills.claim(tx, now, now + LEASE, limit)
     there = 0
-    for fetch in fetches:
-        party = by_account.get((fetch.channel, fetch.account))
-        if party is None:  # the account was taken out of the accounts folder
-            async with db.transaction() as tx:
-                await bills.put_off(tx, fetch, now, "the account is gone", state="given_up")
+    for (channel, account, _), due in _by_day(fetches).items():
+        if party := by_account.get((channel, account)):
+            there += await _day(db, party, due, now, tools)
             continue
-        there += await _one(db, party, fetch, now, tools)
+        async with db.transaction() as tx:
+            for fetch in due:  # the account was taken out of the accounts folder
+                await bills.put_off(tx, fetch, now, "the account is gone", state="given_up")
     there += await _work_uploaded(db, by_account, now, limit, tools)
     return there + await _mend_approved(db, by_account, limit, tools)
 
@@ -89,37 +89,59 @@ async def _mend_approved(db: Database, by_account: Mapping[tuple[str, str], Part
     return mended
 
 
-async def _one(db: Database, party: Party, fetch: bills.Fetch, now: datetime, tools: Tools) -> int:
-    found = await fetch_bill(db, tools.asker, party, fetch.kind, fetch.day, made_as=fetch.made_as)
+def _by_day(fetches: Sequence[bills.Fetch]) -> dict[tuple[str, str, date], list[bills.Fetch]]:
+    """The trades first: without them nobody reads the rest."""
+    days: dict[tuple[str, str, date], list[bills.Fetch]] = {}
+    for fetch in sorted(fetches, key=lambda fetch: fetch.kind is not BillKind.TRADES):
+        days.setdefault((fetch.channel, fetch.account, fetch.day), []).append(fetch)
+    return days
+
+
+async def _day(db: Database, party: Party, due: Sequence[bills.Fetch], now: datetime, tools: Tools) -> int:
+    """Fetch the bills of a day that are due, and reconcile it once for all of them; returns how many were there."""
+    found = [
+        (fetch, await fetch_bill(db, tools.asker, party, fetch.kind, fetch.day, made_as=fetch.made_as)) for fetch in due
+    ]
     now = max(now, tools.asker.now_of())
-    made_as = found.made_as if isinstance(found, BillComing) else None
-    why = await _use(db, party, fetch, found, now, tools) if isinstance(found, bills.Kept) else _why(found)
+    came = [one for _, one in found if isinstance(one, bills.Kept)]
+    whys = await _use(db, party, due[0].day, came, now, tools)
     async with db.transaction() as tx:
-        if why:
-            await not_there(tx, party, fetch, why, now, made_as=made_as)
-            return 0
-        await bills.put_off(tx, fetch, now, "", state="done")
-    return 1
+        for fetch, one in found:
+            if why := whys[one.id] if isinstance(one, bills.Kept) else _why(one):
+                made_as = one.made_as if isinstance(one, BillComing) else None
+                await not_there(tx, party, fetch, why, now, made_as=made_as)
+            else:
+                await bills.put_off(tx, fetch, now, "", state="done")
+    return sum(not why for why in whys.values())
 
 
 def _why(found: BillComing | str) -> str:
     return found if isinstance(found, str) else found.why
 
 
-async def _use(db: Database, party: Party, fetch: bills.Fetch, kept: bills.Kept, now: datetime, tools: Tools) -> str:
-    """Reconcile the day of a bill that came; a text says why it must be fetched again."""
-    bounds = bounds_of(party, fetch.day, kept)
+async def _use(
+    db: Database, party: Party, day: date, came: Sequence[bills.Kept], now: datetime, tools: Tools
+) -> dict[str, str]:
+    """Reconcile a day of which bills came; by bill, why it must be fetched again, or nothing."""
     async with db.session() as tx:
-        if await is_doubtful(tx, party, kept, bounds, now):
-            return f"the channel says that there is none, and payments of the day stand here: {kept.why}"
-        if fetch.kind is not BillKind.TRADES and await _trades_are_doubtful(tx, party, fetch.day, bounds, now):
-            return "it waits for the day's trade bill, of which the channel says that there is none"
-    outcome = await work_day(db, party, fetch.day, tools=tools, who=WHO)
+        whys = {kept.id: await _doubt(tx, party, kept, now) for kept in came}
+    if all(whys.values()):
+        return whys
+    outcome = await work_day(db, party, day, tools=tools, who=WHO)
     async with db.session() as tx:
-        read = await bills.get(tx, kept.id)
-    if read is not None and read.state == "refused":
-        return read.why
-    return outcome.refused  # nobody read the fund flow, either, while the trades cannot be read
+        for kept_id in [kept_id for kept_id, why in whys.items() if not why]:
+            read = await bills.get(tx, kept_id)
+            whys[kept_id] = read.why if read is not None and read.state == "refused" else outcome.refused
+    return whys  # nobody read the fund flow, either, while the trades cannot be read
+
+
+async def _doubt(tx: Tx, party: Party, kept: bills.Kept, now: datetime) -> str:
+    bounds = bounds_of(party, kept.day, kept)
+    if await is_doubtful(tx, party, kept, bounds, now):
+        return f"the channel says that there is none, and payments of the day stand here: {kept.why}"
+    if kept.kind is not BillKind.TRADES and await _trades_are_doubtful(tx, party, kept.day, bounds, now):
+        return "it waits for the day's trade bill, of which the channel says that there is none"
+    return ""
 
 
 async def _trades_are_doubtful(

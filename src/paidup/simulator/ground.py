@@ -1,5 +1,6 @@
 """The real PostgreSQL under a run: one embedded server for all seeds, one database that is emptied between them."""
 
+import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
@@ -67,6 +68,7 @@ class Ground:
         self.admin = admin
         self._tables = tables
         self._idle: list[Connection[Record]] = []
+        self._asking = asyncio.Lock()
 
     async def take(self) -> "Connection[Record]":
         """A connection that nobody uses."""
@@ -83,7 +85,8 @@ class Ground:
 
     async def who_waits(self, pids: list[int]) -> set[int]:
         """Of these server processes, those that wait for somebody's lock."""
-        return {row["pid"] for row in await self.admin.fetch(WHO_WAITS, pids)}
+        async with self._asking:
+            return {row["pid"] for row in await self.admin.fetch(WHO_WAITS, pids)}
 
     async def clear(self) -> None:
         """Empty every table. Measured on two cores: 0.1 s, and 0.55 s for a fresh copy of a template."""

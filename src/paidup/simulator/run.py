@@ -19,7 +19,6 @@ from paidup.sandbox.world import Manners, World
 from paidup.settings import Settings, load
 from paidup.shops import store as shops
 from paidup.shops.store import Scope
-from paidup.simulator import agree, check
 from paidup.simulator.bill_books import AccountSum
 from paidup.simulator.bill_fates import FatedBills
 from paidup.simulator.chance import SeededChance
@@ -40,6 +39,7 @@ from paidup.simulator.stage import Clock, Life, Stage, Stuck
 from paidup.simulator.staged_services import StagedServices
 from paidup.simulator.story import story_of
 from paidup.simulator.undertakings import Undertakings, introduce
+from paidup.simulator.watch import Watch
 from paidup.simulator.witness import Witness
 
 START = datetime(2026, 11, 24, tzinfo=UTC)
@@ -48,11 +48,8 @@ SHOP = "teahouse"
 PROCESSES = 2
 CALM_AT_MOST = timedelta(days=4)
 NIGHTS_AT_MOST = timedelta(days=9)
-SINCE_TROUBLE = timedelta(minutes=10)
 OPERATOR_S = 7200.0
 """So long after the trouble somebody looks after the transactions that wait for a person."""
-HARMLESS = ("bill", "overlap", "second worker", "channel.slow", "customer", "callback", "shop", "service")
-"""Faults that put off no question to a channel."""
 
 
 class Run:
@@ -90,7 +87,8 @@ class Run:
         self._turn = count()
         self._rounds: dict[str, Rounds] = {}
         self._restarts: dict[str, datetime] = {}
-        self._trouble_at = self._opened_at = self._bills_calm_at = START
+        self._opened_at = self._bills_calm_at = START
+        self._watch = Watch(self._fates, START, ground.admin, sells=bool(self._script.shelves))
         self._sums: Sequence[AccountSum] = ()
         self._outages = {
             f"{away.whom} {n}": away for n, away in enumerate(self._script.outages)
@@ -178,17 +176,18 @@ class Run:
 
     async def _live(self, at_most: timedelta) -> None:
         """Moment by moment until nothing is left to do."""
-        limit = self._clock.now() + at_most
+        limit, due = self._clock.now() + at_most, await self._due()
         while self._clock.now() <= limit and not (self._fates.over and self._nights.are_over(self._clock.now())):
             self._begin_moment()
-            self._start_rounds(await self._due())
+            self._start_rounds(due)
             await self._stage.play()
             self._postman.collect()
             self._bury()
-            await self._look()
+            self._witness.breaches += await self._watch.look(self._clock.now())
             if self._witness.breaches:
                 return
-            at = self._next_moment(await self._due())
+            due = await self._due()
+            at = self._next_moment(due)
             if at is None:
                 return
             self._clock.move(at)
@@ -256,18 +255,6 @@ class Run:
         for name, error in self._stage.failures:
             self._witness.breach("nothing fails by itself", f"{name}: {type(error).__name__}: {error}")
 
-    async def _look(self) -> None:
-        """What can be looked at cheaply while the run goes on."""
-        now, admin = self._clock.now(), self._ground.admin
-        harmful = [hit.at for hit in self._fates.hit if not hit.kind.startswith(HARMLESS)]
-        self._trouble_at = max([self._trouble_at, *harmful[-1:]])
-        if self._fates.over:
-            self._witness.breaches += await check.too_late(admin, self._calm_at, now)
-            self._witness.breaches += await agree.too_late(admin, self._calm_at, now) if self._script.shelves else []
-        since = self._trouble_at + SINCE_TROUBLE
-        if now > since:
-            self._witness.breaches += await check.slow_to_close(admin, since, now)
-
     def _next_moment(self, due: dict[str, datetime | None]) -> datetime | None:
         """The next full second at which something happens; None when nothing will any more."""
         soon = [self._agenda[0][0]] if self._agenda else []
@@ -312,7 +299,7 @@ class Run:
         self._rounds[name] = Rounds(process, self._clock.now())
 
     def _end_trouble(self) -> None:
-        self._calm_at = self._clock.now()
+        self._watch.calm_at = self._clock.now()
         self._fates.over = True
         self._stage.note("the trouble is over")
         if self._script.shelves:
@@ -343,7 +330,8 @@ class Run:
                 kind = "shop.outage" if whom == "shop" else "channel.outage"
                 kind = "service.outage" if whom in self._services.services else kind
                 if self._fates.once(kind, name, now):
-                    self._trouble_at = max(self._trouble_at, now if whom != "shop" else START)
+                    if whom != "shop":
+                        self._watch.excuse(now)
                     return Trouble.STORM if away.storm else Trouble.AWAY
         return None
 
@@ -363,7 +351,7 @@ class Run:
     # The end ---------------------------------------------------------------------------------------------------------
 
     async def _compare(self) -> None:
-        await self._comparisons.in_the_evening(self._calm_at, self._services, self._script.shelves)
+        await self._comparisons.in_the_evening(self._watch.calm_at, self._services, self._script.shelves)
 
     async def _compare_bills(self) -> None:
         if not self._fates.bills_are_well:
@@ -371,7 +359,7 @@ class Run:
         if not self._rounds:
             self._start("p0")
         process = next(self._rounds[name].process for name in sorted(self._rounds))
-        times = Times(self._calm_at, self._opened_at, self._bills_calm_at)
+        times = Times(self._watch.calm_at, self._opened_at, self._bills_calm_at)
         before = await self._comparisons.billed(process, times)
         await run_again(self._stage, process, before)
         self._bury()

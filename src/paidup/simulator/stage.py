@@ -229,13 +229,16 @@ class Stage:
         self._must_live(actor)
 
     async def io(self, work: Awaitable[T], pid: int) -> T:
-        """Wait for the database; a wait for somebody's lock gives the turn up."""
+        """Wait for the database; a wait for somebody's lock gives the turn up. What this releases somebody else from
+        is done before the turn goes on: otherwise he would run beside it, and come first or second by chance."""
         statement = _Statement(pid, _ACTOR.get())
         self._counts.io.append(statement)
         try:
             return await work
         finally:
             statement.done = True
+            if not statement.blocked and not self._closed:
+                await self._until_released_are_done()
             if not statement.blocked:
                 self._counts.io.remove(statement)
             if not self._counts.io:
@@ -358,13 +361,16 @@ class Stage:
                 self._blocked.append(statement)
                 self.note(f"{statement.actor.name}: waits for a lock")
 
-    async def _look_at_blocked(self) -> None:
-        """Those whose lock was released take part again."""
+    async def _until_released_are_done(self) -> None:
         while pending := [s for s in self._blocked if not s.done]:
             still = await self._who_waits([statement.pid for statement in pending])
             if all(statement.done or statement.pid in still for statement in pending):
-                break
+                return
             await asyncio.sleep(MOMENT_S / 10)
+
+    async def _look_at_blocked(self) -> None:
+        """Those whose lock was released take part again."""
+        await self._until_released_are_done()
         for statement in [*self._blocked]:
             if statement.turn is not None:
                 self._blocked.remove(statement)

@@ -1,0 +1,70 @@
+"""Seeds played by several processes at once, each on a server of its own: a run uses one core, and seeds are many."""
+
+import asyncio
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+
+from paidup.simulator.campaign import theatre
+from paidup.simulator.outcome import Outcome
+
+
+class PlayerDied(Exception):
+    """A process that played seeds ended before it had played them all."""
+
+
+def cores() -> int:
+    """How many processes can run at once here."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def play_all(seeds: Sequence[int], *, jobs: int, days: int | None) -> Iterator[Outcome]:
+    """The outcome of every seed, in the order in which they end. jobs: so many processes. days: as in `Theatre.play`.
+    Raises PlayerDied."""
+    players = [_start(seeds[n::jobs], days) for n in range(min(jobs, len(seeds)))]
+    try:
+        yield from _outcomes({pipe: process for process, pipe in players})
+    finally:
+        for process, _ in players:
+            process.terminate()
+        for process, _ in players:
+            process.join()
+
+
+def _start(seeds: Sequence[int], days: int | None) -> "tuple[BaseProcess, Connection[None, Outcome | None]]":
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_play, args=(seeds, days, theirs), daemon=True)
+    process.start()
+    theirs.close()  # so that the end of the process is the end of the pipe
+    return process, ours
+
+
+def _outcomes(
+    playing: "dict[Connection[None, Outcome | None], BaseProcess]",
+) -> Iterator[Outcome]:
+    while playing:
+        for pipe in [pipe for pipe in wait([*playing]) if isinstance(pipe, Connection)]:
+            try:
+                outcome = pipe.recv()
+            except EOFError:
+                raise PlayerDied(f"process {playing[pipe].pid} ended before its seeds") from None
+            if outcome is not None:
+                yield outcome
+                continue
+            playing.pop(pipe).join()
+            pipe.close()
+
+
+def _play(seeds: Sequence[int], days: int | None, pipe: "Connection[Outcome | None, None]") -> None:
+    """In a process of its own: every outcome, then None."""
+
+    async def play() -> None:
+        async with theatre() as stage:
+            for seed in seeds:
+                pipe.send(await stage.play(seed, days=days))
+
+    asyncio.run(play())
+    pipe.send(None)
