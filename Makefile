@@ -6,7 +6,7 @@ JOBS ?= 3
 RUN := .venv/bin/paidup
 DEV := .venv-dev/bin
 
-.PHONY: help demo serve sandbox test fuzz fault check format docs bench chaos lock clean
+.PHONY: help demo serve sandbox test fuzz fault check format docs pictures bench chaos lock clean
 
 help:           ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -42,6 +42,9 @@ format: .venv-dev/ready ## mend what a formatter can mend
 
 docs: .venv-dev/ready  ## write docs/reference anew from the code
 	$(DEV)/python docs/generate.py
+
+pictures: .venv-dev/ready ## play the tea house's stories and take docs/console anew (a minute, needs chromium); look at them
+	cd tests/browser && PYTHONPATH=.. ../../$(DEV)/python pictures.py ../../docs/console
 
 bench: .venv-dev/ready ## each figure beside its peer and its ceiling, interleaved in one run
 	$(DEV)/python -m bench --json bench-report/bench.json --html bench-report/index.html $(ARGS)

@@ -1,4 +1,4 @@
-"""`python -m bench [NAME …] [--quick] [--minutes N] [--rate N] [--json FILE] [--html FILE] [--against OLD.json]`.
+"""`python -m bench [NAME …] [--quick] [--minutes N] [--rate N] [--rows N] [--json FILE] [--html FILE] [--against OLD]`.
 
 Runs the named benches (all, if none is named), prints figures and bars, and writes them where it is told to.
 """
@@ -31,6 +31,7 @@ BENCHES = {
     "proof": "what do seals and chains cost the door, and how fast is verify",
     "reconcile": "how long does a day's bill take, and how much memory",
     "transactions": "what does it cost that two services agree, and what does two-phase commit",
+    "console": "how long does whoever has a customer on the phone wait, over full tables",
     "stock": "how many buyers a second get one hot article, and does a sale with crashes add up",
     "cells": "can a second cell with its own PostgreSQL take half of the payments",
 }
@@ -83,6 +84,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="shorter rounds, noisier figures")
     parser.add_argument("--minutes", type=float, help="how long memory is watched under load (2)")
     parser.add_argument("--rate", type=int, help="the only rate that end_to_end tries, callbacks a second")
+    parser.add_argument("--rows", type=int, help="rows of history below the console's pages (1000000)")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--html", type=Path, help="also write a page with charts to this file")
     parser.add_argument("--against", type=Path, help="the JSON of an earlier run: say what changed beyond the noise")
@@ -97,7 +99,7 @@ def main() -> None:
     """Print the figures; write them to files when asked."""
     options = _options()
     before = msgspec.json.decode(options.against.read_bytes(), type=Run) if options.against else None
-    asked = Asked(quick=options.quick, minutes=options.minutes, rate=options.rate)
+    asked = Asked(quick=options.quick, minutes=options.minutes, rate=options.rate, rows=options.rows)
     run = uvloop.run(run_all(options.names or list(BENCHES), asked))
     print(report.bars(run))
     if before:

@@ -1,62 +1,64 @@
 """How long does whoever has a customer on the phone wait? Searches and pages of the console, over full tables.
 
-`python -m bench.console --rows 1000000` fills an embedded database, signs in over real HTTP, and asks for each page so
-many times, in turn, one after the other. Prints one JSON line per page: p50 and p95 in milliseconds, over the wire.
+`python -m bench console --rows 10000000` fills a database of its own, signs in over real HTTP, and asks for each page
+so many times, in turn, one after the other: what is measured is the whole way over the wire.
 """
 
-import argparse
-import asyncio
-import json
-import statistics
-import tempfile
-import time
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
-from pathlib import Path
+from datetime import datetime
+from time import monotonic, perf_counter
 from urllib.parse import quote
 
 import aiohttp
-import uvicorn
 
 from bench import fill
-from paidup.app import Paidup
-from paidup.clock import SystemClock
-from paidup.db.embedded import start_embedded
+from bench.processes import serving, settings_for
+from bench.result import Asked, Bar, Figure, Result
+from bench.world import World, world
 from paidup.db.transaction import Database
 from paidup.people import sessions, store
 from paidup.people.user import Role
-from paidup.settings import load
 from paidup.tally import worker as tally
 
 DAYS = 90
-AMOUNT_MINOR = 1250
+OPEN_PAYMENTS, AMOUNT_MINOR = 1000, 1250
+ROWS, QUICK_ROWS = 1_000_000, 100_000
+SEARCH_MS, PAGE_MS = 200, 100
+"""At most so long at the median."""
 
 
-async def main(rows: int, times: int, port: int) -> None:
-    """Fill, serve, ask, print."""
-    folder = Path(tempfile.mkdtemp(prefix="paidup-bench-"))
-    folder.chmod(0o711)
-    async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(await start_embedded(folder / "server", options={"fsync": "off"}))
-        environ = {"PAIDUP_DATABASE_URL": server.dsn, "PAIDUP_DATA": str(folder), "PAIDUP_ROLES": "web"}
-        paidup = await stack.enter_async_context(Paidup(load(environ)))
-        now = SystemClock().now()
-        began = time.monotonic()
-        orders = await fill.history(paidup.db, now, rows=rows, days=DAYS)
-        await fill.open_payments(paidup.db, now, 1000, 3600)
-        await fill.settle_down(paidup.db)
-        while await tally.run_once(paidup.db, now=now):
-            pass
-        print(json.dumps({"rows": rows, "orders": orders, "filled_s": round(time.monotonic() - began)}), flush=True)
-        config = uvicorn.Config(paidup, port=port, log_level="warning", lifespan="off")
-        task = asyncio.create_task(uvicorn.Server(config).serve())
-        await asyncio.sleep(1)
-        await _ask(paidup.db, f"http://127.0.0.1:{port}/console", times)
-        task.cancel()
+async def run(asked: Asked) -> Result:
+    """On a database of its own."""
+    rows = asked.rows or (QUICK_ROWS if asked.quick else ROWS)
+    async with world({"fsync": "off"}) as place:  # filling is not measured, and reading does not wait for the disk
+        return await measure(place, rows=rows, times=20 if asked.quick else 50)
 
 
-async def _ask(db: Database, url: str, times: int) -> None:
-    now = SystemClock().now()
+async def measure(place: World, *, rows: int, times: int) -> Result:
+    """Fill it, serve it, ask for every page in turn."""
+    began = monotonic()
+    orders = await fill.history(place.db, place.now, rows=rows, days=DAYS)
+    await fill.open_payments(place.db, place.now, OPEN_PAYMENTS, 3600)
+    await fill.settle_down(place.db)
+    while await tally.run_once(place.db, now=place.now):
+        pass
+    filled_s = monotonic() - began
+    async with serving(place, settings_for(place, place.db.dsn), "web", 1) as (port,):
+        took = await _ask(place.db, place.now, f"http://127.0.0.1:{port}/console", times)
+    figures = [Figure(name=name, unit="ms", rounds=ms, better="lower") for name, ms in took.items()]
+    return Result(
+        figures=figures,
+        bars=[_bar(figure) for figure in figures],
+        notes=[f"{rows:,} rows of history, {orders:,} orders over {DAYS} days; filling took {filled_s:.0f} s."],
+    )
+
+
+def _bar(figure: Figure) -> Bar:
+    at_most = SEARCH_MS if figure.name.startswith("search") else PAGE_MS
+    return Bar(claim=f"{figure.name}, median ms", value=figure.median, at_most=at_most)
+
+
+async def _ask(db: Database, now: datetime, url: str, times: int) -> dict[str, list[float]]:
     async with db.transaction() as tx:
         await store.add(tx, "bench", Role.ADMIN, now)
         token = await sessions.begin(tx, "bench", "here", now)
@@ -65,14 +67,13 @@ async def _ask(db: Database, url: str, times: int) -> None:
     async with aiohttp.ClientSession(cookies={"paidup_session": token}) as session:
         for _ in range(times):
             for name, path in pages.items():
-                began = time.perf_counter()
+                began = perf_counter()
                 async with session.get(url + path, allow_redirects=False) as answer:
                     await answer.read()
-                    assert answer.status in (200, 303), (path, answer.status)
-                took[name].append((time.perf_counter() - began) * 1000)
-    for name, some in took.items():
-        p95 = statistics.quantiles(some, n=20)[-1]
-        print(json.dumps({"page": name, "p50_ms": round(statistics.median(some), 1), "p95_ms": round(p95, 1)}))
+                    if answer.status not in (200, 303):
+                        raise RuntimeError(f"{path} answers {answer.status}")
+                took[name].append((perf_counter() - began) * 1000)
+    return took
 
 
 async def _pages(db: Database) -> Mapping[str, str]:
@@ -102,14 +103,8 @@ async def _pages(db: Database) -> Mapping[str, str]:
         "callbacks": "/callbacks",
         "callbacks that are stuck": "/callbacks?state=poisoned",
         "channels": "/channels",
+        "reconcile": "/reconcile",
+        "deliveries": "/deliveries",
+        "stock": "/stock",
         "audit": "/audit",
     }
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=1_000_000, help="rows of history (four for each order)")
-    parser.add_argument("--times", type=int, default=50, help="how often each page is asked for")
-    parser.add_argument("--port", type=int, default=8477)
-    given = parser.parse_args()
-    asyncio.run(main(given.rows, given.times, given.port))

@@ -34,15 +34,32 @@ async def a_break(api: Api, number: str = "A-1") -> Waits:
     await api.buyer_pays(payment)
     then = api.paidup.clock.now() - timedelta(days=DAYS_AGO)
     await _happened(api, payment["id"], payment["merchant_ref"], then)
+    day = await _lay_bill_beside(api, then)
+    async with api.paidup.db.session() as tx:
+        found = await store.page(tx, store.Filter(since=day, until=day), 100)
+    (mine,) = [one for one in found if one.payment_id == payment["id"]]
+    return Waits(mine.id, payment["order_id"], payment["id"], day)
+
+
+async def a_match(api: Api, number: str = "A-1") -> Waits:
+    """Paid at WeChat Pay the day before yesterday and known here as paid, before its bill was read: nothing differs."""
+    payment = await api.an_open_payment(number)
+    await api.buyer_pays(payment)
+    then = api.paidup.clock.now() - timedelta(days=DAYS_AGO)
+    await _happened(api, payment["id"], payment["merchant_ref"], then)
+    status, asked = await api.call("POST", f"/v1/payments/{payment['id']}/query")
+    assert (200, "paid") == (status, asked["state"])
+    return Waits("", payment["order_id"], payment["id"], await _lay_bill_beside(api, then))
+
+
+async def _lay_bill_beside(api: Api, then: datetime) -> date:
+    """WeChat Pay's bill of that day, fetched and reconciled."""
     party = _wechat(api)
     day = then.astimezone(CHANNELS["wechat"].bill_zone(party.account)).date()
     kept = await fetch_bill(api.paidup.db, api.paidup.asker, party, BillKind.TRADES, day)
     assert isinstance(kept, bills.Kept), kept
     await worker.work_day(api.paidup.db, party, day, tools=api.paidup.reconcile_tools(), who="reconcile")
-    async with api.paidup.db.session() as tx:
-        found = await store.page(tx, store.Filter(since=day, until=day), 100)
-    (mine,) = [one for one in found if one.payment_id == payment["id"]]
-    return Waits(mine.id, payment["order_id"], payment["id"], day)
+    return day
 
 
 async def next_round(api: Api) -> None:

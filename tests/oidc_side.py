@@ -22,6 +22,7 @@ from paidup.clock import SystemClock
 from served import served
 
 CLIENT, SECRET = "paidup-console", "s3cret of the client/+="
+ACCESS = "the access token of one sign-in"
 Claims = dict[str, Any]
 
 
@@ -40,6 +41,8 @@ class Idp:
     refuses: bool = False
     methods: tuple[str, ...] = ("client_secret_basic",)
     asked: list[str] = field(default_factory=list)
+    info: Claims | None = None
+    """What UserInfo says; None: it has no such page."""
     key: rsa.RSAPrivateKey = field(default_factory=lambda: rsa.generate_private_key(65537, 2048))
     kid: str = "k1"
     codes: dict[str, Claims] = field(default_factory=dict)
@@ -65,6 +68,7 @@ class Idp:
         return JSONResponse({
             "issuer": self.url, "authorization_endpoint": f"{self.url}/authorize",
             "token_endpoint": f"{self.url}/token",
+            **({"userinfo_endpoint": f"{self.url}/userinfo"} if self.info is not None else {}),
             "jwks_uri": f"{self.url}/jwks", "token_endpoint_auth_methods_supported": list(self.methods),
         })  # fmt: skip
 
@@ -94,7 +98,15 @@ class Idp:
             return JSONResponse({"error": "invalid_grant"}, 400)
         now = int(SystemClock().now().timestamp())
         claims = {"iss": self.url, "aud": CLIENT, "iat": now, "exp": now + 300, "nonce": trip["nonce"]} | self.person
-        return JSONResponse({"id_token": self.token(self.sign(self.claims(claims)), self), "token_type": "Bearer"})
+        tokens = {"id_token": self.token(self.sign(self.claims(claims)), self), "access_token": ACCESS}
+        return JSONResponse(tokens | {"token_type": "Bearer"})
+
+    async def user_info(self, request: Request) -> Response:
+        """For whoever shows the access token."""
+        self.asked.append("userinfo")
+        if request.headers.get("authorization") != f"Bearer {ACCESS}":
+            return JSONResponse({"error": "invalid_token"}, 401)
+        return JSONResponse(self.info)
 
     def _is_client(self, request: Request, given: dict[str, str]) -> bool:
         if "client_secret_basic" not in self.methods:
@@ -137,6 +149,7 @@ async def an_idp() -> AsyncIterator[Idp]:
         Route("/jwks", idp.jwks),
         Route("/authorize", idp.authorize),
         Route("/token", idp.exchange, methods=["POST"]),
+        Route("/userinfo", idp.user_info),
     ]
     async with served(Starlette(routes=routes)) as url:
         idp.url = url

@@ -34,7 +34,7 @@ class Diagnosis(StrEnum):
     CALLBACK_WAITS = "callback_waits"  # the channel told us of something that is not there yet
     CALLBACK_STUCK = "callback_stuck"  # the channel told us, and it could not be applied
     NOT_STARTED = "not_started"  # no payment was started
-    NOT_OPENED = "not_opened"  # the channel has not confirmed that it knows the payment
+    NOT_OPENED = "not_opened"  # the channel does not know the payment yet
     CHANNEL_AWAY = "channel_away"  # the channel does not answer our questions
     DECLINED = "declined"  # the customer tried, and the channel declined
     NOT_PAID_YET = "not_paid_yet"  # the channel says that nobody has paid
@@ -223,11 +223,28 @@ def _not_opened(facts: Facts) -> Verdict | None:
 
 
 def _declined(facts: Facts) -> Verdict | None:
-    news = [d for d in facts.decisions if d.payment_id and d.road in ("callback", "query") and d.outcome != "parked"]
-    if not _live(facts) or not news or "attempt failed" not in news[-1].why:
+    """The last attempt that failed, and nothing came of the payment since: who asks a channel afterwards hears only
+    that nobody has paid."""
+    lives = {p.id for p in _live(facts)}
+    news = [d for d in facts.decisions if d.payment_id in lives and d.road in ("callback", "query")]
+    tried = max((n for n, d in enumerate(news) if "attempt failed" in d.why), default=None)
+    if tried is None or any(d.outcome not in ("repeated", "parked") for d in news[tried + 1 :]):
         return None
-    sentence = Said("Not paid: the customer tried, and the channel declined; another try is possible.")
+    values: dict[str, Value] = {"at": news[tried].decided_at}
+    sentence = Said("Not paid: the customer tried at {at}, and the channel declined; another try is possible.", values)
     return Verdict(Diagnosis.DECLINED, (sentence,), _asked_next(facts))
+
+
+def _not_begun(facts: Facts) -> Verdict | None:
+    """Offered and accepted, and unknown to the channel until the customer scans the code or signs in there."""
+    lives, answered = _live(facts), [c for c in facts.calls if c.purpose == "query" and c.outcome == "success"]
+    if not lives or not answered or not answered[-1].why.startswith("not_found"):
+        return None
+    values: dict[str, Value] = {"channel": lives[-1].channel, "at": answered[-1].called_at}
+    sentence = Said(
+        "Not paid: {channel} itself said at {at} that nobody has begun to pay: the code was not scanned yet.", values
+    )
+    return Verdict(Diagnosis.NOT_OPENED, (sentence,), _asked_next(facts))
 
 
 def _not_paid_yet(facts: Facts) -> Verdict | None:
@@ -271,7 +288,8 @@ def _asked_next(facts: Facts) -> Said:
 
 
 _LOOKS: tuple[Callable[[Facts], Verdict | None], ...] = (
-    _held, _stuck, _unanswered, _not_started, _channel_away, _declined, _not_opened, _not_paid_yet,
+    _held, _stuck, _unanswered, _not_started, _channel_away, _declined, _not_opened, _not_begun,
+    _not_paid_yet,
 )  # fmt: skip
 
 

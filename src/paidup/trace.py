@@ -2,7 +2,7 @@
 deliveries, what people did. What customer service reads while the customer is on the phone."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 
 import msgspec
 
@@ -24,7 +24,9 @@ from paidup.outbox import store as outbox
 from paidup.payments import store as payments
 from paidup.payments.payment import Payment
 from paidup.people import audit
+from paidup.reconcile import runs
 from paidup.reconcile import store as breaks
+from paidup.reconcile.store import Step
 from paidup.refunds import store as refunds
 from paidup.refunds.refund import Refund
 from paidup.schedule import store as schedule
@@ -69,6 +71,22 @@ class Standing(msgspec.Struct, frozen=True):
 
     facts: Facts
     verdict: Verdict
+
+
+class InBill(msgspec.Struct, frozen=True):
+    """A payment that stands in the channel's bill of a day as in our books."""
+
+    at: datetime
+    payment_id: str
+    day: date
+    run_id: str
+
+
+class Beside(msgspec.Struct, frozen=True):
+    """An order beside the channels' bills: payments that stand in them as here, and what happened to what differs."""
+
+    found: Sequence[InBill]
+    steps: Sequence[Step]
 
 
 class Story(Standing, frozen=True):
@@ -153,6 +171,19 @@ async def tell(tx: Tx, order_id: str) -> Story | None:
     return Story(standing.facts, standing.verdict, sorted(moments, key=lambda m: (m.at, _RANK.get(m.kind, 2))))
 
 
+async def beside_bills(tx: Tx, facts: Facts) -> Beside:
+    """An order without any break stands in the bills as here: a line that lacks or differs would have made one. Only of
+    payments that were known as paid when the bill of their day was laid beside our books."""
+    steps, found = await breaks.steps_of_order(tx, facts.order.id), []
+    for payment in facts.payments if not steps else ():
+        run = await runs.of_moment(tx, payment.channel, payment.account, payment.paid_at) if payment.paid_at else None
+        proofs = (d for d in facts.decisions if d.payment_id == payment.id and "payment paid" in (d.after or ""))
+        proof = next(proofs, None)
+        if run is not None and run.bill_id is not None and proof is not None and proof.decided_at < run.began_at:
+            found.append(InBill(run.ended_at, payment.id, run.day, run.id))
+    return Beside(found, steps)
+
+
 _RANK = {"order": 0, "payment": 1, "decision": 3, "stock": 4, "event": 5, "delivery": 6, "case": 6}
 """What comes first among things of the same instant: cause before consequence. In between come callbacks and calls."""
 
@@ -200,14 +231,24 @@ async def _moments(tx: Tx, facts: Facts) -> list[Moment]:
         ),
         *(Moment(c.opened_at, "case", f"{c.kind}: {c.why}", c.subject_id, c.id) for c in facts.cases),
         *(
-            Moment(s.at, "bill", f"{s.step}: {s.why} [{s.before or 'new'} → {s.after}] by {s.who}", s.break_id, s.id)
-            for s in await breaks.steps_of_order(tx, order.id)
-        ),
-        *(
             Moment(d.at, "hand", f"{d.action} by {d.who}: {d.why}", d.subject_id, d.id)
             for d in await audit.of_order(tx, order.id)
         ),
+        *_beside_bills(await beside_bills(tx, facts)),
         *await _transactions(tx, order),
+    ]
+
+
+def _beside_bills(beside: Beside) -> list[Moment]:
+    return [
+        *(
+            Moment(b.at, "bill", f"stands in the channel's bill of {b.day} as in our books", b.payment_id, b.run_id)
+            for b in beside.found
+        ),
+        *(
+            Moment(s.at, "bill", f"{s.step}: {s.why} [{s.before or 'new'} → {s.after}] by {s.who}", s.break_id, s.id)
+            for s in beside.steps
+        ),
     ]
 
 

@@ -72,7 +72,7 @@ async def test_two_people_confirm_what_the_channel_contradicts(api: Api, chromiu
         await expect(carol.locator(".note.warn")).to_contain_text("the channel itself says that nobody has paid")
         await carol.get_by_role("button", name="Ask a second person").click()
         await expect(carol.locator(".note.warn")).to_contain_text("Nothing happens until they agree")
-        await bob.get_by_role("link", name="decisions wait for a second person").click()
+        await bob.get_by_role("link", name="Decisions that wait for a second person").click()
         await bob.get_by_role("link", name=re.compile("Confirm a payment of")).click()
         assert [] == await barriers(bob)
         await bob.fill("[name=why]", "I saw it, too")
@@ -138,7 +138,7 @@ async def test_a_quarantined_callback_is_replayed_from_the_home_page(api: Api, c
     async with api.session.post(f"{api.url}/callbacks/wechat/main", data=b"{}") as answer:
         assert answer.status in (400, 401)
     async with at_work(api, chromium) as page:
-        await page.get_by_role("link", name="callbacks in quarantine since yesterday").click()
+        await page.get_by_role("link", name="Callbacks in quarantine since yesterday").click()
         await page.locator(".rows a").first.click()
         await page.get_by_role("link", name="Replay").click()
         await page.fill("[name=why]", "the key was mended")
@@ -169,6 +169,34 @@ async def test_the_keyboard_finds_the_search(api: Api, chromium: Browser) -> Non
         await expect(page.locator(".skip")).to_be_focused()
         await page.keyboard.press("/")
         await expect(page.locator("#q")).to_be_focused()
+
+
+async def test_an_unpaid_order_is_understood_and_asked_about_without_a_mouse(api: Api, chromium: Browser) -> None:
+    """With the keyboard alone: the number, Enter; Tab to the deed, Enter; Tab to its button, Enter."""
+    payment = await api.an_open_payment("A-777003")
+    await asked_long_ago(api)
+    async with at_work(api, chromium, role=Role.OPERATOR) as page:
+        await page.keyboard.type("777003")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url(f"**/orders/{payment['order_id']}")
+        await expect(page.locator("#verdict")).to_contain_text("Not paid: the payment is open")
+        await expect(page.locator(".verdict")).to_contain_text("ask for the number there and search for it")
+        await tab_to(page, "Query now")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/query")
+        await tab_to(page, "Ask the channel")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/orders/**")
+        await expect(page.locator("#verdict")).to_contain_text("itself said at")
+
+
+async def tab_to(page: Page, name: str) -> None:
+    """As often as it takes, within reason."""
+    for _ in range(40):
+        await page.keyboard.press("Tab")
+        if name == (await page.evaluate("document.activeElement.textContent")).strip():
+            return
+    raise AssertionError(f"{name!r} is not reached by Tab")
 
 
 @pytest.mark.parametrize("look", [("light", None), ("dark", PHONE)], ids=["light desk", "dark phone"])

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from bench import ack, door, report, stock, transactions
+from bench import ack, console, door, report, stock, transactions
 from bench.end_to_end import Stage, endpoint_of
 from bench.load import closed, opened
 from bench.result import Bar, Chart, Figure, Result, Run, Series
@@ -66,6 +66,15 @@ async def test_whoever_was_paid_end_to_end_was_told(place: World) -> None:
         trial = await Stage(place, receiver, {}).trial(web.port, rate=100, seconds=0.4)
     await receiver.close()
     assert (0, 40, 0) == (trial.missing, len(trial.took), trial.load.refused)
+
+
+@pytest.mark.fault  # it starts a server process and asks for twenty pages
+async def test_the_console_bench_asks_for_every_page(place: World) -> None:
+    """Each page and search as often as asked, all answered, each held to its bar."""
+    found = await console.measure(place, rows=8000, times=3)
+    assert (True, {3}) == (len(found.figures) > 15, {len(figure.rounds) for figure in found.figures})
+    assert {200, 100} == {bar.at_most for bar in found.bars}
+    assert "8,000 rows of history" in found.notes[0]
 
 
 def a_run(*rounds: float) -> Run:

@@ -102,6 +102,26 @@ def test_the_next_step_has_its_time() -> None:
     assert "The channel is asked again at 2026-11-23 08:00:14 UTC, by itself." == verdict.next_step.english()
 
 
+def test_a_failed_attempt_is_told_though_the_channel_says_afterwards_that_nobody_has_paid() -> None:
+    """With its time, until something else becomes of the payment."""
+    failed = a_decision("callback", why="an attempt failed; the customer may try again", payment_id=OPEN.id)
+    repeated = msgspec.structs.replace(
+        a_decision("query", why="the customer has not paid yet", payment_id=OPEN.id), outcome="repeated"
+    )
+    moved = a_decision("query", why="the customer is paying", payment_id=OPEN.id)
+    asked = [a_call("success", why="waiting (requires_payment_method)")]
+    told = judge(facts(payments=[OPEN], decisions=[failed, repeated], calls=asked))
+    assert (Diagnosis.DECLINED, True) == (told.diagnosis, "tried at 2026-11-23 08:00:00 UTC" in told.english())
+    after = judge(facts(payments=[OPEN], decisions=[failed, repeated, moved], calls=asked))
+    assert Diagnosis.NOT_PAID_YET == after.diagnosis
+
+
+def test_who_has_not_scanned_the_code_has_not_begun() -> None:
+    """The channel took the offer, and does not know the payment when it is asked."""
+    told = judge(facts(payments=[OPEN], calls=[a_call("success", why="not_found (ACQ.TRADE_NOT_EXIST)")]))
+    assert (Diagnosis.NOT_OPENED, True) == (told.diagnosis, "nobody has begun to pay" in told.english())
+
+
 def test_one_call_in_vain_is_no_outage() -> None:
     """A single failed question is not shown to a customer as an outage."""
     assert Diagnosis.NOT_PAID_YET == judge(facts(payments=[OPEN], calls=[a_call("retryable")])).diagnosis

@@ -12,6 +12,18 @@ from paidup.hand import deeds
 from paidup.people import approvals
 
 PAGE = 50
+_PLACES = {
+    "reconcile_breaks": ("/reconcile", "Reconcile"),
+    "no_bill": ("/reconcile/bills", "Bills"),
+    "bill_refused": ("/reconcile/bills", "Bills"),
+    "bill_too_different": ("/reconcile", "Reconcile"),
+    "silent_channel": ("/channels", "Channels"),
+    "poisoned_callback": ("/callbacks?state=poisoned", "Callbacks"),
+    "transaction_stuck": ("/stock", "Stock"),
+    "transaction_differs": ("/stock", "Stock"),
+    "stock_differs": ("/stock", "Stock"),
+}
+"""Where the work of a case is done that is not about one order: kind → page and its name in the menu."""
 
 
 async def worklist(visit: Visit) -> Response:
@@ -33,7 +45,7 @@ async def case(visit: Visit) -> Response:
         comments = await cases.comments(tx, case_id)
     if found is None:
         raise NotFound(f"there is no case {case_id[:60]}")
-    values = {"case": found, "comments": comments, "done": visit.query("done")}
+    values = {"case": found, "comments": comments, "done": visit.query("done"), "place": _PLACES.get(found.kind)}
     return page(visit.visitor, visit.context.clock.now(), "case.html", values)
 
 

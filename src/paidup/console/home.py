@@ -102,20 +102,20 @@ def _kind(row: Mapping[str, object]) -> Kind:
 def _troubles(stuck: Mapping[str, object], now: datetime) -> list[Trouble]:
     """What does not move, worst first."""
     found = [
-        Trouble("callbacks could not be applied", _count(stuck, "poisoned"), "/callbacks?state=poisoned"),
-        Trouble("deliveries were given up", _count(stuck, "given_up"), "/deliveries"),
-        Trouble("questions to a channel are overdue", _count(stuck, "overdue"), "/channels"),
-        Trouble("callbacks in quarantine since yesterday", _count(stuck, "quarantined"), "/callbacks/quarantine"),
-        Trouble("decisions wait for a second person", _count(stuck, "approvals"), "/approvals"),
-        Trouble("transactions across services need a person", _count(stuck, "stuck_transactions"), "/stock"),
-        Trouble("transactions across services are late", _count(stuck, "late_transactions"), "/stock"),
-        Trouble("articles are sold out", _count(stuck, "sold_out"), "/stock?trouble=yes"),
-        Trouble("articles are running low", _count(stuck, "low"), "/stock?trouble=yes"),
+        Trouble("Callbacks that could not be applied", _count(stuck, "poisoned"), "/callbacks?state=poisoned"),
+        Trouble("Deliveries that were given up", _count(stuck, "given_up"), "/deliveries"),
+        Trouble("Overdue questions to a channel", _count(stuck, "overdue"), "/channels"),
+        Trouble("Callbacks in quarantine since yesterday", _count(stuck, "quarantined"), "/callbacks/quarantine"),
+        Trouble("Decisions that wait for a second person", _count(stuck, "approvals"), "/approvals"),
+        Trouble("Transactions across services that need a person", _count(stuck, "stuck_transactions"), "/stock"),
+        Trouble("Transactions across services that are late", _count(stuck, "late_transactions"), "/stock"),
+        Trouble("Articles that are sold out", _count(stuck, "sold_out"), "/stock?trouble=yes"),
+        Trouble("Articles that are running low", _count(stuck, "low"), "/stock?trouble=yes"),
     ]
     callback, event = _late(stuck, "oldest_callback", now), _late(stuck, "oldest_event", now)
     found += [
-        Trouble("callbacks wait for the door", int(callback is not None), "/callbacks", callback),
-        Trouble("events wait to be handed out", int(event is not None), "/deliveries", event),
+        Trouble("Callbacks that wait for the door", int(callback is not None), "/callbacks", callback),
+        Trouble("Events that wait to be handed out", int(event is not None), "/deliveries", event),
     ]
     return [trouble for trouble in found if trouble.count]
 

@@ -36,6 +36,8 @@ def _in_parts(text: str, depth: int) -> str:
     for ending, whole in _NEXT.items():
         if text.endswith(f". {ending}"):
             return f"{in_chinese(text.removesuffix(f'. {ending}'), depth)}。{whole}"
+    if " · " in text:
+        return " · ".join(in_chinese(part, depth) for part in text.split(" · "))
     if text.endswith(")") and " (" in text:
         head, _, inside = text[:-1].rpartition(" (")
         if in_chinese(head, depth) != head or in_chinese(inside, depth) != inside:
@@ -43,7 +45,7 @@ def _in_parts(text: str, depth: int) -> str:
     if "; " in text:
         return "；".join(in_chinese(part, depth) for part in text.split("; "))
     head, colon, rest = text.partition(": ")
-    if colon and (head in KINDS or in_chinese(head, depth) != head):
+    if colon and (head in KINDS or head.isdigit() or in_chinese(head, depth) != head):
         first = WORDS[f"case {head}"] if head in KINDS else in_chinese(head, depth)
         return f"{first}：{in_chinese(rest, depth)}"
     return text

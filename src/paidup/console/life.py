@@ -9,7 +9,7 @@ from paidup.console.pages import page
 from paidup.console.scenes import scenes
 from paidup.db.transaction import Tx
 from paidup.delivery import attempts
-from paidup.diagnosis import Diagnosis
+from paidup.diagnosis import Diagnosis, Said
 from paidup.errors import NotFound
 from paidup.hand import deeds
 from paidup.hand.detail import Detail, detail_of
@@ -17,6 +17,12 @@ from paidup.intake import inbox
 from paidup.outbox import store as outbox
 from paidup.people import audit
 
+_NOBODY_PAID = frozenset(
+    {Diagnosis.NOT_STARTED, Diagnosis.NOT_OPENED, Diagnosis.DECLINED, Diagnosis.NOT_PAID_YET, Diagnosis.CLOSED}
+)
+_SAYS_PAID = Said(
+    "If the customer's app shows it as paid, ask for the number there and search for it: it may be another order's."
+)
 TONES = {
     Diagnosis.PAID: "good",
     Diagnosis.REFUNDED: "plain",
@@ -42,6 +48,7 @@ async def show(visit: Visit) -> Response:
             await outbox.of_order(tx, order_id, since=story.facts.order.since),
             await attempts.attempts_of(tx, order_id, since=story.facts.order.since),
             await audit.of_order(tx, order_id),
+            await trace.beside_bills(tx, story.facts),
         )
     values = {
         "facts": story.facts,
@@ -49,6 +56,7 @@ async def show(visit: Visit) -> Response:
         "verdict": story.verdict,
         "tone": TONES.get(story.verdict.diagnosis, "warn"),
         "folds": folds,
+        "advice": _SAYS_PAID if story.verdict.diagnosis in _NOBODY_PAID else None,
         "began": folds[0].scenes[0].at,
         "done": visit.query("done"),
         "can_resend": any(

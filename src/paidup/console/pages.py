@@ -50,6 +50,9 @@ MENU = (
     ("/users", "Users"),
 )
 
+SHOWERS = ("t", "deed", "world", "moved", "said", "money", "signed", "number", "at", "dated", "full", "iso", "ago")
+"""What templates show values with."""
+
 
 def page(
     visitor: Visitor, now: datetime, template: str, values: Mapping[str, object] | None = None, status: int = 200
@@ -75,10 +78,7 @@ def _words(visitor: Visitor, now: datetime) -> dict[str, object]:
         "asset": lambda name: f"{visitor.base}/static/{name}?v={_version(name)}",
         "now": now,
         "show": show,
-        **{
-            name: getattr(show, name)
-            for name in ("t", "deed", "world", "moved", "said", "money", "signed", "number", "at", "full", "iso", "ago")
-        },
+        **{name: getattr(show, name) for name in SHOWERS},
         "channel_name": show.channel,
     }
 

@@ -13,12 +13,14 @@ from paidup.journal.store import Call, Entry
 from paidup.money import Money
 from paidup.outbox.store import Written
 from paidup.people.audit import Deed
+from paidup.reconcile.store import Step
+from paidup.trace import Beside, InBill
 
 
 class Scene(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that happened. tone: good, bad, warn, plain. title is translated; text is shown as it is, or as a
     sentence of the journal. deed: what was done by hand, as the audit writes it. detail: the path below the order's
-    page where the raw thing stands."""
+    page where the raw thing stands; link: that of another page of the console."""
 
     at: datetime
     kind: str
@@ -30,6 +32,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     tone: str = "plain"
     subject: str = ""
     detail: str = ""
+    link: str = ""
     dull: bool = False
     """It told nothing new: several in a row are folded into one line."""
 
@@ -60,6 +63,7 @@ _OUTCOMES = {
     "rejected": ("Contradicts what was agreed", "bad"),
     "ignored": ("Says nothing about money", "plain"),
 }
+_BESIDE = {"healed": "good", "resolved": "good", "open": "bad"}
 _DELIVERED = {
     "delivered": ("The shop was told", "good"),
     "again": ("The shop did not take it; tried again later", "warn"),
@@ -74,6 +78,7 @@ def scenes(
     events: Iterable[Written],
     attempts: Iterable[Attempt],
     deeds: Iterable[Deed],
+    beside: Beside,
 ) -> list[Fold]:
     """All that happened, oldest first, with the dull folded."""
     order = facts.order
@@ -94,6 +99,8 @@ def scenes(
             for e in events
         ),
         *map(_attempt, attempts),
+        *map(_in_bill, beside.found),
+        *map(_step, beside.steps),
         *(scene for case in facts.cases for scene in _case(case)),
         *(
             Scene(at=d.at, kind="hand", title="By hand", deed=d.action, text=d.who, moved=d.why, tone="warn")
@@ -152,6 +159,26 @@ def _attempt(attempt: Attempt) -> Scene:
         tone=tone,
         subject=attempt.event_id,
         detail=f"attempt/{attempt.id}",
+    )
+
+
+def _in_bill(found: InBill) -> Scene:
+    return Scene(
+        at=found.at, kind="bill", title="Reconciled: the channel's bill says the same", text=f"{found.day}",
+        tone="good", subject=found.payment_id, link="/reconcile",
+    )  # fmt: skip
+
+
+def _step(step: Step) -> Scene:
+    return Scene(
+        at=step.at,
+        kind="bill",
+        title="Beside the channel's bill",
+        text=step.why,
+        moved=f"break {step.before} → break {step.after}" if step.before and step.before != step.after else "",
+        tone=_BESIDE.get(step.after, "warn"),
+        subject=step.break_id,
+        link=f"/reconcile/{step.break_id}",
     )
 
 

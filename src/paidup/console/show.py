@@ -100,6 +100,10 @@ class Show:
         local = moment.astimezone(self._visitor.zone)
         return f"{local:%Y-%m-%d %H:%M:%S}.{local.microsecond // 1000:03} {local.tzname()}"
 
+    def dated(self, moment: datetime) -> str:
+        """A moment with its date, always."""
+        return f"{moment.astimezone(self._visitor.zone):%Y-%m-%d %H:%M:%S}"
+
     def iso(self, moment: datetime) -> str:
         """For machines."""
         return moment.astimezone(UTC).isoformat()

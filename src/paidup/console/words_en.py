@@ -1,5 +1,7 @@
 """What short keys are called in English; everything else is its own English."""
 
+from paidup.errors import Verdict
+
 KINDS = {
     "contradiction": "Contradiction with the channel",
     "mismatch": "Money came, but not as agreed",
@@ -111,6 +113,7 @@ WORDS = {
     "kind refund_without_payment": "A refund without a payment",
     "kind unknown_line": "A line of an unknown type",
     "kind balance": "The balance does not add up",
+    **{f"verdict {verdict}": verdict.capitalize().replace("_", " ") for verdict in Verdict},
     "bill trades": "Trades",
     "bill funds": "Fund flow",
     "bill is kept": "Not read yet",

@@ -191,6 +191,17 @@ WORDS = {
     "no password yet": "尚未设置密码",
     "on": "已启用",
     "Change role": "修改角色",
+    "Sign-in link": "登录链接",
+    "Viewer: looks at everything; personal data is masked.": "只读：可看全部内容，个人数据已遮盖。",
+    "Operator: also asks the channel, replays, re-sends, closes, works on cases, reveals personal data.": (
+        "客服：另可查单、重放、重新投递、关闭订单、处理待办、查看个人数据。"
+    ),
+    "Finance: also confirms, refunds, releases, uploads bills, and agrees first to a break's repair.": (
+        "财务：另可人工确认、退款、解冻、上传账单，并首先同意差异修复。"
+    ),
+    "Approver: looks, and agrees to what somebody else asked for.": "复核：可看，并同意他人的申请。",
+    "Admin: all of it, and the users.": "管理员：以上全部，并管理用户。",
+    "Setting": "设置项",
     "Disable": "停用",
     "Reset": "重置",
     "Add a user": "添加用户",
@@ -287,6 +298,15 @@ WORDS = {
     "step approved": "已同意：",
     "step healed": "已消除：",
     "step resolved": "已解决：",
+    "verdict valid": "有效",
+    "verdict invalid_signature": "签名无效",
+    "verdict unknown_account": "未知账号",
+    "verdict unknown_key": "未知密钥",
+    "verdict expired": "已过期",
+    "verdict malformed": "格式错误",
+    "verdict decrypt_failed": "无法解密",
+    "verdict unsupported_algorithm": "不支持的算法",
+    "verdict probe": "渠道探测",
     "break waiting": "等待",
     "break open": "待处理",
     "break approved": "已同意",

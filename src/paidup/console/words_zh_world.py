@@ -36,7 +36,15 @@ SAYINGS = {
     "Not paid: {channel} does not know the payment yet; the customer has not begun to pay.": (
         "未支付：{channel} 还没有这笔支付；客户尚未开始付款。"
     ),
-    "Not paid: the customer tried, and the channel declined; another try is possible.": "未支付：客户尝试过，渠道拒绝；可以再试。",
+    "Not paid: the customer tried at {at}, and the channel declined; another try is possible.": (
+        "未支付：客户在 {at} 尝试过，渠道拒绝；可以再试。"
+    ),
+    "Not paid: {channel} itself said at {at} that nobody has begun to pay: the code was not scanned yet.": (
+        "未支付：{channel} 在 {at} 答复尚未开始付款：还没有扫码。"
+    ),
+    "If the customer's app shows it as paid, ask for the number there and search for it: it may be another order's.": (
+        "若客户的支付软件显示已付款，请客户读出其中的单号再搜索：可能付的是另一笔订单。"
+    ),
     "Not paid: the payment is open, and the customer has not paid yet.": "未支付：支付单已打开，客户尚未付款。",
     "Not paid: {channel} itself said at {at} that nobody has paid.": "未支付：{channel} 在 {at} 答复无人付款。",
     "Not paid: the order was closed, and nobody can pay it any more.": "未支付：订单已关闭，无法再支付。",
@@ -73,6 +81,13 @@ WORLD = {
     "this repeats what we know": "重复消息",
     "this is older news": "旧消息",
     "the channel accepted it": "渠道已受理",
+    "accepted": "已受理",
+    "paid": "已支付",
+    "waiting": "未支付",
+    "closed": "已关闭",
+    "not_found": "查无此单",
+    "applied": "商城已处理",
+    "acknowledged": "商城已收到",
     "the customer may pay": "客户可以付款",
     "the channel knows it": "渠道已有此单",
     "the customer has not paid yet": "客户尚未付款",

@@ -13,7 +13,7 @@ import msgspec
 from paidup.clock import monotonic_s
 from paidup.errors import ConfigError, NotAllowed, PaidupError
 from paidup.oidc.trip import Trip
-from paidup.oidc.who import Person, Rule, person_of
+from paidup.oidc.who import Person, Rule, lacks, person_of, with_user_info
 from paidup.settings import Settings
 from paidup.written import issuer as read_issuer
 
@@ -39,8 +39,19 @@ class Endpoints(msgspec.Struct, frozen=True):
     authorization_endpoint: str
     token_endpoint: str
     jwks_uri: str
+    userinfo_endpoint: str = ""
     token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
     authorization_response_iss_parameter_supported: bool = False
+
+
+class Tokens(msgspec.Struct, frozen=True):
+    """What the code was exchanged for. Its repr shows none of it."""
+
+    id_token: str
+    access_token: str
+
+    def __repr__(self) -> str:
+        return "Tokens(***)"
 
 
 class Provider:
@@ -95,8 +106,11 @@ class Provider:
             said_issuer is not None or endpoints.authorization_response_iss_parameter_supported
         ):
             raise NotAllowed("the answer comes from another provider (iss, RFC 9207)")
-        token = await self._token(endpoints, code, trip, redirect_uri)
-        return person_of(await self._read(token, keys, trip, now), self.rule)
+        tokens = await self._tokens(endpoints, code, trip, redirect_uri)
+        claims = await self._read(tokens.id_token, keys, trip, now)
+        if lacks(claims, self.rule) and endpoints.userinfo_endpoint and tokens.access_token:
+            claims = with_user_info(claims, await self._user_info(endpoints.userinfo_endpoint, tokens.access_token))
+        return person_of(claims, self.rule)
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -114,7 +128,14 @@ class Provider:
             _, fresh = await self._description(NEW_KEY_S)
             return read(token, fresh, **wanted, now=now)
 
-    async def _token(self, endpoints: Endpoints, code: str, trip: Trip, redirect_uri: str) -> str:
+    async def _user_info(self, url: str, access_token: str) -> Mapping[str, Any]:
+        """What the provider says of whom the access token stands for (OpenID Connect Core, 5.3), as plain JSON."""
+        status, given = await self._ask("GET", url, None, {"authorization": f"Bearer {access_token}"})
+        if status != 200:
+            raise ProviderAway(f"{url} answers HTTP {status}, and the ID token lacks what was asked for")
+        return given
+
+    async def _tokens(self, endpoints: Endpoints, code: str, trip: Trip, redirect_uri: str) -> Tokens:
         fields = {
             "grant_type": "authorization_code",
             "code": code,
@@ -133,7 +154,8 @@ class Provider:
             raise NotAllowed(f"the provider refuses the code: {given.get('error', status)!s:.100}")
         if status != 200 or not isinstance(given.get("id_token"), str):
             raise ProviderAway(f"the provider gave no token (HTTP {status})")
-        return str(given["id_token"])
+        access = given.get("access_token")
+        return Tokens(str(given["id_token"]), access if isinstance(access, str) else "")
 
     async def _description(self, fresh_s: float) -> "tuple[Endpoints, KeySet]":
         from paidup.oidc.token import read_keys  # noqa: PLC0415  it loads joserfc
@@ -183,6 +205,7 @@ def _must_be_safe(endpoints: Endpoints, issuer: str) -> None:
     """Raises ValueError for another issuer's description, and for endpoints that anybody on the way could play."""
     if endpoints.issuer != issuer:
         raise ValueError(f"it calls itself {endpoints.issuer[:200]}, and PAIDUP_OIDC_ISSUER is {issuer}")
-    for url in (endpoints.authorization_endpoint, endpoints.token_endpoint, endpoints.jwks_uri):
+    user_info = [endpoints.userinfo_endpoint] if endpoints.userinfo_endpoint else []
+    for url in (endpoints.authorization_endpoint, endpoints.token_endpoint, endpoints.jwks_uri, *user_info):
         if not url or read_issuer(url.partition("?")[0]) == "":
             raise ValueError("an endpoint has no address")

@@ -108,6 +108,12 @@ LATEST = f"""
 SELECT {_RUN} FROM reconciliations WHERE channel = $1 AND account = $2 AND day = $3
 ORDER BY n DESC LIMIT 1"""
 
+OF_MOMENT = f"""
+SELECT {_RUN} FROM reconciliations WHERE channel = $1 AND account = $2
+  AND day BETWEEN ($3::timestamptz AT TIME ZONE 'UTC')::date - 1 AND ($3::timestamptz AT TIME ZONE 'UTC')::date + 1
+  AND begins_at <= $3 AND $3 < ends_at
+ORDER BY n DESC LIMIT 1"""
+
 PAGE = f"""
 SELECT * FROM (
   SELECT DISTINCT ON (day, channel, account) {_RUN} FROM reconciliations
@@ -167,6 +173,12 @@ async def latest_of(tx: Tx, channel: str, account: str, day: date) -> Run | None
     """The run of a day that holds."""
     row = await tx.fetchrow(LATEST, channel, account, day)
     return (await _with_sums(tx, [_run(row)]))[0] if row else None
+
+
+async def of_moment(tx: Tx, channel: str, account: str, at: datetime) -> Run | None:
+    """The run that holds of the day with this moment, without its sums."""
+    row = await tx.fetchrow(OF_MOMENT, channel, account, at)
+    return _run(row) if row else None
 
 
 async def page(

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 
 from api_side import Api
-from break_side import Waits, a_break, next_round
+from break_side import Waits, a_break, a_match, next_round
 from console_side import CSRF, Browser, Page, a_browser, a_user, signed_in
 from paidup.people.user import Role
 from paidup.reconcile import bills, runs, store
@@ -211,3 +211,18 @@ async def test_stock_and_transactions_are_told_in_words(api: Api) -> None:
         page = (await browser.get("/stock")).text
     for said in ("Green tea", "4,321", ">Running<", "due now", f"/orders/{order_id}", "<code>paidup tx</code>"):
         assert said in page
+
+
+async def test_the_life_of_a_payment_ends_with_the_bill(api: Api) -> None:
+    """One that the bill shows as we do, and one that differs: on the page as in the trace, with a way to the break."""
+    same, differs = await a_match(api, "A-1"), await a_break(api, "A-2")
+    async with signed_in(api) as alice:
+        page, other = [(await alice.get(f"/orders/{one.order_id}")).text for one in (same, differs)]
+    assert ("Reconciled: the channel&#39;s bill says the same" in page, f"{same.day}" in page) == (True, True)
+    assert (True, False) == (f"/console/reconcile/{differs.break_id}" in other, "Reconciled: " in other)
+    told = [
+        [m["what"] for m in (await api.call("GET", f"/v1/trace/{one.order_id}"))[1]["moments"] if m["kind"] == "bill"]
+        for one in (same, differs)
+    ]
+    assert [f"stands in the channel's bill of {same.day} as in our books"] == told[0]
+    assert told[1][0].startswith("found: ")

@@ -139,6 +139,47 @@ async def test_a_name_that_cannot_be_one_is_refused(there: There) -> None:
         assert 403 == (await sign_in(browser)).status
 
 
+async def test_what_the_token_lacks_is_asked_for_at_user_info(there: There) -> None:
+    """Address and groups that the provider gives there alone; a token that has all of it is believed without asking."""
+    async with there(PAIDUP_OIDC_ROLES="pay-desk=operator") as (api, idp, browser):
+        idp.person = {"sub": "u-1"}
+        idp.info = {"sub": "u-1", "email": "Alice@Example.com", "email_verified": True, "groups": ["pay-desk"]}
+        assert "/console/account" == (await sign_in(browser)).location
+        async with api.paidup.db.session() as tx:
+            assert Role.OPERATOR == (await store.get(tx, NAME)).role
+        asked = idp.asked.count("userinfo")
+        idp.person = dict(idp.info)
+        async with a_browser(api) as again:
+            assert "/console/account" == (await sign_in(again)).location
+        assert (1, 1) == (asked, idp.asked.count("userinfo"))
+
+
+@pytest.mark.parametrize(
+    ("signed", "told"),
+    [
+        pytest.param({"sub": "u-1"}, {"sub": "u-2", "email": NAME, "email_verified": True}, id="of somebody else"),
+        pytest.param({"sub": "u-1"}, {"email": NAME, "email_verified": True}, id="of nobody"),
+        pytest.param({"sub": "u-1"}, {"sub": "u-1", "email": NAME}, id="with an address that nobody verified"),
+        pytest.param(
+            {"sub": "u-1", "email": NAME}, {"sub": "u-1", "email": "a@b.example", "email_verified": True},
+            id="with another address verified than the signed one",
+        ),
+        pytest.param(
+            {"sub": "u-1", "email": "mallory@example.com", "email_verified": False},
+            {"sub": "u-1", "email": NAME, "email_verified": True}, id="against what is signed",
+        ),
+    ],
+)  # fmt: skip
+async def test_user_info_proves_nothing_of_others_and_nothing_against_the_token(
+    there: There, signed: Claims, told: Claims
+) -> None:
+    """It is no signed word: it is believed of the token's own subject, and only where the token is silent."""
+    async with there() as (api, idp, browser):
+        await a_user(api, NAME)
+        idp.person, idp.info = signed, told
+        assert 403 == (await sign_in(browser)).status
+
+
 def set_claims(**changed: Any) -> Callable[[Claims], Claims]:
     return lambda claims: {name: value for name, value in (claims | changed).items() if value is not None}
 
