@@ -145,12 +145,13 @@ async def _peers(db: Database, folder: Path) -> dict[str, float]:
     took: dict[str, float] = {}
     from paidup.channels.bill import BillProof, day_in
     from paidup.channels.wechat.bill import BEIJING
-    from paidup.reconcile.quick import lay_wechat_trades
+    from paidup.reconcile.quick import lay_quickly
+    from paidup.reconcile.quick_wechat import WechatTrades
 
     day = day_in(BEIJING, bill.DAY)
     with opened(folder / "spill", LIMITS) as table:
         with (folder / "bill.gz").open("rb") as file:
-            lay_wechat_trades(table, file, bill.MCHID, day, BillProof())
+            lay_quickly(table, file, WechatTrades(bill.MCHID), day, BillProof())
         paths = await ours.copy_day(db, "wechat", "main", *day, table.folder)
         lines = table.folder / "clean.csv"
         table.sql.execute(

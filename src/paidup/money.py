@@ -8,8 +8,8 @@ import msgspec
 from paidup.errors import InvalidRequest
 
 # ISO 4217: how many decimals the major unit has. Everything not named here has two.
-_ZERO = frozenset("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split())
-_THREE = frozenset("BHD IQD JOD KWD LYD OMR TND".split())
+WITHOUT_DECIMALS = frozenset("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split())
+WITH_THREE_DECIMALS = frozenset("BHD IQD JOD KWD LYD OMR TND".split())
 _PLAIN = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,6})?")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 
@@ -35,9 +35,9 @@ class Money(msgspec.Struct, frozen=True, gc=False, order=False):
 
 def decimals(currency: str) -> int:
     """How many decimals the currency's major unit has: 2 for CNY, 0 for JPY, 3 for KWD."""
-    if currency in _ZERO:
+    if currency in WITHOUT_DECIMALS:
         return 0
-    return 3 if currency in _THREE else 2
+    return 3 if currency in WITH_THREE_DECIMALS else 2
 
 
 def major(money: Money) -> str:

@@ -327,7 +327,9 @@ async def test_nothing_is_written_about_an_order_to_which_nothing_happened(db: D
     assert before == await read(db)
 
 
-IN_DUCKDB = ("paidup.reconcile.match", "paidup.reconcile.quick", "paidup.reconcile.table")
+IN_DUCKDB = tuple(
+    f"paidup.reconcile.{name}" for name in ("match", "quick", "quick_alipay", "quick_stripe", "quick_wechat", "table")
+)
 """Their statements are DuckDB's, and are run by the tests of the reconciliation."""
 
 

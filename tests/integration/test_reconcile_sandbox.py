@@ -1,26 +1,23 @@
 """The sandbox's bills beside our books: what was planted in a bill is what is found, and nothing else."""
 
-import gzip
 import io
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import date, timedelta
-from typing import BinaryIO
 
 import pytest
 
 from bill_desk import DAY, Desk, desk
-from paidup.channels.bill import BillKind, BillProof, day_in
+from bill_readers import SMALL, careful, quick
+from paidup.channels.bill import BillKind
 from paidup.channels.registry import CHANNELS
-from paidup.channels.wechat.bill import BEIJING
 from paidup.db.transaction import Database
 from paidup.reconcile import bills, people, store
 from paidup.reconcile.breaks import Kind
 from paidup.reconcile.party import Party
-from paidup.reconcile.quick import Sizes, lay_wechat_trades
 from paidup.reconcile.rules import Rules
 from paidup.reconcile.run import Outcome, reconcile
-from paidup.reconcile.table import Limits, Table, opened
+from paidup.reconcile.table import Limits, opened
 from paidup.sandbox.bills import Entry, EntryKind
 from paidup.sandbox.faults import BillFaults, Faults
 from reconcile_side import book
@@ -165,49 +162,26 @@ async def test_a_refused_bill_is_kept_and_named(db: Database, there: Desk) -> No
     assert (2, 0) == (sound.run.bill_version, left)
 
 
-async def test_the_quick_reader_reads_what_the_careful_one_does(there: Desk) -> None:
-    """The same lines in the same places, for the whole bill; with any line spoiled the quick one says nothing."""
-    there.sell("wechat", 40)
-    fetched, _ = await there.fetch("wechat")
-    proof, content = BillProof(), gzip.decompress(fetched).replace(b"a,`b,`c", b"abc")  # a title that only one can read
-    careful = there.read("wechat", content, proof, BillKind.TRADES)
-    mchid, day = there.account("wechat").mchid, day_in(BEIJING, DAY)
-    quick = laid_lines(lambda table, file: lay_wechat_trades(table, file, mchid, day, proof), content)
-    slow = laid_lines(lambda table, _: table.add_lines(careful.lines()), content)
-    assert (True, slow) == (len(slow) > 40, quick)
-    text = content
-    spoiled = [
-        text.replace(b"`CNY", b"`USD", 1), text.replace(b"`12.50", b"`12.501", 1), text.replace(b",`NATIVE", b"", 1),
-        text.replace(b"`2026-11-22 12", b"`2026-11-22 1x", 1), text[:-30], text.replace(mchid.encode(), b"1", 1),
-        text.replace(b"SUCCESS", b"SUC\x00ESS", 1),
-    ]  # fmt: skip
-    for bad in spoiled:
-        assert bad != text
-        assert [] == laid_lines(lambda table, file: lay_wechat_trades(table, file, mchid, day, BillProof()), bad)
-
-
-@pytest.mark.parametrize("part_bytes", [1, 700, 5_000])
-async def test_the_cut_into_parts_means_nothing(there: Desk, part_bytes: int) -> None:
-    """Read in parts of any size, a bill has the same lines under the same numbers; spoiled in any part it has none."""
-    there.sell("wechat", 300)
-    fetched, _ = await there.fetch("wechat")
-    content = gzip.decompress(fetched).replace(b"a,`b,`c", b"abc")
-    mchid, day = there.account("wechat").mchid, day_in(BEIJING, DAY)
-    small = Sizes(part_bytes=part_bytes, chunk_bytes=4_000, tail_bytes=1_000)
-
-    def lines_of(text: bytes, sizes: Sizes = small) -> list[tuple[object, ...]]:
-        return laid_lines(lambda table, file: lay_wechat_trades(table, file, mchid, day, BillProof(), sizes), text)
-
-    whole = lines_of(content, Sizes())
-    assert (400, True) == (len(whole), whole == lines_of(content))
-    for at in (content.find(b"`CNY"), content.rfind(b"`CNY")):
-        assert [] == lines_of(content[:at] + b"`USD" + content[at + 4 :])
-
-
-def laid_lines(lay: Callable[[Table, BinaryIO], object], content: bytes) -> list[tuple[object, ...]]:
-    with opened(None, Limits(memory_mb=64)) as table:
-        lay(table, io.BytesIO(content))
-        return table.sql.execute("SELECT * FROM lines ORDER BY n").fetchall()
+@pytest.mark.parametrize("channel", CHANNELS_ALL)
+async def test_the_quick_reader_reads_what_the_careful_one_does(there: Desk, channel: str) -> None:
+    """A bill with every fault that a line can have: the same lines in the same places, also in parts of any size; with
+    other totals, a wrong hash, or cut off: whoever says something says the same."""
+    there.sell(channel, 40)
+    for trade in there.sandbox.world.ledger.page(0, 100):
+        trade.extra = dict.fromkeys(trade.extra, "茶")  # a name that both can read
+    wrong = dict.fromkeys(("missing", "extra", "wrong_amount", "wrong_fee", "duplicate"), 0.2)
+    with opened(None, LIMITS) as table:
+        there.sandbox.faults = Faults(bill=BillFaults(**wrong))
+        file, proof = await there.fetch(channel)
+        said = quick(table, there.account(channel), DAY, file, proof)
+        assert said is not None
+        assert said == careful(table, there.account(channel), DAY, file, proof)
+        assert said == quick(table, there.account(channel), DAY, file, proof, SMALL)
+        for fault in ("wrong_total", "wrong_hash", "truncated"):
+            there.sandbox.faults = Faults(bill=BillFaults(**{fault: 1.0}))
+            file, proof = await there.fetch(channel)
+            found = quick(table, there.account(channel), DAY, file, proof)
+            assert found in (None, careful(table, there.account(channel), DAY, file, proof))
 
 
 async def states_of(db: Database) -> dict[str, str]:

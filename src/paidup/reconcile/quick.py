@@ -1,51 +1,92 @@
-"""WeChat Pay's trade bill, read by DuckDB: some ten times as fast as line by line, and only where there is no doubt.
+"""A trade bill read by DuckDB: several times as fast as line by line, and only where there is no doubt.
 
-Whatever is not exactly as most bills are (a text with a line feed or with ``,` `` in it, another column, a sum that
-does not fit) makes this give up and say nothing: the careful reader (channels/wechat/bill.py) then reads the bill, and
-it alone refuses one. So a bill that is taken here is one which that reader takes, with the same lines; tests hold
-the two to each other.
+Whatever is not exactly as most bills are (a text with a line feed, another column, an odd amount, a sum that does not
+fit) makes this give up and say nothing: the careful reader (channels/*/bill.py) then reads the bill, and it alone
+refuses one. So a bill that is taken here is one which that reader takes, with the same lines; tests hold the two to
+each other. What stands around the rows is read by the careful reader's own code.
 """
 
+import codecs
 import hashlib
+import io
+import mmap
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from hmac import compare_digest
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 import msgspec
 
-from paidup.channels.bill import BillProof, BillRefused, minor
-from paidup.channels.bill_file import LIMITS, gunzipped, must_be_the_file, read_from
-from paidup.channels.wechat.bill import MAX_ROW_CHARS, TRADE_COLUMNS, TRADE_TOTALS
-from paidup.evidence import MAX_NUMBER_CHARS
+from paidup.channels.bill import BillProof, BillRefused
+from paidup.channels.bill_file import LIMITS, Plain, lines_of, must_be_the_file, read_from
 
 if TYPE_CHECKING:
     from paidup.reconcile.table import Table
 
-_CNY = "CNY"
-_AMOUNTS = {
-    "settled": "应结订单金额", "given_back": "退款金额", "voucher": "充值券退款金额", "fee": "手续费",
-    "ordered": "订单金额", "asked_back": "申请退款金额",
-}  # fmt: skip
-"""In the order of the totals."""
-_NUMBERS = {"txn": "微信订单号", "ref": "商户订单号", "rid": "微信退款单号", "rref": "商户退款单号"}
-_AMOUNT = "-?[0-9]{1,13}([.][0-9]{1,2}0{0,3})?"
-_TIME = r"`(19[7-9][0-9]|2[0-9]{3})-[0-1][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-5][0-9]"
+AT = "(19[7-9][0-9]|2[0-9]{3})-[0-1][0-9]-[0-3][0-9] ([0-1][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+"""A time as all bills write it."""
+_MAX_LINE_BYTES = LIMITS.line_bytes // 2
+"""Half of what the careful reader takes, because the text was decoded: no line is longer here and shorter there."""
+_MAX_HEAD_LINES = 100
+_QUOTE_INSIDE = re.compile(rb'"(?<=[^,\n"]")[^,\r\n"]')
+
+
+class Unusual(Exception):
+    """Something that most bills do not have."""
 
 
 class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     """part_bytes: so much text is read at once, and as much again unpacked meanwhile, by chunk_bytes. tail_bytes: in so
-    much stand the totals for certain."""
+    much stands for certain what follows the rows."""
 
     part_bytes: int = 64 << 20
     chunk_bytes: int = 1 << 20
     tail_bytes: int = 64 << 10
 
 
-_SIZES = Sizes()
+SIZES = Sizes()
+
+
+class Dialect(Protocol):
+    """How a channel writes its trade bill. Whatever is odd raises Unusual, ValueError or BillRefused.
+
+    tail: how the first line after the rows begins; empty where nothing follows them. delimiter, quote: between and
+    around cells. sums: SQL that adds something up over the rows of the table `part`. line: SQL, the columns of
+    table.LINES but the first, out of the same.
+    """
+
+    encoding: str
+    tail: str
+    delimiter: str
+    quote: str
+    sums: Sequence[str]
+    line: str
+
+    def plain(self, file: BinaryIO) -> Plain:
+        """What the text is read from."""
+        ...
+
+    def names(self, line: str) -> Sequence[str] | None:
+        """The columns that this line names; None while the header is still to come."""
+        ...
+
+    def rows(self, place: Mapping[str, str]) -> str:
+        """SQL: the columns of the table `part`, out of text columns whose names stand in `place` by the bill's own.
+        is_certain: false or NULL where the careful reader must look."""
+        ...
+
+    def parameters(self) -> Mapping[str, str]:
+        """What `rows` refers to as $name."""
+        ...
+
+    def stated(self, frame: Iterator[tuple[int, str]], sums: Sequence[int]) -> Mapping[str, str]:
+        """What the file states of itself, after it was found to be so. frame: the lines of the file without its
+        rows."""
+        ...
 
 
 class Quick(msgspec.Struct, frozen=True):
@@ -55,13 +96,13 @@ class Quick(msgspec.Struct, frozen=True):
     stated: Mapping[str, str]
 
 
-def lay_wechat_trades(
+def lay_quickly(
     table: "Table",
     file: BinaryIO,
-    mchid: str,
+    dialect: Dialect,
     day: tuple[datetime, datetime],
     proof: BillProof,
-    sizes: Sizes = _SIZES,
+    sizes: Sizes = SIZES,
 ) -> Quick | None:
     """Lay a bill's lines down; None, with nothing laid down, when the careful reader must look at it.
 
@@ -71,149 +112,176 @@ def lay_wechat_trades(
 
     try:
         must_be_the_file(file, proof)
-        return _lay(table, _parts(table.folder, file, proof, sizes), mchid, day, sizes)
-    except (BillRefused, _Unusual, ValueError, duckdb.Error):  # the careful reader says why
+        return _lay(table, _parts(table.folder, file, dialect, proof, sizes), dialect, day, sizes)
+    except (BillRefused, Unusual, ValueError, duckdb.Error):  # the careful reader says why
         table.clear_lines()
         return None
 
 
-class _Unusual(Exception):
-    """Something that most bills do not have."""
-
-
 class _Part(msgspec.Struct, frozen=True):
-    """Some of the plain text, which ends where a line ends."""
+    """Some of the plain text, in UTF-8, which ends where a line ends."""
 
     path: Path
+    lines: int
     is_first: bool
     is_last: bool
 
 
-def _lay(table: "Table", parts: Iterator[_Part], mchid: str, day: tuple[datetime, datetime], sizes: Sizes) -> Quick:
-    """Raises _Unusual, ValueError and duckdb.Error."""
-    stated: dict[str, str] = {}
-    counted = [0] * len(_COUNTED)
+class _Laid:
+    """What is known of a bill while its parts are laid down."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.lines, self.of_day = 0, 0
+        self.sums = [0] * len(dialect.sums)
+        self.head, self.tail = b"", b""
+        self.columns = ""
+        self.width = 0
+
+    def count(self, lines: int, of_day: int, sums: Sequence[int | None]) -> None:
+        self.lines += lines
+        self.of_day += of_day
+        self.sums = [total + int(more or 0) for total, more in zip(self.sums, sums, strict=True)]
+
+
+def _lay(
+    table: "Table", parts: Iterator[_Part], dialect: Dialect, day: tuple[datetime, datetime], sizes: Sizes
+) -> Quick:
+    """Raises Unusual, ValueError, BillRefused and duckdb.Error."""
+    laid = _Laid(dialect)
     with ThreadPoolExecutor(max_workers=1) as ahead:
         coming = ahead.submit(next, parts, None)
         while (part := coming.result()) is not None:
             coming = ahead.submit(next, parts, None)
             if part.is_first:
-                _must_have_header(part.path, sizes.tail_bytes)
-            if part.is_last:
-                stated = _without_totals(part.path, sizes.tail_bytes)
-            its = _lay_part(table, part, mchid, day, lines_before=counted[0])
-            counted = [total + int(more or 0) for total, more in zip(counted, its, strict=True)]
-    _must_add_up(counted, stated)
-    return Quick(counted[0], stated)
+                _read_head(part.path, dialect, laid)
+            if part.is_last and dialect.tail:
+                laid.tail = _cut_tail(part, dialect.tail, laid, sizes.tail_bytes)
+            _lay_part(table, part, dialect, day, laid)
+    if laid.lines > LIMITS.lines or (laid.lines and not laid.of_day):
+        raise Unusual
+    frame = lines_of(io.BytesIO(laid.head + laid.tail), "utf-8")
+    return Quick(laid.lines, dialect.stated(frame, laid.sums))
 
 
-def _parts(folder: Path, file: BinaryIO, proof: BillProof, sizes: Sizes) -> Iterator[_Part]:
+def _parts(folder: Path, file: BinaryIO, dialect: Dialect, proof: BillProof, sizes: Sizes) -> Iterator[_Part]:
     """Write the plain text, part by part; the last one only if all of it is what the channel announced.
 
-    Raises BillRefused for a broken file, and _Unusual.
+    Raises BillRefused for a broken file, UnicodeDecodeError for what is no text, and Unusual.
     """
-    digest, plain, size_bytes = hashlib.sha1(usedforsecurity=False), gunzipped(file), 0
+    text = _text(dialect.plain(file), dialect.encoding, proof, sizes.chunk_bytes)
     rest, is_last = b"", False
     for n in count():
-        path = folder / f"bill-{n}.csv"
+        path, lines = folder / f"bill-{n}.csv", rest.count(b"\n")
         with path.open("wb") as into:
             into.write(rest)
+            last_byte = rest[-1:]
             while not is_last:
-                chunk = read_from(lambda: plain.read(sizes.chunk_bytes))
-                digest.update(chunk)
-                size_bytes += len(chunk)
+                chunk = next(text, b"")
                 is_last = not chunk
-                if size_bytes > LIMITS.plain_bytes or b"\x00" in chunk:
-                    raise _Unusual
+                cut = len(chunk)
                 if into.tell() >= sizes.part_bytes and len(chunk) > sizes.tail_bytes:
-                    cut = chunk.rfind(b"\n", 0, len(chunk) - sizes.tail_bytes) + 1  # the totals stand in one part
-                    into.write(chunk[:cut])
-                    rest = chunk[cut:]
+                    # What follows the rows stands in one part.
+                    cut = chunk.rfind(b"\n", 0, len(chunk) - sizes.tail_bytes) + 1 or cut
+                into.write(chunk[:cut])
+                lines += chunk.count(b"\n", 0, cut)
+                last_byte = chunk[cut - 1 : cut] or last_byte
+                rest = chunk[cut:]
+                if rest:
                     break
-                into.write(chunk)
-        if is_last and proof.sha1_hex is not None and not compare_digest(digest.hexdigest(), proof.sha1_hex.lower()):
-            raise _Unusual
-        yield _Part(path, is_first=n == 0, is_last=is_last)
+        yield _Part(path, lines + (last_byte not in (b"", b"\n")), is_first=n == 0, is_last=is_last)
         if is_last:
             return
 
 
-def _must_have_header(path: Path, max_bytes: int) -> None:
+def _text(plain: Plain, encoding: str, proof: BillProof, chunk_bytes: int) -> Iterator[bytes]:
+    """The text in UTF-8, chunk by chunk, none of them empty. Raises UnicodeDecodeError, BillRefused and Unusual."""
+    digest, decoder, size_bytes = hashlib.sha1(usedforsecurity=False), codecs.getincrementaldecoder(encoding)(), 0
+    while chunk := read_from(lambda: plain.read(chunk_bytes)):
+        digest.update(chunk)
+        size_bytes += len(chunk)
+        if size_bytes > LIMITS.plain_bytes or b"\x00" in chunk:
+            raise Unusual
+        decoded = decoder.decode(chunk)  # also where it is UTF-8 already: DuckDB looks only at the columns it needs
+        if text := chunk if encoding == "utf-8" else decoded.encode():
+            yield text
+    decoder.decode(b"", final=True)
+    if proof.sha1_hex is not None and not compare_digest(digest.hexdigest(), proof.sha1_hex.lower()):
+        raise Unusual
+
+
+def _read_head(path: Path, dialect: Dialect, laid: _Laid) -> None:
+    """The lines up to the header. Raises Unusual when there is none."""
     with path.open("rb") as file:
-        header = file.readline(max_bytes).decode().removeprefix("\ufeff").rstrip("\r\n")
-    if header.split(",") != list(TRADE_COLUMNS):
-        raise _Unusual
+        for _ in range(_MAX_HEAD_LINES):
+            line = file.readline(_MAX_LINE_BYTES)
+            laid.head += line
+            text = line.decode().removeprefix("\ufeff") if line is laid.head else line.decode()
+            names = dialect.names(text.rstrip("\r\n"))
+            if names is not None:
+                place = {name: f"c{n}" for n, name in enumerate(names)}
+                laid.columns, laid.width = dialect.rows(place), len(names)
+                return
+    raise Unusual
 
 
-def _without_totals(path: Path, tail_bytes: int) -> dict[str, str]:
-    """Cut the two lines of totals off the file, and give what they state. Raises _Unusual when they are unusual."""
-    with path.open("r+b") as file:
+def _cut_tail(part: _Part, mark: str, laid: _Laid, tail_bytes: int) -> bytes:
+    """Cut what follows the rows off the file, and give it. Raises Unusual when it is not there."""
+    with part.path.open("r+b") as file:
         size = file.seek(0, 2)
-        file.seek(max(0, size - tail_bytes))
-        tail = file.read()
-        names = ",".join(TRADE_TOTALS).encode()
-        at = tail.rfind(b"\n" + names)
-        last = tail[at + 1 :].decode().split("\n") if at >= 0 else []
-        cells = last[1].rstrip("\r").removeprefix("`").split(",`") if len(last) in (2, 3) else []
-        if len(cells) != len(TRADE_TOTALS) or any(last[2:]) or last[0].rstrip("\r") != names.decode():
-            raise _Unusual
-        file.truncate(size - len(tail) + at + 1)
-    return dict(zip(TRADE_TOTALS, cells, strict=True))
+        begins = max(len(laid.head) - 1 if part.is_first else 0, size - tail_bytes, 0)
+        file.seek(begins)
+        text = file.read()
+        at = text.find(f"\n{mark}".encode())
+        if at < 0:
+            raise Unusual
+        file.truncate(begins + at + 1)
+    return text[at + 1 :]
 
 
-def _lay_part(
-    table: "Table", part: _Part, mchid: str, day: tuple[datetime, datetime], *, lines_before: int
-) -> Sequence[int | None]:
-    """Lay the lines of a part down, and count them (_COUNTED). Raises duckdb.Error for a row that is unusual."""
-    select = _select(part.path, skip=int(part.is_first))
-    table.sql.execute(f"CREATE OR REPLACE TEMP TABLE part AS {select}", {"mchid": mchid})
+def _lay_part(table: "Table", part: _Part, dialect: Dialect, day: tuple[datetime, datetime], laid: _Laid) -> None:
+    """Lay the lines of a part down. Raises duckdb.Error for a row that is unusual, and Unusual when not every line of
+    the file became a row that is certain."""
+    if dialect.quote:
+        _must_pair_quotes(part.path)
+    skip = laid.head.count(b"\n") if part.is_first else 0
+    tail_lines = len(laid.tail.splitlines()) if part.is_last else 0
+    select = f"SELECT {laid.columns} FROM {_reading(part.path, dialect, laid.width, skip)}"
+    table.sql.execute(f"CREATE OR REPLACE TEMP TABLE part AS {select}", dict(dialect.parameters()))
     part.path.unlink()
-    table.add_lines_of(_LINES.format(first=lines_before + 2))
+    first = laid.lines + laid.head.count(b"\n") + 1
+    table.add_lines_of(f"SELECT rowid + {first} AS n, {dialect.line} FROM part")
     bounds = {"begins": int(day[0].timestamp()), "ends": int(day[1].timestamp())}
-    its = table.sql.execute(f"SELECT {', '.join(_COUNTED)} FROM part", bounds).fetchone()
+    lines, earliest, of_day, *sums = (
+        table.sql.execute(_COUNTED.format(", ".join(dialect.sums)), bounds).fetchone() or ()
+    )
     table.sql.execute("DROP TABLE part")
-    return its or ()
+    if lines != part.lines - skip - tail_lines or (lines and earliest < 0):
+        raise Unusual
+    laid.count(lines, of_day, sums)
 
 
-# Rows stand in the file's order, the header on its first line.
-_LINES = """SELECT rowid + {first} AS n, kind, word, 'CNY' AS currency, ordered - asked_back AS amount, fee,
-  settled - given_back - fee AS net, "at", txn, ref, rid, rref FROM part"""
+def _must_pair_quotes(path: Path) -> None:
+    """Raises Unusual where readers of CSV do not agree on what a quote means: there is an odd number on a line, or one
+    inside a cell."""
+    with path.open("rb") as file:
+        if any(line.count(b'"') % 2 for line in file):
+            raise Unusual
+        if file.tell():
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+                if _QUOTE_INSIDE.search(text):
+                    raise Unusual
 
-_COUNTED = ("count(*)", 'count(*) FILTER ("at" >= $begins AND "at" < $ends)', *(f"sum({name})" for name in _AMOUNTS))
+
+# Rows stand in the file's order.
+_COUNTED = """
+SELECT count(*) FILTER (is_certain), min("at"), count(*) FILTER ("at" >= $begins AND "at" < $ends), {} FROM part"""
 
 
-def _select(path: Path, *, skip: int) -> str:
-    """Each column with its type; a row that is not certain ends the reading."""
-    place = {name: f"c{n}" for n, name in enumerate(TRADE_COLUMNS)}
-    word, at = place["交易状态"], place["交易时间"]
-    columns = ", ".join(f"'c{n}': 'VARCHAR'" for n in range(len(TRADE_COLUMNS)))
+def _reading(path: Path, dialect: Dialect, width: int, skip: int) -> str:
+    columns = ", ".join(f"'c{n}': 'VARCHAR'" for n in range(width))
     quoted = str(path).replace("'", "''")
-    amounts = {name: f"({place[column]}::DECIMAL(18,5) * 100)::BIGINT AS {name}" for name, column in _AMOUNTS.items()}
-    numbers = {name: f"nullif(nullif({place[column]}, ''), '0') AS {name}" for name, column in _NUMBERS.items()}
-    texts = f"concat_ws('|', {at}, {', '.join(place[column] for column in _AMOUNTS.values())})"
-    form = "[|]".join(
-        [_TIME, *(_AMOUNT for _ in _AMOUNTS)]
-    )  # one look at all of them is several times as fast as seven
-    certain = " AND ".join([
-        f"regexp_full_match({texts}, '{form}')",
-        f"{place['商户号']} = $mchid",
-        f"{place['货币种类']} = '{_CNY}'",
-        *(f"coalesce(length({place[column]}), 0) <= {MAX_NUMBER_CHARS}" for column in _NUMBERS.values()),
-    ])  # fmt: skip
-    return f"""SELECT CASE WHEN NOT coalesce({certain}, false) THEN error('unusual')
-      WHEN {word} = 'SUCCESS' THEN 'payment' WHEN {word} IN ('REFUND', 'REVOKED') THEN 'refund'
-      ELSE 'unknown' END AS kind,
-    {word} AS word, (epoch(substr({at}, 2)::TIMESTAMP) - 28800)::BIGINT AS "at", {", ".join(amounts.values())},
-    {", ".join(numbers.values())}
-    FROM read_csv('{quoted}', columns = {{{columns}}}, delim = ',`', quote = '', escape = '', header = false,
-      skip = {skip}, auto_detect = false, null_padding = false, max_line_size = {MAX_ROW_CHARS * 4}, nullstr = '')"""
-
-
-def _must_add_up(counted: Sequence[int], stated: Mapping[str, str]) -> None:
-    """The rows against the totals that the file states, and against the day. Raises _Unusual and ValueError."""
-    lines, of_day, *sums = counted
-    stated_lines, *totals = stated.values()
-    if not (stated_lines.isascii() and stated_lines.isdigit() and int(stated_lines) == lines) or (lines and not of_day):
-        raise _Unusual
-    if sums != [minor(text, _CNY) for text in totals]:
-        raise _Unusual
+    return (
+        f"read_csv('{quoted}', columns = {{{columns}}}, delim = '{dialect.delimiter}', quote = '{dialect.quote}', "
+        f"escape = '{dialect.quote}', header = false, skip = {skip}, auto_detect = false, null_padding = false, "
+        f"max_line_size = {_MAX_LINE_BYTES}, nullstr = '')"
+    )

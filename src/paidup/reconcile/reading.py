@@ -5,14 +5,20 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import BinaryIO
 
+from paidup.channels.alipay.keys import AlipayAccount
 from paidup.channels.bill import Bill, BillKind, BillName, day_in
 from paidup.channels.bill_mapped import read_mapped
 from paidup.channels.bill_mapping import parse_mapping
+from paidup.channels.channel import Account
+from paidup.channels.stripe.keys import StripeAccount
 from paidup.channels.wechat.keys import WechatAccount
 from paidup.db.transaction import Database
 from paidup.reconcile import bills
 from paidup.reconcile.party import Party
-from paidup.reconcile.quick import lay_wechat_trades
+from paidup.reconcile.quick import Dialect, lay_quickly
+from paidup.reconcile.quick_alipay import AlipayTrades
+from paidup.reconcile.quick_stripe import StripeTrades
+from paidup.reconcile.quick_wechat import WechatTrades
 from paidup.reconcile.table import Limits, Table, opened
 
 
@@ -38,11 +44,24 @@ def read_bill(party: Party, kept: bills.Kept, file: BinaryIO) -> Bill:
     return read_mapped(file, name, mapping, kept.proof, channel=kept.channel, account=kept.account)
 
 
+def dialect_of(account: Account, day: date) -> Dialect | None:
+    """How the channel writes its trade bill, where the quick reader knows that."""
+    match account:
+        case WechatAccount():
+            return WechatTrades(account.mchid)
+        case AlipayAccount():
+            return AlipayTrades(account, day)
+        case StripeAccount():
+            return StripeTrades()
+        case _:
+            return None
+
+
 def lay(party: Party, kept: bills.Kept, file: BinaryIO, table: Table) -> tuple[int, Mapping[str, str]]:
     """Lay the lines of a trade bill down; how many there are, and what the file says of itself. Raises BillRefused."""
-    if isinstance(party.account, WechatAccount) and not kept.mapping:
-        bounds = bounds_of(party, kept.day, kept)
-        quick = lay_wechat_trades(table, file, party.account.mchid, bounds, kept.proof)
+    dialect = None if kept.mapping else dialect_of(party.account, kept.day)
+    if dialect is not None:
+        quick = lay_quickly(table, file, dialect, bounds_of(party, kept.day, kept), kept.proof)
         if quick is not None:
             return quick.lines, quick.stated
     bill = read_bill(party, kept, file)

@@ -52,7 +52,7 @@ class Table:
         path = self.folder / "lines.csv"
         with path.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows(map(_row, lines))
-        self.add_lines_of(f"SELECT * FROM {_reading(path, LINES)}")
+        self.add_lines_of(f"SELECT * FROM {_reading(path, LINES, _AS_PYTHON_ENDS)}")
         path.unlink()
 
     def add_lines_of(self, query: str) -> None:
@@ -67,7 +67,7 @@ class Table:
         """Lay our rows down, out of a CSV file without header in which nothing between two commas is NULL."""
         if table not in OUR_TABLES:
             raise ValueError(table)
-        self.sql.execute(f"INSERT INTO {table} SELECT *, {_OUR_KEYS} FROM {_reading(path, OURS)}")
+        self.sql.execute(f"INSERT INTO {table} SELECT *, {_OUR_KEYS} FROM {_reading(path, OURS, _AS_POSTGRES_ENDS)}")
 
 
 @contextmanager
@@ -96,6 +96,8 @@ def opened(spill: Path | None, limits: Limits) -> Iterator[Table]:
             connection.close()
 
 
+# How the rows of a file end, lest a lone carriage return in a cell be taken for it.
+_AS_PYTHON_ENDS, _AS_POSTGRES_ENDS = r"\r\n", r"\n"
 _KINDS = f"ENUM({', '.join(repr(kind.value) for kind in LineKind)})"
 _LINE_KEYS = """
 CASE kind WHEN 'refund' THEN CASE WHEN rid IS NOT NULL THEN hash(rid) END
@@ -109,12 +111,13 @@ def _columns(columns: dict[str, str]) -> str:
     return ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
 
 
-def _reading(path: Path, columns: dict[str, str]) -> str:
+def _reading(path: Path, columns: dict[str, str], new_line: str) -> str:
     typed = ", ".join(f"'{name}': '{kind}'" for name, kind in columns.items())
     quoted = str(path).replace("'", "''")
     return (
         f"read_csv('{quoted}', columns = {{{typed}}}, header = false, auto_detect = false, delim = ',', quote = '\"', "
-        "escape = '\"', nullstr = '', encoding = 'utf-8', max_line_size = 1048576)"
+        "escape = '\"', nullstr = '', encoding = 'utf-8', "
+        f"new_line = '{new_line}', max_line_size = 1048576)"
     )
 
 

@@ -41,8 +41,9 @@ from paidup.channels.bill_file import (
 )
 
 _CNY = "CNY"
-_ENCODING = "gb18030"
+ENCODING = "gb18030"
 _ZIP = b"PK"
+_TRADES = "业务明细"
 
 _NUMBER = re.compile(r"[^,\t]*\t?")
 _AMOUNT = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?\t?")
@@ -50,7 +51,7 @@ _ONE_OF_TWO = re.compile(r"([+-]?[0-9]+(\.[0-9]+)?)?\t?")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}\t?")
 _TEXT = None
 
-_TRADE_COLUMNS: dict[str, re.Pattern[str] | None] = {
+TRADE_COLUMNS: dict[str, re.Pattern[str] | None] = {
     "支付宝交易号": _NUMBER, "商户订单号": _NUMBER, "业务类型": _NUMBER, "商品名称": _TEXT, "创建时间": _TIME,
     "完成时间": _TIME, "门店编号": _TEXT, "门店名称": _TEXT, "操作员": _TEXT, "终端号": _TEXT, "对方账户": _TEXT,
     "订单金额（元）": _AMOUNT, "商家实收（元）": _AMOUNT, "支付宝红包（元）": _AMOUNT, "集分宝（元）": _AMOUNT,
@@ -92,14 +93,19 @@ def read_bill(
     """Read a bill as it was downloaded, zipped, or its CSV alone. Raises BillRefused."""
     must_be_the_file(file, proof, limits)
     trades = name.kind is BillKind.TRADES
-    title = "业务明细" if trades else "账务明细"
+    title = _TRADES if trades else "账务明细"
 
     def read() -> BillReading:
-        table = _Table(lines_of(_plain(file, title, limits), _ENCODING, limits))
+        table = BillTable(lines_of(_plain(file, title, limits), ENCODING, limits))
         table.must_be_of(account, name.day)
         return _trades(table) if trades else _funds(table)
 
     return sound(account.channel, account.name, name, day_in(BEIJING, name.day), read)
+
+
+def plain_trades(file: BinaryIO) -> Plain:
+    """The text of 业务明细. Raises BillRefused."""
+    return _plain(file, _TRADES, LIMITS)
 
 
 def _plain(file: BinaryIO, title: str, limits: Limits) -> Plain:
@@ -109,7 +115,7 @@ def _plain(file: BinaryIO, title: str, limits: Limits) -> Plain:
     return member(file, lambda name: name.endswith(f"{title}.csv"), f"{title}.csv", limits) if is_zip else file
 
 
-class _Table:
+class BillTable:
     """The rows, and the lines with # around them, as both bills have them."""
 
     def __init__(self, lines: Iterator[tuple[int, str]]) -> None:
@@ -179,14 +185,14 @@ class _Table:
         return lambda cells: [cells[place] for place in places]
 
 
-def _trades(table: _Table) -> BillReading:
-    must_name_once(table.names, _TRADE_COLUMNS, _TRADE_COLUMNS)
+def _trades(table: BillTable) -> BillReading:
+    must_name_once(table.names, TRADE_COLUMNS, TRADE_COLUMNS)
     take = table.take(
         "支付宝交易号", "商户订单号", "业务类型", "完成时间", "订单金额（元）", "商家实收（元）", "退款批次号/请求号",
         "服务费（元）",
     )  # fmt: skip
     count = {LineKind.PAYMENT: [0, 0], LineKind.REFUND: [0, 0], LineKind.UNKNOWN: [0, 0]}
-    for number, raw, cells in table.rows(_TRADE_COLUMNS):
+    for number, raw, cells in table.rows(TRADE_COLUMNS):
         try:
             line = _trade(number, raw, take(cells))
         except ValueError as wrong:
@@ -227,7 +233,7 @@ def _trade(number: int, raw: str, cells: list[str]) -> BillLine:
     )
 
 
-def _funds(table: _Table) -> BillReading:
+def _funds(table: BillTable) -> BillReading:
     known = _FUND_COLUMNS | _MORE_FUND_COLUMNS
     must_name_once(table.names, _FUND_COLUMNS, known)
     take = table.take(

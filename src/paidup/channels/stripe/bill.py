@@ -42,7 +42,7 @@ COLUMNS = (
 OUR_NUMBERS = (f"payment_metadata[{PAYMENT_REF}]", f"refund_metadata[{REFUND_REF}]")
 """Our own numbers, as columns; a report that somebody made by hand may lack them."""
 
-_KINDS = {
+KINDS = {
     "charge": LineKind.PAYMENT,
     "refund": LineKind.REFUND,
     "refund_failure": LineKind.REFUND_FAILED,
@@ -52,7 +52,7 @@ _KINDS = {
     "payout": LineKind.PAYOUT,
     "payout_reversal": LineKind.PAYOUT,
 }
-_OF_REFUNDS = (LineKind.REFUND, LineKind.REFUND_FAILED)
+OF_REFUNDS = (LineKind.REFUND, LineKind.REFUND_FAILED)
 
 
 def read_bill(
@@ -96,8 +96,8 @@ def _line(number: int, raw: str, cells: Sequence[str]) -> BillLine:
     if gross - fee != net:
         why = f"line {number}: gross {gross} less fee {fee} is not net {net}; ask Stripe for the report again"
         raise BillRefused(BillFault.WRONG_TOTAL, why)
-    kind = _KINDS.get(word, LineKind.UNKNOWN)
-    of_refund, is_fee = kind in _OF_REFUNDS, kind is LineKind.FEE
+    kind = KINDS.get(word, LineKind.UNKNOWN)
+    of_refund, is_fee = kind in OF_REFUNDS, kind is LineKind.FEE
     return BillLine(
         number=number,
         raw=raw,

@@ -42,7 +42,7 @@ from paidup.channels.wechat.keys import WechatAccount
 BEIJING = timezone(timedelta(hours=8))
 """A bill's day, and the times in it, are Beijing time."""
 
-MAX_ROW_CHARS = 64 << 10
+_MAX_ROW_CHARS = 64 << 10
 
 _CNY = "CNY"
 _NONE = ("", "0")  # a payment's line has refund numbers 0; an ordinary merchant's has sub-merchant 0
@@ -94,13 +94,13 @@ def read_bill(
     trades = name.kind is BillKind.TRADES
 
     def read() -> BillReading:
-        table = _Table(lines_of(gunzipped(file), "utf-8", limits), TRADE_COLUMNS if trades else _FUND_COLUMNS)
+        table = BillTable(lines_of(gunzipped(file), "utf-8", limits), TRADE_COLUMNS if trades else _FUND_COLUMNS)
         return _trades(table, account) if trades else _funds(table)
 
     return sound(account.channel, account.name, name, day_in(BEIJING, name.day), read)
 
 
-class _Table:
+class BillTable:
     """Header, rows, and the two lines of totals, as both bills have them."""
 
     def __init__(self, lines: Iterator[tuple[int, str]], columns: Mapping[str, re.Pattern[str] | None]) -> None:
@@ -125,7 +125,7 @@ class _Table:
             # A line that begins without a backtick goes on with a text that holds a line feed, or begins the totals.
             if held and not line.startswith("`") and held.count(",`") + 1 < width:
                 held = f"{held}\n{line}"
-                if len(held) > MAX_ROW_CHARS:
+                if len(held) > _MAX_ROW_CHARS:
                     raise BillRefused(BillFault.TOO_LARGE, f"the row on line {first} does not end")
                 continue
             if held:
@@ -161,7 +161,7 @@ class _Table:
         return found
 
 
-def _trades(table: _Table, account: WechatAccount) -> BillReading:
+def _trades(table: BillTable, account: WechatAccount) -> BillReading:
     count, sums = 0, [0] * len(_SUMMED)
     summed = table.places(*_SUMMED)
     columns = table.places(
@@ -177,8 +177,13 @@ def _trades(table: _Table, account: WechatAccount) -> BillReading:
         count += 1
         sums = [total + amount for total, amount in zip(sums, amounts, strict=True)]
         yield line
+    return stated_of_trades(table, count, sums)
+
+
+def stated_of_trades(table: BillTable, lines: int, sums: Sequence[int]) -> Mapping[str, str]:
+    """The totals that the file states, once all rows were read. Raises BillRefused when its lines make others."""
     stated = table.totals(TRADE_TOTALS)
-    must_add_up(TRADE_TOTALS[0], _count(stated[TRADE_TOTALS[0]]), count)
+    must_add_up(TRADE_TOTALS[0], _count(stated[TRADE_TOTALS[0]]), lines)
     for name, total in zip(TRADE_TOTALS[1:], sums, strict=True):
         must_add_up(name, _yuan(stated[name]), total)
     return stated
@@ -217,7 +222,7 @@ def _trade(number: int, raw: str, cells: list[str], amounts: list[int], account:
     )
 
 
-def _funds(table: _Table) -> BillReading:
+def _funds(table: BillTable) -> BillReading:
     counts, sums = {"收入": 0, "支出": 0}, {"收入": 0, "支出": 0}
     columns = table.places(
         "记账时间",
