@@ -9,6 +9,8 @@ import pytest
 from test_commands import paidup
 
 from api_side import Api
+from bill_mappings import OTHERS
+from console_side import a_user
 from paidup.people import store
 from paidup.people.user import Role
 from upload_side import BANK, BANK_CSV, DAY, sha1_of, wechat_bill
@@ -78,3 +80,25 @@ async def test_a_banks_file_is_brought_with_its_mapping(api: Api, tmp_path: Path
     assert (0, 2, ["payment", "refund"]) == (
         ran.returncode, day["run"]["lines"], sorted(one["break"]["what"] for one in day["changes"]),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("form", OTHERS)
+async def test_fixed_width_and_excel_are_brought_listed_and_taken_again(api: Api, tmp_path: Path, form: str) -> None:
+    """With their descriptions; `bills` lists them, `download` writes the very same file, once, for who may have it."""
+    name, described, content, lines = OTHERS[form]
+    file, mapping = tmp_path / name, tmp_path / "bank.toml"
+    file.write_bytes(content)
+    mapping.write_text(described, encoding="utf-8")
+    brought = await command(api, "upload", str(file), *MAIN, "--by", "anna", "--mapping", str(mapping), "--json")
+    bill = json.loads(brought.stdout)
+    assert (0, "sound", lines) == (brought.returncode, bill["state"], bill["lines"]), brought.stderr
+    (listed,) = json.loads((await command(api, "bills", "--json")).stdout)
+    assert (bill["id"], name, "sound") == (listed["id"], listed["file_name"], listed["state"])
+    await a_user(api, "carol", Role.FINANCE)
+    await a_user(api, "vera", Role.VIEWER)
+    take = ("download", bill["id"], "--to", str(tmp_path), "--by")
+    first, again, looker = [await command(api, *take, who, "--json") for who in ("carol", "carol", "vera")]
+    said = json.loads(first.stdout)
+    assert (0, content, len(content)) == (first.returncode, Path(said["path"]).read_bytes(), said["size_bytes"])
+    assert (2, True) == (again.returncode, "is there already" in again.stderr), again.stderr
+    assert (True, True) == (looker.returncode > 0, "role" in looker.stderr), looker.stderr

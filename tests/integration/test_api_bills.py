@@ -10,10 +10,12 @@ import aiohttp
 import pytest
 
 from api_side import Api, an_api
+from bill_mappings import OTHERS
 from break_side import next_round
 from paidup.cli.serve import server_options
 from paidup.reconcile import bills, runs
 from paidup.sandbox.keys import Keys
+from paidup.shops.store import Scope
 from paidup.web.upload import MAX_FIELDS_BYTES
 from served import served
 from upload_side import BANK, BANK_CSV, DAY, sha1_of, wechat_bill
@@ -112,6 +114,28 @@ async def test_any_other_file_comes_with_its_mapping(api: Api) -> None:
     assert 422 == (await send(api, BANK_CSV.encode(), day="2026-11-23"))[0]
 
 
+@pytest.mark.parametrize("form", OTHERS)
+async def test_fixed_width_and_excel_come_with_their_mapping(api: Api, form: str) -> None:
+    """Each is sent, read, reconciled by the next round with every line of it, and given back as it came."""
+    name, mapping, content, lines = OTHERS[form]
+    status, bill = await send(api, content, name=name, mapping=mapping)
+    assert (201, "sound", lines) == (status, bill["state"], bill["lines"]), bill
+    await next_round(api)
+    (day,) = (await api.call("GET", "/v1/reconciliations"))[1]["items"]
+    assert (bill["id"], lines) == (day["bill_id"], day["lines"])
+    status, body, headers = await taken(api, bill["id"])
+    assert (200, content, True) == (status, body, headers["content-disposition"].endswith(f'{name[4:]}"'))
+
+
+@pytest.mark.parametrize("form", OTHERS)
+async def test_of_fixed_width_and_excel_half_a_file_is_none(api: Api, form: str) -> None:
+    """Cut off in the middle: refused whole with the reason, and kept."""
+    name, mapping, content, _ = OTHERS[form]
+    status, problem = await send(api, content[: len(content) // 2 - 5], name=name, mapping=mapping)
+    (kept,) = (await api.call("GET", "/v1/bills"))[1]["items"]
+    assert (422, True, "refused") == (status, "refused whole" in problem["detail"], kept["state"])
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
@@ -175,3 +199,41 @@ async def test_what_serve_runs_lets_a_file_pass_where_files_go(api: Api) -> None
 async def test_a_stranger_sends_no_file(api: Api) -> None:
     """Refused before anything of it is looked at."""
     assert 401 == (await send(api, b"x", key="pk_nobody"))[0]
+
+
+async def taken(api: Api, bill_id: str, key: str | None = None) -> tuple[int, bytes, Any]:
+    headers = {"authorization": f"Bearer {key or api.key}"}
+    async with api.session.get(f"{api.url}/v1/bills/{bill_id}/file", headers=headers) as answer:
+        return answer.status, await answer.read(), answer.headers
+
+
+async def test_the_file_is_given_back_as_it_came(api: Api) -> None:
+    """Several parts of it, byte by byte, under a name of our own whatever it was called, as something that no browser
+    shows; who took it stands in the audit. A refused one is given, too."""
+    content = BANK_CSV.encode() + b"#" * (2 * bills.PART_BYTES)
+    status, refused = await send(api, content, name='x"; a=b.html', mapping=BANK)
+    assert 422 == status
+    (bill,) = (await api.call("GET", "/v1/bills"))[1]["items"]
+    assert bill["id"] in refused["detail"]
+    got, body, headers = await taken(api, bill["id"])
+    assert (200, content, str(len(content))) == (got, body, headers["content-length"])
+    assert 'attachment; filename="wechat-main-trades-2026-11-22-v1.csv"' == headers["content-disposition"]
+    assert ("application/octet-stream", "nosniff") == (headers["content-type"], headers["x-content-type-options"])
+    assert ("set-cookie" in headers, "sandbox" in headers["content-security-policy"]) == (False, True)
+    async with api.paidup.db.session() as tx:
+        rows = await tx.fetch("SELECT via, subject_id, why FROM audit WHERE action = 'bill.downloaded'")
+    assert [("api", bill["id"], "wechat/main trades 2026-11-22, version 1")] == [tuple(row) for row in rows]
+
+
+async def test_who_may_not_has_no_file(api: Api) -> None:
+    """Not with a key that only reads, nor of another shop, nor without one; nor a file that is kept no longer."""
+    _, bill = await send(api, wechat_bill(mchid_of(api), "A-1"))
+    reader, stranger = await api.a_key(Scope.READ), await api.a_key(shop="other")
+    assert [403, 404, 401] == [(await taken(api, bill["id"], key))[0] for key in (reader, stranger, "pk_nobody")]
+    assert 404 == (await taken(api, "bil_nobody"))[0]
+    async with api.paidup.db.transaction() as tx:
+        await tx.execute("DELETE FROM bill_parts")
+    status, problem, _ = await taken(api, bill["id"])
+    assert (404, True) == (status, b"files are kept for" in problem)
+    async with api.paidup.db.session() as tx:
+        assert 0 == await tx.fetchval("SELECT count(*) FROM audit WHERE action = 'bill.downloaded'")

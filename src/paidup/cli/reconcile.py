@@ -26,6 +26,7 @@ from paidup.cli.breaks import (
     shown_money,
     split,
 )
+from paidup.cli.download import download
 from paidup.cli.output import done, emit, emit_json, json_option, limit_option, run, say
 from paidup.cli.whoami import by_option, speaker
 from paidup.db.transaction import Database
@@ -281,7 +282,7 @@ def upload(
     )
 
 
-for one in (breaks, explain, approve, resolve, export):
+for one in (download, breaks, explain, approve, resolve, export):
     command.add_command(one)
 
 

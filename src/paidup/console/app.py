@@ -74,6 +74,7 @@ PAGES: tuple[Page, ...] = (
     Page("GET", "/reconcile", reconcile.days, Right.LOOK),
     Page("GET", "/reconcile/bills", bills.show, Right.LOOK),
     Page("POST", "/reconcile/bills", bills.take, Right.MONEY, with_file),
+    Page("GET", "/reconcile/bills/{bill_id}/file", bills.file, Right.MONEY),
     Page("GET", "/reconcile/{break_id}", reconcile.one, Right.LOOK),
     Page("POST", "/reconcile/{break_id}", reconcile.decide, Right.REVEAL),
     Page("GET", "/reconcile/{channel}/{account}/{day}/report.{form}", reconcile.report, Right.LOOK),

@@ -11,7 +11,7 @@ from paidup.console.pages import go, page
 from paidup.errors import InvalidRequest
 from paidup.reconcile import bills
 from paidup.reconcile.upload import Claims, FileRefused
-from paidup.web.bills import parties, receive
+from paidup.web.bills import handed_out, parties, receive
 
 PAGE = 30
 _FIELDS = ("account", "day", "kind", "mapping", "sha1")
@@ -31,6 +31,11 @@ async def show(visit: Visit) -> Response:
         "max_mb": visit.context.uploads.max_bytes >> 20,
     }
     return page(visit.visitor, visit.context.clock.now(), "bills.html", values)
+
+
+async def file(visit: Visit) -> Response:
+    """The file of a bill as it came; who took it stands in the audit."""
+    return await handed_out(visit.context, visit.request.path_params["bill_id"], actor(visit), None)
 
 
 async def take(visit: Visit) -> Response:

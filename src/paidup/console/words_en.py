@@ -26,6 +26,7 @@ DEEDS = {
     "account.checked": "Checked before going live",
     "approval.given": "Agreed",
     "approval.refused": "Refused",
+    "bill.downloaded": "Downloaded a bill",
     "bill.uploaded": "Uploaded a bill",
     "break.agreed": "Agreed to a repair",
     "break.resolved": "Settled a difference",

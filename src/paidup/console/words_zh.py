@@ -245,6 +245,7 @@ WORDS = {
     "deed account.checked": "检查渠道上线",
     "deed approval.given": "同意",
     "deed approval.refused": "拒绝",
+    "deed bill.downloaded": "下载账单",
     "deed bill.uploaded": "上传账单",
     "deed break.agreed": "同意修复差异",
     "deed break.resolved": "处理差异",

@@ -222,6 +222,7 @@ WORDS = {
     "Cleared": "已消除",
     "Ended": "完成",
     "Bills": "账单",
+    "Download": "下载",
     "A bill that could not be fetched is uploaded there.": "无法下载的账单在那里上传。",
     "Upload a bill": "上传账单",
     (

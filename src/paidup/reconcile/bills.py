@@ -10,6 +10,7 @@ import msgspec
 from paidup import ids
 from paidup.channels.bill import BillKind, BillProof
 from paidup.db.transaction import Tx
+from paidup.errors import NotFound
 
 PART_BYTES = 1 << 20
 FILES_KEPT_DAYS = 1100
@@ -177,10 +178,23 @@ async def keep(tx: Tx, brought: Brought, file: BinaryIO, now: datetime) -> Kept:
 
 
 async def bring(tx: Tx, kept: Kept, into: BinaryIO) -> None:
-    """The raw file, written to `into` from its start."""
-    for n in range(-(-kept.size_bytes // PART_BYTES)):
-        into.write(await tx.fetchval(PART, kept.id, n) or b"")
+    """The raw file, written to `into` from its start. Raises NotFound when it is kept no longer."""
+    for n in range(parts_of(kept)):
+        into.write(await part(tx, kept, n))
     into.seek(0)
+
+
+def parts_of(kept: Kept) -> int:
+    """In how many parts the file is kept."""
+    return -(-kept.size_bytes // PART_BYTES)
+
+
+async def part(tx: Tx, kept: Kept, n: int) -> bytes:
+    """One part of the raw file. Raises NotFound when it is kept no longer."""
+    found: bytes | None = await tx.fetchval(PART, kept.id, n)
+    if found is None:
+        raise NotFound(f"the file of the bill {kept.id} was removed: files are kept for {FILES_KEPT_DAYS} days")
+    return found
 
 
 async def latest_of(

@@ -57,10 +57,7 @@ def build_app(context: Context, also: Sequence[BaseRoute] = ()) -> Starlette:
     doorman = Doorman(context)
     return Starlette(
         routes=[
-            *(
-                StarletteRoute(r.path, (_taking_file if r.form else _endpoint)(context, doorman, r), methods=[r.method])
-                for r in ROUTES
-            ),
+            *(StarletteRoute(r.path, _way_of(r)(context, doorman, r), methods=[r.method]) for r in ROUTES),
             *health.routes(context),
             StarletteRoute("/openapi.json", _openapi),
             StarletteRoute("/docs", _docs),
@@ -68,6 +65,12 @@ def build_app(context: Context, also: Sequence[BaseRoute] = ()) -> Starlette:
         ],
         exception_handlers=HANDLERS,
     )
+
+
+def _way_of(route: Route) -> Callable[[Context, Doorman, Route], Endpoint]:
+    if route.form:
+        return _taking_file
+    return _endpoint if route.gives else _giving_file
 
 
 def _endpoint(context: Context, doorman: Doorman, route: Route) -> Endpoint:
@@ -99,6 +102,19 @@ def _taking_file(context: Context, doorman: Doorman, route: Route) -> Endpoint:
         async with context.uploads.received(request) as sent:
             given = await route.handler(context, key, sent)
         return respond.json(msgspec.json.encode(given), route.status)
+
+    return respond_to
+
+
+def _giving_file(context: Context, doorman: Doorman, route: Route) -> Endpoint:
+    """One operation that answers with a file."""
+
+    async def respond_to(request: Request) -> Response:
+        key = await doorman.admit(request, route.scope)
+        body.check_address(request, route)
+        body.must_be_empty(await body.read(request))
+        answer: Response = await route.handler(context, key, request)
+        return answer
 
     return respond_to
 

@@ -4,17 +4,19 @@ from datetime import date, datetime
 
 import msgspec
 from starlette.requests import Request
+from starlette.responses import Response
 
 from paidup.channels.bill import BillKind
 from paidup.errors import NotFound
 from paidup.people.audit import Actor
-from paidup.reconcile import bills, upload
+from paidup.reconcile import bills, download, upload
 from paidup.reconcile.parties import named, parties_of
 from paidup.reconcile.party import Party
 from paidup.reconcile.rules import read_rules
 from paidup.reconcile.table import Limits
 from paidup.reconcile.upload import Claims
 from paidup.shops.store import ApiKey, Scope
+from paidup.web import respond
 from paidup.web.body import fields_as
 from paidup.web.context import Context
 from paidup.web.reconcile import ACCOUNT, account_of, day_of
@@ -114,8 +116,20 @@ async def one(context: Context, key: ApiKey, request: Request) -> BillOut:
     return shown(found)
 
 
+async def file(context: Context, key: ApiKey, request: Request) -> Response:
+    """The file of a bill as it came; who took it stands in the audit."""
+    return await handed_out(context, request.path_params["id"], Actor(f"key:{key.id}", "api"), key.shop)
+
+
+async def handed_out(context: Context, bill_id: str, actor: Actor, shop: str | None) -> Response:
+    """The kept file, to whoever may have it. Raises NotFound."""
+    kept, name = await download.hand_out(context.db, bill_id, shop=shop, actor=actor, now=context.clock.now())
+    return respond.file(download.content(context.db, kept), name, kept.size_bytes)
+
+
 ROUTES = (
     Route("POST", "/v1/bills", take, Scope.ADMIN, gives=BillOut, status=201, form=Claims),
     Route("GET", "/v1/bills", kept, Scope.READ, gives=Bills, query=(DAY, ACCOUNT, LIMIT)),
     Route("GET", "/v1/bills/{id}", one, Scope.READ, gives=BillOut),
+    Route("GET", "/v1/bills/{id}/file", file, Scope.ADMIN, gives=None),
 )

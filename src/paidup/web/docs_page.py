@@ -32,7 +32,8 @@ def _operation(number: int, route: Route) -> str:
         parts.append(f"<h3>Send, as multipart/form-data</h3><ul>{fields}</ul>")
     if route.body:
         parts.append(f"<h3>Send</h3>{_shape(route.body)}")
-    parts.append(f"<h3>Get {route.status}</h3>{_shape(route.gives)}</section>")
+    answer = _shape(route.gives) if route.gives else "<p>the file</p>"
+    parts.append(f"<h3>Get {route.status}</h3>{answer}</section>")
     return "".join(parts)
 
 

@@ -13,6 +13,7 @@ from paidup.web.route import MAX_PAGE, Route
 from paidup.web.upload import FILE
 
 _REF = "#/components/schemas/{name}"
+_A_FILE = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
 ABOUT = (
     "Every payment reaches its order exactly once. Amounts are whole numbers of the minor unit (12.50 CNY is 1250). "
@@ -64,7 +65,7 @@ def _operation(route: Route, by_shape: dict[Any, Any]) -> dict[str, Any]:
         "responses": {
             str(route.status): {
                 "description": "done",
-                "content": _content("application/json", route.gives, by_shape),
+                "content": _content("application/json", route.gives, by_shape) if route.gives else _A_FILE,
             },
             "default": {
                 "description": "what is wrong, and what to do next (RFC 9457)",

@@ -1,8 +1,8 @@
 """Answers as they leave: never cached, never framed, never guessed at by a browser."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 _HEADERS = {
     "cache-control": "no-store",
@@ -22,6 +22,17 @@ def json(
     """JSON that is encoded already. It ends its line: curl is read by people."""
     headers = {**_HEADERS, "content-security-policy": _NOTHING, **(extra or {})}
     return Response(body + b"\n", status, headers, media_type)
+
+
+def file(parts: AsyncIterator[bytes], name: str, size_bytes: int) -> Response:
+    """A file to be kept, not shown: whatever stands in it, no browser makes anything of it. name: of plain words."""
+    headers = {
+        **_HEADERS,
+        "content-security-policy": f"{_NOTHING}; sandbox",
+        "content-disposition": f'attachment; filename="{name}"',
+        "content-length": str(size_bytes),
+    }
+    return StreamingResponse(parts, 200, headers, "application/octet-stream")
 
 
 def page(text: str) -> Response:

@@ -33,14 +33,14 @@ BEFORE = Query("before", "the `next` of the page before")
 @dataclass(frozen=True)
 class Route:
     """One operation. keyed: it needs an Idempotency-Key, because doing it twice would move money twice. form: it takes
-    a file, with these fields beside it, as multipart/form-data. secret: its answer holds one, and is never kept, not
-    even under an Idempotency-Key."""
+    a file, with these fields beside it, as multipart/form-data. gives None: it answers with a file. secret: its answer
+    holds one, and is never kept, not even under an Idempotency-Key."""
 
     method: str
     path: str
     handler: Handler
     scope: Scope
-    gives: type[msgspec.Struct]
+    gives: type[msgspec.Struct] | None
     body: type[msgspec.Struct] | None = None
     status: int = 200
     keyed: bool = False

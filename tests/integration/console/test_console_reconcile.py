@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 
 from api_side import Api
+from bill_mappings import OTHERS
 from break_side import Waits, a_break, a_match, next_round
 from console_side import CSRF, Browser, Page, a_browser, a_user, signed_in
 from paidup.people.user import Role
@@ -144,14 +145,16 @@ async def test_a_report_that_there_is_not_is_not_found(api: Api) -> None:
     assert [404, 404, 404] == found
 
 
-async def sent(browser: Browser, content: bytes, csrf: str | None = None, **fields: str) -> Page:
+async def sent(
+    browser: Browser, content: bytes, csrf: str | None = None, name: str = "bill.csv.gz", **fields: str
+) -> Page:
     """The form of the Bills page, filled in and sent as a browser does."""
     page = (await browser.get("/reconcile/bills")).text
     token = csrf if csrf is not None else (CSRF.search(page) or ["", ""])[1]
     form = aiohttp.FormData()
-    for name, value in ({"csrf": token, "account": "wechat/main", "day": str(DAY), "kind": "trades"} | fields).items():
-        form.add_field(name, value)
-    form.add_field("file", content, filename="bill.csv.gz")
+    for field, value in ({"csrf": token, "account": "wechat/main", "day": str(DAY), "kind": "trades"} | fields).items():
+        form.add_field(field, value)
+    form.add_field("file", content, filename=name)
     async with browser.session.post(f"{browser.url}/reconcile/bills", data=form) as answer:
         return Page(answer.status, await answer.text(), answer.url.path)
 
@@ -195,6 +198,28 @@ async def test_who_may_not_uploads_nothing(api: Api) -> None:
         forged = await sent(carol, b"x", csrf="0" * 64)
     assert (False, 403, 403) == ("Upload a bill" in shown, by_role.status, forged.status)
     assert ("/console/sign-in", []) == (turned_away.location, await kept(api))
+
+
+@pytest.mark.parametrize("form", OTHERS)
+async def test_finance_uploads_a_banks_file_and_takes_it_again(api: Api, form: str) -> None:
+    """Fixed width and Excel with their descriptions; the list offers the file, which comes back as it was, and who took
+    it stands in the audit. Whoever only looks is offered none, and gets none."""
+    name, mapping, content, lines = OTHERS[form]
+    async with signed_in(api, "carol", Role.FINANCE) as carol, signed_in(api, "vera", Role.VIEWER) as vera:
+        uploaded = await sent(carol, content, name=name, mapping=mapping)
+        async with api.paidup.db.session() as tx:
+            (bill,) = await bills.page(tx, None, 10)
+        path = f"/reconcile/bills/{bill.id}/file"
+        async with carol.session.get(carol.url + path) as answer:
+            got = (answer.status, await answer.read(), answer.headers["content-disposition"])
+        looked, refused = (await vera.get("/reconcile/bills")).text, await vera.get(path)
+        unknown = await carol.get("/reconcile/bills/bil_nobody/file")
+    assert (200, "sound", lines, True) == (uploaded.status, bill.state, bill.lines, path in uploaded.text)
+    assert (200, content, f'attachment; filename="wechat-main-trades-{DAY}-v1{name[4:]}"') == got
+    assert (name in looked, path in looked, 403, 404) == (True, False, refused.status, unknown.status)
+    async with api.paidup.db.session() as tx:
+        rows = await tx.fetch("SELECT who, via, subject_id FROM audit WHERE action = 'bill.downloaded'")
+    assert [("carol", "console", bill.id)] == [tuple(row) for row in rows]
 
 
 async def test_stock_and_transactions_are_told_in_words(api: Api) -> None:

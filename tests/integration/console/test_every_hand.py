@@ -305,6 +305,7 @@ SHOWN = {
     "/deliveries": ("GET /v1/endpoints/{id}/dead-letters", ("deliveries", "dead")),
     "/reconcile": ("GET /v1/breaks", ("reconcile", "breaks")),
     "/reconcile/bills": ("GET /v1/bills", ("reconcile", "bills")),
+    "/reconcile/bills/{bill_id}/file": ("GET /v1/bills/{id}/file", ("reconcile", "download")),
     "/reconcile/{break_id}": ("GET /v1/breaks/{id}", ("reconcile", "explain")),
     "/reconcile/{channel}/{account}/{day}/report.{form}": ("GET /v1/reconciliations", ("report", "day")),
     "/stock": ("GET /v1/skus", ("stock", "list")),
