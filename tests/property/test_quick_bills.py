@@ -103,6 +103,9 @@ def spoiled(channel: str, *changes: tuple[bytes, bytes]) -> bytes:
         ("alipay", "两张".encode("gb18030"), b"\xff"),
         ("alipay", "交易\t".encode("gb18030"), "交易\u3000\t".encode("gb18030")),
         ("alipay", b"pay1\t", b"pay1 \t"),
+        ("wechat", b",`\r\n", b",`,`\r\n"),  # an empty cell too many
+        ("alipay", b"0.00,\r\n", b"0.00,,\r\n"),
+        ("stripe", b"pay1,\n", b"pay1,,\n"),
         ("stripe", "两张".encode(), b"\xff"),
         ("stripe", b",charge,", b",char\"ge,"),
         ("stripe", b",usd,12.50,0.08,12.42,", b",jpy,12.50,0.08,12.42,"),

@@ -1,6 +1,7 @@
 """`paidup reconcile download`: the file of a kept bill."""
 
 import hashlib
+from hmac import compare_digest
 from pathlib import Path
 
 import click
@@ -49,6 +50,6 @@ async def _written(db: Database, kept: Kept, path: Path) -> Path:
                 file.write(part)
     except FileExistsError:
         raise InvalidRequest(f"{path} is there already: move it away, or give another folder with --to") from None
-    if digest.digest() != kept.sha256:
+    if not compare_digest(digest.digest(), kept.sha256):
         raise InvalidRequest(f"{path} is not what was kept: run `paidup verify`, the database is damaged")
     return path

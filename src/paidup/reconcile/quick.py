@@ -7,9 +7,9 @@ each other. What stands around the rows is read by the careful reader's own code
 """
 
 import codecs
+import csv
 import hashlib
 import io
-import mmap
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -113,7 +113,7 @@ def lay_quickly(
     try:
         must_be_the_file(file, proof)
         return _lay(table, _parts(table.folder, file, dialect, proof, sizes), dialect, day, sizes)
-    except (BillRefused, Unusual, ValueError, duckdb.Error):  # the careful reader says why
+    except (BillRefused, Unusual, ValueError, csv.Error, duckdb.Error):  # the careful reader says why
         table.clear_lines()
         return None
 
@@ -123,6 +123,7 @@ class _Part(msgspec.Struct, frozen=True):
 
     path: Path
     lines: int
+    delimiters: int
     is_first: bool
     is_last: bool
 
@@ -171,10 +172,9 @@ def _parts(folder: Path, file: BinaryIO, dialect: Dialect, proof: BillProof, siz
     text = _text(dialect.plain(file), dialect.encoding, proof, sizes.chunk_bytes)
     rest, is_last = b"", False
     for n in count():
-        path, lines = folder / f"bill-{n}.csv", rest.count(b"\n")
+        path, written = folder / f"bill-{n}.csv", _Written(dialect.delimiter.encode())
         with path.open("wb") as into:
-            into.write(rest)
-            last_byte = rest[-1:]
+            into.write(written.told(rest))
             while not is_last:
                 chunk = next(text, b"")
                 is_last = not chunk
@@ -182,15 +182,34 @@ def _parts(folder: Path, file: BinaryIO, dialect: Dialect, proof: BillProof, siz
                 if into.tell() >= sizes.part_bytes and len(chunk) > sizes.tail_bytes:
                     # What follows the rows stands in one part.
                     cut = chunk.rfind(b"\n", 0, len(chunk) - sizes.tail_bytes) + 1 or cut
-                into.write(chunk[:cut])
-                lines += chunk.count(b"\n", 0, cut)
-                last_byte = chunk[cut - 1 : cut] or last_byte
+                into.write(written.told(chunk[:cut]))
                 rest = chunk[cut:]
                 if rest:
                     break
-        yield _Part(path, lines + (last_byte not in (b"", b"\n")), is_first=n == 0, is_last=is_last)
+        yield _Part(path, written.lines, written.delimiters, is_first=n == 0, is_last=is_last)
         if is_last:
             return
+
+
+class _Written:
+    """How many lines and delimiters a text has that is written piece by piece."""
+
+    def __init__(self, delimiter: bytes) -> None:
+        self._delimiter = delimiter
+        self._ends, self._last = 0, b""
+        self.delimiters = 0
+
+    @property
+    def lines(self) -> int:
+        """The last one counts, too, when nothing ends it."""
+        return self._ends + (self._last not in (b"", b"\n"))
+
+    def told(self, piece: bytes) -> bytes:
+        """The same piece, counted."""
+        self._ends += piece.count(b"\n")
+        self.delimiters += piece.count(self._delimiter) + (self._last + piece[:1] == self._delimiter)
+        self._last = piece[-1:] or self._last
+        return piece
 
 
 def _text(plain: Plain, encoding: str, proof: BillProof, chunk_bytes: int) -> Iterator[bytes]:
@@ -241,10 +260,9 @@ def _cut_tail(part: _Part, mark: str, laid: _Laid, tail_bytes: int) -> bytes:
 def _lay_part(table: "Table", part: _Part, dialect: Dialect, day: tuple[datetime, datetime], laid: _Laid) -> None:
     """Lay the lines of a part down. Raises duckdb.Error for a row that is unusual, and Unusual when not every line of
     the file became a row that is certain."""
-    if dialect.quote:
-        _must_pair_quotes(part.path)
     skip = laid.head.count(b"\n") if part.is_first else 0
-    tail_lines = len(laid.tail.splitlines()) if part.is_last else 0
+    rows = part.lines - skip - (len(laid.tail.splitlines()) if part.is_last else 0)
+    _must_be_even(part, rows, dialect, laid)
     select = f"SELECT {laid.columns} FROM {_reading(part.path, dialect, laid.width, skip)}"
     table.sql.execute(f"CREATE OR REPLACE TEMP TABLE part AS {select}", dict(dialect.parameters()))
     part.path.unlink()
@@ -255,21 +273,34 @@ def _lay_part(table: "Table", part: _Part, dialect: Dialect, day: tuple[datetime
         table.sql.execute(_COUNTED.format(", ".join(dialect.sums)), bounds).fetchone() or ()
     )
     table.sql.execute("DROP TABLE part")
-    if lines != part.lines - skip - tail_lines or (lines and earliest < 0):
+    if lines != rows or (lines and earliest < 0):
         raise Unusual
     laid.count(lines, of_day, sums)
 
 
-def _must_pair_quotes(path: Path) -> None:
-    """Raises Unusual where readers of CSV do not agree on what a quote means: there is an odd number on a line, or one
-    inside a cell."""
+def _must_be_even(part: _Part, rows: int, dialect: Dialect, laid: _Laid) -> None:
+    """Raises Unusual when a row has more cells than there are columns: DuckDB passes over an empty one at the end."""
+    delimiter = dialect.delimiter.encode()
+    if dialect.quote:
+        _must_be_even_quoted(part.path, delimiter, laid.width)
+        return
+    around = laid.head * part.is_first + laid.tail * part.is_last
+    if part.delimiters - around.count(delimiter) != rows * (laid.width - 1):
+        raise Unusual
+
+
+def _must_be_even_quoted(path: Path, delimiter: bytes, width: int) -> None:
+    """Also where readers of CSV do not agree on what a quote means: an odd number on a line, or one inside a cell."""
     with path.open("rb") as file:
-        if any(line.count(b'"') % 2 for line in file):
-            raise Unusual
-        if file.tell():
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
-                if _QUOTE_INSIDE.search(text):
-                    raise Unusual
+        for line in file:
+            if b'"' not in line:
+                cells = line.count(delimiter) + 1
+            elif line.count(b'"') % 2 or _QUOTE_INSIDE.search(line):
+                raise Unusual
+            else:
+                cells = len(next(csv.reader([line.decode()], strict=True)))
+            if cells != width:
+                raise Unusual
 
 
 # Rows stand in the file's order.
