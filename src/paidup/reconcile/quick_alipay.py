@@ -55,9 +55,8 @@ class AlipayTrades:
         cells = {name: place[column] for name, column in _AMOUNTS.items()}
         numbers = {name: place[column] for name, column in _NUMBERS.items()}
         texts = [at, *cells.values(), place["业务类型"], *numbers.values()]
-        looked_at = ", ".join(f"coalesce({cell}, '')" for cell in texts)
-        short = " AND ".join(f"coalesce(length({cell}), 0) <= {MAX_NUMBER_CHARS}" for cell in numbers.values())
-        return f"""regexp_full_match(concat_ws('|', {looked_at}), '{_FORM}') AND {short} AS is_certain,
+        short = " AND ".join(f"length({cell}) <= {MAX_NUMBER_CHARS}" for cell in numbers.values())
+        return f"""regexp_full_match(concat_ws('|', {", ".join(texts)}), '{_FORM}') AND {short} AS is_certain,
         CASE WHEN {word} = '交易' THEN 'payment' WHEN {word} = '退款' THEN 'refund' ELSE 'unknown' END AS kind,
         {word} AS word, (epoch({_stripped(at)}::TIMESTAMP) - 28800)::BIGINT AS "at",
         CASE kind WHEN 'refund' THEN -1 ELSE 1 END AS sign,

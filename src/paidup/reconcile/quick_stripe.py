@@ -39,14 +39,14 @@ class StripeTrades:
     def rows(self, place: Mapping[str, str]) -> str:
         """Each column with its type, amounts in minor units of each line's currency."""
         (entry, at, currency, gross, fee, net, word, source, charge, intent), (ref, refund_ref) = (
-            [place.get(column, "NULL::VARCHAR") for column in columns] for columns in (COLUMNS, OUR_NUMBERS)
+            [place.get(column, "''") for column in columns] for columns in (COLUMNS, OUR_NUMBERS)
         )
         numbers = (entry, source, charge, intent, ref, refund_ref)
         form = f"regexp_full_match(concat_ws('|', {at}, {currency}, {gross}, {fee}, {net}), '{_FORM}')"
-        short = " AND ".join(f"coalesce(length({cell}), 0) <= {MAX_NUMBER_CHARS}" for cell in numbers)
+        short = " AND ".join(f"length({cell}) <= {MAX_NUMBER_CHARS}" for cell in numbers)
         thousandths = {"gross": gross, "charged": fee, "left_over": net}
         of_refund = _one_of(OF_REFUNDS)
-        return f"""upper({currency}) AS currency, {word} AS word,
+        return f"""upper({currency}) AS currency, nullif({word}, '') AS word,
         CASE WHEN currency IN ({_quoted(WITHOUT_DECIMALS)}) THEN 1000
           WHEN currency IN ({_quoted(WITH_THREE_DECIMALS)}) THEN 1 ELSE 10 END AS step,
         {", ".join(f"({cell}::DECIMAL(18,3) * 1000)::BIGINT AS {name}" for name, cell in thousandths.items())},
@@ -55,13 +55,18 @@ class StripeTrades:
         left_over // step AS net, CASE kind WHEN 'fee' THEN 0 ELSE gross // step END AS amount,
         CASE kind WHEN 'fee' THEN -net ELSE charged // step END AS fee,
         epoch({at}::TIMESTAMP)::BIGINT AS "at",
-        coalesce({intent}, {charge}, CASE WHEN kind NOT IN ({of_refund}) THEN {source} END) AS txn, {ref} AS ref,
-        CASE WHEN kind IN ({of_refund}) THEN {source} END AS rid,
-        CASE WHEN kind IN ({of_refund}) THEN {refund_ref} END AS rref"""
+        coalesce({_given(intent)}, {_given(charge)}, CASE WHEN kind NOT IN ({of_refund}) THEN {_given(source)} END)
+        AS txn, {_given(ref)} AS ref, CASE WHEN kind IN ({of_refund}) THEN {_given(source)} END AS rid,
+        CASE WHEN kind IN ({of_refund}) THEN {_given(refund_ref)} END AS rref"""
 
     def stated(self, frame: Iterator[tuple[int, str]], sums: Sequence[int]) -> Mapping[str, str]:  # noqa: ARG002
         """It states nothing of itself."""
         return {}
+
+
+def _given(cell: str) -> str:
+    """SQL: NULL where nothing is given."""
+    return f"nullif({cell}, '')"
 
 
 def _quoted(words: frozenset[str]) -> str:

@@ -54,14 +54,14 @@ class WechatTrades:
             f"{place['商户号']} = $mchid",
             f"{place['货币种类']} = 'CNY'",
             *(
-                f"coalesce(length({cell}), 0) <= {MAX_NUMBER_CHARS}"
+                f"length({cell}) <= {MAX_NUMBER_CHARS}"
                 for cell in (*numbers.values(), place["特约商户号"])
             ),
         ])  # fmt: skip
         return f"""{certain} AS is_certain,
         CASE WHEN {word} = 'SUCCESS' THEN 'payment' WHEN {word} IN ('REFUND', 'REVOKED') THEN 'refund'
           ELSE 'unknown' END AS kind,
-        {word} AS word, (epoch(substr({at}, 2)::TIMESTAMP) - 28800)::BIGINT AS "at",
+        nullif({word}, '') AS word, (epoch(substr({at}, 2)::TIMESTAMP) - 28800)::BIGINT AS "at",
         {", ".join(f"({cell}::DECIMAL(18,5) * 100)::BIGINT AS {name}" for name, cell in cells.items())},
         {", ".join(f"nullif(nullif({cell}, ''), '0') AS {name}" for name, cell in numbers.items())}"""
 
