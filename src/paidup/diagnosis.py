@@ -208,9 +208,15 @@ def _channel_away(facts: Facts) -> Verdict | None:
     lives = _live(facts)
     if not lives or len(last) < _CALLS_IN_VAIN or any(c.outcome not in ("retryable", "unknown") for c in last):
         return None
-    values: dict[str, Value] = {"channel": lives[-1].channel, "why": last[-1].why}
+    values: dict[str, Value] = {"channel": lives[-1].channel, "why": _in_short(last[-1].why)}
     sentence = Said("Not known: {channel} does not answer our questions ({why}).", values)
     return Verdict(Diagnosis.CHANNEL_AWAY, (sentence,), _asked_next(facts))
+
+
+def _in_short(why: str) -> str:
+    """Without what a parser complains of, which stands in the timeline."""
+    head, senseless, _ = why.partition(" makes no sense")
+    return f"{head} could not be read" if senseless else why
 
 
 def _not_opened(facts: Facts) -> Verdict | None:
@@ -242,7 +248,7 @@ def _not_begun(facts: Facts) -> Verdict | None:
         return None
     values: dict[str, Value] = {"channel": lives[-1].channel, "at": answered[-1].called_at}
     sentence = Said(
-        "Not paid: {channel} itself said at {at} that nobody has begun to pay: the code was not scanned yet.", values
+        "Not paid: {channel} itself said at {at} that nobody has begun to pay there: no code was scanned.", values
     )
     return Verdict(Diagnosis.NOT_OPENED, (sentence,), _asked_next(facts))
 

@@ -89,7 +89,25 @@ async def unpaid(house: TeaHouse) -> Told:
     house.jump(75)
     await house.until_row("SELECT count(*) > 0 FROM channel_calls WHERE subject_id = $1 AND purpose = 'query'",
                           told.payments["nobody paid"])  # fmt: skip
+    await start("channel away", "TH-20261128-0707", 1830, "stripe", "USD")
+    await _does_not_answer(house, told.payments["channel away"])
     return told
+
+
+async def _does_not_answer(house: TeaHouse, payment_id: str) -> None:
+    """The channel fails when it is asked about this payment; the others are asked about later."""
+    postpone = "UPDATE due SET due_at = greatest(due_at, $2) WHERE (subject_id = $1) = $3"
+    async with house.api.paidup.db.session() as tx:
+        await tx.execute(postpone, payment_id, house.clock.now() + timedelta(minutes=5), False)
+    house.faults(fail=1.0)
+    for n in (1, 2):
+        house.jump(32)
+        await house.until_row(
+            "SELECT count(*) >= $2 FROM channel_calls WHERE subject_id = $1 AND outcome <> 'success'", payment_id, n
+        )
+    async with house.api.paidup.db.session() as tx:
+        await tx.execute(postpone, payment_id, house.clock.now() + timedelta(minutes=2), True)
+    house.faults()
 
 
 async def asked_for_a_second_person(house: TeaHouse) -> Told:

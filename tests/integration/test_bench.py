@@ -1,8 +1,11 @@
 """The benches in small: they produce their figures, and what their servers acknowledged is in the database."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
+import uvloop
 from bench import ack, console, door, report, stock, transactions
 from bench.end_to_end import Stage, endpoint_of
 from bench.load import closed, opened
@@ -10,6 +13,8 @@ from bench.result import Bar, Chart, Figure, Result, Run, Series
 from bench.serve import Serving
 from bench.shop import Receiver
 from bench.world import World, callbacks, world
+
+from paidup.demo.processes import Child
 
 
 @pytest.fixture
@@ -75,6 +80,17 @@ async def test_the_console_bench_asks_for_every_page(place: World) -> None:
     assert (True, {3}) == (len(found.figures) > 15, {len(figure.rounds) for figure in found.figures})
     assert {200, 100} == {bar.at_most for bar in found.bars}
     assert "8,000 rows of history" in found.notes[0]
+
+
+async def test_processes_are_started_on_the_loop_of_the_benches(tmp_path: Path) -> None:
+    """uvloop refuses some of what asyncio's own loop takes."""
+
+    async def start() -> None:
+        child = Child("version", ["--version"], {}, tmp_path)
+        await child.start()
+        await child.end()
+
+    await asyncio.to_thread(uvloop.run, start())
 
 
 def a_run(*rounds: float) -> Run:

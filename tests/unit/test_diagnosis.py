@@ -116,6 +116,15 @@ def test_a_failed_attempt_is_told_though_the_channel_says_afterwards_that_nobody
     assert Diagnosis.NOT_PAID_YET == after.diagnosis
 
 
+def test_a_channel_that_answers_nonsense_does_not_answer() -> None:
+    """The sentence on top tells so much; what a parser complains of stands in the timeline."""
+    nonsense = a_call(
+        "unknown", why="HTTP 502 from Stripe makes no sense: JSON is malformed: invalid character (byte 0)"
+    )
+    told = judge(facts(payments=[OPEN], calls=[nonsense, nonsense])).english()
+    assert told.endswith("does not answer our questions (HTTP 502 from Stripe could not be read).")
+
+
 def test_who_has_not_scanned_the_code_has_not_begun() -> None:
     """The channel took the offer, and does not know the payment when it is asked."""
     told = judge(facts(payments=[OPEN], calls=[a_call("success", why="not_found (ACQ.TRADE_NOT_EXIST)")]))

@@ -163,9 +163,7 @@ REFUSALS = {
     "verify callbacks": "验证回调",
     "sign requests": "为请求签名",
     "decrypt callbacks": "解密回调",
-    "{a}: {b} over {c} minor units of {d}; see `paidup reconcile breaks --day {e}`": (
-        "{a}：{b}，共 {c}（{d} 最小单位）；见 `paidup reconcile breaks --day {e}`"
-    ),
+    "{a}: {b} over {c}; see `paidup reconcile breaks --day {d}`": "{a}：{b}，共 {c}；见 `paidup reconcile breaks --day {d}`",
 }
 """Why a callback could not be verified, and what a channel's key is for."""
 
@@ -257,6 +255,8 @@ HOLED = {
     "agreed {a}, the channel says {b}": "约定 {a}，渠道答复 {b}",
     "agreed receiver {a}, the channel says {b}": "约定收款方 {a}，渠道答复 {b}",
     "known as {a}, the channel now says {b}": "已知单号 {a}，渠道现答复 {b}",
+    "HTTP {a} from {b} could not be read": "{b} 返回 HTTP {a}，无法读取",
+    "Alipay's answer to {a} could not be read": "支付宝对 {a} 的应答无法读取",
     "dispute {a} is already {b}": "争议 {a} 已处于 {b}",
     "dispute {a}": "争议 {a}",
     "the order was paid by {a}": "订单已由 {a} 支付",

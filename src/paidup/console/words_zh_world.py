@@ -39,7 +39,7 @@ SAYINGS = {
     "Not paid: the customer tried at {at}, and the channel declined; another try is possible.": (
         "未支付：客户在 {at} 尝试过，渠道拒绝；可以再试。"
     ),
-    "Not paid: {channel} itself said at {at} that nobody has begun to pay: the code was not scanned yet.": (
+    "Not paid: {channel} itself said at {at} that nobody has begun to pay there: no code was scanned.": (
         "未支付：{channel} 在 {at} 答复尚未开始付款：还没有扫码。"
     ),
     "If the customer's app shows it as paid, ask for the number there and search for it: it may be another order's.": (

@@ -33,7 +33,7 @@ class Child:
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "paidup", *self._args, env=self._env, stdout=log, stderr=log,
-                process_group=0,  # Ctrl-C at the terminal is for the demo, which ends its children in order
+                start_new_session=True,  # Ctrl-C is for the demo, which ends its children in order
             )  # fmt: skip
 
     async def kill(self) -> None:
