@@ -268,3 +268,24 @@ async def test_a_late_line_clears_by_the_next_bill_and_else_becomes_a_short(shop
     (one,) = await breaks(shop)
     assert (Kind.SHORT, Is.OPEN) == (one.kind, one.state)
     assert {"reconcile_short", "reconcile_breaks"} <= set(await shop.cases())
+
+
+async def test_the_channel_is_asked_once_more_before_people_are(shop: Merchant) -> None:
+    """It gave no answer on the first morning. When the following bill does not bring the line either, the run over that
+    bill asks again, and the case comes with what is known by then."""
+    payment = await made(shop, "wechat")
+    day = day_of(shop, "wechat")
+    await next_morning(shop, "wechat", day)
+    await fetched(shop, day, missing=1.0)
+    shop.sandbox.faults = Faults(fail=1.0)
+    await work_day(shop.db, party(shop), day, tools=tools(shop), who="test")
+    shop.sandbox.faults = Faults()
+    await shop.clock.advance(3 * 86400)
+    await work(shop, party(shop), day_of(shop, "wechat") - timedelta(days=1))
+    asked = "SELECT why FROM break_steps WHERE step = 'asked' ORDER BY n"
+    first, second = map(str, await shop.column(asked))
+    assert ("asked: paid" in first, "asked: paid" in second) == (False, True)
+    assert ({"reconcile_short"}, State.PAID) == (
+        {*await shop.cases()} & {"reconcile_short", "contradiction"},
+        (await shop.payment(payment)).state,
+    )

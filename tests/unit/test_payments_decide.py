@@ -49,6 +49,13 @@ def test_deciding_twice_on_a_dispute_changes_nothing(state: State, what: Dispute
     assert once == decide_dispute(once, dispute_says(what)).payment
 
 
+@pytest.mark.parametrize(("refunded_minor", "case"), [(0, "contradiction"), (1249, "contradiction"), (1250, None)])
+def test_closed_after_everything_was_given_back_is_no_contradiction(refunded_minor: int, case: str | None) -> None:
+    """Alipay answers TRADE_CLOSED then; while anything is left, it takes a person."""
+    decision = decide(a_paid_payment(refunded_minor=refunded_minor), closed())
+    assert (State.PAID, case) == (decision.payment.state, decision.move.case)
+
+
 @pytest.mark.parametrize(
     ("field", "value", "told"),
     [

@@ -21,6 +21,7 @@ WHOLE = {
     "nothing is held here": "没有冻结的款项",
     "already paid, and disputed": "已支付，争议中",
     "already paid, and charged back": "已支付，被拒付",
+    "all of it was given back, and the channel closed it": "已全额退款，渠道随后关单",
     "already paid, yet the channel says closed": "已支付，渠道却答复已关单",
     "disputed, yet the channel says closed": "争议中，渠道却答复已关单",
     "charged back": "被拒付",

@@ -34,6 +34,9 @@ _DISPUTE: dict[DisputeSays, Happening] = {
 def decide(payment: Payment, evidence: PaymentEvidence) -> Decision:
     """Weigh what somebody says about this payment."""
     happening = _SAYS[evidence.says]
+    if happening is Happening.CHANNEL_CLOSED and _is_given_back(payment):
+        why = "all of it was given back, and the channel closed it"
+        return Decision(payment, Move(payment.state, why), why)
     if happening is not Happening.PAID:
         return happen(_named(payment, evidence), happening)
     differs = mismatch(payment, evidence)
@@ -94,6 +97,12 @@ def release(payment: Payment, why: str, now: datetime) -> Decision:
         paid_at=now,
     )
     return Decision(taken, decision.move, decision.why)
+
+
+def _is_given_back(payment: Payment) -> bool:
+    """Alipay closes a trade when the last of it was given back, and its answers tell this from "nobody paid" by nothing
+    that is documented."""
+    return payment.paid_at is not None and 0 < payment.amount_minor <= payment.refunded_minor
 
 
 def _received(payment: Payment, evidence: PaymentEvidence) -> Payment:

@@ -177,10 +177,20 @@ async def work_day(
         mended = await mend(db, party, day, asker=tools.asker, handlers=tools.handlers, who=who)
         if not await _read_again(db, party, day, tools, who) and not mended:
             break
+    await _ask_about_overdue(db, party, day, tools, who)
     async with db.transaction() as tx:
         await expire(tx, party, tools.handlers, who, tools.asker.now_of())
         await tell_people(tx, party, day, tools.asker.now_of())
     return msgspec.structs.replace(outcome, changes=everything)
+
+
+async def _ask_about_overdue(db: Database, party: Party, day: date, tools: Tools, who: str) -> None:
+    """The channel is asked once more about what has waited for other days' bills in vain, before people are: the first
+    time it may have given no answer, and much may have happened since."""
+    async with db.session() as tx:
+        late = await store.overdue(tx, party.account.channel, party.account.name, tools.asker.now_of(), MANY)
+    for other in sorted({one.day for one in late} - {day}):
+        await mend(db, party, other, asker=tools.asker, handlers=tools.handlers, who=who)
 
 
 async def _read_again(db: Database, party: Party, day: date, tools: Tools, who: str) -> int:
