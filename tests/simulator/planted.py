@@ -411,6 +411,11 @@ DEFECTS = (
     ),
     Defect("a bill's fetch is done before it is read", planted_bills.fetched_before_it_is_read, needs="process.dies"),
     Defect(
+        "a corrected bill is kept, and its day left as it was",
+        planted_bills.kept_and_never_laid,
+        needs="bill.corrected",
+    ),
+    Defect(
         "a file that was refused is not asked for again", planted_bills.a_refused_file_is_final, needs="bill.wrong hash"
     ),
 )

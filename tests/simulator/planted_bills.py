@@ -52,6 +52,15 @@ def mended_around_the_door(patch: Patch) -> None:
     patch.setattr(mend, "apply", apply)
 
 
+def kept_and_never_laid(patch: Patch) -> None:
+    """What somebody uploads is kept, and nobody is told to lay it beside the books."""
+
+    async def want_work(*_: Any) -> None:
+        return
+
+    patch.setattr(bills, "want_work", want_work)
+
+
 def no_bill_is_an_empty_day(patch: Patch) -> None:
     async def is_doubtful(*_: Any) -> bool:
         return False

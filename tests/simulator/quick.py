@@ -1,5 +1,6 @@
 """Which seeds are played first, so that a test takes seconds."""
 
+from paidup.simulator.bill_fates import CORRECTED
 from paidup.simulator.fates import weather_of
 from paidup.simulator.script import write_script
 from paidup.simulator.undertakings import SERVICES_FROM
@@ -32,11 +33,23 @@ def likeliest(kind: str, seeds: range) -> list[int]:
     return sorted(frequent, key=lambda seed: (len(write_script(seed).plans), seed))
 
 
+def most_corrected(seeds: range) -> list[int]:
+    """The seeds, first those in which a few orders meet many wrong lines of bills that are corrected."""
+
+    def rate(seed: int) -> float:
+        weather = weather_of(seed)
+        return weather.get("bill.corrected", 0.0) * sum(weather.get(f"bill.{what}", 0.0) for what in CORRECTED)
+
+    return sorted(seeds, key=lambda seed: -rate(seed))
+
+
 def worth_a_try(first: int = 1, needs: str = "") -> list[int]:
     """In which a defect is looked for, in this order. first: from which seed on. needs: the kind of fault that it
     takes."""
     if first >= SERVICES_FROM:
         return densest(range(first, first + 400))[:120]
+    if needs == "bill.corrected":
+        return most_corrected(range(first, first + 600))[:60]
     if needs:
         return likeliest(needs, range(first, first + 600))[:60]
     quick, calm = quickest(range(first, first + 300)), calmest(range(first, first + 1000))

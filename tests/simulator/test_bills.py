@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from quick import likeliest
+from quick import likeliest, most_corrected
 
 from paidup.simulator.campaign import Theatre
 from paidup.simulator.fates import BILLS_JOB, Fates
@@ -43,6 +43,18 @@ async def test_a_line_that_is_wrong_is_found(stage: Theatre, kind: str) -> None:
             assert any(one.unsettled or one.healed for one in outcome.sums)
             return
     raise AssertionError(f"no seed met {kind}")
+
+
+async def test_a_corrected_bill_heals(stage: Theatre) -> None:
+    """A channel prints a wrong bill anew, finance uploads it: what was wrong with it is no break any more, and nothing
+    else changes (the checker takes it for planted no longer)."""
+    for seed in most_corrected(range(1, 301))[:20]:
+        outcome = await stage.play(seed)
+        must_add_up(outcome)
+        if outcome.counts["bill.corrected"]:
+            assert any(one.healed for one in outcome.sums)
+            return
+    raise AssertionError("no seed met it")
 
 
 @pytest.mark.fault

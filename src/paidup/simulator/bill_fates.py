@@ -18,6 +18,9 @@ from paidup.simulator.witness import Witness
 
 DENIED_FOR = timedelta(hours=20)
 """A channel that denies its bill does so for less than the day for which it is doubted."""
+CORRECTED = ("missing", "extra", "wrong fee", "duplicate")
+"""What may be corrected. A wrong amount may have been all that told of a refund, and is booked then; a line in the next
+day's bill is no mistake."""
 _ALWAYS = BillFaults(missing=1.0, extra=1.0, wrong_amount=1.0, wrong_fee=1.0, wrong_day=1.0, duplicate=1.0)
 
 
@@ -45,15 +48,26 @@ class _LineDice(Dice):
     def __init__(self, seed: int, befalls: Callable[[str, str], bool]) -> None:
         super().__init__(seed)
         self._befalls = befalls
+        self._corrected: set[str] = set()
         self.found: dict[str, str] = {}
 
     def hits(self, probability: float, *whom: object) -> bool:
         """Asked with the fault's word and the booking's key."""
         what, key = str(whom[0]), str(whom[-1])
-        if not probability or self.found.get(key, what) != what or not self._befalls(what, key):
+        if (
+            key in self._corrected
+            or not probability
+            or self.found.get(key, what) != what
+            or not self._befalls(what, key)
+        ):
             return False
         self.found[key] = what
         return True
+
+    def correct(self, key: str) -> None:
+        """From now on this booking is printed as it is."""
+        self._corrected.add(key)
+        del self.found[key]
 
 
 class FatedBills(Bills):
@@ -136,6 +150,16 @@ class FatedBills(Bills):
     def as_printed(self, channel: str, account: str, day: date, zone: tzinfo) -> tuple[Entry, ...]:
         """The lines of a bill when its file is as it should be."""
         return super().day(channel, account, day, zone).entries
+
+    def correct(self, account: str) -> list[tuple[str, date]]:
+        """Channels see what is wrong with a bill that somebody asked for, and print it anew: of which days they do."""
+        planted = [one for one in self.planted(account) if one.what in CORRECTED]
+        days = sorted({(one.channel, one.day) for one in planted})
+        corrected = [(channel, day) for channel, day in days if self._befalls("bill.corrected", f"{channel} {day}")]
+        for one in planted:
+            if (one.channel, one.day) in corrected:
+                self._line_dice.correct(one.entry.key)
+        return corrected
 
     # Truth -----------------------------------------------------------------------------------------------------------
 

@@ -54,6 +54,7 @@ KINDS: Mapping[str, tuple[float, str]] = {
     "bill.wrong fee": (0.04, "a line's fee is off by one"),
     "bill.wrong day": (0.04, "a line stands in the next day's bill"),
     "bill.duplicate": (0.04, "a line is printed twice"),
+    "bill.corrected": (0.4, "the channel prints a wrong bill anew, and finance uploads it"),
     "clock.jumps": (0.5, "nothing runs for a while, then the clock has jumped"),
     "service.refused": (0.1, "the service that takes part cannot be reached"),
     "service.5xx": (0.12, "the service answers 500 or 503 and does nothing"),

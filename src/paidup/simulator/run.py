@@ -26,6 +26,7 @@ from paidup.simulator.channels import StagedChannels, Trouble
 from paidup.simulator.compare import Comparisons, Times, run_again
 from paidup.simulator.database import AWAY, StagedDatabase
 from paidup.simulator.fates import Fates, Weather, weather_of
+from paidup.simulator.finance import Finance
 from paidup.simulator.ground import Ground
 from paidup.simulator.nights import SETTLES_IN, WRONG_FOR, Nights, rule_book
 from paidup.simulator.outcome import Outcome
@@ -115,6 +116,7 @@ class Run:
             **parts,  # type: ignore[arg-type]
         )
         self._shop.placed = self._undertakings.placed
+        self._finance = Finance(self._shop, self._bills, self._stage, self._witness, **parts)  # type: ignore[arg-type]
 
     async def play(self) -> Outcome:
         """The whole run."""
@@ -172,7 +174,9 @@ class Run:
 
     def _plan_well_bills(self) -> None:
         midnight = self._clock.now().replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-        self._later((midnight + WRONG_FOR - self._clock.now()).total_seconds(), self._end_wrong_bills)
+        wrong_for_s = (midnight + WRONG_FOR - self._clock.now()).total_seconds()
+        self._later(wrong_for_s - 1, self._finance.look)
+        self._later(wrong_for_s, self._end_wrong_bills)
 
     async def _live(self, at_most: timedelta) -> None:
         """Moment by moment until nothing is left to do."""
