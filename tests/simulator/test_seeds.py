@@ -64,6 +64,23 @@ async def test_a_process_that_ends_before_its_seeds_is_missed(capfd: pytest.Capt
     assert "TypeError" in capfd.readouterr().err
 
 
+async def test_whoever_stops_looking_leaves_no_server_behind(
+    reachable_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the first of many, every process is told to end, and ends with the database that it has started."""
+    monkeypatch.setenv("TMPDIR", str(reachable_dir))
+
+    def first_of_many() -> list[Path]:
+        outcomes = play_all([BUSY] * 40, jobs=2, days=None)
+        next(outcomes)
+        there = [*reachable_dir.iterdir()]
+        outcomes.close()
+        return there
+
+    there = await asyncio.to_thread(first_of_many)
+    assert (True, []) == (len(there) > 0, [*reachable_dir.iterdir()])
+
+
 async def test_without_faults_nothing_goes_wrong(stage: Theatre) -> None:
     """Only what was allowed to happen happens."""
     outcome = await stage.play(1, only=frozenset())

@@ -3,7 +3,9 @@
 import asyncio
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+import signal
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
@@ -20,7 +22,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def play_all(seeds: Sequence[int], *, jobs: int, days: int | None) -> Iterator[Outcome]:
+def play_all(seeds: Sequence[int], *, jobs: int, days: int | None) -> Generator[Outcome]:
     """The outcome of every seed, in the order in which they end. jobs: so many processes. days: as in `Theatre.play`.
     Raises PlayerDied."""
     players = [_start(seeds[n::jobs], days) for n in range(min(jobs, len(seeds)))]
@@ -59,12 +61,19 @@ def _outcomes(
 
 
 def _play(seeds: Sequence[int], days: int | None, pipe: "Connection[Outcome | None, None]") -> None:
-    """In a process of its own: every outcome, then None."""
+    """In a process of its own: every outcome, then None. SIGTERM ends it, and the server that it has started."""
 
     async def play() -> None:
         async with theatre() as stage:
             for seed in seeds:
                 pipe.send(await stage.play(seed, days=days))
+        pipe.send(None)
 
-    asyncio.run(play())
-    pipe.send(None)
+    async def until_told() -> None:
+        playing = asyncio.ensure_future(play())
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, playing.cancel)
+        with suppress(asyncio.CancelledError):
+            await playing
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to all; whoever started this tells it to end
+    asyncio.run(until_told())
