@@ -47,6 +47,11 @@ class Fold(msgspec.Struct, frozen=True):
         """Whether they show as one line."""
         return len(self.scenes) > 1
 
+    @property
+    def unanswered(self) -> int:
+        """How many of them are questions that the channel did not answer."""
+        return sum(scene.kind == "call" and scene.tone == "warn" for scene in self.scenes)
+
 
 _RANK = {"order": 0, "payment": 1, "callback": 2, "call": 2, "decision": 3, "event": 4, "delivery": 5}
 _CALLS = {

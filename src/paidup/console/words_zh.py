@@ -138,6 +138,7 @@ WORDS = {
     "An order for which no payment was ever started is found by its number.": "从未发起支付的订单请按单号查找。",
     "Reconciled: the channel's bill says the same": "已对账：渠道账单与账目一致",
     "Beside the channel's bill": "与渠道账单核对",
+    "without an answer: {count}": "未获答复：{count}",
     "Nothing is known by “{sought}”": "没有找到“{sought}”",
     "Try, in this order:": "请依次尝试：",
     "Another number: the shop's order number, its number of the customer, or the number in the customer's payment app. The last 6 characters do.": (

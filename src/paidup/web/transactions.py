@@ -43,7 +43,9 @@ class Decide(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Why, for the record, and who decided; the API key stands beside it."""
 
     reason: shapes.Said
-    who: Annotated[shapes.Line, Meta(description="who decided; the API key alone unless given")] = ""
+    who: Annotated[
+        shapes.Line, Meta(description="who decided, in your own words; the API key answers for it and stands beside it")
+    ] = ""
 
 
 class Skip(Decide, frozen=True, kw_only=True):
