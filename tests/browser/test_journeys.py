@@ -176,6 +176,7 @@ async def test_an_unpaid_order_is_understood_and_asked_about_without_a_mouse(api
     payment = await api.an_open_payment("A-777003")
     await asked_long_ago(api)
     async with at_work(api, chromium, role=Role.OPERATOR) as page:
+        await expect(page.locator("#big-q")).to_be_focused()
         await page.keyboard.type("777003")
         await page.keyboard.press("Enter")
         await page.wait_for_url(f"**/orders/{payment['order_id']}")

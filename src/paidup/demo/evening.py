@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _MOMENT_S = 0.25
 _BUYERS_S, _TELLING_S = 20, 75
-"""Real seconds to wait for the last buyers, and for the shop to be told: longer than the lease (60 s) on what the killed
+"""Real seconds to wait for the last buyers, and for the shop to be told: longer than the lease (60 s) on what a killed
 worker had in hand."""
 _SILENT = {"lose": 1.0, "fail": 1.0}
 _FEW = 40
