@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 
 @contextmanager
 def started(folder: Path, *args: str) -> Iterator[subprocess.Popen[str]]:
@@ -23,9 +25,11 @@ def started(folder: Path, *args: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def left(folder: Path, session: int) -> list[str]:
-    """What still runs of that session, and every PostgreSQL server of the folder."""
-    listed = subprocess.run(["ps", "-A", "-o", "pid="], check=True, capture_output=True, text=True).stdout
-    found = [pid for pid in listed.split() if _session_of(int(pid)) == session]
+    """What still runs of that session, and every PostgreSQL server of the folder. Who ended and is only not waited for
+    (that is the init's work, and not every container has one) does not run."""
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,stat="], check=True, capture_output=True, text=True).stdout
+    running = [pid for pid, state in map(str.split, listed.splitlines()) if not state.startswith("Z")]
+    found = [pid for pid in running if _session_of(int(pid)) == session]
     return found + [str(path) for path in folder.rglob("postmaster.pid")]
 
 
@@ -81,3 +85,15 @@ def test_a_server_that_is_told_to_end_while_it_starts_ends_and_starts_again(reac
         said = rest(serve)
     assert (0, []) == (serve.returncode, left(reachable_dir, serve.pid)), said
     assert "Traceback" not in "\n".join(said)
+
+
+def test_seeds_that_are_interrupted_are_counted_so_far(reachable_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C at the terminal reaches every process that plays; each ends with the database that it has started."""
+    monkeypatch.setenv("TMPDIR", str(reachable_dir))
+    with started(reachable_dir, "simulate", "--seeds", "400", "--jobs", "2") as simulate:
+        while simulate.poll() is None and not list(reachable_dir.rglob("postmaster.pid")):
+            pass  # nobody plays yet
+        os.killpg(simulate.pid, signal.SIGINT)
+        said = rest(simulate)
+    assert (130, []) == (simulate.returncode, left(reachable_dir, simulate.pid)), said
+    assert ["interrupted: 0 of 400 seeds were played"] == said

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 import click
 from rich.console import Console
@@ -19,6 +19,8 @@ from paidup.simulator.outcome import Outcome
 from paidup.simulator.shrink import shrink
 from paidup.simulator.summary import Summary
 from paidup.simulator.troupe import cores, play_all
+
+INTERRUPTED = 130
 
 
 @click.command()
@@ -54,17 +56,18 @@ def command(
     many = seeds or (1 if days else 100)
     wanted = range(seed, seed + 1) if seed is not None else range(first, first + many)
     summary, failed = _count(_outcomes(wanted, days=days, jobs=jobs or cores(), steps=steps), len(wanted))
-    if failed:
+    interrupted = summary.seeds < len(wanted)
+    if failed and not interrupted:
         asyncio.run(_tell_failures(failed, days=days, shrinks=not no_shrink))
     if as_json:
         emit_json(summary)
     else:
         _print(summary)
-    if summary.failed:
-        sys.exit(1)
+    if summary.failed or interrupted:
+        sys.exit(INTERRUPTED if interrupted else 1)
 
 
-def _outcomes(wanted: range, *, days: int | None, jobs: int, steps: bool) -> Iterator[Outcome]:
+def _outcomes(wanted: range, *, days: int | None, jobs: int, steps: bool) -> Generator[Outcome]:
     """One seed is played here, with all its steps when they are wanted; many by processes of their own."""
     if len(wanted) > 1:
         yield from play_all(wanted, jobs=jobs, days=days)
@@ -80,8 +83,8 @@ async def _play(seed: int, *, days: int | None, steps: bool) -> Outcome:
     return outcome
 
 
-def _count(outcomes: Iterator[Outcome], many: int) -> tuple[Summary, list[Outcome]]:
-    """The sums, and the seeds that failed, while a bar shows how far it is."""
+def _count(outcomes: Generator[Outcome], many: int) -> tuple[Summary, list[Outcome]]:
+    """The sums, and the seeds that failed, while a bar shows how far it is. Interrupted: of those that were played."""
     summary, began_s, failed = Summary(), monotonic_s(), []
     columns = (
         TextColumn("seeds"),
@@ -92,12 +95,16 @@ def _count(outcomes: Iterator[Outcome], many: int) -> tuple[Summary, list[Outcom
     )
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("", total=many)
-        for outcome in outcomes:
-            summary = summary.plus(outcome, monotonic_s() - began_s)
-            bar.update(task, advance=1, description=f"{summary.simulated_days:.0f} days")
-            if not outcome.holds:
-                say(f"seed {outcome.seed} FAILED after {outcome.simulated_s:.0f} simulated seconds")
-                failed.append(outcome)
+        try:
+            for outcome in outcomes:
+                summary = summary.plus(outcome, monotonic_s() - began_s)
+                bar.update(task, advance=1, description=f"{summary.simulated_days:.0f} days")
+                if not outcome.holds:
+                    say(f"seed {outcome.seed} FAILED after {outcome.simulated_s:.0f} simulated seconds")
+                    failed.append(outcome)
+        except KeyboardInterrupt:
+            outcomes.close()
+            say(f"interrupted: {summary.seeds} of {many} seeds were played")
     return summary, failed
 
 
