@@ -11,7 +11,8 @@ from paidup.reconcile.breaks import Kind
 from paidup.reconcile.fetch import fetch_bill, is_doubtful
 from paidup.reconcile.reading import bounds_of
 from paidup.reconcile.states import UNSETTLED
-from paidup.reconcile.worker import work_day
+from paidup.reconcile.table import Limits
+from paidup.reconcile.worker import Tools, run_once, work_day
 from paidup.sandbox.faults import BillFaults, Faults
 from paidup.sandbox.ledger import Refund, RefundState
 
@@ -69,3 +70,17 @@ async def test_that_there_is_no_bill_is_doubted_for_a_day_from_when_it_was_first
             await is_doubtful(tx, party(shop), denied, bounds, at) for at in (now, now + timedelta(days=1, seconds=1))
         ]
     assert ("none", [True, False]) == (denied.state, doubted)
+
+
+async def test_a_day_for_which_there_is_no_room_calls_people_and_stops_nobody(shop: Merchant) -> None:
+    """More memory than is allowed: the day is put off with a case that says what to do; with more of it, both end."""
+    await made(shop, "wechat")
+    day = day_of(shop, "wechat")
+    await next_morning(shop, "wechat", day)
+    little = Tools(shop.asker, shop.handlers, Limits(memory_mb=1))
+    await run_once(shop.db, now=shop.clock.now(), limit=8, parties=[party(shop)], tools=little)
+    (why,) = await shop.column("SELECT why FROM cases WHERE kind = 'bill_no_room'")
+    assert "PAIDUP_RECONCILE_MEMORY_MB" in str(why)
+    assert {"waiting"} == {*await shop.column("SELECT state FROM bill_fetches")}
+    assert (1, 1) == ((run := await work(shop, party(shop), day)).lines, run.matched)
+    assert [] == await shop.cases()

@@ -17,6 +17,7 @@ _PLACES = {
     "no_bill": ("/reconcile/bills", "Bills"),
     "bill_refused": ("/reconcile/bills", "Bills"),
     "bill_too_different": ("/reconcile", "Reconcile"),
+    "bill_no_room": ("/reconcile", "Reconcile"),
     "silent_channel": ("/channels", "Channels"),
     "poisoned_callback": ("/callbacks?state=poisoned", "Callbacks"),
     "transaction_stuck": ("/stock", "Stock"),

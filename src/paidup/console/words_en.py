@@ -19,6 +19,7 @@ KINDS = {
     "no_bill": "A bill of the channel is missing",
     "bill_refused": "A bill of the channel cannot be used",
     "bill_too_different": "A bill that is not of these books",
+    "bill_no_room": "A bill that needs more memory",
 }
 """Kinds of cases; one that is not named here shows as it is."""
 

@@ -243,6 +243,7 @@ WORDS = {
     "case no_bill": "缺少渠道账单",
     "case bill_refused": "渠道账单无法使用",
     "case bill_too_different": "账单与账簿不是同一账户",
+    "case bill_no_room": "账单所需内存超出上限",
     "deed account.checked": "检查渠道上线",
     "deed approval.given": "同意",
     "deed approval.refused": "拒绝",

@@ -27,14 +27,14 @@ from paidup.reconcile.party import Party
 from paidup.reconcile.reading import bounds_of, bring, lay, read_bill
 from paidup.reconcile.rules import Rules
 from paidup.reconcile.states import UNSETTLED
-from paidup.reconcile.table import Limits, Table, opened
+from paidup.reconcile.table import Limits, NoRoom, Table, opened
 
 Progress = Callable[[str], None]
 """Told of each step that begins: read, ours, match, look up, record."""
 
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1, 4))"
 MAX_GAP_DAYS = 31
-REFUSED, TOO_DIFFERENT = "bill_refused", "bill_too_different"
+REFUSED, TOO_DIFFERENT, NO_ROOM = "bill_refused", "bill_too_different", "bill_no_room"
 
 
 class Laid(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +79,8 @@ async def reconcile(
     try:
         with opened(spill, limits) as table:
             laid = await _lay(db, party, day, trades, funds, table, progress)
-    except _Refused as refusal:
+    except (_Refused, NoRoom) as error:
+        refusal = error if isinstance(error, _Refused) else _Refused(trades, NO_ROOM, "no_room", str(error))
         if not dry_run:
             await _refuse(db, refusal, now)
         return Outcome(refused=str(refusal))
@@ -328,7 +329,7 @@ async def _close_cases(tx: Tx, laid: Laid, changes: list[Change], now: datetime)
             lines = laid.lines if kept is laid.trades else kept.lines
             await bills.was_read(tx, kept.id, "sound", now, lines=lines, stated=laid.stated)
             subject = f"{kept.channel}/{kept.account} {kept.kind} {kept.day}"
-            for kind in (REFUSED, TOO_DIFFERENT, "no_bill"):
+            for kind in (REFUSED, TOO_DIFFERENT, NO_ROOM, "no_bill"):
                 await cases.resolve_kind(tx, kind, [subject], "a sound bill was read", now)
     ended = [c.after.id for c in changes if c.after.state.value in ("healed", "resolved")]
     await cases.resolve_kind(tx, "reconcile_break", ended, "both sides agree now", now)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from paidup.channels.bill import BillLine, LineKind
+from paidup.errors import OurError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -38,6 +39,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     memory_mb: int = 512
     threads: int = 2
+
+
+class NoRoom(OurError):
+    """A day needs more memory than is allowed, and more of the folder than is there."""
 
 
 class Table:
@@ -72,7 +77,8 @@ class Table:
 
 @contextmanager
 def opened(spill: Path | None, limits: Limits) -> Iterator[Table]:
-    """An empty table in a fresh folder below `spill` (the system's temporary folder when None), removed at the end."""
+    """An empty table in a fresh folder below `spill` (the system's temporary folder when None), removed at the end.
+    Raises NoRoom for what is done with it in between."""
     import duckdb  # noqa: PLC0415 - 60 MB that only those who reconcile need
 
     if spill is not None:
@@ -92,6 +98,11 @@ def opened(spill: Path | None, limits: Limits) -> Iterator[Table]:
             for table in OUR_TABLES:
                 connection.execute(f"CREATE TABLE {table} ({_columns(OURS | KEYS)})")
             yield Table(connection, folder)
+        except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+            raise NoRoom(
+                f"the day does not fit into {limits.memory_mb} MB: allow more by PAIDUP_RECONCILE_MEMORY_MB, and see "
+                f"that the folder it spills into has room ({str(error).splitlines()[0][:200]})"
+            ) from error
         finally:
             connection.close()
 
