@@ -28,7 +28,7 @@ fuzz: .venv-dev/ready  ## the spoiled messages of tests/security, sixty times as
 
 fault: .venv-dev/ready ## everything that can go wrong, on a manual clock (SEEDS=300), and every planted defect is caught
 	@$(DEV)/paidup simulate --seeds $(SEEDS) $(ARGS)
-	$(DEV)/python -m pytest -m fault
+	$(DEV)/python -m pytest -m fault -n $(JOBS)
 
 check: .venv-dev/ready ## format, lint, strict types, house rules, documents up to date
 	$(DEV)/ruff format --check .

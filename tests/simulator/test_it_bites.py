@@ -74,4 +74,4 @@ async def test_a_failing_seed_is_shrunk_to_what_it_needs(stage: Theatre) -> None
     failed = await played(stage, defect, CAUGHT["a callback is acknowledged before its commit"])
     least = await shrink(failed, lambda keys: played(stage, defect, failed.seed, keys))
     assert (True, 1) == (len(failed.hits) > 1, len(least.hits))
-    assert {breach.invariant for breach in least.breaches} <= {breach.invariant for breach in failed.breaches}
+    assert {breach.invariant for breach in least.breaches} & {breach.invariant for breach in failed.breaches}
