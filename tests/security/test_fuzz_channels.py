@@ -16,7 +16,7 @@ from paidup.money import MAX_AMOUNT_MINOR
 
 pytestmark = [pytest.mark.fuzz, pytest.mark.parametrize("speaker", speakers(), ids=lambda speaker: speaker.name)]
 
-EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2600, 1, 1, tzinfo=UTC)
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
 STATUSES = (100, 200, 201, 204, 302, 400, 401, 403, 404, 409, 418, 429, 499, 500, 502, 599)
 
 
