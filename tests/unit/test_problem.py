@@ -37,6 +37,7 @@ from paidup.web.problem import (
     answer,
     problem_of,
 )
+from paidup.web.transactions import BeginTransaction
 
 ORDER = {"shop_order_no": "A-1", "amount_minor": 1250, "currency": "CNY"}
 
@@ -197,3 +198,10 @@ def test_what_is_no_json_is_refused_as_such(raw: bytes) -> None:
 def test_no_body_is_an_empty_object() -> None:
     """Operations that need no field can be called without a body."""
     assert shapes.CloseOrder() == decode(b"", shapes.CloseOrder)
+
+
+def test_a_body_that_is_nested_without_end_is_refused() -> None:
+    """However deep, it is the sender's mistake and not ours."""
+    raw = b'{"table": "checkout", "data": {"coupon": ' + b"[" * 100_000
+    with pytest.raises(NotJson, match="nested too deeply"):
+        decode(raw, BeginTransaction)

@@ -79,7 +79,7 @@ def read_call(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], n
         raise Untrusted("the signature is wrong")
     try:
         call = msgspec.json.decode(body, type=Call)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise Untrusted(f"the request cannot be read: {error}") from None
     if call.key != message_id:
         raise Untrusted("the request's key does not fit its content")

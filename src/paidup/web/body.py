@@ -40,6 +40,8 @@ def decode(raw: bytes, shape: type[ShapeT]) -> ShapeT:
         raise _flawed(str(error), shape) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise NotJson(f"the body must be one JSON object in UTF-8: {error}") from None
+    except RecursionError:
+        raise NotJson("the body is nested too deeply to be read") from None
 
 
 def fields_as(fields: Mapping[str, str], shape: type[ShapeT]) -> ShapeT:
