@@ -30,7 +30,13 @@ def left(folder: Path, session: int) -> list[str]:
     listed = subprocess.run(["ps", "-A", "-o", "pid=,stat="], check=True, capture_output=True, text=True).stdout
     running = [pid for pid, state in map(str.split, listed.splitlines()) if not state.startswith("Z")]
     found = [pid for pid in running if _session_of(int(pid)) == session]
-    return found + [str(path) for path in folder.rglob("postmaster.pid")]
+    return found + servers_of(folder)
+
+
+def servers_of(folder: Path) -> list[str]:
+    """The PostgreSQL servers below it. One that starts or ends makes and removes folders while we look, which `os.walk`
+    passes over and `Path.rglob` does not."""
+    return [place for place, _, files in os.walk(folder) if "postmaster.pid" in files]
 
 
 def _session_of(pid: int) -> int | None:
@@ -91,7 +97,7 @@ def test_seeds_that_are_interrupted_are_counted_so_far(reachable_dir: Path, monk
     """Ctrl-C at the terminal reaches every process that plays; each ends with the database that it has started."""
     monkeypatch.setenv("TMPDIR", str(reachable_dir))
     with started(reachable_dir, "simulate", "--seeds", "400", "--jobs", "2") as simulate:
-        while simulate.poll() is None and not list(reachable_dir.rglob("postmaster.pid")):
+        while simulate.poll() is None and not servers_of(reachable_dir):
             pass  # nobody plays yet
         os.killpg(simulate.pid, signal.SIGINT)
         said = rest(simulate)
