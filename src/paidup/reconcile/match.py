@@ -69,14 +69,21 @@ _COLUMNS = ", ".join(f'"{name}"' for name in LINES)
 
 def match(sql: "DuckDBPyConnection", rules: Rules) -> Matched:
     """Lay the two sides over each other. Raises TooDifferent."""
+    sql.execute(_PARTS)
     payments = _left(sql, "payments", LineKind.PAYMENT, ("txn", "ref"), 1, rules)
     refunds = _left(sql, "refunds", LineKind.REFUND, ("rid", "rref"), -1, rules)
     others = sql.execute(
-        f"SELECT {_COLUMNS} FROM lines WHERE kind NOT IN ('payment', 'refund', 'fee', 'payout') "
-        f"ORDER BY n LIMIT {MAX_LEFT + 1}"
+        f"SELECT {_COLUMNS} FROM rarer_lines WHERE kind <> 'refund' ORDER BY n LIMIT {MAX_LEFT + 1}"
     ).fetchall()
     _must_be_bearable(len(payments) + len(refunds) + len(others))
     return Matched(payments=payments, refunds=refunds, others=[Line(*row) for row in others], sums=_sums(sql))
+
+
+# What is not a payment is little: it is copied out once, and not looked for among all lines again and again.
+_PARTS = """
+CREATE OR REPLACE TEMP TABLE rarer_lines AS SELECT * FROM lines WHERE kind NOT IN ('payment', 'fee', 'payout');
+CREATE OR REPLACE TEMP VIEW payment_lines AS SELECT * FROM lines WHERE kind = 'payment';
+CREATE OR REPLACE TEMP VIEW refund_lines AS SELECT * FROM rarer_lines WHERE kind = 'refund'"""
 
 
 def _left(
@@ -84,11 +91,8 @@ def _left(
 ) -> list[tuple[Line | None, str | None]]:
     """What does not agree. Nearly all lines do, and are only looked at as integers; the few that are left are matched
     by their texts: by the channel's number first, then what is left of both by ours."""
-    # Refunds are few: they are copied out once, and not looked for among all lines again and again.
-    lines, copied = f"{kind}_lines", "TABLE" if kind is LineKind.REFUND else "VIEW"
-    sql.execute(f"CREATE OR REPLACE TEMP {copied} {lines} AS SELECT * FROM lines WHERE kind = '{kind}'")
     differs = _differs(kind, sign, rules)
-    _doubt(sql, lines, table, _costs_otherwise(kind, rules))
+    _doubt(sql, f"{kind}_lines", table, _costs_otherwise(kind, rules))
     first, second = keys
     sql.execute(_TWICE.format(name="twice", source="bill", key=first))
     sql.execute(
@@ -116,36 +120,33 @@ def _doubt(sql: "DuckDBPyConnection", lines: str, table: str, costs_otherwise: s
     bits each, while no other line has the first. That two that differ look alike so, does not happen in the life of a
     company.
     """
-    sql.execute(_DOUBTED.format(lines=lines, table=table, costs_otherwise=costs_otherwise))
-    paired, ours = sql.execute(_IN_PAIRS.format(lines=lines, table=table)).fetchone() or (0, 0)
-    sql.execute(_KEYS_TWICE.format(lines=lines, condition="true" if paired != ours else "false"))
-    sql.execute(_DOUBTFUL.format(lines=lines, table=table))
+    for query in (_DOUBTED, _CROWDED, _DOUBTED_KEYS, _DOUBTFUL):
+        sql.execute(query.format(lines=lines, table=table, costs_otherwise=costs_otherwise))
 
 
 _DOUBTED = """
-CREATE OR REPLACE TEMP TABLE doubted AS SELECT b.n, o.rowid AS o FROM {lines} b FULL JOIN {table} o ON b.key = o.key
+CREATE OR REPLACE TEMP TABLE doubted AS SELECT coalesce(b.key, o.key) AS key, b.n IS NULL AS is_ours, o.rowid IS NULL
+  AS is_theirs FROM {lines} b FULL JOIN {table} o ON b.key = o.key
 WHERE b.n IS NULL OR o.rowid IS NULL OR b.rest IS DISTINCT FROM o.rest OR {costs_otherwise}"""
 
-# A row of ours bears its number alone (the database sees to that): more lines than rows in pairs are lines that are
-# there more than once.
-_IN_PAIRS = """
-SELECT (SELECT count(*) FROM {lines}) - count(*) FILTER (WHERE o IS NULL),
-  (SELECT count(*) FROM {table}) - count(*) FILTER (WHERE n IS NULL) FROM doubted"""
+# A row of ours bears its number alone (the database sees to that). So where more lines than rows found another side,
+# some line is there more than once; which one, is only looked for in those few of 4096 parts.
+_CROWDED = """
+CREATE OR REPLACE TEMP TABLE crowded AS SELECT part FROM (
+  SELECT key >> 52 AS part, count(*) AS more FROM {lines} GROUP BY ALL
+  UNION ALL SELECT key >> 52, -count(*) FROM {table} GROUP BY ALL
+  UNION ALL SELECT key >> 52, count(*) FILTER (WHERE is_ours) - count(*) FILTER (WHERE is_theirs) FROM doubted
+  GROUP BY ALL)
+WHERE part IS NOT NULL GROUP BY part HAVING sum(more) > 0"""
 
-# In their order, which takes two thirds of the time of grouping them.
-_KEYS_TWICE = """
-CREATE OR REPLACE TEMP TABLE keys_twice AS SELECT DISTINCT key FROM (
-  SELECT key, lag(key) OVER (ORDER BY key) AS before FROM {lines} WHERE {condition} AND key IS NOT NULL)
-WHERE key = before"""
+_DOUBTED_KEYS = """
+CREATE OR REPLACE TEMP TABLE doubted_keys AS SELECT key FROM doubted WHERE key IS NOT NULL
+UNION SELECT key FROM {lines} WHERE key >> 52 IN (FROM crowded) GROUP BY key HAVING count(*) > 1"""
 
 _DOUBTFUL = f"""
-CREATE OR REPLACE TEMP TABLE bill AS SELECT {_COLUMNS} FROM {{lines}} WHERE n IN (
-  SELECT n FROM doubted WHERE n IS NOT NULL
-  UNION SELECT n FROM {{lines}} WHERE key IN (SELECT key FROM keys_twice));
+CREATE OR REPLACE TEMP TABLE bill AS SELECT {_COLUMNS} FROM {{lines}} WHERE key IS NULL OR key IN (FROM doubted_keys);
 CREATE OR REPLACE TEMP TABLE ours AS SELECT rowid AS o, id, txn, coalesce(ref, id) AS ref, currency, amount
-FROM {{table}} WHERE rowid IN (
-  SELECT o FROM doubted WHERE o IS NOT NULL
-  UNION SELECT rowid FROM {{table}} WHERE key IN (SELECT key FROM keys_twice))"""
+FROM {{table}} WHERE key IS NULL OR key IN (FROM doubted_keys)"""
 
 # By a hash first: five million numbers grouped as texts would not fit into the memory that is allowed.
 _TWICE = """
