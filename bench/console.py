@@ -15,13 +15,17 @@ from bench import fill
 from bench.processes import serving, settings_for
 from bench.result import Asked, Bar, Figure, Result
 from bench.world import World, world
+from paidup.checkout.place import place_order
 from paidup.db.transaction import Database
+from paidup.money import Money
 from paidup.people import sessions, store
 from paidup.people.user import Role
 from paidup.tally import worker as tally
 
 DAYS = 90
 OPEN_PAYMENTS, AMOUNT_MINOR = 1000, 1250
+ALONE_MINOR = 333
+"""Of an order for which nobody ever started a payment."""
 ROWS, QUICK_ROWS = 1_000_000, 100_000
 SEARCH_MS, PAGE_MS = 200, 100
 """At most so long at the median."""
@@ -62,7 +66,11 @@ async def _ask(db: Database, now: datetime, url: str, times: int) -> dict[str, l
     async with db.transaction() as tx:
         await store.add(tx, "bench", Role.ADMIN, now)
         token = await sessions.begin(tx, "bench", "here", now)
-    pages = await _pages(db)
+        await place_order(
+            tx, shop=fill.SHOP, shop_order_no="no-payment", money=Money(ALONE_MINOR, "CNY"), description="", ttl_s=3600,
+            now=now, shard=0,
+        )  # fmt: skip
+    pages = await _pages(db, now)
     took: dict[str, list[float]] = {name: [] for name in pages}
     async with aiohttp.ClientSession(cookies={"paidup_session": token}) as session:
         for _ in range(times):
@@ -76,7 +84,7 @@ async def _ask(db: Database, now: datetime, url: str, times: int) -> dict[str, l
     return took
 
 
-async def _pages(db: Database) -> Mapping[str, str]:
+async def _pages(db: Database, now: datetime) -> Mapping[str, str]:
     """Searches by each kind of number for something in the middle of the table, and the pages people look at."""
     async with db.session() as tx:
         row = await tx.fetchrow(
@@ -87,6 +95,7 @@ async def _pages(db: Database) -> Mapping[str, str]:
         old = await tx.fetchval("SELECT id FROM orders WHERE created_at < now() - interval '80 days' LIMIT 1")
     assert row is not None
     at = f"{AMOUNT_MINOR / 100:.2f} {row['created_at']:%Y-%m-%d %H:%M}"
+    alone = f"{ALONE_MINOR / 100:.2f} {now:%Y-%m-%d %H:%M}"
     return {
         "search: the shop's number": f"/search?q={quote(row['shop_order_no'])}",
         "search: a payment's id": f"/search?q={row['payment_id']}",
@@ -95,8 +104,10 @@ async def _pages(db: Database) -> Mapping[str, str]:
         "search: last 8 of the channel's number": f"/search?q={row['channel_txn_id'][-8:]}",
         "search: the shop's number of a customer": "/search?q=customer-1000",
         "search: amount and time": f"/search?q={quote(at)}",
+        "search: amount and time of an order without a payment": f"/search?q={quote(alone)}",
         "search: nothing fits": "/search?q=zzzzzzzzzz",
         "home": "/",
+        "watched": "/watched",
         "life of a payment": f"/orders/{row['id']}",
         "life of a payment 80 days ago": f"/orders/{old}",
         "cases": "/cases",

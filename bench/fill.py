@@ -53,7 +53,7 @@ SELECT pay_id, 'bench', order_id, 'wechat', 'main', 'native', pay_id, {txn}, '19
 _NUMBERS = """
 INSERT INTO numbers (number, order_id, amount_minor, made_at)
 SELECT w.number, order_id, w.amount_minor, w.made_at FROM made CROSS JOIN LATERAL (VALUES
-  (order_id, NULL::bigint, NULL::timestamptz), (no, NULL, NULL), (pay_id, 1250, at), ({txn}, NULL, NULL),
+  (order_id, 1250::bigint, at), (no, NULL, NULL), (pay_id, 1250, at), ({txn}, NULL, NULL),
   ('customer-' || n, NULL, NULL)) AS w (number, amount_minor, made_at)
 WHERE w.number IS NOT NULL ORDER BY n"""
 

@@ -45,6 +45,12 @@ class Api:
         return self.running.sandbox
 
     @property
+    def env(self) -> dict[str, str]:
+        """What a command beside it needs."""
+        settings = self.paidup.settings
+        return {"PAIDUP_DATABASE_URL": settings.database_url, "PAIDUP_DATA": str(settings.data), "PAIDUP_APP": ""}
+
+    @property
     def desk(self) -> Desk:
         """What people's deeds need of it."""
         p = self.paidup

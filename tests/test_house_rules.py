@@ -31,7 +31,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("settle", "handlers", "chain", "stock"),
     ("people", "oidc"),
     ("shops",),  # a shop says what becomes of its orders, in their words
-    ("numbers",),  # of orders, payments and refunds
+    ("numbers", "sought"),  # of orders, payments and refunds; what somebody says who has none
     ("payments", "refunds", "orders", "inventory", "outbox", "cases", "journal", "schedule"),
     ("metrics", "spans"),
     ("channels",),

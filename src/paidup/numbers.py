@@ -15,7 +15,7 @@ from paidup.refunds.refund import Refund
 
 
 class Number(msgspec.Struct, frozen=True, gc=False):
-    """A number and its order; of a payment also what was to be paid, and when it was made."""
+    """A number and its order; of our own ids also what was to be paid, and when the order or payment was made."""
 
     number: str
     order_id: str
@@ -62,14 +62,16 @@ async def by_number(tx: Tx, number: str, limit: int) -> list[str]:
 
 
 async def by_amount(tx: Tx, amounts_minor: Sequence[int], since: datetime, until: datetime, limit: int) -> list[str]:
-    """Ids of orders with a payment of one of these amounts that was made then, newest first."""
+    """Ids of orders over one of these amounts that were placed then, or with such a payment that was started then; the
+    newest first. limit: rows, of which an order may have several."""
     rows = await tx.fetch(BY_AMOUNT, amounts_minor, since, until, limit)
     return list(dict.fromkeys(row["order_id"] for row in rows))
 
 
 def of_order(order: Order) -> list[Number]:
-    """The numbers of a new order."""
-    found = [Number(order.id, order.id), Number(order.shop_order_no, order.id)]
+    """The numbers of a new order, of which nobody may ever start a payment."""
+    placed = Number(order.id, order.id, order.amount_minor, order.created_at)
+    found = [placed, Number(order.shop_order_no, order.id)]
     return [*found, Number(order.buyer_ref, order.id)] if order.buyer_ref else found
 
 

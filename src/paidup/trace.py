@@ -2,7 +2,7 @@
 deliveries, what people did. What customer service reads while the customer is on the phone."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 
 import msgspec
 
@@ -30,6 +30,7 @@ from paidup.reconcile.store import Step
 from paidup.refunds import store as refunds
 from paidup.refunds.refund import Refund
 from paidup.schedule import store as schedule
+from paidup.sought import AmountSought, read_amount
 from paidup.spans.context import Spot, Weighing, of_weighing
 from paidup.spans.store import callers
 from paidup.transactions import store as transactions
@@ -64,6 +65,13 @@ class Life(msgspec.Struct, frozen=True, kw_only=True):
     moments: list[Moment]
     next_at: datetime | None
     traces: list[str] = []
+
+
+class Found(msgspec.Struct, frozen=True):
+    """Orders that fit; and by what, if it was an amount with a time and no number."""
+
+    order_ids: list[str]
+    amount: AmountSought | None = None
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -116,6 +124,8 @@ SELECT id FROM orders WHERE ($2::text IS NULL OR shop = $2) AND id = ANY($1::tex
 TAIL_CHARS = 6
 """The shortest end of a number that is looked for: shorter ones are shared by too many."""
 _TAIL_FOUND = 20
+_AMOUNT_FOUND, _AMOUNT_ROWS = 50, 500
+"""So many orders are shown, of so many rows at most: an order has one, and each of its payments."""
 
 
 async def trace(tx: Tx, any_id: str, shop: str | None = None) -> Life | None:
@@ -151,6 +161,17 @@ async def find(tx: Tx, any_id: str, shop: str | None = None) -> list[str]:
         return []
     found = await numbers.by_tail(tx, tail)
     return [row["id"] for row in await tx.fetch(NEWEST, found, shop, _TAIL_FOUND)]
+
+
+async def search(tx: Tx, text: str, now: datetime, zone: tzinfo, shop: str | None = None) -> Found:
+    """The orders behind any number or the end of one; else behind an amount and the time at which somebody in this zone
+    says they paid or ordered."""
+    found = await find(tx, text, shop)
+    amount = None if found else read_amount(text, now, zone)
+    if amount is None:
+        return Found(found)
+    its = await numbers.by_amount(tx, amount.amounts_minor, amount.since, amount.until, _AMOUNT_ROWS)
+    return Found([row["id"] for row in await tx.fetch(NEWEST, its, shop, _AMOUNT_FOUND)], amount)
 
 
 async def stand(tx: Tx, order_id: str) -> Standing | None:

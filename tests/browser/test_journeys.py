@@ -16,7 +16,8 @@ from upload_side import DAY, wechat_bill
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 PAGES = (
     "", "cases", "approvals", "callbacks", "callbacks/quarantine", "deliveries", "reconcile", "reconcile/bills",
-    "stock", "channels", "audit", "settings", "users", "account", "search?q=nothing-here",
+    "stock", "channels", "audit", "settings", "users", "account", "watched", "watched?late=yes",
+    "search?q=nothing-here",
 )  # fmt: skip
 
 

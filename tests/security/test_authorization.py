@@ -48,7 +48,7 @@ FREE = {
     "GET /v1/bills", "POST /v1/bills",
     "POST /v1/accounts/{channel}/{account}/check",  # accounts have a test of their own, below
     "GET /v1/approvals", "GET /v1/quarantine", "GET /v1/audit", "GET /v1/search", "GET /v1/callbacks",
-    "GET /v1/accounts",
+    "GET /v1/accounts", "GET /v1/watched",
     # They belong to no shop; a scope of their own opens them, which no shop's key has by itself.
     "GET /v1/users", "POST /v1/users", "POST /v1/users/{name}/role", "POST /v1/users/{name}/disable",
     "POST /v1/users/{name}/reset", "POST /v1/users/{name}/link", "GET /v1/settings", "GET /v1/whole-audit",

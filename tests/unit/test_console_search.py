@@ -5,8 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from paidup.console.search import AROUND, LOOK_BACK, read_amount
 from paidup.hand.detail import MASK, mask
+from paidup.sought import AROUND, LOOK_BACK, read_amount
 
 NOW = datetime(2026, 11, 28, 8, 0, tzinfo=UTC)  # 16:00 in Shanghai
 ZONE = ZoneInfo("Asia/Shanghai")

@@ -1,6 +1,7 @@
 """`paidup orders …`: find by any number or the end of one; close."""
 
 import sys
+from datetime import UTC
 
 import click
 
@@ -27,15 +28,18 @@ def command() -> None:
 @click.argument("number")
 @json_option
 def find(number: str, as_json: bool) -> None:
-    """Orders by any number of ours, the shop's, its customer's or the channel's, or by the last 6 characters of one.
+    """Orders by any number of ours, the shop's, its customer's or the channel's, or by the last 6 characters of one; or
+    by amount and time (UTC).
 
     \b
     paidup orders find 777001
+    paidup orders find "12.50 2026-11-27 14:03"
     """
 
-    async def work(db: Database, _settings: Settings) -> list[Order]:
+    async def work(db: Database, settings: Settings) -> list[Order]:
         async with db.session() as tx:
-            return await orders.get_many(tx, await trace.find(tx, number))
+            found = await trace.search(tx, number, parse_clock(settings.clock).now(), UTC)
+            return await orders.get_many(tx, found.order_ids)
 
     found = [_row(order) for order in run(work)]
     emit(found, as_json=as_json, empty=f"nothing is known by {number!r}")

@@ -8,7 +8,21 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from paidup.console import admin, bills, callbacks, cases, hand, home, life, reconcile, search, sign_in, sso, stock
+from paidup.console import (
+    admin,
+    bills,
+    callbacks,
+    cases,
+    hand,
+    home,
+    life,
+    reconcile,
+    search,
+    sign_in,
+    sso,
+    stock,
+    watched,
+)
 from paidup.console.gate import Handler, Reading, behind, plain, with_file
 from paidup.console.pages import HEADERS, STATIC
 from paidup.console.trouble import handlers
@@ -40,6 +54,7 @@ PAGES: tuple[Page, ...] = (
     Page("POST", "/account/password", sign_in.set_password, Right.LOOK),
     Page("POST", "/account/totp", sign_in.set_totp, Right.LOOK),
     Page("GET", "/search", search.show, Right.LOOK),
+    Page("GET", "/watched", watched.show, Right.LOOK),
     Page("GET", "/orders/{order_id}", life.show, Right.LOOK),
     Page("GET", "/orders/{order_id}/close", hand.close_page, Right.WORK),
     Page("POST", "/orders/{order_id}/close", hand.close, Right.WORK),

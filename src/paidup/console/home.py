@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from paidup.console.gate import Visit
 from paidup.console.pages import page
+from paidup.console.watched import OVERDUE
 from paidup.db.transaction import Tx
 from paidup.money import Money
 from paidup.tally import store as tally
@@ -45,7 +46,7 @@ FROM (SELECT kind, subject_id, opened_at FROM cases WHERE resolved_at IS NULL OR
 LEFT JOIN payments p ON p.id = c.subject_id LEFT JOIN refunds r ON r.id = c.subject_id
 GROUP BY 1, 2 ORDER BY cases DESC, 1, 2"""
 
-LATE, OVERDUE = timedelta(minutes=1), timedelta(minutes=2)
+LATE = timedelta(minutes=1)
 STEP, LENGTH = timedelta(minutes=15), timedelta(hours=24)
 
 
@@ -104,7 +105,7 @@ def _troubles(stuck: Mapping[str, object], now: datetime) -> list[Trouble]:
     found = [
         Trouble("Callbacks that could not be applied", _count(stuck, "poisoned"), "/callbacks?state=poisoned"),
         Trouble("Deliveries that were given up", _count(stuck, "given_up"), "/deliveries"),
-        Trouble("Overdue questions to a channel", _count(stuck, "overdue"), "/channels"),
+        Trouble("Overdue questions to a channel", _count(stuck, "overdue"), "/watched?late=yes"),
         Trouble("Callbacks in quarantine since yesterday", _count(stuck, "quarantined"), "/callbacks/quarantine"),
         Trouble("Decisions that wait for a second person", _count(stuck, "approvals"), "/approvals"),
         Trouble("Transactions across services that need a person", _count(stuck, "stuck_transactions"), "/stock"),

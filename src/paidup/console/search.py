@@ -1,15 +1,10 @@
 """One search: any number, the end of one, or an amount with the time at which the customer says they paid."""
 
-import re
-from datetime import datetime, timedelta
-from decimal import Decimal
 from urllib.parse import quote
-from zoneinfo import ZoneInfo
 
-import msgspec
 from starlette.responses import Response
 
-from paidup import numbers, trace
+from paidup import trace
 from paidup.console.gate import Visit
 from paidup.console.pages import go, page
 from paidup.db.transaction import Tx
@@ -17,20 +12,6 @@ from paidup.intake import inbox, quarantine
 from paidup.orders import store as orders
 
 MAX_CHARS = 255
-_AMOUNT = re.compile(r"^(?:[¥￥$€£]|[A-Z]{3})?\s*(\d{1,12}(?:[.,]\d{1,3})?)\s*(?:元|[A-Z]{3})?$")
-_TIME = re.compile(r"^(\d{1,2}):(\d{2})(?::\d{2})?$")
-_DAY = re.compile(r"^(\d{4})-(\d{1,2})-(\d{1,2})$")
-AROUND = timedelta(minutes=30)
-LOOK_BACK = timedelta(days=7)
-FOUND = 50
-
-
-class AmountSought(msgspec.Struct, frozen=True):
-    """An amount in minor units, whatever the currency's decimals, and when it was paid, about."""
-
-    amounts_minor: list[int]
-    since: datetime
-    until: datetime
 
 
 async def show(visit: Visit) -> Response:
@@ -43,14 +24,11 @@ async def show(visit: Visit) -> Response:
         elsewhere = await _elsewhere(tx, sought)
         if elsewhere:
             return go(visit.visitor, elsewhere)
-        found = await trace.find(tx, sought)
-        amount = read_amount(sought, now, visit.visitor.zone) if not found else None
-        if amount:
-            found = await numbers.by_amount(tx, amount.amounts_minor, amount.since, amount.until, FOUND)
-        rows = sorted(await orders.get_many(tx, found), key=lambda order: order.created_at, reverse=True)
+        found = await trace.search(tx, sought, now, visit.visitor.zone)
+        rows = sorted(await orders.get_many(tx, found.order_ids), key=lambda order: order.created_at, reverse=True)
     if len(rows) == 1:
         return go(visit.visitor, f"/orders/{rows[0].id}")
-    return page(visit.visitor, now, "search.html", {"sought": sought, "orders": rows, "amount": amount})
+    return page(visit.visitor, now, "search.html", {"sought": sought, "orders": rows, "amount": found.amount})
 
 
 async def _elsewhere(tx: Tx, sought: str) -> str:
@@ -60,38 +38,3 @@ async def _elsewhere(tx: Tx, sought: str) -> str:
     if sought.startswith("cbk") and not await trace.find(tx, sought) and await inbox.get(tx, sought):
         return f"/callbacks/{quote(sought)}"
     return ""
-
-
-def read_amount(text: str, now: datetime, zone: ZoneInfo) -> AmountSought | None:
-    """``12.50``, ``12.50 14:03``, ``12.50 2026-11-27`` or ``12.50 2026-11-27 14:03``; None for anything else."""
-    words = text.split()
-    if not words:
-        return None
-    time = _TIME.match(words[-1]) if len(words) > 1 else None
-    words = words[:-1] if time else words
-    day = _DAY.match(words[-1]) if len(words) > 1 else None
-    words = words[:-1] if day else words
-    amount = _AMOUNT.match(" ".join(words))
-    if amount is None:
-        return None
-    number = Decimal(amount[1].replace(",", "."))
-    minor = [int(number.scaleb(places)) for places in (0, 2, 3) if number.scaleb(places) % 1 == 0]
-    try:
-        since, until = _when(day, time, now.astimezone(zone))
-    except ValueError:  # the 31st of February, 25 o'clock
-        return None
-    return AmountSought(minor, since, until)
-
-
-def _when(day: re.Match[str] | None, time: re.Match[str] | None, now: datetime) -> tuple[datetime, datetime]:
-    if day is None and time is None:
-        return now - LOOK_BACK, now
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    if day:
-        midnight = midnight.replace(year=int(day[1]), month=int(day[2]), day=int(day[3]))
-    if time is None:
-        return midnight, midnight + timedelta(days=1)
-    at = midnight.replace(hour=int(time[1]), minute=int(time[2]))
-    if day is None and at - AROUND > now:
-        at -= timedelta(days=1)
-    return at - AROUND, at + AROUND

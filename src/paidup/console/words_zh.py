@@ -106,6 +106,17 @@ WORDS = {
     "Watched now": "正在跟踪",
     "unfinished, each with its next question": "未完成，均已排定下一次查单",
     "Needs a person": "需要人工处理",
+    # Watched
+    "Payments and refunds that are not settled, the next question to the channel first. A question is asked by itself; whoever has the customer on the phone may ask at once, on the order's page.": (
+        "尚未完结的支付和退款，最先查单的排在最前。到时间会自动查单；客户正在电话上等，可以在订单页立即查单。"
+    ),
+    "asked {count} times": "已查 {count} 次",
+    "due {ago}": "{ago}应查",
+    "next {in_time}": "{in_time}查单",
+    "Overdue": "逾期",
+    "No question is overdue.": "没有逾期的查单。",
+    "Nothing is watched: every payment and refund is settled.": "没有需要跟踪的：支付和退款均已完结。",
+    "Later ones": "后面的",
     "oldest {ago}": "最早 {ago}",
     "since {at}": "自 {at}",
     "Callbacks that could not be applied": "回调无法入账",
@@ -134,8 +145,7 @@ WORDS = {
     "No traffic in the last day.": "最近一天没有流量。",
     # Search
     "{count} orders fit": "找到 {count} 笔订单",
-    "Payments over this amount that were started between {since} and {until}.": "{since} 至 {until} 之间发起的、金额相同的支付。",
-    "An order for which no payment was ever started is found by its number.": "从未发起支付的订单请按单号查找。",
+    "Orders over this amount that were placed, or whose payment was started, between {since} and {until}.": "{since} 至 {until} 之间下单或发起支付的、金额相同的订单。",
     "Reconciled: the channel's bill says the same": "已对账：渠道账单与账目一致",
     "Beside the channel's bill": "与渠道账单核对",
     "without an answer: {count}": "未获答复：{count}",

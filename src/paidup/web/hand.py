@@ -1,6 +1,7 @@
 """What people do by hand, through the API: all that the console can do. The audit names the key that did it."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC
 from typing import TypeVar
 
 import msgspec
@@ -28,7 +29,9 @@ from paidup.web.payments import payment_out
 from paidup.web.route import BEFORE, LIMIT, Query, Route, limit_of
 from paidup.web.shapes import CaseOut, PaymentOut
 
-SOUGHT = Query("q", "any number of ours, the shop's or the channel's, or the last 6 characters or more of one")
+SOUGHT = Query(
+    "q", "any number of ours, the shop's or the channel's, the last 6 characters or more of one, or amount and time"
+)
 WHO = Query("who", "one user, key (key:…) or account of the command line (cli:…)")
 ACTION = Query("action", "such as payment.confirmed")
 
@@ -104,12 +107,13 @@ async def refuse(context: Context, key: ApiKey, request: Request, body: shapes.B
 
 
 async def search(context: Context, key: ApiKey, request: Request) -> shapes.Found:
-    """Find orders by any number, or by the end of one."""
+    """Find orders by any number, by the end of one, or by amount and time (UTC): `12.50 14:03`, `12.50 2026-11-27`."""
     sought = request.query_params.get("q", "")
     if not sought:
         raise InvalidRequest("?q= is the number to look for")
     async with context.db.session() as tx:
-        return shapes.Found(order_ids=await trace.find(tx, sought, key.shop))
+        found = await trace.search(tx, sought, context.clock.now(), UTC, key.shop)
+    return shapes.Found(order_ids=found.order_ids)
 
 
 async def callback(context: Context, key: ApiKey, request: Request) -> shapes.CallbackOut:

@@ -9,6 +9,7 @@ from paidup.cases import store as cases
 from paidup.channels.channel import KeyInfo
 from paidup.errors import InvalidRequest, NotFound
 from paidup.hand import deeds
+from paidup.hand import watched as watching
 from paidup.hand.accounts import standings
 from paidup.hand.detail import Block
 from paidup.intake import inbox
@@ -20,6 +21,8 @@ from paidup.web.shapes import CaseOut
 
 STATES = ("waiting", "parked", "poisoned", "settled")
 CHANNEL = Query("channel", "such as wechat")
+ACCOUNT = Query("account", "such as main")
+AFTER = Query("after", "the `next` of the page before")
 STATE = Query("state", f"one of {', '.join(STATES)}")
 
 
@@ -82,6 +85,31 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True):
     items: list[AccountOut]
 
 
+class WatchedOut(msgspec.Struct, frozen=True, kw_only=True):
+    """An unfinished payment or refund. kind: payment or refund; due_at: when the channel is asked about it next; asked:
+    how often it was; since: when it was started."""
+
+    subject_id: str
+    kind: str
+    order_id: str
+    shop_order_no: str
+    channel: str
+    account: str
+    state: str
+    amount_minor: int
+    currency: str
+    due_at: datetime
+    asked: int
+    since: datetime
+
+
+class WatchedPage(msgspec.Struct, frozen=True, kw_only=True):
+    """The next question first; `next` goes into `after` (None: that was all)."""
+
+    items: list[WatchedOut]
+    next: str | None = None
+
+
 class DetailOut(msgspec.Struct, frozen=True, kw_only=True):
     """What stands behind a scene of an order's life: facts, then the texts as they came or went."""
 
@@ -141,6 +169,18 @@ async def accounts(context: Context, key: ApiKey, _request: Request) -> Accounts
     )
 
 
+async def watched(context: Context, key: ApiKey, request: Request) -> WatchedPage:
+    """Payments and refunds that are not settled, the next question to the channel first."""
+    limit, given = limit_of(request), request.query_params
+    async with context.db.session() as tx:
+        rows = await watching.page(
+            tx, limit, after=given.get(AFTER.name), channel=given.get(CHANNEL.name), account=given.get(ACCOUNT.name),
+            shop=key.shop,
+        )  # fmt: skip
+    items = [WatchedOut(**{name: getattr(row, name) for name in WatchedOut.__struct_fields__}) for row in rows]
+    return WatchedPage(items=items, next=rows[-1].mark if len(rows) == limit else None)
+
+
 async def detail(context: Context, key: ApiKey, request: Request) -> DetailOut:
     """What stands behind a moment of an order's life, nothing masked. That somebody looked stands in the audit. kind:
     buyer, callback, decision, call (to the channel) or attempt (to tell the shop); thing: its id."""
@@ -154,6 +194,7 @@ async def detail(context: Context, key: ApiKey, request: Request) -> DetailOut:
 ROUTES = (
     Route("GET", "/v1/callbacks", received, Scope.READ, gives=Received, query=(CHANNEL, STATE, BEFORE, LIMIT)),
     Route("GET", "/v1/cases/{id}", case, Scope.READ, gives=CaseLife),
+    Route("GET", "/v1/watched", watched, Scope.READ, gives=WatchedPage, query=(CHANNEL, ACCOUNT, AFTER, LIMIT)),
     Route("GET", "/v1/accounts", accounts, Scope.READ, gives=Accounts),
     Route("GET", "/v1/orders/{id}/details/{kind}/{thing}", detail, Scope.ADMIN, gives=DetailOut),
 )

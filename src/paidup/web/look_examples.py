@@ -39,6 +39,16 @@ ALL: tuple[msgspec.Struct, ...] = (
             )
         ]
     ),
+    look.WatchedPage(
+        items=[
+            look.WatchedOut(
+                subject_id="pay001yjdp9xw05t2h8e4q6b1m9s3f", kind="payment", order_id="ord001yjdp9w00n3v8k2m3q9x7c0d1",
+                shop_order_no="A-1001", channel="wechat", account="main", state="open", amount_minor=1250,
+                currency="CNY", due_at=_AT, asked=2, since=_AT,
+            )
+        ],
+        next="20261123T080000.000000~pay001yjdp9xw05t2h8e4q6b1m9s3f",
+    ),
     look.DetailOut(title="Delivery", facts={"status": "500"}, blocks=[Block("Answer", "Internal Server Error")]),
     users.AddUser(name="dora", role=Role.OPERATOR),
     users.GiveRole(role=Role.FINANCE),

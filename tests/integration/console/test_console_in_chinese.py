@@ -71,7 +71,7 @@ async def test_no_page_speaks_english_to_who_reads_chinese(api: Api) -> None:
                  "/callbacks", "/callbacks/quarantine", f"/callbacks/quarantine/{refused}", "/deliveries",
                  f"/callbacks/quarantine/{refused}/replay", "/reconcile?all=yes", f"/reconcile/{broken.break_id}",
                  "/stock", "/channels", "/audit", "/settings", "/users", "/account", "/nowhere",
-                 "/orders/ord-not-there"]  # fmt: skip
+                 "/orders/ord-not-there", "/watched", "/watched?late=yes"]  # fmt: skip
         found = {path: await left_over(carol, path) for path in (*orders, *deeds, *pages)}
     found["the check of an account"] = sentences(checked.text)
     assert "" == "\n".join(f"{path}: {said}" for path, said in found.items() if said)

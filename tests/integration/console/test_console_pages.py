@@ -1,12 +1,15 @@
 """The console's pages: found by any number, told in one sentence, in two languages, safe against what others wrote."""
 
+import asyncio
 import re
 from urllib.parse import quote
 
 import pytest
+from click.testing import CliRunner
 
 from api_side import Api
 from console_side import a_browser, signed_in
+from paidup.cli import cli
 from paidup.console.pages import HEADERS
 from paidup.people.user import Role
 from paidup.repair import worker as repair
@@ -61,6 +64,31 @@ async def test_an_amount_finds_the_payment(api: Api) -> None:
     assert [f"/console/orders/{payment['order_id']}"] * 3 == found
     assert ("Nothing is known by", True) == ("Nothing is known by", "Nothing is known by" in missed and old is not None)
     assert "Nothing is known by" in old
+
+
+async def test_an_amount_finds_an_order_without_any_payment(api: Api) -> None:
+    """The customer never came to a channel: console, API and command line find the order by its amount all the same;
+    another shop does not."""
+    order_id = await api.an_order("A-8")
+    day = f"{api.paidup.clock.now():%Y-%m-%d}"
+    async with signed_in(api) as browser:
+        seen = [(await browser.get(f"/search?q={quote(text)}")).location for text in ("12.50", f"12.50 {day}")]
+    assert [f"/console/orders/{order_id}"] * 2 == seen
+    keys = api.key, await api.a_key(shop="other")
+    asked = [await api.call("GET", f"/v1/search?q={quote(f'12.50 {day}')}", key=key) for key in keys]
+    assert [[order_id], []] == [body["order_ids"] for _, body in asked]
+    ran = await asyncio.to_thread(CliRunner().invoke, cli, ["orders", "find", f"12.50 {day}"], env=api.env)
+    assert (0, True) == (ran.exit_code, order_id in ran.stdout), ran.output
+
+
+async def test_an_order_with_many_payments_is_found_once(api: Api) -> None:
+    """Its own row and that of each payment lead to one page, not to a list."""
+    payment = await api.an_open_payment("A-9")
+    for once in ("again", "and again"):
+        more = f"/v1/orders/{payment['order_id']}/payments"
+        assert 201 == (await api.call("POST", more, {"channel": "alipay"}, once=once))[0]
+    async with signed_in(api) as browser:
+        assert f"/console/orders/{payment['order_id']}" == (await browser.get("/search?q=12.50")).location
 
 
 async def test_nothing_found_says_what_to_try(api: Api) -> None:

@@ -292,6 +292,7 @@ OWN_BROWSER = {
 SHOWN = {
     "/": ("GET /metrics", ("metrics",)),
     "/search": ("GET /v1/search", ("orders", "find")),
+    "/watched": ("GET /v1/watched", ("repair", "watched")),
     "/orders/{order_id}": ("GET /v1/trace/{id}", ("trace",)),
     "/orders/{order_id}/{kind}/{id}": ALSO["/orders/{order_id}/{kind}/{id}"],
     "/cases": ("GET /v1/cases", ("cases", "list")),
