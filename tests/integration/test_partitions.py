@@ -111,3 +111,17 @@ def test_channels_repeat_for_three_days() -> None:
     """Keeping less than the longest retry window of any channel is refused."""
     with pytest.raises(ValueError, match="channels repeat for 3 days"):
         Partitioned("inbox", keep_days=2)
+
+
+async def test_a_callback_of_three_kilobytes_stays_in_one_row(db: Database) -> None:
+    """Nothing is spent on compressing ciphertext, nor on a second table for its pieces."""
+    body = bytes(range(256)) * 12
+    async with db.transaction() as tx:
+        await ensure_partitions(tx, NOW, 0)
+        await tx.execute(CALLBACK.replace("'\\x00'", "$3"), "cb1", NOW, body)
+        kept = await tx.fetchrow("select tableoid::regclass::text as day, pg_column_size(body) as size from inbox")
+        toast = await tx.fetchval(
+            "select pg_relation_size(reltoastrelid) from pg_class where oid = 'inbox_p20261123'::regclass"
+        )
+    assert kept is not None
+    assert ("inbox_p20261123", len(body) + 4, 0) == (kept["day"], kept["size"], toast)
