@@ -15,7 +15,7 @@ from paidup.channels.bill import Bill, BillKind, BillName, BillProof
 from paidup.channels.channel import Account, BillAt, BillComing, NoBill, Success
 from paidup.channels.http import ChannelHttp, Sent
 from paidup.channels.registry import CHANNELS
-from paidup.sandbox.bills import Entry
+from paidup.sandbox.bills import Entry, Payout
 from paidup.sandbox.ledger import Refund, RefundState, Trade, TradeState
 from paidup.sandbox.server import Running, SandboxConfig, serving
 from paidup.testing.clock import ManualClock
@@ -87,6 +87,11 @@ class Desk:
         zone = CHANNELS[channel].bill_zone(self.account(channel))
         return list(self.sandbox.world.bills.day(channel, "main", day, zone).entries)
 
+    def paid_out(self, day: date = DAY) -> list[Payout]:
+        """Stripe's payouts of the day, in truth."""
+        zone = CHANNELS["stripe"].bill_zone(self.account("stripe"))
+        return list(self.sandbox.world.bills.day("stripe", "main", day, zone).payouts)
+
     def sell(self, channel: str, count: int = 12, at: datetime = NOON) -> None:
         """So many payments, a minute apart; every third is given back in part, at Stripe every sixth refund fails."""
         for n in range(count):
@@ -108,8 +113,11 @@ def _paid(channel: str, ref: str, amount_minor: int, n: int, at: datetime) -> Tr
 
 
 def _given_back(trade: Trade, n: int, at: datetime) -> Refund:
+    days_ago = (DAY - at.date()).days
     fails = trade.channel == "stripe" and n % 6 == 0
-    number = {"wechat": "50300", "alipay": f"{trade.number}/", "stripe": "re_3"}[trade.channel] + f"{n:023}"
+    number = {"wechat": "50300", "alipay": f"{trade.number}/", "stripe": "re_3"}[
+        trade.channel
+    ] + f"{days_ago % 1000 * 10_000 + n:023}"
     return Refund(
         trade, f"ref{trade.merchant_ref[3:]}", number, trade.amount_minor // 3 + 1,
         RefundState.FAILED if fails else RefundState.SUCCEEDED, made_at=at, settled_at=at + timedelta(seconds=9),

@@ -14,15 +14,18 @@ import wechat_side as wechat
 from paidup.channels.bill import Bill, BillKind, BillName, BillProof
 from paidup.channels.registry import CHANNELS
 from paidup.sandbox.bill_formats import (
+    STRIPE_BALANCE_COLUMNS,
     STRIPE_COLUMNS,
     alipay_funds,
     alipay_trades,
     gzipped,
+    stripe_balance,
+    stripe_payouts,
     stripe_report,
     wechat_funds,
     wechat_trades,
 )
-from paidup.sandbox.bills import BilledDay, Entry, EntryKind
+from paidup.sandbox.bills import BilledDay, Entry, EntryKind, Payout
 
 DAY = date(2026, 11, 22)
 BEGINS = datetime(2026, 11, 22, tzinfo=UTC)
@@ -67,7 +70,12 @@ def ledgers(draw: st.DrawFn, channel: str) -> BilledDay:
                 method="native",
             )
         )
-    return BilledDay(entries=tuple(entries))
+    paid = [
+        Payout(number=f"po_{currency}", day=DAY, currency=currency, entries=mine)
+        for currency in currencies
+        if (mine := tuple(entry for entry in entries if entry.currency == currency))
+    ]
+    return BilledDay(entries=tuple(entries), payouts=tuple(paid) if channel == "stripe" else ())
 
 
 def printed(channel: str, kind: BillKind, day: BilledDay) -> tuple[bytes, BillProof]:
@@ -78,8 +86,15 @@ def printed(channel: str, kind: BillKind, day: BilledDay) -> tuple[bytes, BillPr
         return gzipped(text), BillProof(sha1_hex=hashlib.sha1(text).hexdigest())
     if channel == "alipay":
         return (alipay_trades if trades else alipay_funds)(day, alipay.SELLER_ID, DAY), BillProof()
-    file = stripe_report(day, STRIPE_COLUMNS, "po_1")
+    file = stripe_file(kind, day)
     return file, BillProof(size_bytes=len(file))
+
+
+def stripe_file(kind: BillKind, day: BilledDay) -> bytes:
+    """One of Stripe's three reports."""
+    if kind is BillKind.FUNDS:
+        return stripe_balance(day, STRIPE_BALANCE_COLUMNS, DAY)
+    return (stripe_report if kind is BillKind.TRADES else stripe_payouts)(day, STRIPE_COLUMNS)
 
 
 def read(channel: str, kind: BillKind, file: bytes, proof: BillProof) -> Bill:

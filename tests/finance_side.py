@@ -3,7 +3,6 @@
 import io
 
 from bill_desk import DAY, Desk
-from paidup.channels.bill import BillKind
 from paidup.channels.registry import CHANNELS
 from paidup.db.transaction import Database
 from paidup.reconcile import bills
@@ -21,7 +20,7 @@ async def reconciled(db: Database, there: Desk, channel: str, **faults: float) -
     await book(db, there.booked(channel), there.account(channel))
     there.sandbox.faults = Faults(bill=BillFaults(**faults))
     account = there.account(channel)
-    for kind in BillKind:
+    for kind in CHANNELS[channel].bills:
         content, proof = await there.fetch(channel, kind)
         brought = bills.Brought(
             shop=account.shop, channel=channel, account="main", kind=kind, day=DAY, source="fetched", proof=proof

@@ -46,6 +46,11 @@ def major(money: Money) -> str:
     return f"{Decimal(money.amount_minor).scaleb(-places):.{places}f}"
 
 
+def shown(minor: int, currency: str) -> str:
+    """A sum with its sign, however large: ``"-12.50 CNY"``. Sums of a day are no amounts of a payment."""
+    return f"{Decimal(minor).scaleb(-decimals(currency)):.{decimals(currency)}f} {currency}"
+
+
 def from_major(text: str, currency: str) -> Money:
     """Read an amount in major units (``"12.50"``).
 

@@ -24,7 +24,7 @@ def _refund_number(request) -> str:
     return stripe.sent_header(request, "idempotency-key") or ""
 
 
-_FILE = stripe_report(one_day("USD"), STRIPE_COLUMNS[::-1], "po_1")
+_FILE = stripe_report(one_day("USD"), STRIPE_COLUMNS[::-1])
 _BEGINS = int(datetime(2026, 11, 22, tzinfo=UTC).timestamp())
 _RUN = {
     "id": "frr_1",
@@ -43,7 +43,7 @@ _BILLING = Billing(
     elsewhere=stripe.answer({**_RUN, "result": {"url": "https://files.stripe.com.evil.example/1", "size": 1}}),
     file=_FILE,
     proof=BillProof(size_bytes=len(_FILE)),
-    others={BillFault.OTHER_DAY: stripe_report(one_day("USD", days_ago=1), STRIPE_COLUMNS, ""), BillFault.EMPTY: b""},
+    others={BillFault.OTHER_DAY: stripe_report(one_day("USD", days_ago=1), STRIPE_COLUMNS), BillFault.EMPTY: b""},
 )
 
 _PAID_BODY = stripe.event("payment_intent.succeeded", stripe.INTENT)

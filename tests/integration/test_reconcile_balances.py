@@ -1,19 +1,24 @@
 """Balances: a day opens with what the fund flow bill says, closes with what moved, and ties to the day before."""
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
 from test_reconcile_sandbox import laid
 
-from bill_desk import DAY, Desk, desk
+from bill_desk import DAY, NOON, Desk, desk
+from paidup.channels.bill import BillKind
 from paidup.db.transaction import Database
 from paidup.finance.day import read_day, read_month
 from paidup.finance.entries import Chart, journal_of
-from paidup.finance.rows import balance_rows
+from paidup.finance.page import day_page
+from paidup.finance.rows import balance_rows, payouts_of
 from paidup.finance.words import Language
-from paidup.reconcile import runs
+from paidup.reconcile import bills, runs
 from paidup.reconcile.breaks import Kind
+from paidup.reconcile.run import Outcome
+from paidup.sandbox.bill_formats import STRIPE_OPENING_MINOR
 from reconcile_side import book
 
 OPENING = 100_000_000
@@ -53,12 +58,97 @@ async def test_a_first_day_opens_with_what_the_channel_says(db: Database, there:
 
 
 async def test_a_channel_that_says_nothing_opens_with_what_was_left(db: Database, there: Desk) -> None:
-    """Stripe's second report lists payouts: the first day opens with zero, as before."""
+    """Without a fund flow bill the first day opens with zero."""
     there.sell("stripe")
     await book(db, there.booked("stripe"), there.account("stripe"))
-    await laid(db, there, "stripe")
+    await laid(db, there, "stripe", kinds=(BillKind.TRADES,))
     found = await balance_of(db)
-    assert (0, None) == (found.opening_minor, found.stated_opening_minor)
+    assert (0, None, moved(there, "stripe")) == (found.opening_minor, found.stated_opening_minor, found.closing_minor)
+
+
+async def three_days(db: Database, there: Desk, **faults: float) -> list[Outcome]:
+    """Sales at Stripe the day before yesterday, yesterday and today; what the first day brought is paid out today."""
+    days = [DAY - timedelta(days=ago) for ago in (2, 1, 0)]
+    for ago, count in ((2, 9), (1, 4), (0, 5)):
+        there.sell("stripe", count, at=NOON - timedelta(days=ago))
+    await book(db, [entry for day in days for entry in there.booked("stripe", day)], there.account("stripe"))
+    return [await laid(db, there, "stripe", day=day, **faults) for day in days]
+
+
+async def test_stripes_days_open_and_close_with_what_lay_there(db: Database, there: Desk) -> None:
+    """opening + in - out - fees - payouts = closing, on three days, as Stripe's balance summary says it; each opens
+    with what the day before closed with, and no day breaks."""
+    outcomes = await three_days(db, there)
+    balances = [balance for outcome in outcomes for balance in outcome.balances]
+    assert ([], 3) == ([change.after.key for outcome in outcomes for change in outcome.changes], len(balances))
+    assert [(b.opening_minor, b.closing_minor) for b in balances] == [
+        (b.stated_opening_minor, b.stated_closing_minor) for b in balances
+    ]
+    assert (STRIPE_OPENING_MINOR, [b.closing_minor for b in balances[:-1]]) == (
+        balances[0].opening_minor, [b.opening_minor for b in balances[1:]],
+    )  # fmt: skip
+    assert [0, 0, sum(payout.net_minor for payout in there.paid_out())] == [b.payouts_minor for b in balances]
+    assert balances[2].payouts_minor > 0
+
+
+async def test_a_day_shows_which_payout_took_which_trades(db: Database, there: Desk) -> None:
+    """The payout of the third day took the payments and refunds of the first, each looked for in that day's bill, and
+    adds up to what left the balance; so it stands in the report."""
+    *_, last = await three_days(db, there)
+    (truth,) = there.paid_out()
+    assert last.run is not None
+    (payout,) = last.run.payouts
+    taken = Counter(str(entry.kind).replace("failure", "failed") for entry in truth.entries)
+    first = DAY - timedelta(days=2)
+    assert (truth.number, truth.net_minor, {(first, what): n for what, n in taken.items()}) == (
+        payout.payout_id, payout.net_minor, {(one.day, one.what): one.lines for one in payout.takes},
+    )  # fmt: skip
+    assert {(True, 0)} == {(one.is_read, one.untied) for one in payout.takes}
+    async with db.session() as tx:
+        report = await read_day(tx, "demo", "stripe", "main", DAY)
+        kept = await bills.latest_of(tx, "stripe", "main", DAY, BillKind.PAYOUTS)
+    page, rows = day_page(report, Language("zh"), there.clock.now()), payouts_of(report, Language("en"))
+    assert all(text in page for text in (truth.number, "提现单号", f"{truth.net_minor / 100:,.2f}"))
+    assert sum(taken.values()) == sum(row[5] for row in rows[1:] if isinstance(row[5], int))
+    assert kept is not None
+    assert ("sound", len(truth.entries)) == (kept.state, kept.lines)
+
+
+async def test_a_payout_that_does_not_tie_is_a_break(db: Database, there: Desk) -> None:
+    """It takes one line more than the bill of that day has: exactly that is found, with its number and its cent."""
+    *_, last = await three_days(db, there, wrong_payout=1.0)
+    (truth,) = there.paid_out()
+    (found,) = [change.after for change in last.changes]
+    assert (Kind.PAYOUT, f"payout:{truth.number}:USD", 1) == (found.kind, found.key, found.differs_minor)
+    assert f"txn_{truth.entries[0].number[3:-1]}z" in found.why
+    assert [] == (await laid(db, there, "stripe", wrong_payout=1.0)).changes
+
+
+async def test_what_was_paid_before_the_first_bill_is_no_break(db: Database, there: Desk) -> None:
+    """Only the last of the three days is read: its payout took what no bill here has, and the report says that."""
+    there.sell("stripe", 9, at=NOON - timedelta(days=2))
+    there.sell("stripe", 3)
+    await book(db, there.booked("stripe"), there.account("stripe"))
+    outcome = await laid(db, there, "stripe")
+    assert outcome.run is not None
+    assert ([], {False}) == (outcome.changes, {one.is_read for it in outcome.run.payouts for one in it.takes})
+    async with db.session() as tx:
+        report = await read_day(tx, "demo", "stripe", "main", DAY)
+    assert "当日无账单" in day_page(report, Language("zh"), there.clock.now())
+
+
+async def test_a_refused_bill_beside_the_trades_stops_nobody_and_stays_refused(db: Database, there: Desk) -> None:
+    """The balance summary does not add up: the day is reconciled without it, and the file is kept with its reason."""
+    there.sell("stripe", 3)
+    await book(db, there.booked("stripe"), there.account("stripe"))
+    await laid(db, there, "stripe", kinds=(BillKind.FUNDS,), wrong_total=1.0)
+    outcome = await laid(db, there, "stripe", kinds=(BillKind.TRADES, BillKind.PAYOUTS))
+    assert (True, None) == (outcome.run is not None, outcome.balances[0].stated_opening_minor)
+    async with db.session() as tx:
+        kept = await bills.latest_of(tx, "stripe", "main", DAY, BillKind.FUNDS)
+        cases = [row["kind"] for row in await tx.fetch("SELECT kind FROM cases WHERE resolved_at IS NULL")]
+    assert kept is not None
+    assert ("refused", "wrong_total", ["bill_refused"]) == (kept.state, kept.fault, cases)
 
 
 async def test_a_day_follows_from_the_day_before(db: Database, there: Desk) -> None:

@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import date, timedelta
 
 import pytest
@@ -34,12 +34,18 @@ async def there() -> AsyncIterator[Desk]:
 
 
 async def laid(
-    db: Database, there: Desk, channel: str, rules: Rules = _RULES, day: date = DAY, **faults: float
+    db: Database,
+    there: Desk,
+    channel: str,
+    rules: Rules = _RULES,
+    day: date = DAY,
+    kinds: Sequence[BillKind] | None = None,
+    **faults: float,
 ) -> Outcome:
-    """The day's bill under these faults, fetched, kept and reconciled."""
+    """The day's bills (of these kinds) under these faults, fetched, kept and reconciled."""
     there.sandbox.faults = Faults(bill=BillFaults(**faults))
     account = there.account(channel)
-    for kind in BillKind:
+    for kind in kinds or CHANNELS[channel].bills:
         content, proof = await there.fetch(channel, kind, day)
         brought = bills.Brought(
             shop=account.shop, channel=channel, account="main", kind=kind, day=day, source="fetched", proof=proof

@@ -16,6 +16,8 @@ from paidup.reconcile.worker import Tools, run_once, work_day
 from paidup.sandbox.faults import BillFaults, Faults
 from paidup.sandbox.ledger import Refund, RefundState
 
+TOLD = "SELECT type FROM events WHERE type LIKE 'reconcile.%' ORDER BY seq"
+
 __all__ = ["shop"]
 
 
@@ -73,14 +75,20 @@ async def test_that_there_is_no_bill_is_doubted_for_a_day_from_when_it_was_first
 
 
 async def test_a_day_for_which_there_is_no_room_calls_people_and_stops_nobody(shop: Merchant) -> None:
-    """More memory than is allowed: the day is put off with a case that says what to do; with more of it, both end."""
+    """More memory than is allowed: the day is put off with a case that says what to do; with more of it, both end. The
+    bill is sound and here: nobody is told that it is refused, or missing, however long it takes."""
     await made(shop, "wechat")
     day = day_of(shop, "wechat")
     await next_morning(shop, "wechat", day)
     little = Tools(shop.asker, shop.handlers, Limits(memory_mb=1))
-    await run_once(shop.db, now=shop.clock.now(), limit=8, parties=[party(shop)], tools=little)
+    for _ in range(3):
+        await run_once(shop.db, now=shop.clock.now(), limit=8, parties=[party(shop)], tools=little)
+        await shop.clock.advance(3600)
+    assert {"bill_no_room"} == {*await shop.cases()}
     (why,) = await shop.column("SELECT why FROM cases WHERE kind = 'bill_no_room'")
     assert "PAIDUP_RECONCILE_MEMORY_MB" in str(why)
     assert {"waiting"} == {*await shop.column("SELECT state FROM bill_fetches")}
+    assert ["reconcile.put_off"] == await shop.column(TOLD)
     assert (1, 1) == ((run := await work(shop, party(shop), day)).lines, run.matched)
+    assert ["reconcile.put_off", "reconcile.finished"] == await shop.column(TOLD)
     assert [] == await shop.cases()

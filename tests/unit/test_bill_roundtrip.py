@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from bill_ledgers import RUN, ZONES, ledgers, printed, read
 from bill_side import fault, lines
 from paidup.channels.bill import BillKind, BillLine, LineKind
+from paidup.channels.registry import CHANNELS
 from paidup.sandbox.bills import BilledDay, Entry, EntryKind
 
 KINDS = {EntryKind.PAYMENT: LineKind.PAYMENT, EntryKind.REFUND: LineKind.REFUND}
@@ -48,13 +49,28 @@ def test_what_moved_is_the_net(channel: str) -> None:
     @given(ledgers(channel))
     def holds(day: BilledDay) -> None:
         bill = read(channel, BillKind.FUNDS, *printed(channel, BillKind.FUNDS, day))
-        assert sum(it.amount_minor - it.fee_minor for it in day.entries) == sum(it.net_minor for it in lines(bill))
+        paid = sum(payout.net_minor for payout in day.payouts)
+        assert sum(it.net_minor for it in day.entries) - paid == sum(it.net_minor for it in lines(bill))
 
     holds()
 
 
-@pytest.mark.parametrize("kind", list(BillKind))
-@pytest.mark.parametrize("channel", ZONES)
+def test_what_a_payout_took_is_read() -> None:
+    """Every line of every payout comes back under the payout's number."""
+
+    @RUN
+    @given(ledgers("stripe"))
+    def holds(day: BilledDay) -> None:
+        bill = read("stripe", BillKind.PAYOUTS, *printed("stripe", BillKind.PAYOUTS, day))
+        expected = [(payout.number, *of_entry(entry)) for payout in day.payouts for entry in payout.entries]
+        assert sorted(expected, key=str) == sorted(((it.payout, *of_line(it)) for it in lines(bill)), key=str)
+
+    holds()
+
+
+@pytest.mark.parametrize(
+    ("channel", "kind"), [(channel, kind) for channel in ZONES for kind in CHANNELS[channel].bills]
+)
 def test_a_file_that_was_cut_off_is_not_read(channel: str, kind: BillKind) -> None:
     """Any bill, cut at any byte, is refused."""
 

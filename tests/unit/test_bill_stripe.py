@@ -114,11 +114,10 @@ def test_a_text_may_span_lines() -> None:
 
 
 def test_the_day_is_the_accounts_own() -> None:
-    """23 November 3:00 in UTC is still the 22nd in New York; a payout's lines may be of any day."""
+    """23 November 3:00 in UTC is still the 22nd in New York."""
     late = CHARGE.replace("2026-11-22 08", "2026-11-23 03")
     assert BillFault.OTHER_DAY == fault(lambda: read(csv(late)))
     assert 0 == read(csv(late), timezone="America/New_York").totals.other_days
-    assert 1 == read(csv(late), BillKind.FUNDS).totals.lines
 
 
 def test_an_unknown_time_zone_is_told() -> None:

@@ -21,7 +21,8 @@ class BillKind(StrEnum):
     """Which bill of the day."""
 
     TRADES = "trades"  # what was paid and what was given back: 交易账单, 业务明细, Stripe's balance change
-    FUNDS = "funds"  # what moved on the merchant's balance, fees included: 资金账单, 账务明细, Stripe's payouts
+    FUNDS = "funds"  # what moved on the merchant's balance, fees included: 资金账单, 账务明细, Stripe's balance summary
+    PAYOUTS = "payouts"  # which payout to our bank took which trades: Stripe's payout reconciliation
 
 
 class LineKind(StrEnum):
@@ -86,7 +87,8 @@ class BillLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     net_minor: what reached the balance; where the merchant bore a discount it is less than amount minus fee. entry:
     the channel's number for this very line. payee: whose money it is, in the form of Account.payee, where the bill
     says so. sub_merchant: for whom a service provider took it. status: the channel's word for how far it is.
-    balance_minor: what lay at the channel after this line, where the bill says so.
+    balance_minor: what lay at the channel after this line, where the bill says so. payout: the channel's number of the
+    payout to our bank that took it, in bills that say so.
     """
 
     number: int
@@ -107,6 +109,7 @@ class BillLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     sub_merchant: str | None = None
     status: str = ""
     balance_minor: int | None = None
+    payout: str | None = None
 
 
 class Sums(msgspec.Struct, frozen=True, kw_only=True):

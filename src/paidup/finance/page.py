@@ -13,6 +13,7 @@ from paidup.finance.rows import (
     balance_rows,
     month_rows,
     month_titles,
+    payouts_of,
     sums_of,
     tally_rows,
     verdict,
@@ -36,6 +37,7 @@ def day_page(report: DayReport, language: Language, made_at: datetime) -> str:
         made_at=made_at,
         sums=sums_of(report, language),
         balances=balance_rows(report.balances, language),
+        payouts=payouts_of(report, language),
         tallies=tally_rows(report.tallies, language),
         next_step=lambda kind: next_step(language, kind),
     )

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from paidup.finance.day import DayReport, MonthReport, Tally
 from paidup.finance.words import Language, next_step, word
 from paidup.reconcile.breaks import Break
-from paidup.reconcile.runs import Balance, Run, Sum
+from paidup.reconcile.runs import Balance, Payout, Run, Sum, Taken
 
 Amount = tuple[int, str]
 Cell = str | int | date | datetime | Amount | None
@@ -32,6 +32,8 @@ def day_rows(report: DayReport, language: Language, made_at: datetime) -> list[R
         *sums_of(report, language),
         [],
         *balance_rows(report.balances, language),
+        [],
+        *payouts_of(report, language),
         [],
         *tally_rows(report.tallies, language),
     ]
@@ -91,6 +93,35 @@ def _balance(one: Balance) -> list[Amount | None]:
             None if minor is None else (minor, one.currency)
             for minor in (one.funds_minor, one.stated_opening_minor, one.stated_closing_minor)
         ),
+    ]
+
+
+_PAYOUT_TITLES = (
+    "payout", "currency", "paid out", "booked on", "what", "lines", "amount", "fee", "net", "in no bill",
+    "in no bill over",
+)  # fmt: skip
+
+
+def payouts_of(report: DayReport, language: Language) -> list[Row]:
+    """Which payout took which trades, by the day on which they were booked; with titles."""
+    payouts = report.run.payouts if report.run else []
+    titles = [word(language, name) for name in _PAYOUT_TITLES]
+    return [titles, *(_taken(payout, taken, language) for payout in payouts for taken in payout.takes)]
+
+
+def _taken(payout: Payout, taken: Taken, language: Language) -> Row:
+    paid = payout.net_minor if payout.stated_minor is None else payout.stated_minor
+    amounts = ((minor, payout.currency) for minor in (taken.amount_minor, taken.fee_minor, taken.net_minor))
+    return [
+        payout.payout_id,
+        payout.currency,
+        (paid, payout.currency),
+        taken.day,
+        word(language, f"sum {taken.what}"),
+        taken.lines,
+        *amounts,
+        taken.untied if taken.is_read else word(language, "not read"),
+        (taken.untied_minor, payout.currency) if taken.is_read else None,
     ]
 
 

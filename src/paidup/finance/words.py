@@ -43,6 +43,12 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "fees": ("Fees", "手续费"),
     "payouts": ("Payouts", "提现"),
     "closing": ("Closing", "期末余额"),
+    "payout": ("Payout", "提现单号"),
+    "paid out": ("Paid out", "提现金额"),
+    "booked on": ("Booked on", "记账日"),
+    "in no bill": ("In no bill", "账单中没有的笔数"),
+    "in no bill over": ("In no bill, over", "账单中没有的金额"),
+    "not read": ("no bill here", "当日无账单"),
     "fund flow": ("Fund flow bill", "资金账单发生额"),
     "stated opening": ("Opening as the channel says", "渠道期初余额"),
     "stated closing": ("Closing as the channel says", "渠道期末余额"),
@@ -106,6 +112,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "kind refund_without_payment": ("refund without payment", "无对应支付的退款"),
     "kind unknown_line": ("unknown line", "未知账单行"),
     "kind balance": ("balance differs", "余额不符"),
+    "kind payout": ("payout differs", "提现不符"),
 }
 
 NEXT_STEP_ZH: Mapping[Kind, str] = {
@@ -121,6 +128,7 @@ NEXT_STEP_ZH: Mapping[Kind, str] = {
     Kind.REFUND_WITHOUT_PAYMENT: "退款对应的支付在我方未入账。请先找到该笔支付：它是当日或更早的一笔长款。",
     Kind.UNKNOWN_LINE: "无法识别的账单行。请查看账单原文，并登记它是什么。",
     Kind.BALANCE: "资金账单与交易合计不一致。请先处理当日其他差异；余下的是没有对应交易的资金变动，请咨询渠道。",
+    Kind.PAYOUT: "提现与账单对不上。请先与银行到账核对；若相关日期的账单已更正，请重新获取当日提现明细，否则请向渠道查询该笔提现包含哪些交易。",
 }
 
 

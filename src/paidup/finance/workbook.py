@@ -39,7 +39,7 @@ Cell = str | int | date | datetime | tuple[int, str] | None
 def day_workbook(report: DayReport, language: Language, made_at: datetime) -> bytes:
     """The day's report: both sides, balances and tallies on the first sheet, unsettled breaks on the second."""
     book = _Book()
-    book.sheet(word(language, "report of the day"), day_rows(report, language, made_at), widths=[30, *[18] * 9])
+    book.sheet(word(language, "report of the day"), day_rows(report, language, made_at), widths=[30, *[18] * 10])
     _breaks(book, report.breaks, language)
     return book.done()
 

@@ -11,14 +11,12 @@ from datetime import date
 import msgspec
 
 from paidup.channels.bill import LineKind, Totals
-from paidup.money import Money, major
+from paidup.money import shown
 from paidup.reconcile.breaks import Found, Kind
 from paidup.reconcile.match import Added
-from paidup.reconcile.runs import Balance, Closed
+from paidup.reconcile.runs import Balance, Closed, Payout
 from paidup.reconcile.states import State
 
-PAYOUT_REPORTS = frozenset({"stripe"})
-"""Channels whose second bill is not the day's fund flow, but lists what was paid out, of many days."""
 _COMES = frozenset({LineKind.PAYMENT, LineKind.REFUND_FAILED, LineKind.DISPUTE_WON})
 _GOES = frozenset({LineKind.REFUND, LineKind.DISPUTE})
 
@@ -34,9 +32,10 @@ class Whose(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def balances_of(
-    whose: Whose, trades: Iterable[Added], funds: Totals | None, before: Mapping[str, Closed]
+    whose: Whose, trades: Iterable[Added], funds: Totals | None, payouts: Iterable[Payout], before: Mapping[str, Closed]
 ) -> list[Balance]:
-    """A day's balances, one per currency. before: the last closing balances; what is not in it begins at zero.
+    """A day's balances, one per currency. before: the last closing balances; what is not in it begins at zero. payouts:
+    what was paid out, for channels that tell it apart; where the fund flow says it, too, that holds.
 
     A currency of which the bill has no line and no earlier day a balance has none: nobody said what lay there.
     """
@@ -45,10 +44,12 @@ def balances_of(
         if not one.bill_lines and one.currency not in before:
             continue
         _book(moved[one.currency], one.what, one.bill_net_minor, one.bill_fee_minor)
-    told = _funds(whose.channel, funds) if funds is not None else {}
-    for currency, (_, payouts) in told.items():
-        moved[currency]["payouts"] += payouts
-    stated = funds.balances if funds is not None and whose.channel not in PAYOUT_REPORTS else {}
+    told = _funds(funds) if funds is not None else {}
+    for currency, (_, paid) in told.items():
+        moved[currency]["payouts"] += paid
+    for payout in (payout for payout in payouts if payout.currency not in told):
+        moved[payout.currency]["payouts"] += payout.net_minor
+    stated = funds.balances if funds is not None else {}
     opening = {currency: one.best_minor for currency, one in before.items()}
     opening |= {currency: begins for currency, (begins, _) in stated.items()}
     return [
@@ -85,14 +86,12 @@ def _book(its: dict[str, int], what: str, net_minor: int, fee_minor: int) -> Non
     its["net"] += net_minor
 
 
-def _funds(channel: str, funds: Totals) -> dict[str, tuple[int | None, int]]:
+def _funds(funds: Totals) -> dict[str, tuple[int, int]]:
     """(what the fund flow moved apart from payouts, what was paid out), by currency."""
     moved: dict[str, int] = defaultdict(int)
     payouts: dict[str, int] = defaultdict(int)
     for (kind, currency), sums in funds.sums.items():
         (payouts if kind is LineKind.PAYOUT else moved)[currency] += sums.net_minor
-    if channel in PAYOUT_REPORTS:
-        return {currency: (None, moved[currency]) for currency in moved}
     return {currency: (moved[currency], -payouts[currency]) for currency in {*moved, *payouts}}
 
 
@@ -112,8 +111,8 @@ def _opened_otherwise(balances: Iterable[Balance], before: Mapping[str, Closed])
             currency=one.currency,
             bill_minor=one.stated_opening_minor,
             ours_minor=closed.best_minor,
-            why=f"the day opens with {_money(one.stated_opening_minor, one.currency)}, and {closed.day} closed with "
-            f"{_money(closed.best_minor, one.currency)}",
+            why=f"the day opens with {shown(one.stated_opening_minor, one.currency)}, and {closed.day} closed with "
+            f"{shown(closed.best_minor, one.currency)}",
         )
         for one in balances
         if one.stated_opening_minor is not None
@@ -132,13 +131,9 @@ def _moved_otherwise(balances: Iterable[Balance]) -> list[Found]:
             currency=one.currency,
             bill_minor=one.funds_minor,
             ours_minor=one.trades_minor,
-            why=f"the fund flow moved {_money(one.funds_minor, one.currency)}, the trades "
-            f"{_money(one.trades_minor, one.currency)}",
+            why=f"the fund flow moved {shown(one.funds_minor, one.currency)}, the trades "
+            f"{shown(one.trades_minor, one.currency)}",
         )
         for one in balances
         if one.funds_minor is not None and one.funds_minor != one.trades_minor
     ]
-
-
-def _money(minor: int, currency: str) -> str:
-    return f"{'-' if minor < 0 else ''}{major(Money(abs(minor), currency))} {currency}"

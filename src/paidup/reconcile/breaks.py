@@ -23,6 +23,7 @@ class Kind(StrEnum):
     REFUND_WITHOUT_PAYMENT = "refund_without_payment"  # the bill has a refund of a payment that nobody knows as paid
     UNKNOWN_LINE = "unknown_line"  # a line of a type that Paidup does not know
     BALANCE = "balance"  # what moved on the balance is not what the trades add up to
+    PAYOUT = "payout"  # a payout took what the bills do not have, or what left in payouts is not explained
 
 
 NEXT_STEP: dict[Kind, str] = {
@@ -66,6 +67,10 @@ NEXT_STEP: dict[Kind, str] = {
     Kind.BALANCE: (
         "The fund flow and the trades do not add up to the same. Look at this day's other breaks first; what then "
         "is left moved without a trade: ask the channel."
+    ),
+    Kind.PAYOUT: (
+        "The payout and the bills do not tie. Compare the payout with your bank account; if the bills of its days were "
+        "corrected since, fetch this day's payout report again, else ask the channel what the payout took."
     ),
 }
 """What a finance person does about it, in plain words."""

@@ -133,3 +133,11 @@ async def not_there(
     )  # fmt: skip
     if await cases.open_many(tx, [case]):
         log.error("bill.missing", account=party.name, day=fetch.day.isoformat(), why=why)
+
+
+async def no_room(tx: Tx, party: Party, fetch: bills.Fetch, why: str, now: datetime) -> None:
+    """The bill is here, and there was no room to read it: the day has its own case, and is tried again for as long as a
+    bill that is late is asked for."""
+    at = next_ask(now, party.channel.bill_ready_at(fetch.day, party.account))
+    state = "waiting" if at is not None else "given_up"
+    await bills.put_off(tx, fetch, at or now, why, alarmed=fetch.alarmed, state=state)

@@ -10,7 +10,7 @@ from datetime import date
 import msgspec
 
 from paidup.channels.bill import LineKind
-from paidup.money import Money, major
+from paidup.money import shown
 from paidup.reconcile.breaks import Found, Kind, OurSide
 from paidup.reconcile.known import Agreed, Day, Judged, Known, side_of
 from paidup.reconcile.match import Line, Matched
@@ -124,19 +124,19 @@ class _Bench:
 
     def _pair(self, line: Line, ours: OurSide) -> None:
         """A payment that both sides have."""
-        if not self._same_money(line, ours):
+        if not self._sameshown(line, ours):
             return
         agreed_fee = self._day.rules.fee_of(line.amount)
         if agreed_fee is not None and abs(line.fee - agreed_fee) > self._day.rules.fee_tolerance_minor:
-            why = f"the channel kept {_money(line.fee, line.currency)}; {_money(agreed_fee, line.currency)} are agreed"
+            why = f"the channel kept {shown(line.fee, line.currency)}; {shown(agreed_fee, line.currency)} are agreed"
             self._add(Kind.FEE, f"fee:{ours.payment_id}", why, line, ours, bill=line.fee, our=agreed_fee)
             return
         self.agreed.append(Agreed(line))
 
-    def _same_money(self, line: Line, ours: OurSide) -> bool:
+    def _sameshown(self, line: Line, ours: OurSide) -> bool:
         key = f"{line.kind}:{ours.subject_id}"
-        said = f"the bill says {_money(line.amount, line.currency)}"
-        why = f"{said}, our books {_money(ours.signed_minor, ours.currency)}"
+        said = f"the bill says {shown(line.amount, line.currency)}"
+        why = f"{said}, our books {shown(ours.signed_minor, ours.currency)}"
         if line.currency != ours.currency:
             self._add(Kind.CURRENCY, key, why, line, ours, our=0)
             return False
@@ -183,7 +183,7 @@ class _Bench:
     def _of_another_day(self, line: Line, ours: OurSide) -> None:
         """Our books have it, on another day: it closes that day's gap, or is waited for, or is one too many."""
         if self._clears(ours, "ours"):
-            if self._same_money(line, ours):
+            if self._sameshown(line, ours):
                 self.agreed.append(Agreed(line))
             return
         day, key = self._known.days.get(ours.subject_id), f"{line.kind}:{ours.subject_id}"
@@ -258,7 +258,7 @@ class _Bench:
             self._ours_only(self._known.by_id[one])
 
     def _refund_pair(self, line: Line, ours: OurSide) -> None:
-        if self._same_money(line, ours):
+        if self._sameshown(line, ours):
             self.agreed.append(Agreed(line))
 
     def _batches(self, lines: list[Line], ids: list[str]) -> tuple[list[Line], list[str]]:
@@ -294,7 +294,7 @@ class _Bench:
         """It left in this bill; that it came back stands in another one, which was read, or is waited for."""
         day, key = self._known.days.get(ours.subject_id), f"{line.kind}:{ours.subject_id}"
         if key in self._known.cleared_here or (day in self._known.read and key not in self._known.unsettled_here):
-            if self._same_money(line, ours):
+            if self._sameshown(line, ours):
                 self.agreed.append(Agreed(line))
             return
         why = f"given back in the bill, and came back here on {day}, whose bill has not shown it yet"
@@ -354,8 +354,8 @@ class _Bench:
         """Whether a refund came back whole."""
         if line.currency == ours.currency and self._day.rules.allows(line.currency, line.amount - ours.amount_minor):
             return True
-        said = _money(line.amount, line.currency)
-        why = f"{said} came back of a refund of {_money(ours.amount_minor, ours.currency)}"
+        said = shown(line.amount, line.currency)
+        why = f"{said} came back of a refund of {shown(ours.amount_minor, ours.currency)}"
         self._add(Kind.AMOUNT, f"{line.kind}:{ours.subject_id}", why, line, ours, our=ours.amount_minor)
         return False
 
@@ -390,8 +390,3 @@ class _Bench:
                 wait_until=self._day.wait_until if state is State.WAITING else None,
             )
         )
-
-
-def _money(minor: int, currency: str) -> str:
-    sign = "-" if minor < 0 else ""
-    return f"{sign}{major(Money(abs(minor), currency))} {currency}"

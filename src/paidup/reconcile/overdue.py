@@ -1,14 +1,13 @@
 """What has waited long enough is missing: it is given to people, as a case of its order and of its day."""
 
 from datetime import date, datetime
-from decimal import Decimal
 
 from paidup import ids, log
 from paidup.apply import Item, apply
 from paidup.cases import store as cases
 from paidup.db.transaction import Tx
 from paidup.handlers import Handlers
-from paidup.money import decimals
+from paidup.money import shown
 from paidup.reconcile import store, tell
 from paidup.reconcile.decide import overdue
 from paidup.reconcile.party import Party
@@ -54,7 +53,7 @@ async def tell_people(tx: Tx, party: Party, day: date, now: datetime) -> None:
             await cases.resolve_kind(tx, OF_DAY, [subject], "every break of the day is settled", now)
         return
     said = ", ".join(
-        f"{one['breaks']} {one['kind']} over {_shown(one['differs_minor'], one['currency'])}"
+        f"{one['breaks']} {one['kind']} over {shown(abs(one['differs_minor']), one['currency'])}"
         for one in waiting_for_people
     )
     case = cases.Case(
@@ -62,8 +61,3 @@ async def tell_people(tx: Tx, party: Party, day: date, now: datetime) -> None:
         why=f"{subject}: {said}; see `paidup reconcile breaks --day {day}`", opened_at=now,
     )  # fmt: skip
     await cases.open_many(tx, [case])
-
-
-def _shown(minor: int, currency: str) -> str:
-    """In major units, however much it is: a sum of a whole day is no amount of a payment."""
-    return f"{Decimal(abs(minor)).scaleb(-decimals(currency))} {currency}"

@@ -3,17 +3,17 @@ what is found is written in one."""
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from itertools import repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from paidup import ids, log
 from paidup.cases import store as cases
-from paidup.channels.bill import BillKind, BillRefused, Totals
+from paidup.channels.bill import Bill, BillKind, BillRefused, Totals
 from paidup.channels.channel import Account
 from paidup.clock import monotonic_s
 from paidup.db.transaction import Database, Tx
@@ -24,40 +24,53 @@ from paidup.reconcile.judge import judge
 from paidup.reconcile.known import Day, Earlier, Judged, Known, side_of
 from paidup.reconcile.match import Matched, TooDifferent, match
 from paidup.reconcile.party import Party
+from paidup.reconcile.payouts import payout_breaks
 from paidup.reconcile.reading import bounds_of, bring, lay, read_bill
+from paidup.reconcile.refusal import NO_ROOM, REFUSED, TOO_DIFFERENT, Refused, refuse
 from paidup.reconcile.rules import Rules
 from paidup.reconcile.states import UNSETTLED
 from paidup.reconcile.table import Limits, NoRoom, Table, opened
+from paidup.reconcile.tie import tied
 
 Progress = Callable[[str], None]
 """Told of each step that begins: read, ours, match, look up, record."""
 
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1, 4))"
 MAX_GAP_DAYS = 31
-REFUSED, TOO_DIFFERENT, NO_ROOM = "bill_refused", "bill_too_different", "bill_no_room"
+_T = TypeVar("_T")
 
 
 class Laid(msgspec.Struct, frozen=True, kw_only=True):
     """A day as it was found; nothing of it is written yet."""
 
     trades: bills.Kept
-    funds: bills.Kept | None
-    stated: Mapping[str, str]
     lines: int
+    sound: "list[Sound]"
     matched: Matched
     known: Known
     judged: Judged
     fund_totals: Totals | None
+    payouts: list[runs.Payout] | None
     took_ms: dict[str, int]
 
 
+class Sound(msgspec.Struct, frozen=True):
+    """A bill that was read to its end, and what it says of itself."""
+
+    kept: bills.Kept
+    lines: int
+    stated: Mapping[str, str]
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run found, and what it would change or has changed. refused: why the bill was not used."""
+    """What a run found, and what it would change or has changed. refused: why the bill was not used. is_put_off: with
+    the bill nothing is wrong, there was no room here to read it."""
 
     run: runs.Run | None = None
     changes: list[Change] = []
     balances: list[runs.Balance] = []
     refused: str = ""
+    is_put_off: bool = False
 
 
 async def reconcile(
@@ -72,18 +85,18 @@ async def reconcile(
     """
     began_at, account = now, party.account
     async with db.session() as tx:
-        trades = await _bill(tx, account, day, BillKind.TRADES)
-        funds = await _bill(tx, account, day, BillKind.FUNDS)
+        found = {kind: kept for kind in BillKind if (kept := await _bill(tx, account, day, kind)) is not None}
+    trades = found.pop(BillKind.TRADES, None)
     if trades is None:
         return Outcome(refused=f"no bill of {day} is here yet")
     try:
         with opened(spill, limits) as table:
-            laid = await _lay(db, party, day, trades, funds, table, progress)
-    except (_Refused, NoRoom) as error:
-        refusal = error if isinstance(error, _Refused) else _Refused(trades, NO_ROOM, "no_room", str(error))
+            laid = await _lay(db, party, day, trades, found, table, progress)
+    except (Refused, NoRoom) as error:
+        refusal = error if isinstance(error, Refused) else Refused(trades, NO_ROOM, "no_room", str(error))
         if not dry_run:
-            await _refuse(db, refusal, now)
-        return Outcome(refused=str(refusal))
+            await refuse(db, refusal, now)
+        return Outcome(refused=str(refusal), is_put_off=refusal.kind == NO_ROOM)
     progress("record")
     now = now_of() if now_of else now
     async with db.transaction() as tx:
@@ -96,14 +109,6 @@ async def reconcile(
     return outcome
 
 
-class _Refused(Exception):
-    """A bill of which nothing is used."""
-
-    def __init__(self, kept: bills.Kept, kind: str, fault: str, why: str) -> None:
-        super().__init__(why)
-        self.kept, self.kind, self.fault, self.why = kept, kind, fault, why
-
-
 async def _bill(tx: Tx, account: Account, day: date, kind: BillKind) -> bills.Kept | None:
     """The version that holds. "There is none" does not take the place of a bill that the channel gave before."""
     for states in (("kept", "sound"), ("none",)):
@@ -111,22 +116,6 @@ async def _bill(tx: Tx, account: Account, day: date, kind: BillKind) -> bills.Ke
         if kept is not None:
             return kept
     return None
-
-
-async def _refuse(db: Database, refusal: _Refused, now: datetime) -> None:
-    kept = refusal.kept
-    subject = f"{kept.channel}/{kept.account} {kept.kind} {kept.day}"
-    async with db.transaction() as tx:
-        if refusal.kind == REFUSED:
-            await bills.was_read(tx, kept.id, "refused", now, fault=refusal.fault, why=refusal.why)
-        case = cases.Case(
-            id=ids.new_id(ids.CASE, now), shop=kept.shop, kind=refusal.kind, subject_id=subject, order_id=None,
-            why=f"{subject}: {refusal.why}", opened_at=now,
-        )  # fmt: skip
-        if await cases.open_many(tx, [case]):
-            lane = tell.Lane(kept.channel, kept.account, kept.day)
-            await tell.write(tx, [tell.of_refusal(lane, kept.shop, kept.id, refusal.fault, refusal.why)], now)
-    log.error("bill.refused", account=f"{kept.channel}/{kept.account}", day=kept.day.isoformat(), why=refusal.why)
 
 
 # Laying --------------------------------------------------------------------------------------------------------------
@@ -137,18 +126,19 @@ async def _lay(
     party: Party,
     day: date,
     trades: bills.Kept,
-    funds: bills.Kept | None,
+    others: Mapping[BillKind, bills.Kept],
     table: Table,
     progress: Progress,
 ) -> Laid:
-    """Raises _Refused."""
+    """Raises Refused."""
     took_ms: dict[str, int] = {}
     bounds = bounds_of(party, day, trades)
     copying = asyncio.create_task(ours.copy_day(db, party.account.channel, party.account.name, *bounds, table.folder))
     try:
         with _timed(took_ms, "read", progress):
             lines, stated = await _read_trades(db, party, trades, table)
-            fund_totals = await _totals(db, party, funds) if funds is not None else None
+            funds = await _if_sound(db, party, others.get(BillKind.FUNDS), _read)
+            payouts = await _if_sound(db, party, others.get(BillKind.PAYOUTS), tied)
         with _timed(took_ms, "ours", progress):
             paths = await copying
     finally:
@@ -158,15 +148,27 @@ async def _lay(
         try:
             matched = await asyncio.to_thread(_match, table, paths, party.rules)
         except TooDifferent as error:
-            raise _Refused(trades, TOO_DIFFERENT, "too_different", str(error)) from None
+            raise Refused(trades, TOO_DIFFERENT, "too_different", str(error)) from None
     with _timed(took_ms, "look up", progress):
         async with db.session() as tx:
             known = await _look_up(tx, party, day, matched)
     judged = judge(matched, known, Day(bill_id=trades.id, begins_at=bounds[0], ends_at=bounds[1], rules=party.rules))
     return Laid(
-        trades=trades, funds=funds, stated=stated, lines=lines, matched=matched, known=known, judged=judged,
-        fund_totals=fund_totals, took_ms=took_ms,
+        trades=trades, lines=lines, sound=list(_sound(trades, lines, stated, others, funds, payouts)), matched=matched,
+        known=known, judged=judged, fund_totals=funds.totals if funds else None, payouts=payouts, took_ms=took_ms,
     )  # fmt: skip
+
+
+def _sound(
+    trades: bills.Kept, lines: int, stated: Mapping[str, str], others: Mapping[BillKind, bills.Kept],
+    funds: Bill | None, payouts: list[runs.Payout] | None,
+) -> Iterator[Sound]:  # fmt: skip
+    if trades.state != "none":
+        yield Sound(trades, lines, stated)
+    if funds is not None:
+        yield Sound(others[BillKind.FUNDS], funds.totals.lines, funds.stated)
+    if payouts is not None:
+        yield Sound(others[BillKind.PAYOUTS], sum(part.lines for one in payouts for part in one.takes), {})
 
 
 class _timed:  # noqa: N801 - reads as a statement
@@ -196,23 +198,30 @@ async def _read_trades(db: Database, party: Party, kept: bills.Kept, table: Tabl
     try:
         return await asyncio.to_thread(read)
     except BillRefused as refusal:
-        raise _Refused(kept, REFUSED, refusal.fault, refusal.why) from None
+        raise Refused(kept, REFUSED, refusal.fault, refusal.why) from None
     finally:
         path.unlink()
 
 
-async def _totals(db: Database, party: Party, kept: bills.Kept) -> Totals | None:
-    """What the fund flow bill adds up to; None when there is none, or it is refused, which does not stop the trades."""
-    if kept.state == "none":
+async def _if_sound(
+    db: Database, party: Party, kept: bills.Kept | None, read: Callable[[Database, Party, bills.Kept], Awaitable[_T]]
+) -> _T | None:
+    """What a bill beside the trades says; None when there is none, or it is refused, which does not stop the trades."""
+    if kept is None or kept.state == "none":
         return None
+    try:
+        return await read(db, party, kept)
+    except BillRefused as refusal:
+        await refuse(db, Refused(kept, REFUSED, refusal.fault, refusal.why), kept.kept_at)
+        return None
+
+
+async def _read(db: Database, party: Party, kept: bills.Kept) -> Bill:
+    """A bill of which only the totals are wanted; its file is gone then. Raises BillRefused."""
     with tempfile.TemporaryFile() as file:
         async with db.session() as tx:
             await bills.bring(tx, kept, file)
-        try:
-            return (await asyncio.to_thread(read_bill, party, kept, file)).totals
-        except BillRefused as refusal:
-            await _refuse(db, _Refused(kept, REFUSED, refusal.fault, refusal.why), kept.kept_at)
-            return None
+        return await asyncio.to_thread(read_bill, party, kept, file)
 
 
 def _match(table: Table, paths: Mapping[str, Path], rules: Rules) -> Matched:
@@ -277,9 +286,10 @@ async def _record(
     run_id = ids.new_id("rec", now)
     whose = balance.Whose(channel=channel, account=account, shop=party.account.shop, day=day, run_id=run_id)
     closed = await runs.closed_before(tx, channel, account, day)
-    balances = balance.balances_of(whose, laid.matched.sums, laid.fund_totals, closed)
+    balances = balance.balances_of(whose, laid.matched.sums, laid.fund_totals, laid.payouts or [], closed)
     unbroken = {currency: one for currency, one in closed.items() if await _is_unbroken(tx, party, one.day, day)}
-    found = [*laid.judged.breaks, *balance.balance_breaks(balances, unbroken)]
+    off = [*balance.balance_breaks(balances, unbroken), *payout_breaks(laid.payouts, balances)]
+    found = [*laid.judged.breaks, *off]
     mine = Whose(run_id=run_id, shop=party.account.shop, channel=channel, account=account, day=day, now=now)
     stored = await store.of_day(tx, channel, account, day)
     changes = decide(stored, found, mine, (ids.new_id("brk", now) for _ in repeat(None)))
@@ -324,13 +334,12 @@ async def _elsewhere(tx: Tx, judged: Judged, channel: str, account: str, day: da
 
 async def _close_cases(tx: Tx, laid: Laid, changes: list[Change], now: datetime) -> None:
     """The bill is sound, and what agrees again needs nobody any more."""
-    for kept in (laid.trades, laid.funds):
-        if kept is not None and kept.state != "none":
-            lines = laid.lines if kept is laid.trades else kept.lines
-            await bills.was_read(tx, kept.id, "sound", now, lines=lines, stated=laid.stated)
-            subject = f"{kept.channel}/{kept.account} {kept.kind} {kept.day}"
-            for kind in (REFUSED, TOO_DIFFERENT, NO_ROOM, "no_bill"):
-                await cases.resolve_kind(tx, kind, [subject], "a sound bill was read", now)
+    for one in laid.sound:
+        kept = one.kept
+        await bills.was_read(tx, kept.id, "sound", now, lines=one.lines, stated=one.stated)
+        subject = f"{kept.channel}/{kept.account} {kept.kind} {kept.day}"
+        for kind in (REFUSED, TOO_DIFFERENT, NO_ROOM, "no_bill"):
+            await cases.resolve_kind(tx, kind, [subject], "a sound bill was read", now)
     ended = [c.after.id for c in changes if c.after.state.value in ("healed", "resolved")]
     await cases.resolve_kind(tx, "reconcile_break", ended, "both sides agree now", now)
 
@@ -347,7 +356,8 @@ def _run(
         began_at=began_at, ended_at=now, lines=laid.lines, matched=sum(one.matched for one in sums),
         grouped=sum(one.in_group for one in laid.judged.agreed), opened=steps.count("found"),
         reopened=steps.count("changed") + steps.count("reopened"),
-        cleared=steps.count("cleared") + steps.count("healed"), took_ms=laid.took_ms, sums=sums,
+        cleared=steps.count("cleared") + steps.count("healed"), took_ms=laid.took_ms,
+        payouts=laid.payouts or [], sums=sums,
     )  # fmt: skip
 
 

@@ -28,8 +28,36 @@ class Sum(msgspec.Struct, frozen=True, kw_only=True):
     broken_minor: int = 0
 
 
+class Taken(msgspec.Struct, frozen=True, kw_only=True):
+    """What a payout took of the lines of one day and kind. is_read: whether the bill of that day is here, so that they
+    could be looked for in it; untied: lines that it does not have, some of them named."""
+
+    day: date
+    what: str
+    lines: int
+    amount_minor: int
+    fee_minor: int
+    net_minor: int
+    is_read: bool
+    untied: int = 0
+    untied_minor: int = 0
+    untied_entries: list[str] = []
+
+
+class Payout(msgspec.Struct, frozen=True, kw_only=True):
+    """A payout to our bank: what it took adds up to net_minor. stated_minor: what it is over by the channel's own word,
+    None where the report does not say."""
+
+    payout_id: str
+    currency: str
+    net_minor: int
+    takes: list[Taken]
+    stated_minor: int | None = None
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """A run over the bill of one account and day. opened, reopened, cleared: breaks that this run changed."""
+    """A run over the bill of one account and day. opened, reopened, cleared: breaks that this run changed.
+    payouts: those of the day, where the channel says what they took."""
 
     id: str
     shop: str
@@ -49,6 +77,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     reopened: int
     cleared: int
     took_ms: Mapping[str, int] = {}
+    payouts: list[Payout] = []
     sums: list[Sum] = []
 
 
@@ -89,7 +118,7 @@ class Closed(msgspec.Struct, frozen=True):
 
 
 _RUN = """id, shop, channel, account, day, begins_at, ends_at, bill_id, bill_version, began_at, ended_at, lines,
-matched, grouped, opened, reopened, cleared, took_ms"""
+matched, grouped, opened, reopened, cleared, took_ms, payouts"""
 _SUM = """what, currency, bill_lines, bill_minor, bill_fee_minor, bill_net_minor, ours, ours_minor, matched,
 matched_minor, broken, broken_minor"""
 _BALANCE = """channel, account, shop, day, currency, opening_minor, in_minor, out_minor, fees_minor, payouts_minor,
@@ -97,7 +126,7 @@ closing_minor, trades_minor, funds_minor, run_id, stated_opening_minor, stated_c
 
 INSERT = f"""
 INSERT INTO reconciliations ({_RUN})
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"""
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)"""
 
 INSERT_SUMS = f"""
 INSERT INTO reconciliation_sums (run_id, {_SUM})
@@ -157,14 +186,18 @@ SELECT {_BALANCE} FROM balances WHERE ($1::text IS NULL OR shop = $1) AND ($2::t
 ORDER BY day DESC, channel, account, currency LIMIT $6"""
 
 
+_JSON = ("took_ms", "payouts")
+
+
 def _run(row: Any) -> Run:
-    return msgspec.convert(dict(row) | {"took_ms": msgspec.json.decode(row["took_ms"])}, Run)
+    read = {name: msgspec.json.decode(row[name]) for name in _JSON}
+    return msgspec.convert(dict(row) | read, Run)
 
 
 async def write(tx: Tx, run: Run) -> None:
     """Append a run with its sums."""
-    fields = [getattr(run, name) for name in Run.__struct_fields__ if name not in ("took_ms", "sums")]
-    await tx.execute(INSERT, *fields, msgspec.json.encode(run.took_ms).decode())
+    fields = [getattr(run, name) for name in Run.__struct_fields__ if name not in (*_JSON, "sums")]
+    await tx.execute(INSERT, *fields, *(msgspec.json.encode(getattr(run, name)).decode() for name in _JSON))
     if run.sums:
         await tx.execute(INSERT_SUMS, run.id, *map(list, zip(*map(msgspec.structs.astuple, run.sums), strict=True)))
 

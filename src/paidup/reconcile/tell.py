@@ -162,3 +162,14 @@ def of_refusal(lane: Lane, shop: str, bill_id: str, fault: str, why: str) -> New
             "why": why[:1000],
         },
     )
+
+
+def of_put_off(lane: Lane, shop: str, bill_id: str, why: str) -> News:
+    """A day whose bill is sound as far as anybody knows, and that there was no room for here; it is tried again."""
+    return News(
+        lane=lane,
+        type=EventType.RECONCILE_PUT_OFF,
+        shop=shop,
+        subject_id=bill_id,
+        data={"channel": lane.channel, "account": lane.account, "day": lane.day.isoformat(), "why": why[:1000]},
+    )

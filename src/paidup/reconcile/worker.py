@@ -17,7 +17,7 @@ from paidup.db.transaction import Database, Tx
 from paidup.handlers import Handlers
 from paidup.reconcile import bills, runs, store
 from paidup.reconcile.decide import Change
-from paidup.reconcile.fetch import fetch_bill, is_doubtful, not_there, want_bills
+from paidup.reconcile.fetch import fetch_bill, is_doubtful, no_room, not_there, want_bills
 from paidup.reconcile.mend import mend
 from paidup.reconcile.overdue import expire, tell_people
 from paidup.reconcile.party import Party
@@ -104,10 +104,12 @@ async def _day(db: Database, party: Party, due: Sequence[bills.Fetch], now: date
     ]
     now = max(now, tools.asker.now_of())
     came = [one for _, one in found if isinstance(one, bills.Kept)]
-    whys = await _use(db, party, due[0].day, came, now, tools)
+    whys, is_put_off = await _use(db, party, due[0].day, came, now, tools)
     async with db.transaction() as tx:
         for fetch, one in found:
-            if why := whys[one.id] if isinstance(one, bills.Kept) else _why(one):
+            if is_put_off and isinstance(one, bills.Kept):
+                await no_room(tx, party, fetch, whys[one.id], now)
+            elif why := whys[one.id] if isinstance(one, bills.Kept) else _why(one):
                 made_as = one.made_as if isinstance(one, BillComing) else None
                 await not_there(tx, party, fetch, why, now, made_as=made_as)
             else:
@@ -121,18 +123,19 @@ def _why(found: BillComing | str) -> str:
 
 async def _use(
     db: Database, party: Party, day: date, came: Sequence[bills.Kept], now: datetime, tools: Tools
-) -> dict[str, str]:
-    """Reconcile a day of which bills came; by bill, why it must be fetched again, or nothing."""
+) -> tuple[dict[str, str], bool]:
+    """Reconcile a day of which bills came; by bill, why it must be fetched again, or nothing; and whether the day is
+    put off, though with the bills nothing is wrong."""
     async with db.session() as tx:
         whys = {kept.id: await _doubt(tx, party, kept, now) for kept in came}
     if all(whys.values()):
-        return whys
+        return whys, False
     outcome = await work_day(db, party, day, tools=tools, who=WHO)
     async with db.session() as tx:
         for kept_id in [kept_id for kept_id, why in whys.items() if not why]:
             read = await bills.get(tx, kept_id)
             whys[kept_id] = read.why if read is not None and read.state == "refused" else outcome.refused
-    return whys  # nobody read the fund flow, either, while the trades cannot be read
+    return whys, outcome.is_put_off  # nobody read the fund flow, either, while the trades cannot be read
 
 
 async def _doubt(tx: Tx, party: Party, kept: bills.Kept, now: datetime) -> str:

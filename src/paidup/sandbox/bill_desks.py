@@ -13,10 +13,13 @@ from zoneinfo import ZoneInfo
 from paidup.errors import InvalidRequest
 from paidup.sandbox.bill_formats import (
     BEIJING,
+    STRIPE_BALANCE_COLUMNS,
     STRIPE_COLUMNS,
     alipay_funds,
     alipay_trades,
     gzipped,
+    stripe_balance,
+    stripe_payouts,
     stripe_report,
     wechat_funds,
     wechat_trades,
@@ -32,7 +35,10 @@ WECHAT_LIVES_S, ALIPAY_LIVES_S = 300, 30
 REPORT_TAKES_S = 20
 MAX_RUNS = 10_000
 _OPENS = time(10)
-_REPORTS = ("balance_change_from_activity.itemized.3", "payout_reconciliation.itemized.5")
+_CHANGES, _BALANCE, _PAYOUTS = (
+    "balance_change_from_activity.itemized.3", "balance.summary.1", "payout_reconciliation.itemized.5",
+)  # fmt: skip
+_REPORTS = {_CHANGES: STRIPE_COLUMNS, _BALANCE: STRIPE_BALANCE_COLUMNS, _PAYOUTS: STRIPE_COLUMNS}
 
 _Told = tuple[int, dict[str, object]]
 
@@ -137,8 +143,9 @@ class StripeDesk:
     def start(self, fields: Mapping[str, str], ask: Ask, now: datetime) -> dict[str, object]:
         """Begin a run. Raises InvalidRequest and ValueError for parameters that make no sense."""
         begins, ends, zone = _span(fields)
-        unknown = [column for column in _columns(fields) if column not in STRIPE_COLUMNS]
-        if fields.get("report_type") not in _REPORTS or unknown:
+        has = _REPORTS.get(fields.get("report_type", ""), ())
+        unknown = [column for column in _columns(fields) if column not in has]
+        if not has or unknown:
             raise InvalidRequest(f"no such report_type, or no such column: {', '.join(unknown)[:100]}")
         day = begins.astimezone(zone).date()
         is_over = self._bills.are_early or ends <= now
@@ -198,7 +205,14 @@ class StripeDesk:
 
     def _csv(self, number: str, booked: BilledDay) -> bytes:
         fields = self._runs[number][0]
-        return stripe_report(booked, _columns(fields) or STRIPE_COLUMNS, f"po_{number[4:]}")
+        kind = fields["report_type"]
+        columns = _columns(fields) or _REPORTS[kind]
+        if kind == _CHANGES:
+            return stripe_report(booked, columns)
+        if kind == _PAYOUTS:
+            return stripe_payouts(booked, columns)
+        begins, _, zone = _span(fields)
+        return stripe_balance(booked, columns, booked.of or begins.astimezone(zone).date())
 
 
 def _span(fields: Mapping[str, str]) -> tuple[datetime, datetime, tzinfo]:

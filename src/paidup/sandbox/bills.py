@@ -4,7 +4,7 @@ Each fate follows from the seed and from the line it befalls: asked for again, a
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 
@@ -14,6 +14,7 @@ from paidup.sandbox.faults import BillFaults, Dice
 from paidup.sandbox.ledger import Ledger, Refund, RefundState, Trade
 
 STRIPE = "stripe"
+PAID_OUT_AFTER = timedelta(days=2)
 
 
 class EntryKind(StrEnum):
@@ -52,13 +53,38 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         """What fates go by."""
         return f"{self.kind} {self.number} {self.refund_number}"
 
+    @property
+    def net_minor(self) -> int:
+        """By how much it moved the balance."""
+        return self.amount_minor - self.fee_minor
+
+
+class Payout(msgspec.Struct, frozen=True, kw_only=True):
+    """Money on its way from the balance to the merchant's bank, and what it is made of."""
+
+    number: str
+    day: date
+    currency: str
+    entries: tuple[Entry, ...]
+    takes_too_much: bool = False
+    """Whether its report has a line that stands in no bill."""
+
+    @property
+    def net_minor(self) -> int:
+        """What leaves the balance."""
+        return sum(entry.net_minor for entry in self.entries)
+
 
 class BilledDay(msgspec.Struct, frozen=True, kw_only=True):
     """A day's bookings as the bill will have them, and what else will be wrong with the file. before_minor: what the
-    bills of all days before had, by currency."""
+    bills of all days before had, by currency. payouts: those of the day; paid_before_minor: all before, by currency."""
 
     entries: tuple[Entry, ...]
     before_minor: Mapping[str, int] = {}
+    payouts: tuple[Payout, ...] = ()
+    paid_before_minor: Mapping[str, int] = {}
+    of: date | None = None
+    """The day that the file calls its own, where it does."""
     wrong_total: bool = False
     wrong_hash: bool = False
     cut_at: float | None = None
@@ -90,10 +116,15 @@ class Bills:
         """The bookings of a day in a time zone, oldest first."""
         faults, whose = self._faults_of(), (channel, account, day)
         entries = self._with_faults(faults, channel, account, day, zone)
+        before = list(self._before(faults, channel, account, day, zone))
+        made = list(self._payouts(faults, account, before)) if channel == STRIPE else []
         cut = self._dice.hits(faults.truncated, "truncated", *whose)
         return BilledDay(
             entries=tuple(sorted(entries, key=lambda entry: entry.at)),
-            before_minor=self._before(faults, channel, account, day, zone),
+            before_minor=_added((entry.currency, entry.net_minor) for _, entry in before),
+            payouts=tuple(one for one in made if one.day == day),
+            paid_before_minor=_added((one.currency, one.net_minor) for one in made if one.day < day),
+            of=day,
             wrong_total=self._dice.hits(faults.wrong_total, "wrong total", *whose),
             wrong_hash=self._dice.hits(faults.wrong_hash, "wrong hash", *whose),
             cut_at=self._dice.throw("cut at", *whose).uniform(0.1, 0.9) if cut else None,
@@ -104,18 +135,22 @@ class Bills:
         begins, ends = (datetime.combine(it, time(), zone).astimezone(UTC) for it in (day, day + timedelta(days=1)))
         yield from (entry for entry in self._ever(channel, account) if begins <= entry.at < ends)
 
-    def _before(self, faults: BillFaults, channel: str, account: str, day: date, zone: tzinfo) -> Mapping[str, int]:
-        """What the bills of all days before added up to: what one day closes with, the next one opens with."""
-        begins, day_before = (
-            datetime.combine(it, time(), zone).astimezone(UTC) for it in (day, day - timedelta(days=1))
-        )
-        sums: Counter[str] = Counter()
+    def _before(
+        self, faults: BillFaults, channel: str, account: str, day: date, zone: tzinfo
+    ) -> Iterator[tuple[date, Entry]]:
+        """What the bills of all days before had, each with its day: what one closes with, the next one opens with."""
         for entry in self._ever(channel, account):
             is_late = self._dice.hits(faults.wrong_day, "wrong day", entry.key)
-            if entry.at < (day_before if is_late else begins):
+            its = entry.at.astimezone(zone).date() + timedelta(days=is_late)
+            if its < day:
                 for one in [entry] if is_late else self._befallen(faults, entry):
-                    sums[one.currency] += one.amount_minor - one.fee_minor
-        return sums
+                    yield its, one
+
+    def _payouts(self, faults: BillFaults, account: str, before: Iterable[tuple[date, Entry]]) -> Iterable[Payout]:
+        """As Stripe's report has them, wrong ones among them."""
+        for one in payouts(before, lambda day, currency: self._dice.letters(23, "payout", account, day, currency)):
+            is_wrong = self._dice.hits(faults.wrong_payout, "wrong payout", one.number)
+            yield msgspec.structs.replace(one, takes_too_much=is_wrong)
 
     def _ever(self, channel: str, account: str) -> Iterator[Entry]:
         for trade in self._ledger.page(0, len(self._ledger)):
@@ -150,6 +185,28 @@ class Bills:
         yield entry
         if hits(faults.duplicate, "duplicate", entry.key):
             yield entry
+
+
+def payouts(booked: Iterable[tuple[date, Entry]], letters: Callable[[date, str], str]) -> Iterator[Payout]:
+    """Each day's payouts, one per currency: what was booked two days before; less than nothing waits for more."""
+    by_day: dict[tuple[date, str], list[Entry]] = {}
+    for day, entry in booked:
+        by_day.setdefault((day, entry.currency), []).append(entry)
+    waiting: dict[str, tuple[Entry, ...]] = {}
+    for (day, currency), entries in sorted(by_day.items(), key=lambda item: item[0]):
+        taken = waiting.pop(currency, ()) + tuple(sorted(entries, key=lambda entry: entry.at))
+        one = Payout(number=f"po_1{letters(day, currency)}", day=day + PAID_OUT_AFTER, currency=currency, entries=taken)
+        if one.net_minor > 0:
+            yield one
+        else:
+            waiting[currency] = taken
+
+
+def _added(amounts: Iterable[tuple[str, int]]) -> Mapping[str, int]:
+    sums: Counter[str] = Counter()
+    for currency, minor in amounts:
+        sums[currency] += minor
+    return sums
 
 
 def fee_of(channel: str, amount_minor: int) -> int:

@@ -31,11 +31,12 @@ BILL_SHARES = {
     "wrong_fee": "bill lines whose fee is off by one",
     "wrong_day": "bill lines that come a day late",
     "duplicate": "bill lines printed twice",
+    "wrong_payout": "payouts that take a line which no bill has (Stripe)",
     "wrong_total": "bills whose own totals do not fit their lines (at Stripe: a line that does not add up)",
     "truncated": "bills cut off in the middle",
     "wrong_hash": "bills that are not the file which was announced (hash, CRC or size)",
 }
-"""What may go wrong with a bill; the first six befall lines, the others whole files."""
+"""What may go wrong with a bill; the first six befall lines, the last three whole files."""
 
 
 class BillFaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,6 +51,7 @@ class BillFaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     wrong_fee: float = 0.0
     wrong_day: float = 0.0
     duplicate: float = 0.0
+    wrong_payout: float = 0.0
     wrong_total: float = 0.0
     truncated: float = 0.0
     wrong_hash: float = 0.0

@@ -134,8 +134,8 @@ _Key = tuple[str, str]
 
 def listed_minor(one: Break) -> int:
     """How much more the bill has than our books, by this break. What is held is not ours before a person said so; a
-    fee and a balance are no amount that was paid."""
-    if one.state not in UNSETTLED or one.kind in (Kind.FEE, Kind.BALANCE):
+    fee, a balance and a payout are no amount that was paid."""
+    if one.state not in UNSETTLED or one.kind in (Kind.FEE, Kind.BALANCE, Kind.PAYOUT):
         return 0
     is_held = one.ours is not None and one.ours.state == "held"
     return (one.bill_minor or 0) if is_held else one.differs_minor

@@ -148,7 +148,7 @@ def no_break_is_without_a_cause(billed: Billed) -> list[str]:
         f"{one.channel} {one.day} {one.kind} {one.state}: {one.why} ({one.number})"
         for one in billed.breaks
         if one.state in UNSETTLED
-        and one.kind is not Kind.BALANCE
+        and one.kind not in (Kind.BALANCE, Kind.PAYOUT)
         and not any(_may_be_from(one, cause) for cause in causes)
         and not _differs_in_truth(billed, one)
     ]

@@ -81,7 +81,7 @@ def _printed(account: Account, billed: BilledDay, day: date) -> bytes:
         case AlipayAccount():
             return alipay_trades(billed, account.seller_id, day)
         case _:
-            return stripe_report(billed, STRIPE_COLUMNS, "po_1")
+            return stripe_report(billed, STRIPE_COLUMNS)
 
 
 def _form(fields: dict[str, str], file: bytes) -> bytes:

@@ -35,7 +35,7 @@ class _Stripe:
 
     name: str = "stripe"
     methods: tuple[str, ...] = METHODS
-    bills: tuple[BillKind, ...] = (BillKind.TRADES, BillKind.FUNDS)
+    bills: tuple[BillKind, ...] = (BillKind.TRADES, BillKind.FUNDS, BillKind.PAYOUTS)
 
     def parse_account(self, name: str, table: Mapping[str, object], files: Mapping[str, bytes]) -> StripeAccount:
         return parse_account(name, table, files)

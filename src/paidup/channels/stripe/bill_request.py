@@ -11,13 +11,20 @@ from paidup.channels.bill import BillKind, BillName, BillProof, day_in
 from paidup.channels.bill_address import address_of
 from paidup.channels.channel import BillAt, BillComing, Exchange, Outcome, Request, Success
 from paidup.channels.stripe.api import ApiError, get, headers, no_to_a_question, post, segment
-from paidup.channels.stripe.bill import COLUMNS, OUR_NUMBERS
+from paidup.channels.stripe.balance import COLUMNS as BALANCE_COLUMNS
+from paidup.channels.stripe.bill import COLUMNS, OF_PAYOUT, OUR_NUMBERS
 from paidup.channels.stripe.keys import StripeAccount
 from paidup.errors import InvalidRequest
 
 _TYPES = {
     BillKind.TRADES: "balance_change_from_activity.itemized.3",
-    BillKind.FUNDS: "payout_reconciliation.itemized.5",
+    BillKind.FUNDS: "balance.summary.1",
+    BillKind.PAYOUTS: "payout_reconciliation.itemized.5",
+}
+_COLUMNS = {
+    BillKind.TRADES: (*COLUMNS, *OUR_NUMBERS),
+    BillKind.FUNDS: BALANCE_COLUMNS,
+    BillKind.PAYOUTS: (*OF_PAYOUT, *COLUMNS, *OUR_NUMBERS),
 }
 _READY_AFTER = timedelta(hours=12)
 _SURELY_READY_AFTER = timedelta(days=3)
@@ -76,7 +83,7 @@ def ask_bill(name: BillName, account: StripeAccount) -> Exchange:
         "parameters[interval_start]": str(int(begins.timestamp())),
         "parameters[interval_end]": str(int(ends.timestamp())),
         "parameters[timezone]": account.timezone,
-        **{f"parameters[columns][{n}]": column for n, column in enumerate((*COLUMNS, *OUR_NUMBERS))},
+        **{f"parameters[columns][{n}]": column for n, column in enumerate(_COLUMNS[name.kind])},
     }
     return post("/v1/reporting/report_runs", parameters, account, _Run, told, no)
 
