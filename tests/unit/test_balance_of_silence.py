@@ -19,4 +19,4 @@ def test_a_silent_bill_begins_no_account(lines: int, before: dict[str, Closed], 
     """Our books have a payment of the day. Zero as its closing balance would contradict what the next day's bill says
     that it opens with."""
     trades = Added(what="payment", currency="CNY", bill_lines=lines, bill_net_minor=500 * lines, ours=1, ours_minor=500)
-    assert closes == [one.closing_minor for one in balances_of(WHOSE, [trades], None, before)]
+    assert closes == [one.closing_minor for one in balances_of(WHOSE, [trades], None, [], before)]
