@@ -124,7 +124,7 @@ class _Bench:
 
     def _pair(self, line: Line, ours: OurSide) -> None:
         """A payment that both sides have."""
-        if not self._sameshown(line, ours):
+        if not self._same_money(line, ours):
             return
         agreed_fee = self._day.rules.fee_of(line.amount)
         if agreed_fee is not None and abs(line.fee - agreed_fee) > self._day.rules.fee_tolerance_minor:
@@ -133,7 +133,7 @@ class _Bench:
             return
         self.agreed.append(Agreed(line))
 
-    def _sameshown(self, line: Line, ours: OurSide) -> bool:
+    def _same_money(self, line: Line, ours: OurSide) -> bool:
         key = f"{line.kind}:{ours.subject_id}"
         said = f"the bill says {shown(line.amount, line.currency)}"
         why = f"{said}, our books {shown(ours.signed_minor, ours.currency)}"
@@ -183,7 +183,7 @@ class _Bench:
     def _of_another_day(self, line: Line, ours: OurSide) -> None:
         """Our books have it, on another day: it closes that day's gap, or is waited for, or is one too many."""
         if self._clears(ours, "ours"):
-            if self._sameshown(line, ours):
+            if self._same_money(line, ours):
                 self.agreed.append(Agreed(line))
             return
         day, key = self._known.days.get(ours.subject_id), f"{line.kind}:{ours.subject_id}"
@@ -258,7 +258,7 @@ class _Bench:
             self._ours_only(self._known.by_id[one])
 
     def _refund_pair(self, line: Line, ours: OurSide) -> None:
-        if self._sameshown(line, ours):
+        if self._same_money(line, ours):
             self.agreed.append(Agreed(line))
 
     def _batches(self, lines: list[Line], ids: list[str]) -> tuple[list[Line], list[str]]:
@@ -294,7 +294,7 @@ class _Bench:
         """It left in this bill; that it came back stands in another one, which was read, or is waited for."""
         day, key = self._known.days.get(ours.subject_id), f"{line.kind}:{ours.subject_id}"
         if key in self._known.cleared_here or (day in self._known.read and key not in self._known.unsettled_here):
-            if self._sameshown(line, ours):
+            if self._same_money(line, ours):
                 self.agreed.append(Agreed(line))
             return
         why = f"given back in the bill, and came back here on {day}, whose bill has not shown it yet"
