@@ -1,9 +1,15 @@
 """Whom the shop lets us tell, what could not be told, and what people decide."""
 
+import asyncio
+import json
 from typing import Any
 
+from click.testing import CliRunner
+
 from api_side import ORDER, Api
+from paidup.cli import cli
 from paidup.delivery import store as deliveries
+from paidup.shops.store import Scope
 
 URL = "http://127.0.0.1:9/hear"
 
@@ -28,6 +34,34 @@ async def test_an_endpoint_is_disabled_and_enabled_again(api: Api) -> None:
     assert [(["order.paid"], False, "by the shop"), (["order.paid"], True, "")] == [
         (e["types"], e["enabled"], e["disabled_why"]) for e in (off, on)
     ]
+
+
+async def command(api: Api, *words: str) -> str:
+    ran = await asyncio.to_thread(CliRunner().invoke, cli, words, env=api.env, catch_exceptions=False)
+    assert 0 == ran.exit_code, ran.output
+    return ran.stdout
+
+
+async def test_the_command_line_rotates_and_retires_too(api: Api) -> None:
+    """Each new secret alone on stdout; the list of endpoints is written as people write lists, without any secret."""
+    endpoint = await an_endpoint(api, types=["order.paid", "order.closed"])
+    second = (await command(api, "deliveries", "rotate", "acme", endpoint["id"])).strip()
+    third = json.loads(await command(api, "deliveries", "rotate", "acme", endpoint["id"], "--json"))["secret"]
+    assert 3 == len({endpoint["secret"], second, third})
+    assert {"whsec_"} == {secret[:6] for secret in (second, third)}
+    retired = json.loads(await command(api, "deliveries", "retire", "acme", endpoint["id"], "--json"))
+    assert {"endpoint": endpoint["id"], "url": URL} == retired
+    async with api.paidup.db.session() as tx:
+        assert [third] == await tx.fetchval("SELECT secrets FROM endpoints")
+    shown = await command(api, "deliveries", "endpoints")
+    assert (True, False, False) == ("order.paid," in shown, "('order" in shown, "whsec_" in shown)
+
+
+async def test_who_lacks_a_scope_is_told_how_to_get_it(api: Api) -> None:
+    """The scope by its name, and the command that makes a key with it."""
+    reader = await api.a_key(Scope.READ)
+    status, problem = await api.call("GET", "/v1/endpoints", key=reader)
+    assert (403, True) == (status, "paidup keys create-api acme --scopes admin" in problem["detail"]), problem
 
 
 async def test_a_signing_secret_is_rotated_and_the_old_one_retired(api: Api) -> None:

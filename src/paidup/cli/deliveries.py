@@ -1,5 +1,6 @@
 """`paidup deliveries …`: what the shop was told, dead letters, and where the shop listens."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import click
@@ -9,7 +10,7 @@ from paidup.cli.desk import at_desk
 from paidup.cli.output import done, emit, emit_json, json_option, limit_option, progress, run, say
 from paidup.cli.whoami import operator
 from paidup.clock import parse_clock
-from paidup.db.transaction import Database
+from paidup.db.transaction import Database, Tx
 from paidup.delivery import endpoints, store
 from paidup.hand import deeds
 from paidup.hand.desk import Desk
@@ -76,6 +77,46 @@ def endpoints_(shop: str | None, as_json: bool) -> None:
 
     rows = [msgspec.structs.asdict(endpoint) | {"secret": None} for endpoint in run(work)]
     emit(rows, as_json=as_json, empty="no endpoints yet: paidup deliveries endpoint SHOP URL")
+
+
+@command.command()
+@click.argument("shop")
+@click.argument("endpoint_id")
+@json_option
+def rotate(shop: str, endpoint_id: str, as_json: bool) -> None:
+    """Give an endpoint a new signing secret; messages are signed with the old one, too, until `retire`.
+
+    \b
+    paidup deliveries rotate acme ept…       first: messages are signed with both
+    paidup deliveries retire acme ept…       when the shop's server knows the new one
+    """
+    made = run(_on_endpoint(lambda tx: endpoints.rotate_secret(tx, shop, endpoint_id)))
+    if as_json:
+        emit_json({"endpoint": made.id, "url": made.url, "secret": made.secret})
+        return
+    say(f"messages to {made.url} are signed with a new secret as well, which cannot be shown again:")
+    click.echo(made.secret)
+
+
+@command.command()
+@click.argument("shop")
+@click.argument("endpoint_id")
+@json_option
+def retire(shop: str, endpoint_id: str, as_json: bool) -> None:
+    """Sign with an endpoint's newest secret only."""
+    kept = run(_on_endpoint(lambda tx: endpoints.retire_secrets(tx, shop, endpoint_id)))
+    said = f"messages to {kept.url} are signed with its newest secret only"
+    done(said, {"endpoint": kept.id, "url": kept.url}, as_json=as_json)
+
+
+def _on_endpoint(
+    change: Callable[[Tx], Awaitable[endpoints.Endpoint]],
+) -> Callable[[Database, Settings], Awaitable[endpoints.Endpoint]]:
+    async def work(db: Database, _settings: Settings) -> endpoints.Endpoint:
+        async with db.transaction() as tx:
+            return await change(tx)
+
+    return work
 
 
 @command.command()

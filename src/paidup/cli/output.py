@@ -97,6 +97,8 @@ def _cell(value: object) -> Text:
     """As text and nothing else: rich would read [red] in a shop's words as an order to itself."""
     if isinstance(value, datetime):
         return Text(f"{value:%Y-%m-%d %H:%M:%S}")
+    if isinstance(value, list | tuple):
+        return Text(", ".join(one_line(str(item)) for item in value))
     return Text("" if value is None else one_line(str(value)))
 
 

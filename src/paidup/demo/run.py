@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import logging
 import os
+import shlex
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -306,18 +308,23 @@ async def _sign_in_link(world: World) -> str:
     return f"{world.web_url}/console/link?token={token}"
 
 
+def to_look_around(env: Mapping[str, str]) -> str:
+    """What another shell types to use these settings: `paidup` is found, and every command knows this world's accounts,
+    files and clock."""
+    settings = " ".join(f"{name}={shlex.quote(value)}" for name, value in env.items())
+    return f"  export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH\n  export {settings}"
+
+
 async def _stay(world: World) -> None:
     """Keep everything running until Ctrl-C."""
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)  # what is broken over two lines cannot be copied
     console.print(
         f"\nEverything stays up until Ctrl-C. The API is at {world.web_url}/docs (key {world.shop.api_key}), "
         f"the sandbox at {world.sandbox_url}/sandbox/summary.\nTo look around from another shell:"
     )
-    console.print(
-        f"  export PAIDUP_DATABASE_URL='{world.env['PAIDUP_DATABASE_URL']}' PAIDUP_CLOCK={world.env['PAIDUP_CLOCK']}"
-    )
+    console.print(to_look_around(world.env | {"PAIDUP_PUBLIC_URL": world.web_url}))
     console.print("The console, signed in as its admin by this link, once, within half an hour:", style="bold")
-    console.print(await _sign_in_link(world), soft_wrap=True)  # broken over two lines it could not be followed
+    console.print(await _sign_in_link(world))
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stopped.set)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)

@@ -23,6 +23,8 @@ NAMED = """
 SELECT id, NULL AS refund_id FROM payments WHERE id = $1 OR merchant_ref = $1 OR channel_txn_id = $1
 UNION ALL SELECT NULL, id FROM refunds WHERE id = $1 OR merchant_ref = $1 OR channel_refund_id = $1"""
 
+BROKEN = "SELECT id FROM breaks WHERE channel_txn_id = $1 ORDER BY day DESC LIMIT 1"
+
 
 class InBill(msgspec.Struct, frozen=True, kw_only=True):
     """A line, and the bill that it stands in."""
@@ -41,7 +43,9 @@ async def lines_of(db: Database, parties: Sequence[Party], number: str) -> list[
     async with db.session() as tx:
         sides = await _named(tx, number)
         if not sides:
-            raise NotFound(f"no payment or refund has the number {number[:60]!r}")
+            raise NotFound(
+                f"no payment or refund of ours has the number {number[:60]!r}; {await _elsewhere(tx, number)}"
+            )
         wanted = [(side, party, kept) for side in sides for party, kept in await _bills(tx, parties, side)]
     found = []
     for side, party, kept in wanted:
@@ -50,6 +54,12 @@ async def lines_of(db: Database, parties: Sequence[Party], number: str) -> list[
                 await bills.bring(tx, kept, file)
             found += await asyncio.to_thread(_in, party, kept, file, side)
     return found
+
+
+async def _elsewhere(tx: Tx, number: str) -> str:
+    """Where a number stands that only a bill has: its line made a break."""
+    broken = await tx.fetchval(BROKEN, number)
+    return f"a bill has it: `paidup reconcile explain {broken}`" if broken else "no bill that was read has it, either"
 
 
 async def _named(tx: Tx, number: str) -> list[OurSide]:

@@ -24,7 +24,9 @@ class Doorman:
             raise Unauthorized("send `Authorization: Bearer pk_…`; `paidup keys create-api SHOP` makes a key")
         key = await self._find(shops.key_hash(secret.strip()))
         if scope not in key.scopes:
-            raise NotAllowed(f"this needs a key with the scope {scope!r}; yours has {', '.join(key.scopes)}")
+            has = ", ".join(key.scopes)
+            made_by = f"`paidup keys create-api {key.shop} --scopes {scope.value}`"
+            raise NotAllowed(f"this needs a key with the scope {scope.value!r}; yours has {has}. {made_by} makes one")
         return key
 
     async def _find(self, hashed: bytes) -> ApiKey:
