@@ -132,9 +132,17 @@ def _given_back(refund: Refund) -> Said:
     return Said(texts[refund.state], {"amount": refund.money})
 
 
+def _rest(facts: Facts) -> Said:
+    """What comes next when the shop knows: a refund is asked about until the customer has the money."""
+    under_way = any(r.state in (RefundState.REQUESTED, RefundState.PENDING) for r in facts.refunds)
+    if under_way and facts.next_at:
+        return Said("The channel is asked about the refund at {at}, by itself.", {"at": facts.next_at})
+    return Said("Nothing more is needed.")
+
+
 def _told(facts: Facts) -> tuple[Said, Said]:
     """Whether the shop knows, and what comes next."""
-    nothing = Said("Nothing more is needed.")
+    nothing = _rest(facts)
     last = _telling(facts.deliveries)
     if last is None:
         return Said("No endpoint of the shop wants to hear of it."), Said(

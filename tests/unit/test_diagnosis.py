@@ -190,6 +190,26 @@ def test_money_given_back_is_said() -> None:
     assert ("5.00 CNY was given back" in given, "7.00" in given) == (True, False)
 
 
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [
+        (RefundState.REQUESTED, "The channel is asked about the refund at 2026-11-23 08:01:00 UTC, by itself."),
+        (RefundState.PENDING, "The channel is asked about the refund at 2026-11-23 08:01:00 UTC, by itself."),
+        (RefundState.SUCCEEDED, "Nothing more is needed."),
+    ],
+)
+def test_a_refund_under_way_is_what_comes_next(state: RefundState, says: str) -> None:
+    """Nothing more is needed only once the customer has the money; what the shop was not told goes first."""
+    told = msgspec.structs.replace(paid_facts("callback"), deliveries=[a_delivery("delivered", applied_at=T)])
+    made = new_refund(told.payments[0], "ref1", 500, Cause.REQUESTED, "cold tea", T)
+    under_way = msgspec.structs.replace(
+        told, refunds=[msgspec.structs.replace(made, state=state)], next_at=T + timedelta(minutes=1)
+    )
+    untold = msgspec.structs.replace(under_way, deliveries=[a_delivery("dead")])
+    assert says == judge(under_way).next_step.english()
+    assert "Mend the shop's endpoint" in judge(untold).next_step.english()
+
+
 def test_a_refunded_order_is_told_apart() -> None:
     """It was paid, and is not any more."""
     base = paid_facts("callback")

@@ -91,8 +91,8 @@ WORDS = {
     "Why is this order unpaid?": "这笔订单为什么没付？",
     "Any number the customer reads out": "客户报出的任意单号",
     "Find": "查找",
-    "Order, payment, refund or channel number; the last 6 characters do. Or amount and time:": (
-        "订单号、支付单号、退款单号或渠道流水号，后 6 位即可。也可以填金额和时间："
+    "Order, payment, refund, channel or customer number; the last 6 characters do. Or amount and time:": (
+        "订单号、支付单号、退款单号、渠道流水号或客户号，后 6 位即可。也可以填金额和时间："
     ),
     "A channel is silent: its callbacks do not arrive.": "有渠道静默：收不到它的回调。",
     "Orders are getting paid; some things need a person.": "订单支付正常；有事项需要人工处理。",

@@ -53,6 +53,7 @@ SAYINGS = {
     "Not paid: the order is being closed; the channel has not confirmed yet.": "未支付：订单正在关闭，渠道尚未确认。",
     "No question is planned; a person may ask the channel now.": "没有排定查单；可由人工立即查单。",
     "The channel is asked again at {at}, by itself.": "{at} 自动再次查单。",
+    "The channel is asked about the refund at {at}, by itself.": "{at} 自动向渠道查询退款。",
 }
 
 WORLD = {
