@@ -48,6 +48,34 @@ def test_the_second_sentence_of_an_overdue_break_is_said_in_chinese(text: str) -
     assert (True, None) == (said.startswith("2026-11-22 的差异"), ENGLISH.search(said)), said
 
 
+def refusals() -> set[str]:
+    """Why a channel's callback is refused, wherever a channel says so; each hole filled with a number."""
+    found = set()
+    for path in SOURCE.glob("channels/*/*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "CallbackRefused":
+                said = [part for part in ast.walk(node.args[1]) if isinstance(part, ast.Constant | ast.JoinedStr)][:1]
+                found |= {_filled(part) for part in said}
+    return found
+
+
+def _filled(node: ast.AST) -> str:
+    parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+    return "".join(str(part.value) if isinstance(part, ast.Constant) else "4711" for part in parts)
+
+
+@pytest.mark.parametrize("why", sorted(refusals()))
+def test_every_refusal_of_a_callback_is_said_in_chinese(why: str) -> None:
+    """Whoever looks into the quarantine reads why, beside the names that stand in a channel's own words."""
+    assert not ENGLISH.search(in_chinese(why)), in_chinese(why)
+
+
+def test_the_refusals_were_found() -> None:
+    """An empty look would prove nothing."""
+    assert any("alipay_public_keys" in why for why in refusals())
+    assert len(refusals()) > 15
+
+
 def fixed_texts() -> set[str]:
     """Sentences with holes that these modules make, each hole filled with a number."""
     found = set()

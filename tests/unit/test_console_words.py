@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from paidup.console.visitor import THEMES
-from paidup.console.words_en import DEEDS, KINDS
+from paidup.console.words_en import DEEDS, FACTS, KINDS
 from paidup.console.words_en import WORDS as ENGLISH
 from paidup.console.words_zh import WORDS as CHINESE
 from paidup.people.user import Role
@@ -99,6 +99,17 @@ def test_every_saying_has_its_chinese(text: str) -> None:
     """… with the same values to fill in."""
     assert text in CHINESE
     assert sorted(HOLE.findall(text)) == sorted(HOLE.findall(CHINESE[text]))
+
+
+def test_every_fact_before_a_raw_text_has_its_word() -> None:
+    """The names that hand/detail.py and the quarantine give are those of the list, and no other."""
+    given: set[str] = set()
+    for path in (SOURCE / "hand" / "detail.py", CONSOLE / "callbacks.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Tuple) and all(isinstance(one, ast.Constant) for one in node.elts):
+                names = {str(one.value) for one in node.elts if isinstance(one, ast.Constant)}
+                given |= names if "id" in names else set()
+    assert set(FACTS) == given | {"buyer_ref"}
 
 
 def test_no_translation_is_left_over() -> None:

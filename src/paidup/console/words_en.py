@@ -61,6 +61,31 @@ STATES = frozenset(
     "failed".split()
 )
 
+FACTS = {
+    "id": "Id",
+    "channel": "Channel",
+    "account": "Account",
+    "kind": "Kind",
+    "dedup_key": "Number of the notice",
+    "target": "Address",
+    "road": "Road",
+    "outcome": "Outcome",
+    "why": "Why",
+    "before": "Before",
+    "after": "After",
+    "purpose": "For",
+    "status": "HTTP status",
+    "elapsed_ms": "Took, ms",
+    "subject_id": "About",
+    "event_id": "Event",
+    "endpoint_id": "Endpoint",
+    "number": "Try",
+    "buyer_ref": "Buyer",
+    "source": "From",
+    "verdict": "Verdict",
+}
+"""What is told about one thing before its raw texts."""
+
 STEPS = (
     *"found changed cleared reopened overdue agreed asked linked waiting open approved healed resolved".split(),
     "approval wanted",
@@ -96,6 +121,7 @@ WORDS = {
     "check warn": "Look",
     "check refuse": "Not ready",
     **{f"origin {origin}": origin for origin in ("default", "environment", "file", "command line")},
+    **{f"fact {name}": shown for name, shown in FACTS.items()},
     "field txn": "Channel's number",
     "field amount": "Amount",
     "field why": "Why",

@@ -106,6 +106,28 @@ WORDS = {
     "Watched now": "正在跟踪",
     "unfinished, each with its next question": "未完成，均已排定下一次查单",
     "Needs a person": "需要人工处理",
+    # Facts before raw texts
+    "fact id": "编号",
+    "fact channel": "渠道",
+    "fact account": "账号",
+    "fact kind": "类型",
+    "fact dedup_key": "通知编号",
+    "fact target": "地址",
+    "fact road": "途径",
+    "fact outcome": "结果",
+    "fact why": "原因",
+    "fact before": "之前",
+    "fact after": "之后",
+    "fact purpose": "用途",
+    "fact status": "HTTP 状态",
+    "fact elapsed_ms": "耗时（毫秒）",
+    "fact subject_id": "对象",
+    "fact event_id": "事件",
+    "fact endpoint_id": "接收地址",
+    "fact number": "第几次",
+    "fact buyer_ref": "客户号",
+    "fact source": "来源",
+    "fact verdict": "判定",
     # Watched
     "Payments and refunds that are not settled, the next question to the channel first. A question is asked by itself; whoever has the customer on the phone may ask at once, on the order's page.": (
         "尚未完结的支付和退款，最先查单的排在最前。到时间会自动查单；客户正在电话上等，可以在订单页立即查单。"

@@ -142,6 +142,9 @@ REFUSALS = {
     "no v1 fits any of webhook_secrets; compare with the endpoint's signing secret": (
         "没有 v1 签名与 webhook_secrets 相符；请与端点的签名密钥核对"
     ),
+    "none of alipay_public_keys signed this; compare their fingerprints with the console's 支付宝公钥": (
+        "alipay_public_keys 中没有公钥与此签名相符；请与支付宝后台的支付宝公钥核对指纹"
+    ),
     "signed {a} s ahead": "签名时间超前 {a} 秒",
     "signed {a} s ago": "签名已过去 {a} 秒",
     "there must be one Stripe-Signature header": "应有且只有一个 Stripe-Signature 头",
