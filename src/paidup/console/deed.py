@@ -10,6 +10,7 @@ from paidup.console.gate import Visit
 from paidup.console.pages import go, page
 from paidup.diagnosis import Said
 from paidup.hand.done import Done
+from paidup.money import Money
 from paidup.people.audit import Actor
 from paidup.people.user import RIGHTS
 
@@ -29,13 +30,16 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Deed(msgspec.Struct, frozen=True, kw_only=True):
-    """The page. step "preview" leads to the same page with everything filled in; "do" does it."""
+    """The page. step "preview" leads to the same page with everything filled in; "do" does it.
+    about: an id; number, money: of the order and payment that it is about, as people know them."""
 
     title: str
     path: str
     back: str
     button: str
     about: str = ""
+    number: str = ""
+    money: Money | None = None
     will: Sequence[Said] = ()
     because: str = ""
     fields: Sequence[Field] = ()

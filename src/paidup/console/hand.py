@@ -1,5 +1,6 @@
 """By hand on an order: query now, confirm, refund, release, close, re-send."""
 
+from msgspec.structs import replace
 from starlette.responses import Response
 
 from paidup.console.deed import Deed, Field, actor, after, reason, show
@@ -31,7 +32,7 @@ async def query_page(visit: Visit) -> Response:
         title="Query now", path=f"/payments/{payment.id}/query", back=_back(payment), about=payment.id,
         will=[ask, _SAME_DOOR], button="Ask the channel",
     )  # fmt: skip
-    return show(visit, deed)
+    return await _show(visit, payment, deed)
 
 
 async def query(visit: Visit) -> Response:
@@ -57,7 +58,7 @@ async def confirm_page(visit: Visit) -> Response:
         title="Confirm a payment", path=f"/payments/{payment.id}/confirm", back=_back(payment), about=payment.id,
         will=will, fields=fields, button="Ask the channel, then show what will happen", step="preview",
     )  # fmt: skip
-    return show(visit, deed)
+    return await _show(visit, payment, deed)
 
 
 async def confirm(visit: Visit) -> Response:
@@ -88,7 +89,7 @@ async def confirm(visit: Visit) -> Response:
         will=[heard, paid, _TOLD] if not foreseen.because else [heard, _SECOND, paid, _TOLD], hidden=values,
         because=foreseen.because, button="Ask a second person" if foreseen.because else "Confirm", danger=True,
     )  # fmt: skip
-    return show(visit, deed)
+    return await _show(visit, payment, deed)
 
 
 _SECOND = Said("A second person is asked to agree; until then nothing happens.")
@@ -108,7 +109,7 @@ async def refund_page(visit: Visit) -> Response:
         will=[Said("At most {left} can be given back; nothing is sent yet.", {"left": foreseen.left})],
         button="Show what will happen", step="preview",
     )  # fmt: skip
-    return show(visit, deed)
+    return await _show(visit, payment, deed)
 
 
 async def refund(visit: Visit) -> Response:
@@ -131,7 +132,7 @@ async def refund(visit: Visit) -> Response:
         hidden={"amount": major(money), "why": why}, because=foreseen.because,
         button="Ask a second person" if foreseen.because else "Refund",
     )  # fmt: skip
-    return show(visit, deed)
+    return await _show(visit, payment, deed)
 
 
 _ASKED_ABOUT = Said("The channel is asked about it until it is settled; sent twice, it pays once.")
@@ -150,7 +151,7 @@ async def release_page(visit: Visit) -> Response:
         fields=[Field(title="Decision", name="decision", kind="choice", choices=choices), reason()],
         button="Decide", danger=True,
     )  # fmt: skip
-    return show(visit, deed)
+    return await _show(visit, payment, deed)
 
 
 async def release(visit: Visit) -> Response:
@@ -204,6 +205,13 @@ async def resend(visit: Visit) -> Response:
     order_id, why = visit.request.path_params["order_id"], visit.form.needed("why", "why")
     count = await deeds.resend_order(visit.context.desk, actor(visit), order_id, why)
     return after(visit, f"/orders/{order_id}", "done" if count else "already")
+
+
+async def _show(visit: Visit, payment: Payment, deed: Deed) -> Response:
+    """The page of a deed, which names the payment as people know it: by its order's number and its money."""
+    async with visit.context.db.session() as tx:
+        order = await orders.get(tx, payment.order_id)
+    return show(visit, replace(deed, number=order.shop_order_no if order else "", money=payment.money))
 
 
 async def _payment(visit: Visit) -> Payment:

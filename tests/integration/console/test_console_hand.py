@@ -48,6 +48,19 @@ async def preview(browser: Browser, payment_id: str, **fields: str) -> tuple[Pag
     return page, (KEY.search(page.text) or ["", ""])[1]
 
 
+async def test_each_page_of_a_deed_names_the_order_and_its_money(api: Api) -> None:
+    """Whoever presses the red button sees whose money it is, and not only an id."""
+    payment = await an_old_open_payment(api, "TEA-77")
+    async with signed_in(api) as browser:
+        pages = [
+            (await browser.get(f"/payments/{payment['id']}/{deed}")).text for deed in ("query", "confirm", "release")
+        ]
+        pages.append((await preview(browser, payment["id"]))[0].text)
+    assert [(True, True, True)] * 4 == [
+        ("<strong>TEA-77</strong>" in page, "12.50" in page, payment["id"] in page) for page in pages
+    ]
+
+
 async def test_query_now_finds_a_lost_payment(api: Api) -> None:
     """And says so on the order's page."""
     payment = await an_old_open_payment(api)
