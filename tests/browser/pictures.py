@@ -19,7 +19,7 @@ from paidup.people.user import Role
 DESK, PHONE = ViewportSize(width=1280, height=800), ViewportSize(width=390, height=844)
 PAGES = (
     "cases", "approvals", "callbacks", "callbacks/quarantine", "deliveries", "reconcile", "reconcile/bills", "stock",
-    "channels", "audit", "settings", "users", "account",
+    "channels", "audit", "settings", "users", "account", "watched",
 )  # fmt: skip
 PEOPLE = {"alice": Role.ADMIN, "bob": Role.APPROVER, "carol": Role.FINANCE, "dora": Role.OPERATOR}
 

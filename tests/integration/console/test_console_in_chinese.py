@@ -72,9 +72,11 @@ async def test_no_page_speaks_english_to_who_reads_chinese(api: Api) -> None:
                  f"/callbacks/quarantine/{refused}/replay", "/reconcile?all=yes", f"/reconcile/{broken.break_id}",
                  "/stock", "/channels", "/audit", "/settings", "/users", "/account", "/nowhere",
                  "/orders/ord-not-there", "/watched", "/watched?late=yes"]  # fmt: skip
+        audit = (await carol.get("/audit")).text
         found = {path: await left_over(carol, path) for path in (*orders, *deeds, *pages)}
     found["the check of an account"] = sentences(checked.text)
     assert "" == "\n".join(f"{path}: {said}" for path, said in found.items() if said)
+    assert "待处理 → 2 人中已有 1 人同意" in audit  # one word of English is no sentence, and would not be seen above
 
 
 def test_an_english_sentence_would_be_seen() -> None:
