@@ -2,17 +2,21 @@
 
 import ast
 import re
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from paidup.console.journal_zh import in_chinese
+from paidup.console.words_en import KINDS
+from paidup.console.words_zh import WORDS
 from paidup.console.words_zh_journal import ERRORS, HOLED, MEANINGS, REFUSALS, WHOLE
 from paidup.inventory import states as inventory
 from paidup.orders import states as orders
 from paidup.payments import states as payments
 from paidup.reconcile import states as breaks
-from paidup.reconcile.breaks import NEXT_STEP
+from paidup.reconcile.breaks import NEXT_STEP, Kind
+from paidup.reconcile.overdue import said_of
 from paidup.refunds import states as refunds
 from paidup.settings import describe
 from paidup.transactions.states import SAGA, STEP, TCC
@@ -21,9 +25,11 @@ SOURCE = Path(__file__).parents[2] / "src" / "paidup"
 ENGLISH = re.compile(r"[a-z]{2,}(?: [a-z]{2,})+")
 """Two words of English in a row."""
 SPEAKING = (
-    "settle/payments.py", "settle/refunds.py", "reconcile/judge.py", "reconcile/propose.py", "payments/decide.py",
-    "refunds/decide.py", "repair/worker.py",
+    "settle/payments.py", "settle/refunds.py", "reconcile/judge.py", "reconcile/propose.py", "reconcile/balance.py",
+    "reconcile/payouts.py", "payments/decide.py", "refunds/decide.py", "repair/worker.py",
 )  # fmt: skip
+BREAK_CASES = {Kind.LONG, Kind.SHORT, Kind.STATUS, Kind.WRONG_DAY, Kind.REFUND_UNKNOWN}
+"""Those that judge.py lets wait for other days' bills."""
 NO_SENTENCE = {"4711 4711, and is 4711"}
 """What is only known by what stands in its holes; the next claim fills them."""
 
@@ -74,6 +80,43 @@ def test_the_refusals_were_found() -> None:
     """An empty look would prove nothing."""
     assert any("alipay_public_keys" in why for why in refusals())
     assert len(refusals()) > 15
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_a_days_case_is_said_in_chinese(kind: Kind) -> None:
+    """Alone and beside others: each kind by its name in finance, with its count and money; no English is left."""
+    one = {"breaks": 1, "kind": kind.value, "differs_minor": -1250, "currency": "CNY"}
+    two = {"breaks": 12, "kind": Kind.LONG.value, "differs_minor": 100, "currency": "JPY"}
+    name = WORDS[f"kind {kind.value}"]
+    see = "；见 `paidup reconcile breaks --day 2026-11-22`"
+    subject = "wechat/main 2026-11-22"
+    assert [
+        f"{subject}：{name} 1 条，共 12.50 CNY{see}",
+        f"{subject}：{name} 1 条，共 12.50 CNY，长款 12 条，共 100 JPY{see}",
+    ] == [in_chinese(said_of(subject, date(2026, 11, 22), counts)) for counts in ([one], [one, two])]
+
+
+@pytest.mark.parametrize("kind", sorted(BREAK_CASES))
+def test_the_case_of_an_overdue_break_has_a_name(kind: str) -> None:
+    """Of every kind that may wait, or that what waits may become, in both languages."""
+    assert f"reconcile_{kind}" in KINDS
+    assert any("\u4e00" <= letter <= "\u9fff" for letter in WORDS[f"case reconcile_{kind}"])
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        "the bill is not there, 3 tries so far: HTTP 502",
+        "the day does not fit into 512 MB: allow more by PAIDUP_RECONCILE_MEMORY_MB, and see that the folder it spills "
+        "into has room (Out of Memory)",
+        "more than 200000 lines and payments differ: this is another account's or another day's bill, or our books are "
+        "not whole; nothing was recorded",
+    ],
+)
+def test_a_day_that_was_not_reconciled_is_explained_in_chinese(why: str) -> None:
+    """What a channel or DuckDB says of it stays as it is."""
+    said = in_chinese(f"wechat/main trades 2026-11-22: {why}")
+    assert not ENGLISH.search(said.replace("Out of Memory", "")), said
 
 
 def fixed_texts() -> set[str]:

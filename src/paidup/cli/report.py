@@ -17,7 +17,7 @@ from paidup.finance.day import MAX_DAYS, DayReport, MonthReport, read_day, read_
 from paidup.finance.entries import Chart, Journal, journal_of, parse_chart
 from paidup.finance.journal import beancount, ledger, sheet
 from paidup.finance.page import cell, day_page, month_page
-from paidup.finance.rows import balance_rows, month_rows, month_titles, sums_of, tally_rows, verdict
+from paidup.finance.rows import balance_rows, month_rows, month_titles, payouts_of, sums_of, tally_rows, verdict
 from paidup.finance.words import Language
 from paidup.finance.workbook import breaks_workbook, day_workbook, month_workbook
 from paidup.reconcile import runs, store
@@ -107,6 +107,7 @@ def _print_day(report: DayReport, language: Language) -> None:
     for rows in (
         sums_of(report, language),
         balance_rows(report.balances, language),
+        payouts_of(report, language),
         tally_rows(report.tallies, language),
     ):
         _print(rows)

@@ -4,24 +4,27 @@ channel or a person wrote, which stays as it is."""
 import re
 from functools import lru_cache
 
+from paidup.channels.bill import BillKind
 from paidup.console.words_en import KINDS
 from paidup.console.words_zh import WORDS
 from paidup.console.words_zh_journal import ERRORS, HOLED, MEANINGS, REFUSALS, WHOLE
 from paidup.console.words_zh_services import SERVICES
 from paidup.console.words_zh_world import WORLD
 from paidup.finance.words import NEXT_STEP_ZH
-from paidup.reconcile.breaks import NEXT_STEP
+from paidup.reconcile.breaks import NEXT_STEP, Kind
 
 _NEXT = {NEXT_STEP[kind]: said for kind, said in NEXT_STEP_ZH.items()}
 _SENTENCES = {text: said for text, said in WORDS.items() if text.endswith(".")}
 _ALL = {**_SENTENCES, **SERVICES, **HOLED, **REFUSALS, **ERRORS, **MEANINGS}
 _HOLE = re.compile(r"\\\{(\w+)\\\}")
+_TALLY = re.compile(rf"([0-9]+) ({'|'.join(Kind)}) over ([0-9.]+ [A-Z]{{3}})")
+_BILL = re.compile(rf"(\S+/\S+) ({'|'.join(BillKind)}) ([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})")
 _MAX_DEPTH = 4
 
 
 def in_chinese(text: str, depth: int = 0) -> str:
     """The sentence in Chinese, as far as it is ours."""
-    known = WHOLE.get(text) or WORLD.get(text) or _ALL.get(text) or _NEXT.get(text)
+    known = WHOLE.get(text) or WORLD.get(text) or _ALL.get(text) or _NEXT.get(text) or _of_bills(text)
     if known or depth > _MAX_DEPTH or not text:
         return known or text
     for pattern, said in _patterns():
@@ -29,6 +32,17 @@ def in_chinese(text: str, depth: int = 0) -> str:
         if found:
             return said.format(**{name: in_chinese(value, depth + 1) for name, value in found.groupdict().items()})
     return _in_parts(text, depth + 1)
+
+
+def _of_bills(text: str) -> str:
+    """``"2 long over 12.50 CNY, 1 short over 3.00 CNY"``, as a day's case counts its breaks, and the name of a bill,
+    ``"wechat/main trades 2026-11-22"``; else nothing."""
+    if bill := _BILL.fullmatch(text):
+        return f"{bill[1]} {WORDS[f'bill {bill[2]}']} {bill[3]}"
+    found = [_TALLY.fullmatch(part) for part in text.split(", ")]
+    return (
+        "，".join(f"{WORDS[f'kind {one[2]}']} {one[1]} 条，共 {one[3]}" for one in found if one) if all(found) else ""
+    )
 
 
 def _in_parts(text: str, depth: int) -> str:

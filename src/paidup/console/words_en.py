@@ -20,6 +20,11 @@ KINDS = {
     "bill_refused": "A bill of the channel cannot be used",
     "bill_too_different": "A bill that is not of these books",
     "bill_no_room": "A bill that needs more memory",
+    "reconcile_long": "Only the bill has it (long)",
+    "reconcile_short": "Only our books have it (short)",
+    "reconcile_status": "The bill tells another status",
+    "reconcile_wrong_day": "No other day's bill has it",
+    "reconcile_refund_unknown": "The bill has a refund that nobody made here",
 }
 """Kinds of cases; one that is not named here shows as it is."""
 
@@ -141,9 +146,11 @@ WORDS = {
     "kind refund_without_payment": "A refund without a payment",
     "kind unknown_line": "A line of an unknown type",
     "kind balance": "The balance does not add up",
+    "kind payout": "A payout does not tie",
     **{f"verdict {verdict}": verdict.capitalize().replace("_", " ") for verdict in Verdict},
     "bill trades": "Trades",
     "bill funds": "Fund flow",
+    "bill payouts": "Payouts",
     "bill is kept": "Not read yet",
     "bill is sound": "Sound",
     "bill is refused": "Refused",

@@ -167,7 +167,23 @@ REFUSALS = {
     "verify callbacks": "验证回调",
     "sign requests": "为请求签名",
     "decrypt callbacks": "解密回调",
-    "{a}: {b} over {c}; see `paidup reconcile breaks --day {d}`": "{a}：{b}，共 {c}；见 `paidup reconcile breaks --day {d}`",
+    "{a}: {b}; see `paidup reconcile breaks --day {c}`": "{a}：{b}；见 `paidup reconcile breaks --day {c}`",
+    "{a}: the bill is not there, {b} tries so far: {c}": "{a}：账单尚未到，已尝试 {b} 次：{c}",
+    "{a}: the day does not fit into {b} MB: allow more by PAIDUP_RECONCILE_MEMORY_MB, and see that the folder it spills "
+    "into has room ({c})": (
+        "{a}：当日账单超出 {b} MB 内存：请调高 PAIDUP_RECONCILE_MEMORY_MB，并确认溢写目录有足够空间（{c}）"
+    ),
+    "{a}: more than {b} lines and payments differ: this is another account's or another day's bill, or our books are not "
+    "whole; nothing was recorded": (
+        "{a}：差异超过 {b} 条：这是其他账户或其他日期的账单，或我方账务不完整；未作任何记录"
+    ),
+    "the fund flow moved {a}, the trades {b}": "资金账单变动 {a}，交易合计 {b}",
+    "the day opens with {a}, and {b} closed with {c}": "当日期初为 {a}，而 {b} 的期末为 {c}",
+    "{a} left the balance in payouts, and the payout report explains {b}": "余额提现 {a}，提现明细只说明了 {b}",
+    "payout {a} is over {b}, and its lines add up to {c}": "提现 {a} 金额为 {b}，其明细合计 {c}",
+    "payout {a} takes {b} that the bills of their days do not have so: {c}": "提现 {a} 含当日账单中没有或不符的 {b}：{c}",
+    "{a} line over {b}": "{a} 笔，共 {b}",
+    "{a} lines over {b}": "{a} 笔，共 {b}",
 }
 """Why a callback could not be verified, and what a channel's key is for."""
 

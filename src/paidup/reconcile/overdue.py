@@ -1,6 +1,8 @@
 """What has waited long enough is missing: it is given to people, as a case of its order and of its day."""
 
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
+from typing import Any
 
 from paidup import ids, log
 from paidup.apply import Item, apply
@@ -52,12 +54,16 @@ async def tell_people(tx: Tx, party: Party, day: date, now: datetime) -> None:
         if not any(one["state"] in UNSETTLED for one in counts):
             await cases.resolve_kind(tx, OF_DAY, [subject], "every break of the day is settled", now)
         return
-    said = ", ".join(
-        f"{one['breaks']} {one['kind']} over {shown(abs(one['differs_minor']), one['currency'])}"
-        for one in waiting_for_people
-    )
     case = cases.Case(
         id=ids.new_id(ids.CASE, now), shop=party.account.shop, kind=OF_DAY, subject_id=subject, order_id=None,
-        why=f"{subject}: {said}; see `paidup reconcile breaks --day {day}`", opened_at=now,
+        why=said_of(subject, day, waiting_for_people), opened_at=now,
     )  # fmt: skip
     await cases.open_many(tx, [case])
+
+
+def said_of(subject: str, day: date, counts: Iterable[Mapping[str, Any]]) -> str:
+    """What a day's case says: how many breaks of each kind, and over how much."""
+    said = ", ".join(
+        f"{one['breaks']} {one['kind']} over {shown(abs(one['differs_minor']), one['currency'])}" for one in counts
+    )
+    return f"{subject}: {said}; see `paidup reconcile breaks --day {day}`"
