@@ -45,6 +45,7 @@ FREE = {
     "POST /v1/endpoints", "GET /v1/endpoints", "GET /v1/skus", "PUT /v1/skus/{sku}", "GET /v1/transactions",
     "POST /v1/participants", "GET /v1/participants", "POST /v1/transaction-tables", "GET /v1/transaction-tables",
     "GET /v1/reconciliations", "GET /v1/balances", "GET /v1/breaks", "GET /v1/books",
+    "GET /v1/reports/day", "GET /v1/reports/day/file", "GET /v1/reports/month", "GET /v1/reports/month/file",
     "GET /v1/bills", "POST /v1/bills",
     "POST /v1/accounts/{channel}/{account}/check",  # accounts have a test of their own, below
     "GET /v1/approvals", "GET /v1/quarantine", "GET /v1/audit", "GET /v1/search", "GET /v1/callbacks",

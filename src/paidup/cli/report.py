@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Callable, Iterable
-from datetime import date, timedelta
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from paidup.cli.output import emit, emit_json, json_option, run, say
 from paidup.clock import parse_clock
 from paidup.db.transaction import Database, Tx
 from paidup.errors import InvalidRequest, NotFound
-from paidup.finance.day import MAX_DAYS, DayReport, MonthReport, read_day, read_month
+from paidup.finance.day import MAX_DAYS, DayReport, MonthReport, month_bounds, read_day, read_month
 from paidup.finance.entries import Chart, Journal, journal_of, parse_chart
 from paidup.finance.journal import beancount, ledger, sheet
 from paidup.finance.page import cell, day_page, month_page
@@ -132,7 +132,7 @@ def month(month: str, account: str | None, form: str, lang: str, out: Path, as_j
     \b
     paidup report month --month 2026-11 --format xlsx --lang zh --out reports
     """
-    language, (since, until) = Language(lang), _bounds(month)
+    language, (since, until) = Language(lang), month_bounds(month)
 
     async def work(db: Database, settings: Settings) -> None:
         report = await _month(db, settings, since, until, account)
@@ -226,7 +226,7 @@ def books(
     paidup report books --month 2026-11 --format ledger > november.journal
     paidup report books --since 2026-11-01 --until 2026-11-07 --format csv --lang zh > week.csv
     """
-    first, last = _bounds(month) if month else (_needed(since, "--since"), _needed(until, "--until"))
+    first, last = month_bounds(month) if month else (_needed(since, "--since"), _needed(until, "--until"))
     if (last - first).days >= MAX_DAYS:
         raise InvalidRequest(f"no more than {MAX_DAYS} days at once; ask for them year by year")
     names = _chart(chart) if chart else Chart()
@@ -261,15 +261,6 @@ def _chart(path: Path) -> Chart:
         return parse_chart(tomllib.loads(path.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"{path}: {error}") from None
-
-
-def _bounds(month: str) -> tuple[date, date]:
-    """The first and last day of a month. Raises InvalidRequest."""
-    try:
-        first = date.fromisoformat(f"{month}-01")
-    except ValueError:
-        raise InvalidRequest(f"write the month as 2026-11, not {month[:40]!r}") from None
-    return first, (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
 
 
 def _write(folder: Path, name: str, content: bytes) -> None:

@@ -1,18 +1,13 @@
 """对账: the days that were laid beside the channels' bills, what differs, and what people do about it."""
 
-from datetime import date
-
 from starlette.responses import Response
 
 from paidup.console.deed import actor, after
 from paidup.console.gate import Visit
-from paidup.console.pages import HEADERS, page
+from paidup.console.pages import page
 from paidup.db.transaction import Tx
 from paidup.errors import NotFound
-from paidup.finance.day import read_day
-from paidup.finance.page import day_page
 from paidup.finance.words import Language, next_step
-from paidup.finance.workbook import day_workbook
 from paidup.hand import breaks as hand
 from paidup.reconcile import runs, store
 from paidup.reconcile.breaks import Break, Kind
@@ -20,7 +15,6 @@ from paidup.reconcile.propose import testimony
 from paidup.reconcile.states import UNSETTLED, State
 
 DAYS, PAGE = 30, 50
-XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 async def days(visit: Visit) -> Response:
@@ -35,7 +29,8 @@ async def days(visit: Visit) -> Response:
         found = await runs.page(tx, None, DAYS)
         breaks = await store.page(tx, wanted, PAGE)
     more = f"{breaks[-1].day.isoformat()}_{breaks[-1].id}" if len(breaks) == PAGE else ""
-    values = {"runs": found, "breaks": breaks, "all": with_settled, "more": more}
+    latest = found[0].day if found else visit.context.clock.now().astimezone(visit.visitor.zone).date()
+    values = {"runs": found, "breaks": breaks, "all": with_settled, "more": more, "month": f"{latest:%Y-%m}"}
     return page(visit.visitor, visit.context.clock.now(), "reconcile.html", values)
 
 
@@ -74,22 +69,6 @@ def _became_of(agreed: hand.Agreed) -> str:
     return "agreed_all" if agreed.agreement.is_enough else "agreed_some"
 
 
-async def report(visit: Visit) -> Response:
-    """A reconciled day as a file to keep, to print or to mail, in the reader's language."""
-    where, now, language = visit.request.path_params, visit.context.clock.now(), Language(visit.visitor.language)
-    day, form = _day(where["day"]), where["form"]
-    async with visit.context.db.session() as tx:
-        run = await runs.latest_of(tx, where["channel"], where["account"], day)
-        if run is None or form not in ("html", "xlsx"):
-            raise NotFound("there is no such report; the list of the latest days links those that there are")
-        its = await read_day(tx, run.shop, run.channel, run.account, day)
-    is_page = form == "html"
-    file = day_page(its, language, now).encode() if is_page else day_workbook(its, language, now)
-    name = f"{run.channel}-{run.account}-{day}.{language}.{form}"
-    headers = {**HEADERS, "content-disposition": f'attachment; filename="{name}"'}
-    return Response(file, 200, headers, "text/html; charset=utf-8" if is_page else XLSX)
-
-
 def _is_provable(visit: Visit, broken: Break) -> bool:
     """Whether the bill's word can be booked: it says what was paid, and of which payment is known or can be said."""
     if testimony(broken, visit.context.clock.now()) is not None:
@@ -101,13 +80,6 @@ def _next_step(visit: Visit, broken: Break) -> str:
     """What to do, in the reader's language; empty where nothing is left to do, or the page itself says it."""
     is_done = broken.state not in UNSETTLED or broken.state is State.APPROVED
     return "" if is_done else next_step(Language(visit.visitor.language), broken.kind)
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise NotFound("there is no such day; write it as 2026-11-22") from None
 
 
 async def _break(visit: Visit, tx: Tx) -> Break:

@@ -214,6 +214,8 @@ WORDS = {
     "Nothing differs: the bills and our books agree.": "没有差异：账单与账目一致。",
     "No bill was laid beside the books yet.": "还没有对过账单。",
     "The latest days": "最近各日",
+    "The whole month": "全月",
+    "To keep, to print or to mail.": "可保存、打印或邮寄。",
     "Day": "日期",
     "Lines": "行数",
     "Line": "行",

@@ -1,11 +1,13 @@
 """What there is to report of one account's day, and of a month of days. Only read here; written by reconcile/."""
 
+import re
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 import msgspec
 
 from paidup.db.transaction import Tx
+from paidup.errors import InvalidRequest
 from paidup.reconcile import bills, runs, store
 from paidup.reconcile.breaks import Break
 from paidup.reconcile.states import UNSETTLED, State
@@ -14,6 +16,7 @@ MAX_BREAKS = 500
 """So many unsettled breaks stand in a report; all of them are in the export."""
 MAX_DAYS = 366
 MAX_ACCOUNTS = 200
+_MONTH = re.compile(r"[12][0-9]{3}-(?:0[1-9]|1[0-2])")
 
 TALLIES = """
 SELECT day, channel, account, kind, state, currency, count(*) AS breaks, sum(differs_minor)::bigint AS differs_minor
@@ -79,6 +82,14 @@ class MonthReport(msgspec.Struct, frozen=True, kw_only=True):
         done = {run.day for run in self.days if (run.channel, run.account) == (channel, account)}
         length = (self.until - self.since).days + 1
         return [day for day in (self.since + timedelta(days=n) for n in range(length)) if day not in done]
+
+
+def month_bounds(month: str) -> tuple[date, date]:
+    """The first and last day of ``2026-11``. Raises InvalidRequest."""
+    if not _MONTH.fullmatch(month):
+        raise InvalidRequest(f"write the month as 2026-11, not {month[:40]!r}")
+    first = date.fromisoformat(f"{month}-01")
+    return first, (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
 
 
 async def read_day(tx: Tx, shop: str, channel: str, account: str, day: date) -> DayReport:

@@ -5,12 +5,14 @@ from datetime import UTC, date, datetime, timedelta
 import msgspec
 
 from paidup.channels.bill import BillKind
+from paidup.finance.day import Tally
 from paidup.finance.entries import Closing, Entry, Journal, Posting
 from paidup.reconcile import runs, store
 from paidup.reconcile.breaks import NEXT_STEP, BillSide, Break, Kind, OurSide
 from paidup.reconcile.states import State
 from paidup.web.bills import BillOut, Bills
 from paidup.web.reconcile import ApproveBreak, Balances, BreakLife, Breaks, Reconciliations, ResolveBreak
+from paidup.web.reports import MissingDays, ReportOfDay, ReportOfMonth
 
 _DAY, _AT = date(2026, 11, 22), datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 _RUN_ID, _BILL_ID, _BREAK_ID = (f"{kind}001yjdq3m00x7c1k5w8a2z6g4r0pk" for kind in ("rec", "bil", "brk"))
@@ -54,6 +56,10 @@ _BILL = BillOut(
     sha256="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", size_bytes=48_213, lines=1200,
     stated={"总交易单数": "1200"}, kept_at=_AT, read_at=_AT,
 )  # fmt: skip
+_TALLY = Tally(
+    day=_DAY, channel="wechat", account="main", kind="long", state="waiting", currency="CNY", breaks=1,
+    differs_minor=1250,
+)  # fmt: skip
 _STEP = store.Step(
     id="stp001yjdq3m00x7c1k5w8a2z6g4r0p", break_id=_BREAK_ID, at=_AT, step="found", who="reconcile",
     why="paid in the bill, and open here", before="", after="waiting", order_id=_ORDER_ID,
@@ -81,6 +87,27 @@ ALL: tuple[msgspec.Struct, ...] = (
     _JOURNAL,
     _BILL,
     Bills(items=[_BILL]),
+    ReportOfDay(
+        channel="wechat",
+        account="main",
+        day=_DAY,
+        agrees=False,
+        unsettled=1,
+        oldest_open_at=_AT,
+        run=_RUN,
+        bill=_BILL,
+        balances=[_BALANCE],
+        tallies=[_TALLY],
+        breaks=[_BREAK],
+    ),
+    ReportOfMonth(
+        since=date(2026, 11, 1),
+        until=_DAY,
+        days=[_RUN],
+        balances=[_BALANCE],
+        tallies=[_TALLY],
+        missing=[MissingDays(channel="wechat", account="main", days=[date(2026, 11, 21)])],
+    ),
     Breaks(items=[_BREAK], next=f"{_DAY}_{_BREAK_ID}"),
     BreakLife(broken=_BREAK, steps=[_STEP], approved_by=["key:key001yjdq3m00x7c1k5w8a2z6g4r0p"]),
 )

@@ -36,6 +36,36 @@ async def report_of(browser: Browser, waits: Waits, form: str, account: str = "m
         return answer.status, await answer.read(), answer.headers.get("Content-Disposition", "")
 
 
+async def test_a_day_and_its_month_are_shown_and_given_as_files(api: Api) -> None:
+    """The list leads to both; the month leads to its days; each has its figures, in Chinese where it is read so."""
+    waits = await a_break(api)
+    day, month = f"/reconcile/wechat/main/{waits.day}", f"/reconcile/months/{waits.day:%Y-%m}"
+    async with signed_in(api, "carol", Role.FINANCE) as carol:
+        listed = (await carol.get("/reconcile")).text
+        shown, of_month = (await carol.get(day)).text, (await carol.get(month)).text
+        await carol.post("/prefer", {"language": "zh"})
+        chinese = (await carol.get(day)).text + (await carol.get(month)).text
+        files = [await file_of(carol, f"{month}/report.{form}") for form in ("html", "xlsx")]
+        wrong = [(await carol.get(path)).status for path in (
+            "/reconcile/months/2026-13", f"{month}/report.pdf", "/reconcile/wechat/main/2026-02-30",
+            "/reconcile/wechat/main/2020-01-01", "/reconcile/stripe/main/yesterday",
+        )]  # fmt: skip
+    assert (True, True, True) == (day in listed, month in listed, f'href="/console{day}"' in of_month)
+    for said in ("Breaks that are not settled: 1.", "channel only (long)", "12.50", f"{month}"):
+        assert said in shown
+    for said in ("日对账报告", "月度对账汇总", "长款", "期初余额", "全月", "还有 1 条差异未处理"):
+        assert said in chinese
+    assert [(200, b"<!do", True), (200, b"PK\x03\x04", True)] == [
+        (status, content[:4], f"month-{waits.day:%Y-%m}.zh." in named) for status, content, named in files
+    ]
+    assert [404] * 5 == wrong
+
+
+async def file_of(browser: Browser, path: str) -> tuple[int, bytes, str]:
+    async with browser.session.get(browser.url + path) as answer:
+        return answer.status, await answer.read(), answer.headers.get("Content-Disposition", "")
+
+
 async def test_both_sides_are_shown(api: Api) -> None:
     """The bill's line, our books, what will happen, and the same in Chinese."""
     waits = await a_break(api)
