@@ -39,9 +39,12 @@ BY_NUMBER = """
 SELECT order_id FROM numbers WHERE reverse(right(number, 12)) = reverse(right($1, 12)) AND number = $1
 ORDER BY order_id DESC LIMIT $2"""
 
+# Amount by amount, each from its newest on: of a price that every other order has, no more is read than is shown.
 BY_AMOUNT = """
-SELECT order_id FROM numbers WHERE amount_minor = ANY($1::bigint[]) AND made_at BETWEEN $2 AND $3
-ORDER BY made_at DESC LIMIT $4"""
+SELECT n.order_id FROM unnest($1::bigint[]) AS wanted (minor) CROSS JOIN LATERAL (
+  SELECT order_id, made_at FROM numbers WHERE amount_minor = wanted.minor AND made_at BETWEEN $2 AND $3
+  ORDER BY made_at DESC LIMIT $4) AS n
+ORDER BY n.made_at DESC LIMIT $4"""
 
 
 async def write(tx: Tx, some: Iterable[Number]) -> None:

@@ -1,5 +1,6 @@
 """Whatever number a customer reads out leads to the order, also the end of it."""
 
+import re
 from collections.abc import Iterable
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -83,6 +84,24 @@ async def test_an_amount_that_was_changed_is_found_by_both(db: Database) -> None
         amounts = [before.amount_minor, after_.amount_minor, after_.amount_minor + 1]
         seen = [await numbers.by_amount(tx, [minor], NOW, after(60), 5) for minor in amounts]
     assert [[order_id()], [order_id()], []] == seen
+
+
+async def test_of_a_price_that_every_order_has_only_what_is_shown_is_read(db: Database) -> None:
+    """However many orders are over it, and whatever the planner guesses: the newest few, from the end of the index."""
+    many = """INSERT INTO numbers SELECT 'n' || n, 'ord' || n, 990, $1::timestamptz + n * interval '1 second'
+              FROM generate_series(1, 20000) AS n"""
+    async with db.transaction() as tx:
+        await tx.execute(many, NOW)
+        newest = await numbers.by_amount(tx, [990, 99000], NOW, after(10**6), 5)
+        await tx.execute("ANALYZE numbers")
+        plan = await tx.fetch(
+            f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {numbers.BY_AMOUNT}", [990, 99000], NOW, after(10**6), 5
+        )
+    scans = [row[0] for row in plan if "numbers_by_amount" in row[0]]
+    assert ([f"ord{n}" for n in range(20000, 19995, -1)], 1) == (newest, len(scans))
+    read = re.search(r"rows=([\d.]+)", scans[0])
+    assert read is not None, scans
+    assert float(read[1]) <= 5, scans
 
 
 @pytest.mark.parametrize("tail", [OURS, BACK, "A-1-000001", "R-000007"])
