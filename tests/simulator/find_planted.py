@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from planted import DEFECTS, Defect
+from planted import DEFECTS, Defect, is_noticed
 from quick import worth_a_try
 
 from paidup.simulator.campaign import Theatre, theatre
@@ -21,7 +21,8 @@ really write, is planted into the product for one run at a time (`tests/simulato
 it (`tests/simulator/test_it_bites.py`; some in `make test`, all in `make fault`). Seeds with few orders are tried,
 then those in which little else goes wrong, {bound} in all, or 60 in which the fault that it takes is frequent; mistakes
 about transactions across services are looked for in the seeds from 300,000 on, first where a few orders meet the most
-trouble with services. The same seed without the defect holds.
+trouble with services; those about what takes two people in the seeds from 200,000 on. A defect that only trips over its
+own code does not count. The same seed without the defect holds.
 
 Found on {date}; of {count} planted defects {caught} are caught. `python tests/simulator/find_planted.py --write` looks
 for them anew. Where a seed has become another run since, the test plays others.
@@ -37,7 +38,7 @@ async def caught(stage: Theatre, defect: Defect, seeds: list[int]) -> tuple[int,
         with pytest.MonkeyPatch.context() as patch:
             defect.plant(patch)
             outcome = await stage.play(seed)
-        if not outcome.holds and (await stage.play(seed)).holds:
+        if is_noticed(outcome) and (await stage.play(seed)).holds:
             return n, outcome
     return len(seeds), None
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import planted_bills
+import planted_office
 import pytest
 
 from paidup import apply as door
@@ -41,6 +42,8 @@ from paidup.schedule import store as schedule
 from paidup.settle.announce import event
 from paidup.settle.book import find_payment
 from paidup.simulator import stage as stage_module
+from paidup.simulator.office import OFFICE_FROM
+from paidup.simulator.outcome import Outcome
 from paidup.simulator.run import START
 from paidup.simulator.undertakings import SERVICES_FROM
 from paidup.transactions import decide as rules
@@ -78,7 +81,7 @@ def acknowledged_before_the_commit(patch: Patch) -> None:
 
 
 def finished_before_its_consequences(patch: Patch) -> None:
-    async def run_once(db: Any, *, now: datetime, limit: int, handlers: Any) -> int:
+    async def run_once(db: Any, *, now: datetime, limit: int, handlers: Any, spans: Any = None) -> int:
         async with db.transaction() as tx:
             claimed = await inbox.claim(tx, now, limit)
             await inbox.done(tx, [row.seq for row in claimed])
@@ -357,6 +360,12 @@ def stuck_without_an_alarm(patch: Patch) -> None:
     patch.setattr(transactions_worker, "_announce", announce)
 
 
+def is_noticed(outcome: Outcome) -> bool:
+    """Whether a run with a defect breaks something. One that only trips over its own code is no defect."""
+    slips = ("TypeError", "AttributeError", "NameError")
+    return not outcome.holds and not any(slip in breach.what for breach in outcome.breaches for slip in slips)
+
+
 DEFECTS = (
     Defect("a callback is acknowledged before its commit", acknowledged_before_the_commit),
     Defect("an inbox row is finished before its consequences are written", finished_before_its_consequences),
@@ -368,8 +377,9 @@ DEFECTS = (
         paged_with_offset,
         "a run has two dozen orders at most, and what one round of pages skips is found by the next one half a minute "
         "later. Over large tables it leaves half of them unasked: `tests/integration/test_traps.py` plays that.",
+        needs="paging",
     ),
-    Defect("a late result closes an open breaker", breaker_closed_by_late_results),
+    Defect("a late result closes an open breaker", breaker_closed_by_late_results, needs="breaker"),
     Defect("a delivery is done before its answer came", delivered_before_the_answer),
     Defect("events are published from memory after the commit", published_from_memory),
     Defect("events are numbered by a sequence, with gaps", numbered_by_a_sequence),
@@ -418,5 +428,18 @@ DEFECTS = (
     Defect(
         "a file that was refused is not asked for again", planted_bills.a_refused_file_is_final, needs="bill.wrong hash"
     ),
+    Defect(
+        "the limit of one person is in another unit",
+        planted_office.a_limit_in_another_unit,
+        first=OFFICE_FROM,
+        needs="alone",
+    ),
+    Defect(
+        "an approval is carried out each time somebody agrees",
+        planted_office.carried_out_each_time,
+        first=OFFICE_FROM,
+        needs="twice",
+    ),
+    Defect("repairs above the limit ask nobody", planted_office.repaired_without_asking, first=OFFICE_FROM),
 )
-__all__ = ["DEFECTS", "Defect"]
+__all__ = ["DEFECTS", "Defect", "is_noticed"]

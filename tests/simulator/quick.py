@@ -1,10 +1,17 @@
 """Which seeds are played first, so that a test takes seconds."""
 
+from math import prod
+
 from paidup.simulator.bill_fates import CORRECTED
 from paidup.simulator.fates import weather_of
+from paidup.simulator.office import OFFICE_FROM
 from paidup.simulator.script import write_script
+from paidup.simulator.story import story_of
 from paidup.simulator.undertakings import SERVICES_FROM
 from paidup.simulator.watch import HARMLESS
+
+RUSH = 18
+"""So many orders a story has in which all come within a minute."""
 
 
 def quickest(seeds: range) -> list[int]:
@@ -23,7 +30,7 @@ def _kinds_of(prefix: str, seed: int) -> int:
 
 def calmest(seeds: range) -> list[int]:
     """The seeds, first those in whose weather the least puts off a question: what comes late there has no excuse."""
-    return sorted(seeds, key=lambda seed: sum(not kind.startswith(HARMLESS) for kind in weather_of(seed)))
+    return sorted(seeds, key=_kinds_that_put_off)
 
 
 def likeliest(kind: str, seeds: range) -> list[int]:
@@ -43,13 +50,62 @@ def most_corrected(seeds: range) -> list[int]:
     return sorted(seeds, key=lambda seed: -rate(seed))
 
 
+def busiest_office(way: str, seeds: range) -> list[int]:
+    """The seeds, first those of whose orders most have refunds above the limit to which others say this ("alone":
+    above a limit that leaves much to one person); without a word for it, those in which what only the bill knows is
+    never repaired without two people."""
+
+    def rate(seed: int) -> float:
+        story = story_of(seed)
+        if story.office is None:
+            return 0.0
+        if not way:
+            return (story.office.repair_minor == 0) * weather_of(seed).get("callback.never", 0.0)
+        minors = [
+            errand.minor or plan.amount_minor
+            for plan in story.plans
+            for errand in plan.errands
+            if errand.action == "refund" and way in (errand.way, "alone" if story.office.limit_minor else "")
+        ]
+        return sum(minor > story.office.limit_minor for minor in minors) / len(story.plans)
+
+    return sorted(seeds, key=lambda seed: (-rate(seed), len(story_of(seed).plans)))
+
+
+def most_overlapping(seeds: range) -> list[int]:
+    """The seeds, first those in which many customers come at once, and calls to channels that fail meet slow ones."""
+    kinds = ("channel.refused", "channel.slow", "overlap")
+    rates = {seed: prod(weather_of(seed).get(kind, 0.0) for kind in kinds) for seed in seeds}
+    return sorted(rates, key=lambda seed: -rates[seed] * (len(write_script(seed).plans) >= RUSH))
+
+
+def longest_paged(seeds: range) -> list[int]:
+    """The seeds, first those in which many payments are closed in small rounds, and the least puts off a question."""
+
+    def rank(seed: int) -> tuple[bool, int]:
+        script = write_script(seed)
+        return not (len(script.plans) >= RUSH and script.limits.repair == 1), _kinds_that_put_off(seed)
+
+    return sorted(seeds, key=rank)
+
+
+def _kinds_that_put_off(seed: int) -> int:
+    return sum(not kind.startswith(HARMLESS) for kind in weather_of(seed))
+
+
 def worth_a_try(first: int = 1, needs: str = "") -> list[int]:
     """In which a defect is looked for, in this order. first: from which seed on. needs: the kind of fault that it
     takes."""
+    if first == OFFICE_FROM:
+        return busiest_office(needs, range(first, first + 600))[:60]
     if first >= SERVICES_FROM:
         return densest(range(first, first + 400))[:120]
     if needs == "bill.corrected":
         return most_corrected(range(first, first + 600))[:60]
+    if needs == "breaker":
+        return most_overlapping(range(first, first + 2000))[:40]
+    if needs == "paging":
+        return longest_paged(range(first, first + 3000))[:40]
     if needs:
         return likeliest(needs, range(first, first + 600))[:60]
     quick, calm = quickest(range(first, first + 300)), calmest(range(first, first + 1000))

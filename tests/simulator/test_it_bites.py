@@ -8,7 +8,7 @@ from pathlib import Path
 
 import planted
 import pytest
-from planted import DEFECTS, Defect
+from planted import DEFECTS, Defect, is_noticed
 from quick import worth_a_try
 
 from paidup.simulator.campaign import Theatre
@@ -41,7 +41,7 @@ async def must_be_caught(stage: Theatre, defect: Defect) -> None:
     """By the seed that the page names, or by another one of a bounded number, which holds without the defect."""
     named = [CAUGHT[defect.what]] if defect.what in CAUGHT else []
     for seed in (*named, *worth_a_try(defect.first, defect.needs)):
-        if not (await played(stage, defect, seed)).holds and (await stage.play(seed)).holds:
+        if is_noticed(await played(stage, defect, seed)) and (await stage.play(seed)).holds:
             return
     raise AssertionError(f"no seed notices that {defect.what}")
 

@@ -48,6 +48,7 @@ def command(
     \b
     paidup simulate --seeds 300 --jobs 4
     paidup simulate --first 100000          sales of a hot item
+    paidup simulate --first 200000          and people who do by hand what takes two of them
     paidup simulate --first 300000          and transactions across services
     paidup simulate --seed 42               the same run again, and what it needs to fail
     paidup simulate --seed 42 --steps

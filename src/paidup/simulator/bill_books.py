@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import msgspec
 
@@ -69,6 +69,8 @@ class Billed(msgspec.Struct, frozen=True):
     parties: Mapping[str, Party]
     opened_at: datetime
     calm_at: datetime
+    people_take: timedelta = timedelta(0)
+    """So long a repair may wait for people."""
 
     def planted(self) -> list[Planted]:
         """What is wrong with the lines of bills that were read; and lines whose lack left a day without any bill."""
@@ -149,6 +151,7 @@ async def read_billed(
     *,
     opened_at: datetime,
     calm_at: datetime,
+    people_take: timedelta,
 ) -> Billed:
     """As it stands now."""
     async with ground.plain.session() as tx:
@@ -166,4 +169,5 @@ async def read_billed(
         parties={party.account.channel: party for party in parties},
         opened_at=opened_at,
         calm_at=calm_at,
+        people_take=people_take,
     )

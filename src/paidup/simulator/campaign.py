@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from paidup import ids
+from paidup.channels.accounts import AccountsFolder
 from paidup.sandbox.accounts import write_accounts
 from paidup.sandbox.keys import Keys, make_keys
 from paidup.simulator.chance import SeededChance
@@ -21,7 +22,7 @@ class Theatre:
     def __init__(self, ground: Ground, keys: Keys, accounts: Path) -> None:
         self._ground = ground
         self._keys = keys
-        self._accounts = accounts
+        self._accounts = AccountsFolder(accounts)
 
     async def play(
         self, seed: int, *, only: frozenset[str] | None = None, tell: bool = False, days: int | None = None

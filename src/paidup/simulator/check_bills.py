@@ -9,6 +9,7 @@ from paidup.payments.states import State as PaymentState
 from paidup.reconcile.breaks import Break, Kind
 from paidup.reconcile.overdue import OF_DAY
 from paidup.reconcile.states import UNSETTLED, State
+from paidup.refunds.refund import Cause, Refund
 from paidup.refunds.states import State as RefundState
 from paidup.sandbox.bills import STRIPE, EntryKind
 from paidup.sandbox.ledger import RefundState as TheirRefundState
@@ -98,10 +99,18 @@ def _is_known(billed: Billed, one: Planted) -> bool:
         return False  # fees of refunds are not judged; a return that is missing shows as the refund's own difference
     numbers = {one.entry.refund_ref, one.entry.refund_number}
     mine = [r for r in billed.sides.books.refunds.values() if {r.merchant_ref, r.channel_refund_id} & numbers]
-    believed = any(
-        abs(refund.amount_minor + one.entry.amount_minor) == 1 for refund in mine
-    )  # there was no better word
+    believed = any(_is_from_its_line(billed, refund, one) for refund in mine)  # there was no better word
     return not believed and any(refund.state is RefundState.SUCCEEDED for refund in mine)
+
+
+def _is_from_its_line(billed: Billed, refund: Refund, one: Planted) -> bool:
+    """Whether our books have a refund as the wrong line has it, for nothing else told of it that could be booked: a
+    notice of a refund that we did not ask for, while all of the payment was on its way back already, calls people."""
+    if one.what != "wrong day":
+        return abs(refund.amount_minor + one.entry.amount_minor) == 1
+    if refund.cause is not Cause.AT_CHANNEL or refund.created_at < billed.opened_at or refund.settled_at is None:
+        return False
+    return refund.settled_at.astimezone(billed.printed.days[one.channel, one.day]).date() != one.day
 
 
 def _is_about(found: Break, one: Planted) -> bool:
@@ -198,7 +207,7 @@ def the_bill_heals_in_time(billed: Billed) -> list[str]:
         ready_at = channel.bill_ready_at(day, account)
         begins_at = max(ready_at, billed.opened_at)
         bound = min(max(begins_at, billed.calm_at) + HEALED_WITHIN, begins_at + HEALED_AT_THE_LATEST)
-        if healed_at > bound:
+        if healed_at > bound + billed.people_take:
             wrong.append(f"payment {payment_id} was paid at {trade.paid_at}, and healed at {healed_at}")
     return wrong
 

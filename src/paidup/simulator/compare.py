@@ -1,7 +1,7 @@
 """The comparisons of a run: in the evening, when all must hold without any bill, and after the bills."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -10,7 +10,7 @@ from paidup.handlers import Handlers
 from paidup.reconcile.breaks import Break
 from paidup.reconcile.worker import WHO, work_day
 from paidup.sandbox.world import World
-from paidup.simulator import agree, check, check_bills
+from paidup.simulator import agree, check, check_bills, check_office
 from paidup.simulator.bill_books import ACCOUNT, Billed, read_billed
 from paidup.simulator.bill_fates import FatedBills
 from paidup.simulator.books import Books, Sides, read_books
@@ -19,6 +19,7 @@ from paidup.simulator.database import StagedDatabase
 from paidup.simulator.fates import BILLS_JOB
 from paidup.simulator.ground import Ground
 from paidup.simulator.process import Process
+from paidup.simulator.script import Office
 from paidup.simulator.stage import Stage
 from paidup.simulator.staged_services import StagedServices
 from paidup.simulator.witness import Breach, Witness
@@ -26,6 +27,9 @@ from paidup.transactions.ask import Requester
 from paidup.transactions.check import Checked, together
 from paidup.transactions.check import run as check_transactions
 from paidup.verify import verify
+
+PEOPLE_TAKE = timedelta(hours=4)
+"""What waits for people is agreed to within this: one of them alone may have, the hours before."""
 
 
 class Times(msgspec.Struct, frozen=True):
@@ -40,7 +44,16 @@ class Times(msgspec.Struct, frozen=True):
 class Comparisons:
     """Compares a run's two sides, and tells the witness what is broken."""
 
-    def __init__(self, ground: Ground, stage: Stage, world: World, witness: Witness, bills: FatedBills) -> None:
+    def __init__(
+        self,
+        ground: Ground,
+        stage: Stage,
+        world: World,
+        witness: Witness,
+        bills: FatedBills,
+        office: Office | None,
+    ) -> None:
+        self._office = office
         self._ground = ground
         self._stage = stage
         self._world = world
@@ -65,6 +78,7 @@ class Comparisons:
             process.parties(),
             opened_at=times.opened_at,
             calm_at=times.bills_calm_at,
+            people_take=PEOPLE_TAKE if self._office else timedelta(0),
         )
 
     async def after_the_bills(self, before: Billed, after: Billed) -> None:
@@ -75,6 +89,9 @@ class Comparisons:
 
     async def _compare(self, sides: Sides) -> None:
         self._witness.breaches += check.examine(sides)
+        if self._office is not None:
+            files = await check_office.read_files(self._ground.admin, self._office, sides.books, self._witness)
+            self._witness.breaches += check_office.examine(files)
         for claim in (await verify(self._ground.plain)).checks:
             if not claim.holds:
                 self._witness.breach(f"verify: {claim.name}", f"{claim.claim}: {', '.join(claim.breaches)}")

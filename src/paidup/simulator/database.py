@@ -45,6 +45,7 @@ class StagedDatabase(Database):
                 raise
             else:
                 await stage.io(transaction.commit(), pid)
+                stage.committed()
             finally:
                 stage.opened(-1)
             await self._after_commit()

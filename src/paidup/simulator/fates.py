@@ -115,6 +115,10 @@ class Fates:
         self.hit.append(Hit(kind, key, at))
         return True
 
+    def may_hit(self, kind: str) -> bool:
+        """Whether this kind of fault can befall anybody now: `hits` need not be asked where not."""
+        return kind in self._weather and not (self.over and self.bills_are_well)
+
     def _may_hit(self, kind: str, whom: str) -> bool:
         if kind.startswith("bill.") or BILLS_JOB in whom:
             return not self.bills_are_well

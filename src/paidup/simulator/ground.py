@@ -36,6 +36,15 @@ SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.re
 WHERE c.relkind IN ('r', 'p') AND n.nspname IN ('public', 'services') AND NOT c.relispartition
   AND c.relname <> 'schema_migrations' ORDER BY 1"""
 
+# Of these tables those that had rows, or gave out a number, since they were emptied last; with their partitions.
+USED = """
+SELECT name FROM unnest($1::text[]) AS t (name)
+WHERE pg_relation_size(name::regclass) > 0
+  OR (SELECT sum(pg_relation_size(relid)) FROM pg_partition_tree(name::regclass)) > 0
+  OR EXISTS (SELECT FROM pg_depend d JOIN pg_class c ON c.oid = d.objid
+             WHERE d.refobjid = name::regclass
+               AND CASE c.relkind WHEN 'S' THEN pg_sequence_last_value(c.oid) IS NOT NULL END)"""
+
 # Without triggers: the journals that are only added to refuse it.
 CLEAR = """
 SET session_replication_role = replica;
@@ -89,8 +98,10 @@ class Ground:
             return {row["pid"] for row in await self.admin.fetch(WHO_WAITS, pids)}
 
     async def clear(self) -> None:
-        """Empty every table. Measured on two cores: 0.1 s, and 0.55 s for a fresh copy of a template."""
-        await self.admin.execute(CLEAR.format(tables=", ".join(self._tables)))
+        """Empty every table that was used. What is emptied is planned anew on every connection, so others are left."""
+        used = [row["name"] for row in await self.admin.fetch(USED, self._tables)]
+        if used:
+            await self.admin.execute(CLEAR.format(tables=", ".join(used)))
 
     async def close(self) -> None:
         """Close every connection."""

@@ -3,15 +3,10 @@ waits for another bill."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
-from typing import TYPE_CHECKING
 
 from paidup.reconcile.rules import RuleBook
 from paidup.sandbox.bill_formats import BEIJING
-
-if TYPE_CHECKING:
-    from asyncpg import Connection, Record
-
-WAITS_UNTIL = "SELECT max(wait_until) FROM breaks WHERE state = 'waiting'"
+from paidup.simulator.script import Office
 
 WRONG_FOR = timedelta(hours=18)
 """So long into the day after the trouble bills and their fetching go wrong: past the hour of every channel's bill."""
@@ -20,12 +15,13 @@ SETTLES_IN = timedelta(hours=6)
 """So long refunds and deliveries that follow from a bill may take."""
 
 
-def rule_book(wait_days: int) -> RuleBook:
-    """What the shop agreed with its channels: the fees that the sandbox takes, to the minor unit."""
+def rule_book(wait_days: int, office: Office | None) -> RuleBook:
+    """What the shop agreed with its channels: the fees that the sandbox takes, to the minor unit; what takes two."""
     cheap = {"fee_ppm": 6000}
+    limits = {"repair_minor": office.repair_minor, "approve": list(office.kinds)} if office else {}
     return RuleBook(
         {
-            "default": {"wait_days": wait_days, "fee_tolerance_minor": 0},
+            "default": {"wait_days": wait_days, "fee_tolerance_minor": 0} | limits,
             "wechat/main": cheap,
             "alipay/main": cheap,
             "stripe/main": {"fee_ppm": 29000, "fee_fixed_minor": 30},
@@ -45,13 +41,12 @@ class Nights:
         self._needed_until = start
         self._done_at: datetime | None = None
 
-    async def next_look(
-        self, admin: "Connection[Record]", next_bill: datetime | None, now: datetime
-    ) -> datetime | None:
-        """When a round has something to do: a bill that is due, or a day that has ended."""
+    def next_look(self, next_bill: datetime | None, waits_until: datetime | None, now: datetime) -> datetime | None:
+        """When a round has something to do: a bill that is due, or a day that has ended. waits_until: so long some
+        difference waits for another bill."""
         if not self.is_open:  # but once, so that no day is forgotten
             return self._first if self._looks_at == self._first else None
-        await self._see(admin)
+        self._see(waits_until)
         turn = self._looks_at if self._looks_at <= self._needed_until else None
         found = min((at for at in (next_bill, turn) if at is not None), default=None)
         self._done_at = (self._done_at or now) if found is None else None
@@ -69,9 +64,9 @@ class Nights:
         """A round was done: the bills of all days that ended before are in the schedule."""
         self._looks_at = _turn_after(now)
 
-    async def _see(self, admin: "Connection[Record]") -> None:
+    def _see(self, waits_until: datetime | None) -> None:
         """Until when days have to end: what moved is billed, and what waits is looked at after its time."""
-        moved_at, waits_until = self._last_moved_at(), await admin.fetchval(WAITS_UNTIL)
+        moved_at = self._last_moved_at()
         self._needed_until = max(_end_of_day(moved_at or self._start), waits_until or self._start)
 
 

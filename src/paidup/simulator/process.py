@@ -13,6 +13,7 @@ from paidup.checkout.counter import Counter
 from paidup.delivery import worker as delivery
 from paidup.delivery.plan import Answer
 from paidup.delivery.send import Send
+from paidup.hand.desk import Desk
 from paidup.handlers import Handlers
 from paidup.intake import worker as intake
 from paidup.intake.receive import Receiver
@@ -85,24 +86,24 @@ class Process:
             db, accounts, max_waiting=settings.inbox_queue, keep_per_source=settings.quarantine_per_source
         )
         self.callbacks = Callbacks(receiver, clock, max_bytes=settings.callback_max_bytes, stored=lambda: None)
-        self.api: Starlette = build_app(
-            Context(
-                db=db,
-                counter=Counter(db, clock.now),
-                asker=self._asker,
-                accounts=accounts,
-                handlers=self._handlers,
-                clock=clock,
-                settings=settings,
-                wake=lambda: None,  # rounds come when they are due
-            )
+        context = Context(
+            db=db,
+            counter=Counter(db, clock.now),
+            asker=self._asker,
+            accounts=accounts,
+            handlers=self._handlers,
+            clock=clock,
+            settings=settings,
+            wake=lambda: None,  # rounds come when they are due
         )
+        self.api: Starlette = build_app(context)
+        self.desk: Desk = context.desk
 
     async def round(self, job: str, now: datetime) -> int:
         """One round of a job, as the supervisor runs it."""
         match job:
             case "intake":
-                return await intake.run_once(self.db, now=now, limit=self._limits.intake, handlers=self._handlers)
+                return await intake.run_many(self.db, now=now, limit=self._limits.intake, handlers=self._handlers)
             case "repair":
                 return await self._repair(now)
             case "expiry":

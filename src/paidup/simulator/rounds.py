@@ -14,13 +14,16 @@ IDLE_S: Mapping[str, float] = {
     "intake": 0.2, "repair": 0.25, "expiry": 5.0, "delivery": 0.2, "sweep": 1200.0, "checkout": 0.2, "reconcile": 30.0,
 }  # fmt: skip
 """How long a job rests when a round found nothing to do, as in app.py; the sweep, which finds nothing, longer."""
-LONGEST_IDLE_S = 30.0
+LONGEST_IDLE_S: Mapping[str, float] = {"delivery": 120.0}
+"""At most so long; others half a minute. An endpoint that is left alone is due all the time, for hours."""
 FAILED_S = 1.0
 
 # By the same looks that workers rest by. Taken apart from the run: they are no part of it.
 NEXT = f"""
 SELECT ({NEXT_INTAKE}) AS intake, ({NEXT_REPAIR}) AS repair, ({NEXT_EXPIRY}) AS expiry, ({NEXT_DELIVERY}) AS delivery,
-  ({NEXT_TRANSACTION}) AS checkout, ({NEXT_BILL}) AS reconcile"""
+  ({NEXT_TRANSACTION}) AS checkout, least(({NEXT_BILL}),
+    (SELECT min(changed_at) FROM breaks WHERE state = 'approved')) AS reconcile,
+  (SELECT max(wait_until) FROM breaks WHERE state = 'waiting') AS waits_until"""
 
 
 class Rounds:
@@ -61,7 +64,8 @@ class Rounds:
     def ended(self, job: str, done: int, now: datetime) -> None:
         """After a round that did nothing a job rests, each time longer: what is due is held by somebody else."""
         self._running.discard(job)
-        self._idle_s[job] = IDLE_S[job] if done else min(max(LONGEST_IDLE_S, IDLE_S[job]), self._idle_s[job] * 2)
+        longest_s = max(LONGEST_IDLE_S.get(job, 30.0), IDLE_S[job])
+        self._idle_s[job] = IDLE_S[job] if done else min(longest_s, self._idle_s[job] * 2)
         rests_s = self._idle_s[job] if job == "sweep" or not done else 0.0
         self._rests_until[job] = now + timedelta(seconds=rests_s)
 
@@ -71,7 +75,19 @@ class Rounds:
         self._rests_until[job] = now + timedelta(seconds=FAILED_S)
 
 
-async def next_due(admin: "Connection[Record]") -> dict[str, datetime | None]:
-    """When each job has something to do."""
-    row = await admin.fetchrow(NEXT)
-    return dict(row) if row else {}
+class Agenda:
+    """When each job has something to do. The tables are asked again when something was committed since."""
+
+    def __init__(self, admin: "Connection[Record]") -> None:
+        self._admin = admin
+        self._asked_at = -1
+        self._due: dict[str, datetime | None] = {}
+        self.waits_until: datetime | None = None
+        """So long some difference waits for another bill."""
+
+    async def due(self, commits: int) -> dict[str, datetime | None]:
+        """By job. commits: so many transactions were committed so far."""
+        if commits != self._asked_at and (row := await self._admin.fetchrow(NEXT)):
+            self._due, self._asked_at = dict(row), commits
+            self.waits_until = self._due.pop("waits_until")
+        return self._due

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
-from pathlib import Path
 
 from paidup import ids
 from paidup.channels.accounts import AccountsFolder
@@ -16,7 +15,7 @@ from paidup.sandbox.faults import Dice, Faults
 from paidup.sandbox.keys import Keys
 from paidup.sandbox.ledger import Ledger
 from paidup.sandbox.world import Manners, World
-from paidup.settings import Settings, load
+from paidup.settings import Settings
 from paidup.shops import store as shops
 from paidup.shops.store import Scope
 from paidup.simulator.bill_books import AccountSum
@@ -29,10 +28,11 @@ from paidup.simulator.fates import Fates, Weather, weather_of
 from paidup.simulator.finance import Finance
 from paidup.simulator.ground import Ground
 from paidup.simulator.nights import SETTLES_IN, WRONG_FOR, Nights, rule_book
+from paidup.simulator.office import Desks, settings_of
 from paidup.simulator.outcome import Outcome
 from paidup.simulator.postman import Postman
 from paidup.simulator.process import Process
-from paidup.simulator.rounds import Rounds, next_due
+from paidup.simulator.rounds import Agenda, Rounds
 from paidup.simulator.sale import fill_the_shelf
 from paidup.simulator.script import Plan, Script, write_days
 from paidup.simulator.shop import Shop
@@ -62,7 +62,7 @@ class Run:
         ground: Ground,
         seed: int,
         keys: Keys,
-        accounts: Path,
+        accounts: AccountsFolder,
         *,
         only: frozenset[str] | None,
         tell: bool,
@@ -80,10 +80,13 @@ class Run:
         self._witness = Witness()
         faults = Faults(forge=self._script.forge, refund_fail=self._script.refund_fail)
         self._world = World({"main": keys}, Dice(seed), Manners(faults=faults), NOBODY, self._make_bills)
+        self._work = Agenda(ground.admin)
         self._nights = Nights(START, self._bills.last_moved_at)
-        self._comparisons = Comparisons(ground, self._stage, self._world, self._witness, self._bills)
-        self._accounts = AccountsFolder(accounts)
-        self._settings: Settings = load({"PAIDUP_ALLOW_LOOPBACK_ENDPOINTS": "true"})
+        self._comparisons = Comparisons(
+            ground, self._stage, self._world, self._witness, self._bills, self._script.office
+        )
+        self._accounts = accounts
+        self._settings: Settings = settings_of(self._script.office)
         self._agenda: list[tuple[datetime, int, Callable[[], object]]] = []
         self._turn = count()
         self._rounds: dict[str, Rounds] = {}
@@ -95,27 +98,16 @@ class Run:
             f"{away.whom} {n}": away for n, away in enumerate(self._script.outages)
         }  # each is a fault of its own
         parts = {"pick": self._pick, "later": self._later}
-        self._postman = Postman(self._world, self._stage, self._clock, self._witness, **parts)  # type: ignore[arg-type]
-        self._shop = Shop(
-            self._world,
-            self._stage,
-            self._clock,
-            self._witness,
-            is_away=self._is_away,
-            **parts,  # type: ignore[arg-type]
-        )
+        played = (self._world, self._stage, self._clock, self._witness)
+        self._postman = Postman(*played, **parts)  # type: ignore[arg-type]
+        self._shop = Shop(*played, is_away=self._is_away, **parts)  # type: ignore[arg-type]
         self._services = StagedServices(
             StagedDatabase(ground, self._stage), self._stage, self._clock, is_away=self._is_away, later=self._later
         )
-        self._undertakings = Undertakings(
-            self._shop,
-            self._services,
-            self._stage,
-            self._clock,
-            self._witness,
-            **parts,  # type: ignore[arg-type]
-        )
+        self._undertakings = Undertakings(self._shop, self._services, *played[1:], **parts)  # type: ignore[arg-type]
         self._shop.placed = self._undertakings.placed
+        self._desks = Desks(*played, self._script.office, **parts)  # type: ignore[arg-type]
+        self._shop.opened = self._desks.opened
         self._finance = Finance(self._shop, self._bills, self._stage, self._witness, **parts)  # type: ignore[arg-type]
 
     async def play(self) -> Outcome:
@@ -161,6 +153,8 @@ class Run:
             return
         self._nights.is_open, self._opened_at = True, self._clock.now()
         self._plan_well_bills()
+        if self._script.office:
+            self._desks.look()
         await self._live(NIGHTS_AT_MOST)
         if not self._witness.breaches:
             await self._compare_bills()
@@ -187,7 +181,7 @@ class Run:
             await self._stage.play()
             self._postman.collect()
             self._bury()
-            self._witness.breaches += await self._watch.look(self._clock.now())
+            self._witness.breaches += await self._watch.look(self._clock.now(), self._stage.commits)
             if self._witness.breaches:
                 return
             due = await self._due()
@@ -197,8 +191,8 @@ class Run:
             self._clock.move(at)
 
     async def _due(self) -> dict[str, datetime | None]:
-        due = await next_due(self._ground.admin)
-        look = await self._nights.next_look(self._ground.admin, due["reconcile"], self._clock.now())
+        due = await self._work.due(self._stage.commits)
+        look = self._nights.next_look(due["reconcile"], self._work.waits_until, self._clock.now())
         return due | {"reconcile": look}
 
     def _begin_moment(self) -> None:
@@ -296,7 +290,7 @@ class Run:
             accounts=self._accounts,
             settings=self._settings,
             limits=self._script.limits,
-            rules=rule_book(wait_days=1),
+            rules=rule_book(wait_days=1, office=self._script.office),
             send=self._shop.hear,
             ask=self._services,
         )

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Mapping
+from enum import StrEnum
 
 import msgspec
 
@@ -52,6 +53,40 @@ class Undertaking(msgspec.Struct, frozen=True):
     acts_s: float | None = None
 
 
+class Way(StrEnum):
+    """What others say to a request of somebody in the office."""
+
+    AGREED = "agreed"
+    REFUSED = "refused"
+    OWN = "own"  # who asked agrees to it himself
+    TWICE = "twice"  # several agree in one moment
+    BOTH = "both"  # one agrees, another one refuses, in one moment
+    NOBODY = "nobody"
+
+
+class Errand(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that somebody does by hand about the payment that this offer led to. action: refund or confirm; minor
+    None: all of it; second_after_s: so much later others say what `way` has."""
+
+    offer: int
+    key: str
+    action: str
+    after_s: float
+    minor: int | None
+    asker: str
+    way: Way
+    second_after_s: float
+
+
+class Office(msgspec.Struct, frozen=True, kw_only=True):
+    """Up to how much one person may do alone, how much a day is repaired without any, and kinds of differences that
+    never are."""
+
+    limit_minor: int
+    repair_minor: int
+    kinds: tuple[str, ...]
+
+
 class Plan(msgspec.Struct, frozen=True):
     """The life of one order, as the shop wants it."""
 
@@ -66,6 +101,7 @@ class Plan(msgspec.Struct, frozen=True):
     wants: tuple[tuple[str, int], ...] = ()
     """(SKU, quantity) of what is ordered, in a sale."""
     undertakings: tuple[Undertaking, ...] = ()
+    errands: tuple[Errand, ...] = ()
 
 
 class Away(msgspec.Struct, frozen=True):
@@ -92,6 +128,8 @@ class Script(msgspec.Struct, frozen=True):
     hot_units: int = 0
     shelves: Mapping[str, int] = {}
     """How many units each service that takes part in transactions has; empty: there are none."""
+    office: Office | None = None
+    """What takes two people; None: nobody does anything by hand."""
 
 
 def write_script(seed: int) -> Script:

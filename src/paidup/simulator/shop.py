@@ -61,6 +61,8 @@ class Shop:
         self.secret = ""
         self.placed: Callable[[Plan, str], None] = lambda _plan, _order_id: None
         """Called with each order that was placed."""
+        self.opened: Callable[[Plan, int, Trade, str], None] = lambda *_: None
+        """Called with each payment that was opened for an offer of an order."""
 
     # Hearing ---------------------------------------------------------------------------------------------------------
 
@@ -178,6 +180,7 @@ class Shop:
             return
         self._offered[trade.number] = plan, order_id
         self._customer(plan, n, trade, str(payment["id"]))
+        self.opened(plan, n, trade, str(payment["id"]))
 
     async def _by_itself(self, plan: Plan, order_id: str, n: int) -> None:
         """The shop opened the payment at the channel with code of its own, and tells us of it later."""

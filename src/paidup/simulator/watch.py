@@ -1,11 +1,12 @@
 """What is looked at all along: nothing takes longer than it may, counted from the last fault that excuses it."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from paidup.simulator import agree, check
 from paidup.simulator.fates import Fates
 from paidup.simulator.witness import Breach
+from paidup.transactions.states import MANUAL
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
@@ -13,6 +14,17 @@ if TYPE_CHECKING:
 SINCE_TROUBLE = timedelta(minutes=10)
 HARMLESS = ("bill", "overlap", "second worker", "channel.slow", "customer", "callback", "shop", "service")
 """Faults that put off no question to a channel."""
+
+NEVER = datetime.max.replace(tzinfo=UTC)
+
+# The first moment at which something is late as it stands now, or perhaps a little earlier.
+FIRST_LATE = f"""
+SELECT least(
+    (SELECT min(greatest(expires_at, $1)) + $2 FROM payments WHERE state IN ('created', 'open', 'closing')),
+    (SELECT min(greatest(created_at, $1)) + $3 FROM refunds WHERE state IN ('requested', 'pending')),
+    (SELECT min(greatest(expires_at, $1)) + $2 FROM orders WHERE state IN ('unpaid', 'closing')),
+    (SELECT min(greatest(began_at, $1)) FROM transactions WHERE ended_at IS NULL AND state <> '{MANUAL}')) AS late,
+  (SELECT min(updated_at) + $4 FROM payments WHERE state = 'closing') AS slow"""
 
 
 class Watch:
@@ -23,20 +35,33 @@ class Watch:
         self._seen = 0
         self._trouble_at = self.calm_at = start
         """calm_at: since when nothing goes wrong but bills."""
+        self._asked_at: tuple[int, datetime] | None = None
+        self._late_from = self._slow_from = NEVER
 
     def excuse(self, at: datetime) -> None:
         """Something stood in the way of a question to a channel until now."""
         self._trouble_at = max(self._trouble_at, at)
 
-    async def look(self, now: datetime) -> list[Breach]:
-        """What takes too long."""
+    async def look(self, now: datetime, commits: int) -> list[Breach]:
+        """What takes too long. commits: so many transactions were committed so far: without a new one, time alone makes
+        anything late."""
         for hit in self._fates.hit[self._seen :]:
             if not hit.kind.startswith(HARMLESS):
                 self.excuse(hit.at)
         self._seen = len(self._fates.hit)
+        await self._foresee(commits)
         found: list[Breach] = []
-        if self._fates.over:
+        if self._fates.over and now > self._late_from:
             found += await check.too_late(self._admin, self.calm_at, now)
             found += await agree.too_late(self._admin, self.calm_at, now) if self._sells else []
         since = self._trouble_at + SINCE_TROUBLE
-        return found + (await check.slow_to_close(self._admin, since, now) if now > since else [])
+        slow = now > max(since, self._slow_from)
+        return found + (await check.slow_to_close(self._admin, since, now) if slow else [])
+
+    async def _foresee(self, commits: int) -> None:
+        if self._asked_at == (commits, self.calm_at):
+            return
+        bounds = (check.PAYMENT_BOUND, check.REFUND_BOUND, check.CLOSING_BOUND)
+        row = await self._admin.fetchrow(FIRST_LATE, self.calm_at, *bounds)
+        self._asked_at = commits, self.calm_at
+        self._late_from, self._slow_from = ((at or NEVER) for at in row) if row else (NEVER, NEVER)

@@ -47,6 +47,20 @@ class AskedRefund(msgspec.Struct, frozen=True):
     refund_id: str
 
 
+class Deed(msgspec.Struct, frozen=True):
+    """Something that a person asked for by hand: a refund, or that a payment be confirmed."""
+
+    action: str
+    payment_id: str
+    key: str
+    minor: int
+
+    @property
+    def name(self) -> str:
+        """What people agree to."""
+        return f"{self.action} {self.payment_id} {self.key}"
+
+
 @dataclass
 class Witness:
     """Everything that outsiders remember of a run."""
@@ -77,6 +91,11 @@ class Witness:
     """Events that the shop asked for again, and when."""
     begun: dict[str, set[str]] = field(default_factory=dict)
     """Transactions across services that were answered, by the shop's idempotency key."""
+    deeds: list[Deed] = field(default_factory=list)
+    agreed: dict[str, set[str]] = field(default_factory=dict)
+    """Who said yes, to a deed by its name or to the repair of a break, whatever he was answered."""
+    asked: dict[str, str] = field(default_factory=dict)
+    """Requests that wait for a second person, as somebody was told: the deed, by the request's id."""
     breaches: list[Breach] = field(default_factory=list)
 
     @property
