@@ -270,6 +270,27 @@ async def test_a_late_line_clears_by_the_next_bill_and_else_becomes_a_short(shop
     assert {"reconcile_short", "reconcile_breaks"} <= set(await shop.cases())
 
 
+@pytest.mark.parametrize("fails", [0.0, 1.0], ids=["asked at once", "asked once more, days later"])
+async def test_a_refund_that_came_back_is_no_short(shop: Merchant, fails: float) -> None:
+    """The bill does not have it, and nobody told that it came back. The channel says so when it is asked: both sides
+    agree then, without another run of the day and without a person."""
+    payment, day = await made(shop, "wechat"), day_of(shop, "wechat")
+    refund = await shop.refund(payment, 500)
+    await shop.repair_for(120)
+    assert "succeeded" == (await shop.refund_now(refund)).state
+    shop.sandbox.world.refund_fails(shop.trade(payment), refund.merchant_ref, shop.clock.now())
+    await next_morning(shop, "wechat", day)
+    await fetched(shop, day, missing=1.0)
+    shop.sandbox.faults = Faults(fail=fails)
+    await work_day(shop.db, party(shop), day, tools=tools(shop), who="test")
+    shop.sandbox.faults = Faults()
+    await shop.clock.advance(3 * 86400)
+    await work(shop, party(shop), day_of(shop, "wechat") - timedelta(days=1))
+    (one,) = [one for one in await breaks(shop) if one.refund_id == refund.id]
+    assert (Kind.SHORT, Is.HEALED) == (one.kind, one.state)
+    assert "failed" == (await shop.refund_now(refund)).state
+
+
 async def test_the_channel_is_asked_once_more_before_people_are(shop: Merchant) -> None:
     """It gave no answer on the first morning. When the following bill does not bring the line either, the run over that
     bill asks again, and the case comes with what is known by then."""

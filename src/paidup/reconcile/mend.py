@@ -87,7 +87,8 @@ def _proposed(broken: Sequence[Break], budget: Budget, now: datetime) -> list[Pr
 
 
 async def mend(db: Database, party: Party, day: date, *, asker: Asker, handlers: Handlers, who: str) -> int:
-    """Ask about the breaks of a day, and repair what may be repaired; returns how many were."""
+    """Ask about the breaks of a day, and repair what may be repaired; returns how often our books changed by that: the
+    day is to be laid beside them once more."""
     now = asker.now_of()
     async with db.session() as tx:
         proposed = await proposals(tx, party, day, now)
@@ -229,6 +230,7 @@ async def _settle(tx: Tx, asked: Sequence[Asked], handlers: Handlers, who: str, 
     for one, result in zip(going, results, strict=True):
         broken = one.subject.proposal.broken
         if one.subject.proposal.evidence is None:
+            mended += result.outcome is Weighed.APPLIED  # a refund came back: then the bill has been right
             changes.append((broken, None, f"asked: {one.why}; {result.why}"))
             tried.append(broken.id)
         elif _is_mended(one, result):

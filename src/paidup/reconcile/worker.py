@@ -193,7 +193,8 @@ async def _ask_about_overdue(db: Database, party: Party, day: date, tools: Tools
     async with db.session() as tx:
         late = await store.overdue(tx, party.account.channel, party.account.name, tools.asker.now_of(), MANY)
     for other in sorted({one.day for one in late} - {day}):
-        await mend(db, party, other, asker=tools.asker, handlers=tools.handlers, who=who)
+        if await mend(db, party, other, asker=tools.asker, handlers=tools.handlers, who=who):
+            await reconcile(db, party, other, now=tools.asker.now_of(), spill=tools.spill, limits=tools.limits, who=who)
 
 
 async def _read_again(db: Database, party: Party, day: date, tools: Tools, who: str) -> int:
