@@ -94,6 +94,32 @@ async def test_what_was_planted_is_what_is_found(
     assert {kind.value: wrong} == {name: count for name, count in found.items() if name != "status"}
 
 
+@pytest.mark.parametrize(
+    ("channel", "fault", "kind"),
+    [
+        *((channel, "unknown_type", Kind.UNKNOWN_LINE) for channel in CHANNELS_ALL),
+        ("stripe", "wrong_currency", Kind.CURRENCY),
+        ("wechat", "wrong_status", Kind.STATUS),
+        ("stripe", "wrong_status", Kind.STATUS),
+    ],
+)
+async def test_a_line_of_another_type_currency_or_status_is_its_break_and_no_other(
+    db: Database, there: Desk, channel: str, fault: str, kind: Kind
+) -> None:
+    """Where a channel's bill has such a column: as many as were planted, about those lines, and the balance holds. (A
+    line in another currency refuses WeChat Pay's bill, and Alipay's has neither column.)"""
+    there.sell(channel, 30)
+    await book(db, there.booked(channel), there.account(channel))
+    outcome = await laid(db, there, channel, **{fault: 0.5})
+    good = Counter((*line_key(entry), entry.currency) for entry in there.booked(channel))
+    planted = Counter((*line_key(entry), entry.currency) for entry in there.printed(channel)) - good
+    assert sum(planted.values()) > 1
+    assert {kind.value: sum(planted.values())} == kinds(outcome)
+    numbers = {str(key[2] or key[1]).replace("pi_", "ch_") for key in planted}
+    lines = [line for change in outcome.changes if (line := change.after.line) is not None]
+    assert numbers == {(it.channel_refund_id or it.channel_txn_id or "").replace("pi_", "ch_") for it in lines}
+
+
 async def test_a_wrong_fee_is_found_where_one_is_agreed(db: Database, there: Desk) -> None:
     """WeChat Pay's 0.6 % is in the rules: every fee that is a fen off is a break over that fen; no other line is."""
     there.sell("wechat", 30)
@@ -175,7 +201,17 @@ async def test_the_quick_reader_reads_what_the_careful_one_does(there: Desk, cha
     there.sell(channel, 40)
     for trade in there.sandbox.world.ledger.page(0, 100):
         trade.extra = dict.fromkeys(trade.extra, "茶")  # a name that both can read
-    wrong = dict.fromkeys(("missing", "extra", "wrong_amount", "wrong_fee", "duplicate"), 0.2)
+    names = (
+        "missing",
+        "extra",
+        "wrong_amount",
+        "wrong_fee",
+        "duplicate",
+        "unknown_type",
+        "wrong_currency",
+        "wrong_status",
+    )
+    wrong = dict.fromkeys(names, 0.2)
     with opened(None, LIMITS) as table:
         there.sandbox.faults = Faults(bill=BillFaults(**wrong))
         file, proof = await there.fetch(channel)

@@ -93,6 +93,20 @@ def file(*rows: str, totals: str | None = None, header: str = HEADER) -> bytes:
 
 
 @pytest.mark.parametrize(
+    ("word", "status", "kind"),
+    [
+        ("REFUND", "SUCCESS", LineKind.REFUND), ("REFUND", "PROCESSING", LineKind.REFUND),
+        ("REFUND", "CHANGE", LineKind.REFUND_UNDONE), ("REFUND", "FAIL", LineKind.REFUND_UNDONE),
+        ("SUCCESS", "CHANGE", LineKind.PAYMENT), ("REVOKED", "", LineKind.REFUND), ("ADJUST", "", LineKind.UNKNOWN),
+    ],
+)  # fmt: skip
+def test_the_status_of_a_refund_is_read(word: str, status: str, kind: LineKind) -> None:
+    """One that did not reach the customer is no refund that was done; one on its way is; a payment has none."""
+    (line,) = lines(read(file(row(交易状态=word, 退款状态=status))))
+    assert (kind, status) == (line.kind, line.status)
+
+
+@pytest.mark.parametrize(
     "text", ["a,b", "a,`b", "a,`b,`c,`", "`", '"a"', '{"a":1,"b":"`2`"}', "第一行\n第二行", "a\nb\nc", ",`,`"]
 )
 def test_texts_may_hold_what_separates_cells(text: str) -> None:

@@ -136,7 +136,9 @@ def test_every_sentence_with_holes_is_said_in_chinese(text: str) -> None:
     assert not ENGLISH.search(in_chinese(text)), in_chinese(text)
 
 
-@pytest.mark.parametrize("what", ["came back", "was taken back by the bank", "was returned by the bank"])
+@pytest.mark.parametrize(
+    "what", ["came back", "did not reach the customer", "was taken back by the bank", "was returned by the bank"]
+)
 @pytest.mark.parametrize("here", ["not known here", "paid here"])
 def test_money_that_came_or_went_by_itself_is_told_in_chinese(what: str, here: str) -> None:
     """A refund that came back, a chargeback, one that was reversed."""

@@ -83,6 +83,20 @@ def test_a_return_of_the_same_day_must_be_in_the_same_bill() -> None:
     assert Kind.STATUS == found.kind
 
 
+def test_a_refund_that_the_bill_calls_undone_differs_once() -> None:
+    """Our books have it as succeeded, today: a status that differs, and no refund that is missing in the bill; where it
+    failed here, too, both sides say the same."""
+    ours = refund(NOON)
+    known = Known(by_number={"r:50": ours, "r:ref1": ours}, by_id={"ref1": ours})
+    day = Day(bill_id="bil1", begins_at=BEGINS, ends_at=BEGINS + timedelta(days=1), rules=Rules())
+    left = Matched(payments=[], refunds=[(None, "ref1")], others=[line("refund_undone")], sums=[])
+    (found,) = judge(left, known, day).breaks
+    assert (Kind.STATUS, State.WAITING, "refund_undone", "50 did not reach the customer, and is succeeded here") == (
+        found.kind, found.state, found.what, found.why,
+    )  # fmt: skip
+    assert ([], 1) == ((same := judged(refund(NOON, "failed"), line("refund_undone"))).breaks, len(same.agreed))
+
+
 def test_what_is_found_to_be_something_else_waits_no_more() -> None:
     """A payment was missing, and waited for the next bill; a corrected bill has it, over another amount: nothing will
     bring that by itself, and a break that waits for no time would never be overdue."""

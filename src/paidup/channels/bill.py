@@ -31,6 +31,7 @@ class LineKind(StrEnum):
     PAYMENT = "payment"  # a customer paid
     REFUND = "refund"  # a customer got money back
     REFUND_FAILED = "refund_failed"  # a refund could not be delivered; the money is ours again
+    REFUND_UNDONE = "refund_undone"  # a refund that left us, and of which the bill says that it did not arrive
     DISPUTE = "dispute"  # a customer's bank took the money back
     DISPUTE_WON = "dispute_won"  # … and had to return it
     FEE = "fee"  # what the channel charges apart from a payment's own fee

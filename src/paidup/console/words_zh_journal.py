@@ -323,6 +323,7 @@ HOLED = {
     "is {a} here": "我方为 {a}",
     "a line of the type {a}": "类型为 {a} 的账单行",
     "{a} came back, and {b}": "{a} 已退回，{b}",
+    "{a} did not reach the customer, and {b}": "{a} 未退到顾客账户，{b}",
     "{a} was taken back by the bank, and {b}": "{a} 被银行收回，{b}",
     "{a} was returned by the bank, and {b}": "{a} 由银行退回，{b}",
     "line {a} of bill {b}: {c}": "账单 {b} 第 {a} 行：{c}",

@@ -141,6 +141,7 @@ _SAID = {
     "payment": "payments",
     "refund": "refunds",
     "refund_failed": "refunds that failed",
+    "refund_undone": "refunds that did not arrive",
     "dispute": "disputes",
     "dispute_won": "disputes won",
     "fee": "fees",

@@ -86,6 +86,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "sum payment": ("payments", "支付"),
     "sum refund": ("refunds", "退款"),
     "sum refund_failed": ("failed refunds", "退款失败退回"),
+    "sum refund_undone": ("refunds that did not arrive", "未到账退款"),
     "sum dispute": ("disputes", "争议扣款"),
     "sum dispute_won": ("disputes won", "争议退回"),
     "sum fee": ("fees", "费用"),

@@ -12,7 +12,7 @@ import msgspec
 from paidup.channels.bill import LineKind
 from paidup.money import shown
 from paidup.reconcile.breaks import Found, Kind, OurSide
-from paidup.reconcile.known import Agreed, Day, Judged, Known, side_of
+from paidup.reconcile.known import Agreed, Day, Judged, Known, order_of, side_of
 from paidup.reconcile.match import Line, Matched
 from paidup.reconcile.states import State
 
@@ -25,7 +25,7 @@ def judge(matched: Matched, known: Known, day: Day) -> Judged:
     """Type everything that did not simply agree."""
     bench = _Bench(known, day)
     bench.payments(matched.payments)
-    bench.refunds(matched.refunds, [line for line in matched.others if line.kind == LineKind.REFUND_FAILED])
+    bench.refunds(matched.refunds, matched.others)
     bench.others(matched.others)
     return Judged(
         breaks=sorted(_named_apart(bench.breaks), key=lambda found: found.key),
@@ -50,21 +50,6 @@ def _content(found: Found) -> bytes:
     return msgspec.json.encode(msgspec.structs.replace(found, line=line))
 
 
-def _order(line: Line) -> tuple[object, ...]:
-    """By what a line says, and not by its place."""
-    return (
-        line.at,
-        line.amount,
-        line.fee,
-        line.net,
-        line.currency,
-        line.txn or "",
-        line.ref or "",
-        line.rref or "",
-        line.rid or "",
-    )
-
-
 class _Bench:
     """Collects what is found."""
 
@@ -81,7 +66,7 @@ class _Bench:
         lines, ids = self._split(left, self._pair)
         lines, ids = self._combined(lines, ids)
         seen: set[str] = set()
-        for line in sorted(lines, key=_order):
+        for line in sorted(lines, key=order_of):
             number = line.txn or line.ref or ""
             if number and number in seen:
                 self._extra(line, self._our("p", line.txn, line.ref), f"the bill has {number} more than once")
@@ -103,7 +88,7 @@ class _Bench:
             elif one is not None:
                 ids.append(one)
         for one, its in by_ours.items():
-            self._pairs(self._known.by_id[one], sorted(its, key=_order), pair)
+            self._pairs(self._known.by_id[one], sorted(its, key=order_of), pair)
         return lines, sorted(ids)
 
     def _pairs(self, ours: OurSide, lines: list[Line], pair: _OnPair) -> None:
@@ -154,7 +139,7 @@ class _Bench:
                 by_order[str(number)].append(one)
         used: set[str] = set()
         rest = []
-        for line in sorted(lines, key=_order):
+        for line in sorted(lines, key=order_of):
             group = [one for one in by_order.get(line.ref or "", ()) if one not in used]
             if group and self._adds_up([line], [self._known.by_id[one] for one in group]):
                 used.update(group)
@@ -169,7 +154,7 @@ class _Bench:
         if ours is None:
             number = line.ref or line.txn or "without a number"
             why = f"no payment {number} is known here"
-            self._add(Kind.LONG, f"payment:{line.txn or line.ref or _order(line)}", why, line, None)
+            self._add(Kind.LONG, f"payment:{line.txn or line.ref or order_of(line)}", why, line, None)
         elif ours.state in _PAID:
             self._of_another_day(line, ours)
         elif ours.state == "held":
@@ -236,13 +221,18 @@ class _Bench:
 
     # Refunds -------------------------------------------------------------------------------------------------------
 
-    def refunds(self, left: Sequence[tuple[Line | None, str | None]], failed: Sequence[Line]) -> None:
-        """Pairs, batches, then what has no other side. A refund that came back in the same bill is none."""
-        came_back = {number for line in failed for number in (line.rid, line.rref) if number}
+    def refunds(self, left: Sequence[tuple[Line | None, str | None]], others: Sequence[Line]) -> None:
+        """Pairs, batches, then what has no other side. A refund that came back in the same bill is none; of one that
+        did not arrive the bill has a line, which tells of it by itself."""
+        came_back, undone = (
+            {number for line in others if line.kind == kind for number in (line.rid, line.rref) if number}
+            for kind in (LineKind.REFUND_FAILED, LineKind.REFUND_UNDONE)
+        )
         lines, ids = self._split(left, self._refund_pair)
+        ids = [one for one in ids if not undone & self._refund_numbers(one)]
         lines, ids = self._batches(lines, ids)
         seen: set[str] = set()
-        for line in sorted(lines, key=_order):
+        for line in sorted(lines, key=order_of):
             number = line.rid or line.rref or ""
             ours = self._our("r", line.rid, line.rref)
             if number and number in seen:
@@ -256,6 +246,10 @@ class _Bench:
             seen.add(number)
         for one in ids:
             self._ours_only(self._known.by_id[one])
+
+    def _refund_numbers(self, one: str) -> set[str]:
+        ours = self._known.by_id[one]
+        return {number for number in (ours.channel_refund_id, ours.merchant_refund_ref) if number}
 
     def _refund_pair(self, line: Line, ours: OurSide) -> None:
         if self._same_money(line, ours):
@@ -314,9 +308,9 @@ class _Bench:
     # Other lines ---------------------------------------------------------------------------------------------------
 
     def others(self, lines: Sequence[Line]) -> None:
-        """Refunds that came back, disputes, and what nobody knows; each once."""
+        """Refunds that came back or did not arrive, disputes, and what nobody knows; each once."""
         seen: set[tuple[str, str]] = set()
-        for line in sorted(lines, key=_order):
+        for line in sorted(lines, key=order_of):
             number = line.rid or line.rref or line.txn or line.ref or ""
             is_again = line.kind != LineKind.UNKNOWN and number and (line.kind, number) in seen
             if is_again:
@@ -328,6 +322,9 @@ class _Bench:
     def _other(self, line: Line) -> None:
         if line.kind == LineKind.REFUND_FAILED:
             self._must_stand(line, self._our("r", line.rid, line.rref), frozenset({"failed"}), "came back")
+        elif line.kind == LineKind.REFUND_UNDONE:
+            ours = self._our("r", line.rid, line.rref)
+            self._must_stand(line, ours, frozenset({"failed"}), "did not reach the customer")
         elif line.kind == LineKind.DISPUTE:
             self._must_stand(line, self._our("p", line.txn, line.ref), _DISPUTED, "was taken back by the bank")
         elif line.kind == LineKind.DISPUTE_WON:

@@ -77,3 +77,9 @@ def side_of(line: Line, bill_id: str) -> BillSide:
         amount_minor=line.amount, fee_minor=line.fee, at=datetime.fromtimestamp(line.at, UTC),
         channel_txn_id=line.txn, merchant_ref=line.ref, channel_refund_id=line.rid, merchant_refund_ref=line.rref,
     )  # fmt: skip
+
+
+def order_of(line: Line) -> tuple[object, ...]:
+    """To put lines in order by what they say, and not by their place in a file."""
+    numbers = (line.txn or "", line.ref or "", line.rref or "", line.rid or "")
+    return (line.at, line.amount, line.fee, line.net, line.currency, *numbers)

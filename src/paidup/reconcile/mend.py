@@ -148,7 +148,7 @@ async def _subjects(tx: Tx, proposed: Sequence[Proposal]) -> list[Subject]:
 async def _ask(asker: Asker, subject: Subject) -> Asked:
     now, bill = asker.now_of(), subject.proposal.evidence
     try:
-        if subject.proposal.broken.what in ("refund", "refund_failed"):
+        if subject.proposal.broken.what in ("refund", "refund_failed", "refund_undone"):
             refund = _to_ask(subject)
             answer = await asker.about_refund(refund, subject.payment, subject.order, 1, now)
         else:

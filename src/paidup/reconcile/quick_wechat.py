@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 from paidup.channels.bill_file import Plain, gunzipped
-from paidup.channels.wechat.bill import TRADE_COLUMNS, TRADE_TOTALS, BillTable, stated_of_trades
+from paidup.channels.wechat.bill import TRADE_COLUMNS, TRADE_TOTALS, UNDONE, BillTable, stated_of_trades
 from paidup.evidence import MAX_NUMBER_CHARS
 from paidup.reconcile.quick import AT, Unusual
 
@@ -47,6 +47,7 @@ class WechatTrades:
         word, at = place["交易状态"], place["交易时间"]
         cells = {name: place[column] for name, column in _AMOUNTS.items()}
         numbers = {name: place[column] for name, column in _NUMBERS.items()}
+        undone = ", ".join(f"'{status}'" for status in UNDONE)
         # One look at all of them is several times as fast as seven.
         form = "[|]".join([f"`{AT}", *(_AMOUNT for _ in cells)])
         certain = " AND ".join([
@@ -59,7 +60,9 @@ class WechatTrades:
             ),
         ])  # fmt: skip
         return f"""{certain} AS is_certain,
-        CASE WHEN {word} = 'SUCCESS' THEN 'payment' WHEN {word} IN ('REFUND', 'REVOKED') THEN 'refund'
+        CASE WHEN {word} = 'SUCCESS' THEN 'payment'
+          WHEN {word} = 'REFUND' AND {place["退款状态"]} IN ({undone}) THEN 'refund_undone'
+          WHEN {word} IN ('REFUND', 'REVOKED') THEN 'refund'
           ELSE 'unknown' END AS kind,
         nullif({word}, '') AS word, (epoch(substr({at}, 2)::TIMESTAMP) - 28800)::BIGINT AS "at",
         {", ".join(f"({cell}::DECIMAL(18,5) * 100)::BIGINT AS {name}" for name, cell in cells.items())},

@@ -47,8 +47,8 @@ _OPENING_MINOR = 1_000_000_00  # the balance before the day's first booking
 def wechat_trades(day: BilledDay, mchid: str, appid: str) -> bytes:
     """The trade bill's text; newest first, as it mostly comes."""
     rows = [_wechat_trade(entry, mchid, appid) for entry in reversed(day.entries)]
-    paid = sum(entry.amount_minor for entry in day.entries if entry.kind is EntryKind.PAYMENT)
-    back = -sum(entry.amount_minor for entry in day.entries if entry.kind is not EntryKind.PAYMENT)
+    paid = sum(entry.amount_minor for entry in day.entries if not entry.is_refund)
+    back = -sum(entry.amount_minor for entry in day.entries if entry.is_refund)
     fees, wrong = sum(entry.fee_minor for entry in day.entries), int(day.wrong_total)
     totals = (str(len(rows)), _yuan(paid + wrong), _yuan(back), "0.00", _fee(fees), _yuan(paid + wrong), _yuan(back))
     return _wechat(_WECHAT_TRADES, rows, _WECHAT_TRADE_TOTALS, totals)
@@ -58,8 +58,8 @@ def wechat_funds(day: BilledDay, mchid: str) -> bytes:
     """The fund flow bill's text: a payment and its fee are two movements; a refund is one, less the fee returned."""
     moves: list[tuple[Entry, str, int]] = []
     for entry in day.entries:
-        if entry.kind is EntryKind.PAYMENT:
-            moves.append((entry, "交易", entry.amount_minor))
+        if not entry.is_refund:
+            moves.append((entry, "其他" if entry.kind is EntryKind.OTHER else "交易", entry.amount_minor))
             moves += [(entry, "扣除交易手续费", -entry.fee_minor)] if entry.fee_minor else []
         else:
             moves.append((entry, "退款", entry.amount_minor - entry.fee_minor))
@@ -83,13 +83,15 @@ def gzipped(text: bytes) -> bytes:
 
 
 def _wechat_trade(entry: Entry, mchid: str, appid: str) -> Sequence[str]:
-    paid, amount = entry.kind is EntryKind.PAYMENT, _yuan(abs(entry.amount_minor))
+    paid, amount = not entry.is_refund, _yuan(abs(entry.amount_minor))
+    word = {EntryKind.PAYMENT: "SUCCESS", EntryKind.OTHER: "ADJUST"}.get(entry.kind, "REFUND")
+    status = "CHANGE" if entry.kind is EntryKind.REFUND_UNDONE else "SUCCESS"
     kind = {"h5": "MWEB"}.get(entry.method, entry.method.upper())
     return (
         _beijing(entry.at), appid, mchid, "0", "", entry.number, entry.merchant_ref, "oSandboxBuyer0000000000000", kind,
-        "SUCCESS" if paid else "REFUND", "OTHERS", "CNY", amount if paid else "0.00", "0.00",
+        word, "OTHERS", "CNY", amount if paid else "0.00", "0.00",
         "0" if paid else entry.refund_number, "0" if paid else entry.refund_ref, "0.00" if paid else amount, "0.00",
-        "" if paid else "ORIGINAL", "" if paid else "SUCCESS", entry.title, "", _fee(entry.fee_minor), "0.60%",
+        "" if paid else "ORIGINAL", "" if paid else status, entry.title, "", _fee(entry.fee_minor), "0.60%",
         amount if paid else "0.00", "0.00" if paid else amount, "",
     )  # fmt: skip
 
@@ -109,7 +111,7 @@ def _ticked(cells: Sequence[str]) -> str:
 def alipay_trades(day: BilledDay, seller_id: str, of: date) -> bytes:
     """The zip file of 业务明细."""
     paid = [entry.amount_minor for entry in day.entries if entry.kind is EntryKind.PAYMENT]
-    back = [entry.amount_minor for entry in day.entries if entry.kind is not EntryKind.PAYMENT]
+    back = [entry.amount_minor for entry in day.entries if entry.is_refund]
     totals = (
         f"#交易合计：{len(paid)}笔，商家实收共{_yuan(sum(paid) + day.wrong_total)}元，商家优惠共0.00元",
         f"#退款合计：{len(back)}笔，商家实收退款共{_yuan(sum(back))}元，商家优惠退款共0.00元",
@@ -120,7 +122,7 @@ def alipay_trades(day: BilledDay, seller_id: str, of: date) -> bytes:
 
 def alipay_funds(day: BilledDay, seller_id: str, of: date) -> bytes:
     """The zip file of 账务明细: every booking and its fee are two movements."""
-    words = {EntryKind.PAYMENT: ("在线支付", "收费")}
+    words = {EntryKind.PAYMENT: ("在线支付", "收费"), EntryKind.OTHER: ("其它", "收费")}
     moves: list[tuple[Entry, str, int]] = []
     for entry in day.entries:
         word, fee_word = words.get(entry.kind, ("交易退款", "退费"))
@@ -143,9 +145,10 @@ def alipay_funds(day: BilledDay, seller_id: str, of: date) -> bytes:
 
 
 def _alipay_trade(entry: Entry) -> Sequence[str]:
-    paid, amount = entry.kind is EntryKind.PAYMENT, _yuan(entry.amount_minor)
+    paid, amount = not entry.is_refund, _yuan(entry.amount_minor)
+    word = {EntryKind.PAYMENT: "交易", EntryKind.OTHER: "其它"}.get(entry.kind, "退款")
     return (
-        f"{entry.number}\t", f"{entry.merchant_ref}\t", "交易\t" if paid else "退款\t", _one_line(entry.title),
+        f"{entry.number}\t", f"{entry.merchant_ref}\t", f"{word}\t", _one_line(entry.title),
         _beijing(entry.at), _beijing(entry.at), "\t", "\t", "\t", "\t", "*箱(san***@sandbox.example)\t", amount, amount,
         "0.00", "0.00", "0.00", "0.00", "0.00", "", "0.00\t", "0.00", "\t" if paid else f"{entry.refund_ref}\t",
         _yuan(-entry.fee_minor), "0.00", "",
@@ -276,6 +279,7 @@ STRIPE_OPENING_MINOR = 1_000_00
 
 def _stripe_cells(entry: Entry, wrong_minor: int) -> dict[str, str]:
     charge, places = entry.number.replace("pi_", "ch_"), decimals(entry.currency)
+    is_other = entry.kind is EntryKind.OTHER
     category = {EntryKind.PAYMENT: "charge"}.get(entry.kind, str(entry.kind))
     amounts = (_major(it, places) for it in (entry.amount_minor, entry.fee_minor, entry.net_minor + wrong_minor))
     ours = "" if entry.merchant_ref == entry.number else entry.merchant_ref
@@ -283,7 +287,8 @@ def _stripe_cells(entry: Entry, wrong_minor: int) -> dict[str, str]:
     cells = (
         f"txn_{(entry.refund_number or entry.number)[3:]}{'f' * (entry.kind is EntryKind.REFUND_FAILURE)}",
         _utc(entry.at), _utc(entry.at + PAID_OUT_AFTER), entry.currency.lower(), *amounts, category,
-        entry.refund_number or charge, entry.title, charge, entry.number, "", "", ours, refund_ours,
+        entry.refund_number or charge, entry.title, *(("", "") if is_other else (charge, entry.number)), "", "", ours,
+        refund_ours,
     )  # fmt: skip
     return dict(zip(STRIPE_COLUMNS, cells, strict=True))
 

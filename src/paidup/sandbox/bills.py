@@ -14,6 +14,7 @@ from paidup.sandbox.faults import BillFaults, Dice
 from paidup.sandbox.ledger import Ledger, Refund, RefundState, Trade
 
 STRIPE = "stripe"
+_WITH_STATUS = (STRIPE, "wechat")
 PAID_OUT_AFTER = timedelta(days=2)
 
 
@@ -23,6 +24,8 @@ class EntryKind(StrEnum):
     PAYMENT = "payment"
     REFUND = "refund"
     REFUND_FAILURE = "refund_failure"
+    REFUND_UNDONE = "refund_undone"
+    OTHER = "other_adjustment"
 
 
 class Standing(StrEnum):
@@ -47,6 +50,14 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     refund_ref: str = ""
     title: str = ""
     method: str = ""
+    channel: str = ""
+    comes_back: bool = False
+    """Of a refund: whether it failed, and is booked back by a line of its own."""
+
+    @property
+    def is_refund(self) -> bool:
+        """Whether it is about money given back."""
+        return self.kind not in (EntryKind.PAYMENT, EntryKind.OTHER)
 
     @property
     def key(self) -> str:
@@ -166,6 +177,26 @@ class Bills:
             if not self._dice.hits(faults.wrong_day, "wrong day", entry.key):
                 yield from self._befallen(faults, entry)
 
+    def _called_otherwise(self, faults: BillFaults, entry: Entry) -> Iterator[Entry]:
+        """The line in another currency, or with another status, where the channel's bill has such a column: only
+        Stripe's counts in several currencies, and Alipay's has no status."""
+        is_stripe, hits = entry.channel == STRIPE, self._dice.hits
+        if is_stripe and entry.kind is EntryKind.PAYMENT and hits(faults.wrong_currency, "wrong currency", entry.key):
+            yield msgspec.structs.replace(entry, currency="USD" if entry.currency == "EUR" else "EUR")
+        elif (
+            entry.kind is EntryKind.REFUND
+            and entry.channel in _WITH_STATUS
+            and not entry.comes_back
+            and hits(faults.wrong_status, "wrong status", entry.key)
+        ):
+            yield entry if is_stripe else msgspec.structs.replace(entry, kind=EntryKind.REFUND_UNDONE)
+            if is_stripe:
+                yield msgspec.structs.replace(
+                    entry, kind=EntryKind.REFUND_FAILURE, amount_minor=-entry.amount_minor, fee_minor=0
+                )
+        else:
+            yield entry
+
     def _befallen(self, faults: BillFaults, entry: Entry) -> Iterator[Entry]:
         """The lines that one booking becomes."""
         hits, sign = self._dice.hits, -1 if entry.amount_minor < 0 else 1
@@ -176,13 +207,19 @@ class Bills:
                 entry, number=number, merchant_ref=f"stranger{stranger[:12]}", refund_number="", refund_ref="",
                 kind=EntryKind.PAYMENT, amount_minor=abs(entry.amount_minor), fee_minor=abs(entry.fee_minor),
             )  # fmt: skip
+        if hits(faults.unknown_type, "unknown type", entry.key):
+            number = entry.number[:5] + self._dice.digits(23, "unknown", entry.key)[: len(entry.number) - 5]
+            yield msgspec.structs.replace(
+                entry, kind=EntryKind.OTHER, number=number, merchant_ref="", refund_number="", refund_ref="",
+                amount_minor=100, fee_minor=0,
+            )  # fmt: skip
         if hits(faults.missing, "missing", entry.key):
             return
         if hits(faults.wrong_amount, "wrong amount", entry.key):
             entry = msgspec.structs.replace(entry, amount_minor=entry.amount_minor + sign)
         if hits(faults.wrong_fee, "wrong fee", entry.key):
             entry = msgspec.structs.replace(entry, fee_minor=entry.fee_minor + sign)
-        yield entry
+        yield from self._called_otherwise(faults, entry)
         if hits(faults.duplicate, "duplicate", entry.key):
             yield entry
 
@@ -225,6 +262,7 @@ def _entries(trade: Trade, paid_at: datetime) -> Iterator[Entry]:
         merchant_ref=trade.merchant_ref,
         title=trade.extra.get("subject") or trade.extra.get("description") or "",
         method=trade.method,
+        channel=trade.channel,
     )
     yield paid
     for refund in trade.refunds:
@@ -245,9 +283,10 @@ def _given_back(paid: Entry, refund: Refund) -> Iterator[Entry]:
         fee_minor=0 if channel == STRIPE else -fee_of(channel, refund.amount_minor),
         refund_number=refund.number,
         refund_ref=refund.merchant_ref,
+        comes_back=channel == STRIPE and refund.state is RefundState.FAILED and refund.settled_at is not None,
     )
     yield booked
-    if channel == STRIPE and refund.state is RefundState.FAILED and refund.settled_at is not None:
+    if booked.comes_back and refund.settled_at is not None:
         yield msgspec.structs.replace(
             booked, kind=EntryKind.REFUND_FAILURE, at=refund.settled_at, amount_minor=refund.amount_minor
         )

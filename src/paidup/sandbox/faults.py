@@ -31,12 +31,15 @@ BILL_SHARES = {
     "wrong_fee": "bill lines whose fee is off by one",
     "wrong_day": "bill lines that come a day late",
     "duplicate": "bill lines printed twice",
+    "unknown_type": "bill lines of a type that nobody knows",
+    "wrong_currency": "bill lines of payments in another currency (Stripe: the others' bills have one)",
+    "wrong_status": "bill lines of refunds that call them undone (WeChat Pay's 退款状态, Stripe's refund_failure)",
     "wrong_payout": "payouts that take a line which no bill has (Stripe)",
     "wrong_total": "bills whose own totals do not fit their lines (at Stripe: a line that does not add up)",
     "truncated": "bills cut off in the middle",
     "wrong_hash": "bills that are not the file which was announced (hash, CRC or size)",
 }
-"""What may go wrong with a bill; the first six befall lines, the last three whole files."""
+"""What may go wrong with a bill; the last three befall whole files, the one before a payout, the others lines."""
 
 
 class BillFaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,6 +54,9 @@ class BillFaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     wrong_fee: float = 0.0
     wrong_day: float = 0.0
     duplicate: float = 0.0
+    unknown_type: float = 0.0
+    wrong_currency: float = 0.0
+    wrong_status: float = 0.0
     wrong_payout: float = 0.0
     wrong_total: float = 0.0
     truncated: float = 0.0

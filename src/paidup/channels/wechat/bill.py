@@ -74,6 +74,8 @@ _FUND_TOTALS = ("资金流水总笔数", "收入笔数", "收入金额", "支出
 
 # A micropay that was taken back (REVOKED) has the numbers and amounts of a refund.
 _TRADE_KINDS = {"SUCCESS": LineKind.PAYMENT, "REFUND": LineKind.REFUND, "REVOKED": LineKind.REFUND}
+UNDONE = ("CHANGE", "FAIL")
+"""退款状态 of a refund that did not reach the customer; PROCESSING is on its way, and others are taken for done."""
 _FUND_KINDS = {
     "交易": LineKind.PAYMENT,
     "退款": LineKind.REFUND,
@@ -205,7 +207,7 @@ def _trade(number: int, raw: str, cells: list[str], amounts: list[int], account:
     return BillLine(
         number=number,
         raw=raw,
-        kind=_TRADE_KINDS.get(word, LineKind.UNKNOWN),
+        kind=_trade_kind(word, status),
         word=word,
         currency=_CNY,
         amount_minor=ordered - asked_back,
@@ -220,6 +222,12 @@ def _trade(number: int, raw: str, cells: list[str], amounts: list[int], account:
         sub_merchant=number_of(sub, none=_NONE),
         status=status,
     )
+
+
+def _trade_kind(word: str, status: str) -> LineKind:
+    if word == "REFUND" and status in UNDONE:
+        return LineKind.REFUND_UNDONE
+    return _TRADE_KINDS.get(word, LineKind.UNKNOWN)
 
 
 def _funds(table: BillTable) -> BillReading:
