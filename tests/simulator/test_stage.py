@@ -64,6 +64,17 @@ async def test_who_waits_for_a_lock_goes_on_when_it_is_released(soil: Ground, sh
     assert ({"w0: waits for a lock", "w1: waits for a lock"} & set(told), 2) == ({told[4]}, told.count("committed"))
 
 
+async def test_a_session_waits_for_a_lock_as_a_transaction_does(soil: Ground, shops: None) -> None:
+    """One statement outside of any transaction wants a row that a transaction holds: the holder goes on."""
+
+    async def looks(db: StagedDatabase) -> None:
+        async with db.session() as tx:
+            await tx.fetch(LOCK, "a")
+
+    stage = await play(soil, locks("a", "b"), looks, overlap=1.0)
+    assert ([], True) == (stage.failures, any("waits for a lock" in line for line in stage.told or ()))
+
+
 async def test_who_was_let_go_is_done_before_the_other_goes_on(soil: Ground, shops: None) -> None:
     """However long a statement takes once it has its lock: it does not run beside the next one of him who had it."""
     done_at: dict[str, datetime] = {}

@@ -45,7 +45,7 @@ class StagedDatabase(Database):
                 raise
             else:
                 await stage.io(transaction.commit(), pid)
-                stage.committed()
+                stage.commits += 1
             finally:
                 stage.opened(-1)
             await self._after_commit()
@@ -54,7 +54,11 @@ class StagedDatabase(Database):
     async def session(self) -> AsyncIterator[Tx]:
         """As in Database."""
         async with self._connection() as connection:
-            yield StagedTx(connection, self._stage)
+            self._stage.opened_session(1)
+            try:
+                yield StagedTx(connection, self._stage)
+            finally:
+                self._stage.opened_session(-1)
 
     async def write(self, query: str, *args: object) -> str:
         """As in Database: a transaction of one statement."""

@@ -108,7 +108,7 @@ class Clock:
 class _Counts:
     steps: int = 0
     open_transactions: int = 0
-    commits: int = 0
+    open_sessions: int = 0
     io: list[_Statement] = field(default_factory=list)
 
 
@@ -130,6 +130,8 @@ class Stage:
         self.failures: list[tuple[str, BaseException]] = []
         """Actors that ended with an exception other than death."""
         self._closed = False
+        self.commits = 0
+        """Transactions that were committed so far. While it stays, the tables do."""
         self.told: list[str] | None = None
         """When a list, every step is written down for people."""
         clock.pause = self.pause
@@ -138,15 +140,6 @@ class Stage:
     def steps(self) -> int:
         """Seams passed so far."""
         return self._counts.steps
-
-    @property
-    def commits(self) -> int:
-        """Transactions that were committed so far. While it stays, the tables do."""
-        return self._counts.commits
-
-    def committed(self) -> None:
-        """One transaction more was committed."""
-        self._counts.commits += 1
 
     @property
     def trace(self) -> str:
@@ -273,6 +266,10 @@ class Stage:
         """One transaction more, or one less, is open."""
         self._counts.open_transactions += change
 
+    def opened_session(self, change: int) -> None:
+        """One session more, or one less, is open: its statements may wait for a transaction's locks, too."""
+        self._counts.open_sessions += change
+
     def _stall_s(self, name: str) -> float:
         longest = 20.0 if self._counts.open_transactions else 200.0
         return self.fates.between(1, longest, f"stall {name}")
@@ -368,7 +365,7 @@ class Stage:
 
     async def _wait_for_io(self) -> None:
         self._io_over.clear()
-        if self._counts.open_transactions < 2:
+        if self._counts.open_transactions + self._counts.open_sessions < 2:
             await self._io_over.wait()
             return
         try:
