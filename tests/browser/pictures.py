@@ -108,6 +108,8 @@ async def worklists(album: Album, told: Told, dear: Told) -> None:
         for name in ("home", *PAGES):
             kept, path = name.rpartition("/")[2], "" if name == "home" else name
             await album.take(f"{kept}.{language}", path, whole=name != "callbacks", language=language)
+        await album.take(f"day.{language}", "reconcile/wechat/main/2026-11-27", language=language)
+        await album.take(f"month.{language}", "reconcile/months/2026-11", language=language)
     await album.take("search.en", "search?q=128.00%202026-11-28")
     await album.take("sign-in.en", "sign-in", who="")
     await album.take("approval.en", f"approvals/{dear.payments['approval']}", who="bob")
