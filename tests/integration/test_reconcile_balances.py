@@ -197,3 +197,14 @@ async def test_only_neighbours_are_compared(db: Database, there: Desk, days_befo
         await tx.execute("UPDATE balances SET day = day - $1::int", days_before)  # as if it had closed so long ago
     again = await laid(db, there, "wechat")
     assert breaks == [c.after.key for c in again.changes]
+
+
+async def test_an_account_that_was_added_up_from_zero_opens_with_what_its_bill_says(db: Database, there: Desk) -> None:
+    """The first day's summary came too late; the next day's is the first word of what lay there, and no difference."""
+    there.sell("stripe", 3)
+    await book(db, there.booked("stripe"), there.account("stripe"))
+    await laid(db, there, "stripe", kinds=(BillKind.TRADES,))
+    await there.clock.advance(86400)
+    outcome = await laid(db, there, "stripe", day=NEXT)
+    first, second = await balance_of(db), await balance_of(db, NEXT)
+    assert (True, []) == (first.closing_minor != second.opening_minor, outcome.changes)

@@ -9,7 +9,7 @@ from paidup.reconcile.match import Added
 from paidup.reconcile.runs import Closed
 
 WHOSE = Whose(channel="alipay", account="main", shop="s", day=date(2026, 11, 24), run_id="rec1")
-YESTERDAY = {"CNY": Closed(date(2026, 11, 23), 900, None)}
+YESTERDAY = {"CNY": Closed(date(2026, 11, 23), 900, None, is_grounded=False)}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Words, amounts and the chart of accounts."""
 
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -10,6 +11,7 @@ from paidup.channels.bill import LineKind
 from paidup.errors import InvalidRequest
 from paidup.finance.amounts import exact, plain, shown
 from paidup.finance.entries import Chart, account_of, parse_chart
+from paidup.finance.rows import spans
 from paidup.finance.words import NEXT_STEP_ZH, WORDS, Language, next_step, word
 from paidup.reconcile.breaks import Kind
 from paidup.reconcile.states import State
@@ -81,3 +83,10 @@ def test_a_sentence_takes_its_figures() -> None:
     assert ["Breaks that are not settled: 3.", "还有 3 条差异未处理。"] == [
         word(language, "verdict differs", count=3) for language in Language
     ]
+
+
+def test_days_that_follow_each_other_are_one_span() -> None:
+    """Over the end of a month, too; a day by itself stays one."""
+    days = [date(2026, 11, 1), date(2026, 11, 29), date(2026, 11, 30), date(2026, 12, 1), date(2026, 12, 3)]
+    assert ["2026-11-01", "2026-11-29 – 2026-12-01", "2026-12-03"] == spans(days)
+    assert [] == spans([])

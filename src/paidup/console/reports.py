@@ -11,7 +11,7 @@ from paidup.finance.day import DayReport, MonthReport, month_bounds, read_day, r
 from paidup.finance.page import cell
 from paidup.finance.rows import (
     balance_rows,
-    missing_rows,
+    missing_spans,
     month_rows,
     month_titles,
     payouts_of,
@@ -56,7 +56,7 @@ async def day_file(visit: Visit) -> Response:
 async def month(visit: Visit) -> Response:
     """All accounts' days of a month, each with a way to its own report, and the days that are missing."""
     its, language = await _month(visit), _language(visit)
-    rows, missing = [month_titles(language), *month_rows(its)], missing_rows(its, language)
+    rows, missing = [month_titles(language), *month_rows(its)], missing_spans(its, language)
     gone = {word(language, "days missing"): missing} if len(missing) > 1 else {}
     before, after = its.since - timedelta(days=1), its.since + timedelta(days=31)
     values = {

@@ -14,6 +14,7 @@ from paidup.finance.rows import (
     month_rows,
     month_titles,
     payouts_of,
+    spans,
     sums_of,
     tally_rows,
     verdict,
@@ -54,7 +55,7 @@ def month_page(report: MonthReport, language: Language, made_at: datetime) -> st
         made_at=made_at,
         charts=_charts(report),
         missing={
-            f"{channel}/{account}": days
+            f"{channel}/{account}": spans(days)
             for channel, account in report.accounts
             if (days := report.missing(channel, account))
         },

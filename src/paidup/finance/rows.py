@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from paidup.finance.day import DayReport, MonthReport, Tally
 from paidup.finance.words import Language, next_step, word
@@ -194,6 +194,26 @@ def missing_rows(report: MonthReport, language: Language) -> list[Row]:
     for channel, account in report.accounts:
         rows += [[channel, account, day] for day in report.missing(channel, account)]
     return rows
+
+
+def missing_spans(report: MonthReport, language: Language) -> list[Row]:
+    """The same for a page: one row for each account, days that follow each other as one."""
+    rows: list[Row] = [[word(language, name) for name in ("channel", "account", "days missing")]]
+    for channel, account in report.accounts:
+        if days := report.missing(channel, account):
+            rows.append([channel, account, ", ".join(spans(days))])
+    return rows
+
+
+def spans(days: Sequence[date]) -> list[str]:
+    """Ascending days, those that follow each other as ``2026-11-01 – 2026-11-18``."""
+    found: list[list[date]] = []
+    for day in days:
+        if found and day - found[-1][-1] == timedelta(days=1):
+            found[-1].append(day)
+        else:
+            found.append([day])
+    return [f"{its[0]} – {its[-1]}" if len(its) > 1 else str(its[0]) for its in found]
 
 
 def _month_row(report: MonthReport, run: Run, balance: Balance | None) -> Row:

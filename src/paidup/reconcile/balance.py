@@ -102,6 +102,7 @@ def balance_breaks(balances: Iterable[Balance], before: Mapping[str, Closed]) ->
 
 
 def _opened_otherwise(balances: Iterable[Balance], before: Mapping[str, Closed]) -> list[Found]:
+    """What was added up from zero on says nothing of what lay there before us."""
     return [
         Found(
             key=f"opening:{one.currency}",
@@ -117,6 +118,7 @@ def _opened_otherwise(balances: Iterable[Balance], before: Mapping[str, Closed])
         for one in balances
         if one.stated_opening_minor is not None
         and (closed := before.get(one.currency)) is not None
+        and closed.is_grounded
         and closed.best_minor != one.stated_opening_minor
     ]
 

@@ -105,11 +105,13 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Closed(msgspec.Struct, frozen=True):
-    """What an earlier day closed with, by the fund flow bill where it says so."""
+    """What an earlier day closed with, by the fund flow bill where it says so. is_grounded: some fund flow bill up to
+    that day said what lay there; otherwise it was only added up, from zero on."""
 
     day: date
     closing_minor: int
     stated_minor: int | None
+    is_grounded: bool
 
     @property
     def best_minor(self) -> int:
@@ -158,8 +160,9 @@ SELECT day, max(began_at) AS began_at FROM reconciliations
 WHERE channel = $1 AND account = $2 AND day = ANY($3::date[]) GROUP BY day"""
 
 CLOSING_BEFORE = """
-SELECT DISTINCT ON (currency) currency, day, closing_minor, stated_closing_minor FROM balances
-WHERE channel = $1 AND account = $2 AND day < $3 ORDER BY currency, day DESC"""
+SELECT DISTINCT ON (currency) currency, day, closing_minor, stated_closing_minor,
+  bool_or(stated_closing_minor IS NOT NULL) OVER (PARTITION BY currency) AS is_grounded
+FROM balances WHERE channel = $1 AND account = $2 AND day < $3 ORDER BY currency, day DESC"""
 
 PUT_BALANCES = f"""
 INSERT INTO balances ({_BALANCE})
@@ -240,7 +243,9 @@ async def days_read(tx: Tx, channel: str, account: str, days: Sequence[date]) ->
 async def closed_before(tx: Tx, channel: str, account: str, day: date) -> dict[str, Closed]:
     """What was there last before a day, by currency."""
     rows = await tx.fetch(CLOSING_BEFORE, channel, account, day)
-    return {r["currency"]: Closed(r["day"], r["closing_minor"], r["stated_closing_minor"]) for r in rows}
+    return {
+        r["currency"]: Closed(r["day"], r["closing_minor"], r["stated_closing_minor"], r["is_grounded"]) for r in rows
+    }
 
 
 async def put_balances(tx: Tx, balances: Sequence[Balance]) -> None:
