@@ -87,6 +87,7 @@ async def test_without_faults_nothing_goes_wrong(stage: Theatre) -> None:
     assert ((), ()) == (outcome.hits, outcome.breaches)
 
 
+@pytest.mark.fault  # it takes both cores from all other tests for a quarter of a minute
 async def test_a_seed_is_the_same_run_on_a_busy_machine(stage: Theatre, alone: Outcome) -> None:
     """How fast anything goes has no part in it: neither whose statement ends first, nor what a breaker calls slow."""
     burn = "while True: sum(n * n for n in range(10_000))"
