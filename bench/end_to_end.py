@@ -33,7 +33,9 @@ HELD_S = 1.0
 _WITHIN_S = 60.0
 _SIGNERS = 2
 
-REFS = "SELECT id, order_id, merchant_ref FROM payments"
+REFS = """
+SELECT order_id, merchant_ref FROM payments
+WHERE channel = 'wechat' AND account = 'main' AND merchant_ref = ANY($1::text[])"""
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,7 +155,7 @@ class Stage:
     async def _times(self, refs: Sequence[str], began: float, rate: int) -> tuple[list[float], float]:
         """Milliseconds from each callback's moment to its event, and when the last came."""
         async with self._world.db.session() as tx:
-            order_of = {row["merchant_ref"]: row["order_id"] for row in await tx.fetch(REFS)}
+            order_of = {row["merchant_ref"]: row["order_id"] for row in await tx.fetch(REFS, refs)}
         told = self._receiver.paid()
         moments = [(n, told[order_of[ref]]) for n, ref in enumerate(refs) if order_of[ref] in told]
         took = [(at - began - n / rate) * 1000 for n, at in moments]
