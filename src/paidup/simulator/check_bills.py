@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 
+import msgspec
+
 from paidup.payments.states import MONEY_ARRIVED
 from paidup.payments.states import State as PaymentState
 from paidup.reconcile.breaks import Break, Kind
@@ -83,9 +85,16 @@ def what_was_planted_is_found(billed: Billed) -> list[str]:
     """Each line that is wrong is a break of its kind, over its money: of the day whose bill should have it right."""
     return [
         f"{one.channel} {one.day}: nobody found the {one.what} of {one.entry.key} ({one.entry.amount_minor})"
-        for one in billed.planted()
+        for one in (_as_read(billed, one) for one in billed.planted())
         if _is_known(billed, one) and not any(_is_about(found, one) for found in billed.breaks)
     ]
+
+
+def _as_read(billed: Billed, one: Planted) -> Planted:
+    """A line that stands in the next day's bill, which the channel says that it does not have, is in none."""
+    if one.what == "wrong day" and billed.is_none(one.channel, one.day + timedelta(days=1)):
+        return msgspec.structs.replace(one, what="missing")
+    return one
 
 
 def _is_known(billed: Billed, one: Planted) -> bool:
@@ -173,9 +182,10 @@ def _may_be_from(found: Break, cause: Planted) -> bool:
 def _differs_in_truth(billed: Billed, found: Break) -> bool:
     """Paid otherwise than agreed, unknown to the shop that opened it, or given back in the moment of its closing."""
     ours = billed.sides.books.payments.get(found.payment_id or "")
-    if ours is not None and ours.state is PaymentState.HELD:
-        return True
     trade = next((t for t in billed.sides.trades() if found.channel_txn_id == t.number), None)
+    its_own = billed.payment(trade.merchant_ref) if trade else None  # of a refund that we do not know, too
+    if PaymentState.HELD in {payment.state for payment in (ours, its_own) if payment is not None}:
+        return True
     if trade is None:
         return False
     is_stranger = ours is None and trade.merchant_ref not in billed.sides.witness.registered
