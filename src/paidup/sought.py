@@ -8,7 +8,7 @@ import msgspec
 
 _AMOUNT = re.compile(r"^(?:[¥￥$€£]|[A-Z]{3})?\s*(\d{1,12}(?:[.,]\d{1,3})?)\s*(?:元|[A-Z]{3})?$")
 _TIME = re.compile(r"^(\d{1,2}):(\d{2})(?::\d{2})?$")
-_DAY = re.compile(r"^(\d{4})-(\d{1,2})-(\d{1,2})$")
+_DAY = re.compile(r"^([12]\d{3})-(\d{1,2})-(\d{1,2})$")  # beside the first and the last year there is no other day
 AROUND = timedelta(minutes=30)
 LOOK_BACK = timedelta(days=7)
 

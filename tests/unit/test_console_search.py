@@ -44,7 +44,13 @@ def test_a_day_is_the_whole_day() -> None:
     assert [8, 800, 8000] == found.amounts_minor
 
 
-@pytest.mark.parametrize("text", ["", "A-1001", "12.5000", "12.50 25:99", "12.50 2026-02-31", "1e9", "12.50 soon"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "A-1001", "12.5000", "12.50 25:99", "12.50 2026-02-31", "1e9", "12.50 soon", "12.50 9999-12-31",
+        "12.50 0001-01-01 00:10",
+    ],
+)  # fmt: skip
 def test_anything_else_is_no_amount(text: str) -> None:
     """And is looked for as a number only."""
     assert read_amount(text, NOW, ZONE) is None
