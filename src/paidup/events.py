@@ -30,9 +30,7 @@ class EventType(StrEnum):
     STOCK_AVAILABLE = "stock.available"  # none was left, and now some are
     RECONCILE_FINISHED = "reconcile.finished"  # a day was laid beside its bill, and something is new
     RECONCILE_REFUSED = "reconcile.refused"  # the bill of a day is wrong somewhere: nothing of it is used
-    RECONCILE_PUT_OFF = (
-        "reconcile.put_off"  # no room here to read a day's bill, with which nothing is wrong: tried again
-    )
+    RECONCILE_PUT_OFF = "reconcile.put_off"  # no room here to read the bill of a day, which is sound: tried again
     RECONCILE_BREAK_OPENED = "reconcile.break_opened"  # the bill and our books differ, and somebody must look at it
     RECONCILE_BREAK_SETTLED = "reconcile.break_settled"  # they agree now, or a person settled it
 
