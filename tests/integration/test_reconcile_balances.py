@@ -208,3 +208,15 @@ async def test_an_account_that_was_added_up_from_zero_opens_with_what_its_bill_s
     outcome = await laid(db, there, "stripe", day=NEXT)
     first, second = await balance_of(db), await balance_of(db, NEXT)
     assert (True, []) == (first.closing_minor != second.opening_minor, outcome.changes)
+
+
+async def test_a_dry_run_refuses_no_bill(db: Database, there: Desk) -> None:
+    """The summary beside the trades does not add up; that is for a run to say which writes."""
+    there.sell("stripe", 3)
+    await laid(db, there, "stripe", kinds=(BillKind.FUNDS,), wrong_total=1.0)
+    outcome = await laid(db, there, "stripe", kinds=(BillKind.TRADES,), dry_run=True)
+    async with db.session() as tx:
+        kept = await bills.latest_of(tx, "stripe", "main", DAY, BillKind.FUNDS)
+        cases = await tx.fetch("SELECT kind FROM cases")
+    assert kept is not None
+    assert (True, "kept", []) == (bool(outcome.changes), kept.state, cases)

@@ -40,6 +40,7 @@ async def laid(
     rules: Rules = _RULES,
     day: date = DAY,
     kinds: Sequence[BillKind] | None = None,
+    dry_run: bool = False,
     **faults: float,
 ) -> Outcome:
     """The day's bills (of these kinds) under these faults, fetched, kept and reconciled."""
@@ -53,7 +54,9 @@ async def laid(
         async with db.transaction() as tx:
             await bills.keep(tx, brought, io.BytesIO(content), there.clock.now())
     party = Party(CHANNELS[channel], account, rules)
-    return await reconcile(db, party, day, now=there.clock.now(), spill=None, limits=LIMITS, who="test")
+    return await reconcile(
+        db, party, day, now=there.clock.now(), spill=None, limits=LIMITS, who="test", dry_run=dry_run
+    )
 
 
 @pytest.mark.parametrize("channel", CHANNELS_ALL)

@@ -2,22 +2,22 @@
 what is found is written in one."""
 
 import asyncio
-import tempfile
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from itertools import repeat
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from paidup import ids, log
 from paidup.cases import store as cases
-from paidup.channels.bill import Bill, BillKind, BillRefused, Totals
+from paidup.channels.bill import BillKind, BillRefused
 from paidup.channels.channel import Account
 from paidup.clock import monotonic_s
 from paidup.db.transaction import Database, Tx
 from paidup.reconcile import balance, bills, ours, runs, store, tell
+from paidup.reconcile.beside import Beside, Sound, read_beside
 from paidup.reconcile.breaks import OurSide
 from paidup.reconcile.decide import Change, Whose, clear, decide, uncleared
 from paidup.reconcile.judge import judge
@@ -25,19 +25,17 @@ from paidup.reconcile.known import Day, Earlier, Judged, Known, side_of
 from paidup.reconcile.match import Matched, TooDifferent, match
 from paidup.reconcile.party import Party
 from paidup.reconcile.payouts import payout_breaks
-from paidup.reconcile.reading import bounds_of, bring, lay, read_bill
+from paidup.reconcile.reading import bounds_of, bring, lay
 from paidup.reconcile.refusal import NO_ROOM, REFUSED, TOO_DIFFERENT, Refused, refuse
 from paidup.reconcile.rules import Rules
 from paidup.reconcile.states import UNSETTLED
 from paidup.reconcile.table import Limits, NoRoom, Table, opened
-from paidup.reconcile.tie import tied
 
 Progress = Callable[[str], None]
 """Told of each step that begins: read, ours, match, look up, record."""
 
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1, 4))"
 MAX_GAP_DAYS = 31
-_T = TypeVar("_T")
 
 
 class Laid(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,21 +43,12 @@ class Laid(msgspec.Struct, frozen=True, kw_only=True):
 
     trades: bills.Kept
     lines: int
-    sound: "list[Sound]"
+    stated: Mapping[str, str]
+    beside: Beside
     matched: Matched
     known: Known
     judged: Judged
-    fund_totals: Totals | None
-    payouts: list[runs.Payout] | None
     took_ms: dict[str, int]
-
-
-class Sound(msgspec.Struct, frozen=True):
-    """A bill that was read to its end, and what it says of itself."""
-
-    kept: bills.Kept
-    lines: int
-    stated: Mapping[str, str]
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +86,8 @@ async def reconcile(
         if not dry_run:
             await refuse(db, refusal, now)
         return Outcome(refused=str(refusal), is_put_off=refusal.kind == NO_ROOM)
+    for wrong in () if dry_run else laid.beside.refused:
+        await refuse(db, wrong, now)
     progress("record")
     now = now_of() if now_of else now
     async with db.transaction() as tx:
@@ -137,8 +128,7 @@ async def _lay(
     try:
         with _timed(took_ms, "read", progress):
             lines, stated = await _read_trades(db, party, trades, table)
-            funds = await _if_sound(db, party, others.get(BillKind.FUNDS), _read)
-            payouts = await _if_sound(db, party, others.get(BillKind.PAYOUTS), tied)
+            beside = await read_beside(db, party, others)
         with _timed(took_ms, "ours", progress):
             paths = await copying
     finally:
@@ -154,21 +144,9 @@ async def _lay(
             known = await _look_up(tx, party, day, matched)
     judged = judge(matched, known, Day(bill_id=trades.id, begins_at=bounds[0], ends_at=bounds[1], rules=party.rules))
     return Laid(
-        trades=trades, lines=lines, sound=list(_sound(trades, lines, stated, others, funds, payouts)), matched=matched,
-        known=known, judged=judged, fund_totals=funds.totals if funds else None, payouts=payouts, took_ms=took_ms,
+        trades=trades, lines=lines, stated=stated, beside=beside, matched=matched, known=known, judged=judged,
+        took_ms=took_ms,
     )  # fmt: skip
-
-
-def _sound(
-    trades: bills.Kept, lines: int, stated: Mapping[str, str], others: Mapping[BillKind, bills.Kept],
-    funds: Bill | None, payouts: list[runs.Payout] | None,
-) -> Iterator[Sound]:  # fmt: skip
-    if trades.state != "none":
-        yield Sound(trades, lines, stated)
-    if funds is not None:
-        yield Sound(others[BillKind.FUNDS], funds.totals.lines, funds.stated)
-    if payouts is not None:
-        yield Sound(others[BillKind.PAYOUTS], sum(part.lines for one in payouts for part in one.takes), {})
 
 
 class _timed:  # noqa: N801 - reads as a statement
@@ -201,27 +179,6 @@ async def _read_trades(db: Database, party: Party, kept: bills.Kept, table: Tabl
         raise Refused(kept, REFUSED, refusal.fault, refusal.why) from None
     finally:
         path.unlink()
-
-
-async def _if_sound(
-    db: Database, party: Party, kept: bills.Kept | None, read: Callable[[Database, Party, bills.Kept], Awaitable[_T]]
-) -> _T | None:
-    """What a bill beside the trades says; None when there is none, or it is refused, which does not stop the trades."""
-    if kept is None or kept.state == "none":
-        return None
-    try:
-        return await read(db, party, kept)
-    except BillRefused as refusal:
-        await refuse(db, Refused(kept, REFUSED, refusal.fault, refusal.why), kept.kept_at)
-        return None
-
-
-async def _read(db: Database, party: Party, kept: bills.Kept) -> Bill:
-    """A bill of which only the totals are wanted; its file is gone then. Raises BillRefused."""
-    with tempfile.TemporaryFile() as file:
-        async with db.session() as tx:
-            await bills.bring(tx, kept, file)
-        return await asyncio.to_thread(read_bill, party, kept, file)
 
 
 def _match(table: Table, paths: Mapping[str, Path], rules: Rules) -> Matched:
@@ -286,9 +243,11 @@ async def _record(
     run_id = ids.new_id("rec", now)
     whose = balance.Whose(channel=channel, account=account, shop=party.account.shop, day=day, run_id=run_id)
     closed = await runs.closed_before(tx, channel, account, day)
-    balances = balance.balances_of(whose, laid.matched.sums, laid.fund_totals, laid.payouts or [], closed)
+    funds, payouts = laid.beside.funds, laid.beside.payouts
+    fund_totals = funds.totals if funds else None
+    balances = balance.balances_of(whose, laid.matched.sums, fund_totals, payouts or [], closed)
     unbroken = {currency: one for currency, one in closed.items() if await _is_unbroken(tx, party, one.day, day)}
-    off = [*balance.balance_breaks(balances, unbroken), *payout_breaks(laid.payouts, balances)]
+    off = [*balance.balance_breaks(balances, unbroken), *payout_breaks(payouts, balances)]
     found = [*laid.judged.breaks, *off]
     mine = Whose(run_id=run_id, shop=party.account.shop, channel=channel, account=account, day=day, now=now)
     stored = await store.of_day(tx, channel, account, day)
@@ -334,7 +293,8 @@ async def _elsewhere(tx: Tx, judged: Judged, channel: str, account: str, day: da
 
 async def _close_cases(tx: Tx, laid: Laid, changes: list[Change], now: datetime) -> None:
     """The bill is sound, and what agrees again needs nobody any more."""
-    for one in laid.sound:
+    trades = [Sound(laid.trades, laid.lines, laid.stated)] if laid.trades.state != "none" else []
+    for one in [*trades, *laid.beside.sound()]:
         kept = one.kept
         await bills.was_read(tx, kept.id, "sound", now, lines=one.lines, stated=one.stated)
         subject = f"{kept.channel}/{kept.account} {kept.kind} {kept.day}"
@@ -357,7 +317,7 @@ def _run(
         grouped=sum(one.in_group for one in laid.judged.agreed), opened=steps.count("found"),
         reopened=steps.count("changed") + steps.count("reopened"),
         cleared=steps.count("cleared") + steps.count("healed"), took_ms=laid.took_ms,
-        payouts=laid.payouts or [], sums=sums,
+        payouts=laid.beside.payouts or [], sums=sums,
     )  # fmt: skip
 
 
