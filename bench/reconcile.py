@@ -35,7 +35,7 @@ from paidup.reconcile.table import Limits, opened
 
 LINES = 1_000_000
 ROUNDS = 5
-LIMITS = Limits(memory_mb=400)
+LIMITS = Limits()
 RULES = Rules(fee_ppm=6000, fee_tolerance_minor=0)
 _NAME = "paidup_reconcile_bench"
 

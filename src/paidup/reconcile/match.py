@@ -69,21 +69,25 @@ _COLUMNS = ", ".join(f'"{name}"' for name in LINES)
 
 def match(sql: "DuckDBPyConnection", rules: Rules) -> Matched:
     """Lay the two sides over each other. Raises TooDifferent."""
-    sql.execute(_PARTS)
+    sql.execute("CREATE OR REPLACE TEMP VIEW payment_lines AS SELECT * FROM lines WHERE kind = 'payment'")
+    _doubt(sql, "payment_lines", "payments", _costs_otherwise(LineKind.PAYMENT, rules))
+    sql.execute(_ASIDE)
     payments = _left(sql, "payments", LineKind.PAYMENT, ("txn", "ref"), 1, rules)
+    _doubt(sql, "refund_lines", "refunds", _costs_otherwise(LineKind.REFUND, rules))
     refunds = _left(sql, "refunds", LineKind.REFUND, ("rid", "rref"), -1, rules)
     others = sql.execute(
-        f"SELECT {_COLUMNS} FROM rarer_lines WHERE kind <> 'refund' ORDER BY n LIMIT {MAX_LEFT + 1}"
+        f"SELECT {_COLUMNS} FROM aside WHERE kind NOT IN ('payment', 'refund') ORDER BY n LIMIT {MAX_LEFT + 1}"
     ).fetchall()
     _must_be_bearable(len(payments) + len(refunds) + len(others))
     return Matched(payments=payments, refunds=refunds, others=[Line(*row) for row in others], sums=_sums(sql))
 
 
-# What is not a payment is little: it is copied out once, and not looked for among all lines again and again.
-_PARTS = """
-CREATE OR REPLACE TEMP TABLE rarer_lines AS SELECT * FROM lines WHERE kind NOT IN ('payment', 'fee', 'payout');
-CREATE OR REPLACE TEMP VIEW payment_lines AS SELECT * FROM lines WHERE kind = 'payment';
-CREATE OR REPLACE TEMP VIEW refund_lines AS SELECT * FROM rarer_lines WHERE kind = 'refund'"""
+# What is not beyond doubt, and what is not a payment, is little. Where it stands is found by narrow columns first, so
+# that texts are read once, and no row is carried through a comparison with all of its texts.
+_ASIDE = """
+CREATE OR REPLACE TEMP TABLE aside AS SELECT * FROM lines WHERE rowid IN (SELECT rowid FROM lines
+  WHERE kind NOT IN ('payment', 'fee', 'payout') OR kind = 'payment' AND (key IS NULL OR key IN (FROM doubted_keys)));
+CREATE OR REPLACE TEMP VIEW refund_lines AS SELECT * FROM aside WHERE kind = 'refund'"""
 
 
 def _left(
@@ -92,8 +96,8 @@ def _left(
     """What does not agree. Nearly all lines do, and are only looked at as integers; the few that are left are matched
     by their texts: by the channel's number first, then what is left of both by ours."""
     differs = _differs(kind, sign, rules)
-    _doubt(sql, f"{kind}_lines", table, _costs_otherwise(kind, rules))
     first, second = keys
+    sql.execute(_DOUBTFUL.format(kind=kind, table=table))
     sql.execute(_TWICE.format(name="twice", source="bill", key=first))
     sql.execute(
         f"""CREATE OR REPLACE TEMP TABLE one AS SELECT b.*, o.o
@@ -113,48 +117,48 @@ def _left(
 
 
 def _doubt(sql: "DuckDBPyConnection", lines: str, table: str, costs_otherwise: str) -> None:
-    """Sets aside, as the tables `bill` and `ours`, all that is not beyond doubt: what has no other side, or one with
-    other money or another number of ours, or that the bill has more than once, or that cost another fee than agreed.
+    """Writes down, as the table `doubted_keys`, what is not beyond doubt: what has no other side, or one with other
+    money or another number of ours, or that the bill has more than once, or that cost another fee than agreed.
 
     Beyond doubt is a line whose number there, and whose number here with its money, are those of one row of ours, as 64
     bits each, while no other line has the first. That two that differ look alike so, does not happen in the life of a
     company.
     """
-    for query in (_DOUBTED, _CROWDED, _DOUBTED_KEYS, _DOUBTFUL):
+    for query in (_DOUBTED, _DOUBTED_KEYS):
         sql.execute(query.format(lines=lines, table=table, costs_otherwise=costs_otherwise))
 
 
+# Only what is compared goes through the join: b.dear and o.rest are never NULL where there is a line, and a row.
 _DOUBTED = """
-CREATE OR REPLACE TEMP TABLE doubted AS SELECT coalesce(b.key, o.key) AS key, b.n IS NULL AS is_ours, o.rowid IS NULL
-  AS is_theirs FROM {lines} b FULL JOIN {table} o ON b.key = o.key
-WHERE b.n IS NULL OR o.rowid IS NULL OR b.rest IS DISTINCT FROM o.rest OR {costs_otherwise}"""
+CREATE OR REPLACE TEMP TABLE doubted AS
+SELECT coalesce(b.key, o.key) AS key, b.dear IS NULL AS is_ours, o.rest IS NULL AS is_theirs
+FROM (SELECT key, rest, {costs_otherwise} AS dear FROM {lines} b) b FULL JOIN {table} o ON b.key = o.key
+WHERE b.dear IS NULL OR o.rest IS NULL OR b.rest IS DISTINCT FROM o.rest OR b.dear"""
 
 # A row of ours bears its number alone (the database sees to that). So where more lines than rows found another side,
 # some line is there more than once; which one, is only looked for in those few of 4096 parts.
-_CROWDED = """
-CREATE OR REPLACE TEMP TABLE crowded AS SELECT part FROM (
-  SELECT key >> 52 AS part, count(*) AS more FROM {lines} GROUP BY ALL
-  UNION ALL SELECT key >> 52, -count(*) FROM {table} GROUP BY ALL
-  UNION ALL SELECT key >> 52, count(*) FILTER (WHERE is_ours) - count(*) FILTER (WHERE is_theirs) FROM doubted
-  GROUP BY ALL)
-WHERE part IS NOT NULL GROUP BY part HAVING sum(more) > 0"""
-
 _DOUBTED_KEYS = """
-CREATE OR REPLACE TEMP TABLE doubted_keys AS SELECT key FROM doubted WHERE key IS NOT NULL
+CREATE OR REPLACE TEMP TABLE doubted_keys AS WITH crowded AS MATERIALIZED (
+  SELECT part FROM (
+    SELECT key >> 52 AS part, count(*) AS more FROM {lines} GROUP BY ALL
+    UNION ALL SELECT key >> 52, -count(*) FROM {table} GROUP BY ALL
+    UNION ALL SELECT key >> 52, count(*) FILTER (WHERE is_ours) - count(*) FILTER (WHERE is_theirs) FROM doubted
+    GROUP BY ALL)
+  WHERE part IS NOT NULL GROUP BY part HAVING sum(more) > 0)
+SELECT key FROM doubted WHERE key IS NOT NULL
 UNION SELECT key FROM {lines} WHERE key >> 52 IN (FROM crowded) GROUP BY key HAVING count(*) > 1"""
 
 _DOUBTFUL = f"""
-CREATE OR REPLACE TEMP TABLE bill AS SELECT {_COLUMNS} FROM {{lines}} WHERE key IS NULL OR key IN (FROM doubted_keys);
+CREATE OR REPLACE TEMP TABLE bill AS SELECT {_COLUMNS} FROM aside
+WHERE kind = '{{kind}}' AND (key IS NULL OR key IN (FROM doubted_keys));
 CREATE OR REPLACE TEMP TABLE ours AS SELECT rowid AS o, id, txn, coalesce(ref, id) AS ref, currency, amount
-FROM {{table}} WHERE key IS NULL OR key IN (FROM doubted_keys)"""
+FROM {{table}} WHERE rowid IN (SELECT rowid FROM {{table}} WHERE key IS NULL OR key IN (FROM doubted_keys))"""
 
 # By a hash first: five million numbers grouped as texts would not fit into the memory that is allowed.
 _TWICE = """
-CREATE OR REPLACE TEMP TABLE {name}_perhaps AS
-  SELECT hash({key}) AS hashed FROM {source} WHERE {key} IS NOT NULL GROUP BY ALL HAVING count(*) > 1;
-CREATE OR REPLACE TEMP TABLE {name} AS
-  SELECT {key} AS key FROM {source} WHERE hash({key}) IN (SELECT hashed FROM {name}_perhaps)
-  GROUP BY ALL HAVING count(*) > 1"""
+CREATE OR REPLACE TEMP TABLE {name} AS WITH perhaps AS MATERIALIZED (
+  SELECT hash({key}) AS hashed FROM {source} WHERE {key} IS NOT NULL GROUP BY ALL HAVING count(*) > 1)
+SELECT {key} AS key FROM {source} WHERE hash({key}) IN (FROM perhaps) GROUP BY ALL HAVING count(*) > 1"""
 
 _FOUND = """
 SELECT found.* EXCLUDE (o), ours.id FROM (
@@ -189,8 +193,7 @@ def _code(currency: str) -> str:
 
 def _sums(sql: "DuckDBPyConnection") -> list[Added]:
     bill = sql.execute(
-        "SELECT kind, currency, count(*), sum(amount)::HUGEINT, sum(fee)::HUGEINT, sum(net)::HUGEINT "
-        "FROM lines GROUP BY ALL"
+        "SELECT kind, currency, count(*), sum(amount), sum(fee), sum(net) FROM lines GROUP BY ALL"
     ).fetchall()
     added = {
         (kind, currency): Added(
@@ -205,7 +208,7 @@ def _sums(sql: "DuckDBPyConnection") -> list[Added]:
     }
     for table, what, sign in (("payments", "payment", 1), ("refunds", "refund", -1)):
         for currency, count, amount in sql.execute(
-            f"SELECT currency, count(*), sum(amount)::HUGEINT FROM {table} GROUP BY ALL"
+            f"SELECT currency, count(*), sum(amount) FROM {table} GROUP BY ALL"
         ).fetchall():
             one = added.get((what, currency), Added(what=what, currency=currency))
             added[what, currency] = msgspec.structs.replace(one, ours=count, ours_minor=sign * int(amount))

@@ -33,6 +33,5 @@ DAYS = Claim(
         AND k.day = a.day AND k.state IN ('waiting', 'open', 'approved') AND k.line IS NOT NULL)
     UNION ALL
     SELECT min(k.id) FROM breaks k WHERE k.state <> 'healed' AND k.line IS NOT NULL AND k.changed_at >= $1
-    GROUP BY k.day, k.channel, k.account, k.line ->> 'bill_id', k.line ->> 'line' HAVING count(*) > 1
-    LIMIT 10""",
+    GROUP BY k.day, k.channel, k.account, k.line ->> 'bill_id', k.line ->> 'line' HAVING count(*) > 1""",
 )

@@ -29,8 +29,7 @@ COUNTERS = Claim(
         IS DISTINCT FROM (coalesce(j.available, 0), coalesce(j.reserved, 0), coalesce(j.sold, 0))
       OR s.reserved < 0 OR s.sold < 0 OR NOT s.unlimited AND s.available + s.preorder_limit < 0)
     UNION ALL SELECT DISTINCT m.shop || '/' || m.sku FROM stock_movements m
-      WHERE NOT EXISTS (SELECT FROM skus s WHERE s.shop = m.shop AND s.sku = m.sku)
-    LIMIT 10""",
+      WHERE NOT EXISTS (SELECT FROM skus s WHERE s.shop = m.shop AND s.sku = m.sku)""",
 )
 
 # What each state of an order allows. A paid order without its units is a case of its own, of which a person was told.
@@ -65,8 +64,7 @@ ORDERS = Claim(
     WHERE (coalesce(j.available, 0), coalesce(j.reserved, 0), coalesce(j.sold, 0)) IS DISTINCT FROM (
       CASE WHEN r.state IN ('held', 'sold') THEN -r.quantity ELSE 0 END,
       CASE WHEN r.state = 'held' THEN r.quantity ELSE 0 END,
-      CASE WHEN r.state = 'sold' THEN r.quantity ELSE 0 END) OR r.order_id IS NULL
-    LIMIT 10""",
+      CASE WHEN r.state = 'sold' THEN r.quantity ELSE 0 END) OR r.order_id IS NULL""",
 )
 
 
