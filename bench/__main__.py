@@ -1,4 +1,4 @@
-"""`python -m bench [NAME …] [--quick] [--minutes N] [--rate N] [--rows N] [--json FILE] [--html FILE] [--against OLD]`.
+"""`python -m bench [NAME …] [--quick] [--flush-ms N] [--json FILE] [--html FILE] [--against OLD] …`
 
 Runs the named benches (all, if none is named), prints figures and bars, and writes them where it is told to.
 """
@@ -37,6 +37,9 @@ BENCHES = {
 }
 """name of the module below bench/, and the question it answers; its `run(Asked)` gives a Result."""
 
+FLUSHING = {"ack", "door", "stock"}
+"""Those that can be asked how they would do on a disk with slower flushes."""
+
 
 def bench(name: str) -> Callable[[Asked], Awaitable[Result]]:
     """The function that runs one of BENCHES."""
@@ -68,8 +71,10 @@ async def _alone(name: str, asked: Asked) -> Result:
     result = await bench(name)(asked)
     elapsed, (machine_after, ours_after) = time.monotonic() - began, cpu.busy_s()
     others = max(0.0, machine_after - machine - (ours_after - ours)) / elapsed
-    note = f"Took {elapsed:.0f} s. Others used {others:.2f} of {os.cpu_count()} cores meanwhile."
-    return msgspec.structs.replace(result, notes=[*result.notes, note])
+    notes = [f"Took {elapsed:.0f} s. Others used {others:.2f} of {os.cpu_count()} cores meanwhile."]
+    if asked.flush_ms:
+        notes.append(f"Each flush of the WAL took {asked.flush_ms:g} ms longer than this disk needs (commit_delay).")
+    return msgspec.structs.replace(result, notes=[*result.notes, *notes])
 
 
 def _cpu() -> str:
@@ -85,6 +90,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, help="how long memory is watched under load (2)")
     parser.add_argument("--rate", type=int, help="the only rate that end_to_end tries, callbacks a second")
     parser.add_argument("--rows", type=int, help="rows of history below the console's pages (1000000)")
+    parser.add_argument(
+        "--flush-ms", type=float, default=0, help=f"as on a slower disk, for {', '.join(sorted(FLUSHING))}"
+    )
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--html", type=Path, help="also write a page with charts to this file")
     parser.add_argument("--against", type=Path, help="the JSON of an earlier run: say what changed beyond the noise")
@@ -92,6 +100,10 @@ def _options() -> argparse.Namespace:
     for name in options.names:
         if name not in BENCHES:
             parser.error(f"there is no bench {name!r}; there are {', '.join(BENCHES)}")
+    if options.flush_ms and not set(options.names or BENCHES) <= FLUSHING:
+        parser.error(f"--flush-ms is for {', '.join(sorted(FLUSHING))}: name one of them")
+    if not 0 <= options.flush_ms <= 100:
+        parser.error("--flush-ms takes 0 to 100 milliseconds")
     return options
 
 
@@ -99,7 +111,9 @@ def main() -> None:
     """Print the figures; write them to files when asked."""
     options = _options()
     before = msgspec.json.decode(options.against.read_bytes(), type=Run) if options.against else None
-    asked = Asked(quick=options.quick, minutes=options.minutes, rate=options.rate, rows=options.rows)
+    asked = Asked(
+        quick=options.quick, minutes=options.minutes, rate=options.rate, rows=options.rows, flush_ms=options.flush_ms
+    )
     run = uvloop.run(run_all(options.names or list(BENCHES), asked))
     print(report.bars(run))
     if before:

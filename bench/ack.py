@@ -19,7 +19,7 @@ from bench import cpu
 from bench.load import Load, closed, opened
 from bench.result import Asked, Bar, Chart, Figure, Result, Series, ratios
 from bench.typical import RESET
-from bench.world import DISTINCT, World, callbacks, world
+from bench.world import DISTINCT, World, as_on_slower_disk, callbacks, world
 from paidup.demo.processes import free_port
 
 MODES = ("verify", "ours", "single", "typical", "log_only")
@@ -96,7 +96,7 @@ class Site:
 
 async def run(asked: Asked) -> Result:
     """On a database of its own."""
-    async with world() as place:
+    async with world(as_on_slower_disk(asked.flush_ms)) as place:
         if asked.quick:
             return await measure(place, rounds=2, seconds=2, connections=_CONNECTIONS)
         return await measure(place, rounds=5, seconds=4, connections=_CONNECTIONS)

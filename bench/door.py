@@ -13,7 +13,7 @@ import msgspec
 from bench import cpu
 from bench.result import Asked, Bar, Figure, Result, ratios
 from bench.typical_worker import one_each, sessions_of
-from bench.world import World, world
+from bench.world import World, as_on_slower_disk, world
 from paidup import ids
 from paidup.checkout.place import place_order
 from paidup.cli.serve import calm_collector
@@ -36,7 +36,7 @@ AMOUNT = Money(1250, "CNY")
 async def run(asked: Asked) -> Result:
     """On a database of its own, in a process set up as `paidup serve` does."""
     calm_collector()
-    async with world() as place:
+    async with world(as_on_slower_disk(asked.flush_ms)) as place:
         if asked.quick:
             return await measure(place, rounds=2, batched=2000, single=150)
         return await measure(place, rounds=5, batched=5000, single=400)

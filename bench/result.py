@@ -13,12 +13,13 @@ import msgspec
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """How long a run may take. minutes: for the one bench that looks for growth under load; None is its default.
     rate: for the whole way, the only rate to try, callbacks a second; None: the highest that is held. rows: of history,
-    for the bench of the console's pages."""
+    for the bench of the console's pages. flush_ms: how much longer a flush to the disk takes than it does here."""
 
     quick: bool = False
     minutes: float | None = None
     rate: int | None = None
     rows: int | None = None
+    flush_ms: float = 0
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,7 +21,7 @@ import msgspec
 from bench.fresh import fresh
 from bench.result import Asked, Bar, Figure, Result, ratios
 from bench.stock_peers import in_one_statement, look_first, take_last
-from bench.world import World, world
+from bench.world import World, as_on_slower_disk, world
 from paidup.checkout.counter import Counter
 from paidup.checkout.sell import Wanted
 from paidup.checkout.warehouse import Change, Described, change, put_sku
@@ -61,7 +61,7 @@ class Pace(msgspec.Struct, frozen=True):
 
 async def run(asked: Asked) -> Result:
     """On a server of its own."""
-    async with world() as place:
+    async with world(as_on_slower_disk(asked.flush_ms)) as place:
         seconds, rounds = (1.0, 2) if asked.quick else (2.0, 4)
         rates = await measure(place, rounds=rounds, seconds=seconds)
         shared = await processes(place, rounds=rounds, seconds=seconds)

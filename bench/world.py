@@ -51,6 +51,13 @@ class World:
         return pid
 
 
+def as_on_slower_disk(flush_ms: float) -> dict[str, str]:
+    """Settings with which each flush of the WAL takes so much longer. PostgreSQL waits for that long (at most 100 ms)
+    with the lock of the flush in hand, just before it; whoever commits meanwhile is flushed with it, as on a slow disk.
+    """
+    return {"commit_delay": str(round(flush_ms * 1000)), "commit_siblings": "0"} if flush_ms else {}
+
+
 @contextlib.asynccontextmanager
 async def world(options: Mapping[str, str] | None = None) -> AsyncIterator[World]:
     """Everything below a temporary folder; gone afterwards. options: settings for postgresql.conf."""

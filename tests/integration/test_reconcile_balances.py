@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
-from test_reconcile_sandbox import laid
+from test_reconcile_sandbox import _RULES as RULES
+from test_reconcile_sandbox import LIMITS, laid
 
 from bill_desk import DAY, NOON, Desk, desk
 from paidup.channels.bill import BillKind
+from paidup.channels.registry import CHANNELS
 from paidup.db.transaction import Database
 from paidup.finance.day import read_day, read_month
 from paidup.finance.entries import Chart, journal_of
@@ -17,7 +19,9 @@ from paidup.finance.rows import balance_rows, payouts_of
 from paidup.finance.words import Language
 from paidup.reconcile import bills, runs
 from paidup.reconcile.breaks import Kind
+from paidup.reconcile.party import Party
 from paidup.reconcile.run import Outcome
+from paidup.reconcile.tomorrow import lay_tomorrow
 from paidup.sandbox.bill_formats import STRIPE_OPENING_MINOR
 from reconcile_side import book
 
@@ -185,6 +189,26 @@ async def test_money_that_moved_unseen_between_two_days_is_a_break(db: Database,
     lies = sum(p.amount_minor for entry in journal.entries for p in entry.postings if p.account == at)
     assert after.stated_closing_minor == lies == journal.closings[-1].amount_minor
     assert [gap] == [e.postings[0].amount_minor for e in journal.entries if e.what.endswith("moved unseen")]
+
+
+async def test_a_corrected_bill_settles_the_opening_of_the_day_after(db: Database, there: Desk) -> None:
+    """The second day opened with more than the first closed with; then the first day's bill comes with what it lacked,
+    and the second is laid again by itself: its break is healed. Once more, and there is nothing to do."""
+    there.sell("wechat", 30)
+    await book(db, there.booked("wechat"), there.account("wechat"))
+    party = Party(CHANNELS["wechat"], there.account("wechat"), RULES)
+    asked = {"now": there.clock.now(), "spill": None, "limits": LIMITS, "who": "test"}
+    await laid(db, there, "wechat", wrong_day=0.3, missing=0.3)
+    assert await lay_tomorrow(db, party, DAY, **asked) is None  # nobody read it yet
+    await there.clock.advance(86400)
+    second = await laid(db, there, "wechat", day=NEXT, wrong_day=0.3)
+    assert "opening:CNY" in [c.after.key for c in second.changes]
+    assert await lay_tomorrow(db, party, DAY, **asked) is None
+    await laid(db, there, "wechat", wrong_day=0.3)
+    again = await lay_tomorrow(db, party, DAY, **asked)
+    assert again is not None
+    assert [("opening:CNY", "healed")] == [(c.after.key, c.step) for c in again.changes if c.after.what == "opening"]
+    assert await lay_tomorrow(db, party, DAY, **asked) is None
 
 
 @pytest.mark.parametrize(("days_before", "breaks"), [(2, []), (1, ["opening:CNY"])])

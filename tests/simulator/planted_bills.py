@@ -91,6 +91,7 @@ def a_refused_file_is_final(patch: Patch) -> None:
     honest = worker._use
 
     async def use(*args: Any) -> Any:
-        return dict.fromkeys(await honest(*args), "")
+        whys, is_put_off = await honest(*args)
+        return dict.fromkeys(whys, ""), is_put_off
 
     patch.setattr(worker, "_use", use)

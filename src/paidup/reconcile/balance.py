@@ -98,11 +98,12 @@ def _funds(funds: Totals) -> dict[str, tuple[int, int]]:
 def balance_breaks(balances: Iterable[Balance], before: Mapping[str, Closed]) -> list[Found]:
     """Days whose fund flow is not what the trades add up to, or that open with another balance than the day before
     closed with. before: only of days after which none is missing."""
-    return [*_moved_otherwise(balances), *_opened_otherwise(balances, before)]
+    return [*_moved_otherwise(balances), *opened_otherwise(balances, before)]
 
 
-def _opened_otherwise(balances: Iterable[Balance], before: Mapping[str, Closed]) -> list[Found]:
-    """What was added up from zero on says nothing of what lay there before us."""
+def opened_otherwise(balances: Iterable[Balance], before: Mapping[str, Closed]) -> list[Found]:
+    """Days that the channel opens with another balance than the day before closed with, by currency. What was added up
+    from zero on says nothing of what lay there before us."""
     return [
         Found(
             key=f"opening:{one.currency}",

@@ -24,6 +24,7 @@ from paidup.reconcile.party import Party
 from paidup.reconcile.reading import bounds_of
 from paidup.reconcile.run import Outcome, Progress, reconcile
 from paidup.reconcile.table import Limits
+from paidup.reconcile.tomorrow import lay_tomorrow
 
 LEASE = timedelta(minutes=30)
 WHO = "reconcile"
@@ -180,6 +181,7 @@ async def work_day(
         mended = await mend(db, party, day, asker=tools.asker, handlers=tools.handlers, who=who)
         if not await _read_again(db, party, day, tools, who) and not mended:
             break
+    await lay_tomorrow(db, party, day, now=tools.asker.now_of(), spill=tools.spill, limits=tools.limits, who=who)
     await _ask_about_overdue(db, party, day, tools, who)
     async with db.transaction() as tx:
         await expire(tx, party, tools.handlers, who, tools.asker.now_of())
