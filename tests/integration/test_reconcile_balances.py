@@ -1,8 +1,8 @@
 """Balances: a day opens with what the fund flow bill says, closes with what moved, and ties to the day before."""
 
 from collections import Counter
-from collections.abc import AsyncIterator
-from datetime import timedelta
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import date, timedelta
 
 import pytest
 from test_reconcile_sandbox import _RULES as RULES
@@ -17,11 +17,12 @@ from paidup.finance.entries import Chart, journal_of
 from paidup.finance.page import day_page
 from paidup.finance.rows import balance_rows, payouts_of
 from paidup.finance.words import Language
-from paidup.reconcile import bills, runs
+from paidup.reconcile import bills, runs, store
 from paidup.reconcile.breaks import Kind
+from paidup.reconcile.later import lay_later
 from paidup.reconcile.party import Party
 from paidup.reconcile.run import Outcome
-from paidup.reconcile.tomorrow import lay_tomorrow
+from paidup.reconcile.states import State
 from paidup.sandbox.bill_formats import STRIPE_OPENING_MINOR
 from reconcile_side import book
 
@@ -68,6 +69,12 @@ async def test_a_channel_that_says_nothing_opens_with_what_was_left(db: Database
     await laid(db, there, "stripe", kinds=(BillKind.TRADES,))
     found = await balance_of(db)
     assert (0, None, moved(there, "stripe")) == (found.opening_minor, found.stated_opening_minor, found.closing_minor)
+
+
+def laying(db: Database, there: Desk, channel: str, day: date = DAY) -> Callable[[], Awaitable[list[date]]]:
+    """Lays anew what later days said of this one."""
+    party = Party(CHANNELS[channel], there.account(channel), RULES)
+    return lambda: lay_later(db, party, day, now=there.clock.now(), spill=None, limits=LIMITS, who="test")
 
 
 async def three_days(db: Database, there: Desk, **faults: float) -> list[Outcome]:
@@ -196,19 +203,38 @@ async def test_a_corrected_bill_settles_the_opening_of_the_day_after(db: Databas
     and the second is laid again by itself: its break is healed. Once more, and there is nothing to do."""
     there.sell("wechat", 30)
     await book(db, there.booked("wechat"), there.account("wechat"))
-    party = Party(CHANNELS["wechat"], there.account("wechat"), RULES)
-    asked = {"now": there.clock.now(), "spill": None, "limits": LIMITS, "who": "test"}
+    asked = laying(db, there, "wechat")
     await laid(db, there, "wechat", wrong_day=0.3, missing=0.3)
-    assert await lay_tomorrow(db, party, DAY, **asked) is None  # nobody read it yet
+    assert [] == await asked()  # nobody read the next day yet
     await there.clock.advance(86400)
     second = await laid(db, there, "wechat", day=NEXT, wrong_day=0.3)
     assert "opening:CNY" in [c.after.key for c in second.changes]
-    assert await lay_tomorrow(db, party, DAY, **asked) is None
+    assert [] == await asked()
     await laid(db, there, "wechat", wrong_day=0.3)
-    again = await lay_tomorrow(db, party, DAY, **asked)
-    assert again is not None
-    assert [("opening:CNY", "healed")] == [(c.after.key, c.step) for c in again.changes if c.after.what == "opening"]
-    assert await lay_tomorrow(db, party, DAY, **asked) is None
+    assert [NEXT] == await asked()
+    async with db.session() as tx:
+        states = {one.key: one.state for one in (await store.of_day(tx, "wechat", "main", NEXT)).values()}
+    assert states["opening:CNY"] is State.HEALED
+    assert [] == await asked()
+
+
+async def test_a_payout_is_laid_beside_a_trade_bill_that_comes_late(db: Database, there: Desk) -> None:
+    """It took what no bill here had; then that day's bill comes, and the payout is tied to it by itself, once."""
+    first = DAY - timedelta(days=2)
+    there.sell("stripe", 9, at=NOON - timedelta(days=2))
+    there.sell("stripe", 3)
+    await book(db, [*there.booked("stripe", first), *there.booked("stripe")], there.account("stripe"))
+    await laid(db, there, "stripe")
+    await there.clock.advance(3600)
+    await laid(db, there, "stripe", day=first)
+    asked = laying(db, there, "stripe", first)
+    assert [DAY] == await asked()
+    async with db.session() as tx:
+        run = await runs.latest_of(tx, "stripe", "main", DAY)
+    assert run is not None
+    taken = [one for payout in run.payouts for one in payout.takes]
+    assert {(first, True, 0)} == {(one.day, one.is_read, one.untied) for one in taken}
+    assert [] == await asked()
 
 
 @pytest.mark.parametrize(("days_before", "breaks"), [(2, []), (1, ["opening:CNY"])])

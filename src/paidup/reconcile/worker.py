@@ -18,13 +18,13 @@ from paidup.handlers import Handlers
 from paidup.reconcile import bills, runs, store
 from paidup.reconcile.decide import Change
 from paidup.reconcile.fetch import fetch_bill, is_doubtful, no_room, not_there, want_bills
+from paidup.reconcile.later import lay_later
 from paidup.reconcile.mend import mend
 from paidup.reconcile.overdue import expire, tell_people
 from paidup.reconcile.party import Party
 from paidup.reconcile.reading import bounds_of
 from paidup.reconcile.run import Outcome, Progress, reconcile
 from paidup.reconcile.table import Limits
-from paidup.reconcile.tomorrow import lay_tomorrow
 
 LEASE = timedelta(minutes=30)
 WHO = "reconcile"
@@ -181,7 +181,7 @@ async def work_day(
         mended = await mend(db, party, day, asker=tools.asker, handlers=tools.handlers, who=who)
         if not await _read_again(db, party, day, tools, who) and not mended:
             break
-    await lay_tomorrow(db, party, day, now=tools.asker.now_of(), spill=tools.spill, limits=tools.limits, who=who)
+    await lay_later(db, party, day, now=tools.asker.now_of(), spill=tools.spill, limits=tools.limits, who=who)
     await _ask_about_overdue(db, party, day, tools, who)
     async with db.transaction() as tx:
         await expire(tx, party, tools.handlers, who, tools.asker.now_of())
