@@ -226,6 +226,17 @@ def test_a_refund_that_cannot_be_booked_calls_a_person(amount: Money | None) -> 
     assert (a_paid_book(), [("unknown_refund", payment_id())]) == (steps[-1].book, cases(steps))
 
 
+def test_a_refund_that_came_back_is_booked_though_all_was_given_back_since() -> None:
+    """Made in the channel's console, returned by the bank, and then refunded here: it takes nothing of what is left."""
+    book = a_paid_book(refunds=[a_refund(1, amount_minor=1250, state=RefundState.SUCCEEDED)])
+    told = refund_says(RefundSays.FAILED, 2, amount=Money(1250, "CNY"), channel_refund_id="re_2")
+    steps = run(book, told, told)
+    states = [(r.amount_minor, r.cause, r.state) for r in steps[-1].book.refunds.values() if r.id != refund_id(1)]
+    assert [(1250, Cause.AT_CHANNEL, RefundState.FAILED)] == states
+    assert 1250 == steps[-1].book.payments[payment_id()].refunded_minor
+    assert "unknown_refund" not in {kind for kind, _ in cases(steps)}
+
+
 def test_a_refund_that_nobody_has_is_no_refund() -> None:
     """Unknown here and unknown there: nothing is booked and nobody is called."""
     step = settle(a_paid_book(), refund_says(RefundSays.NOT_FOUND), after(60))

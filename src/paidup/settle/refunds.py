@@ -77,7 +77,7 @@ def _unknown_refund(book: Book, payment: Payment, evidence: RefundEvidence, now:
     if evidence.says is RefundSays.NOT_FOUND:
         why = f"neither the channel nor we know of a refund {number}"
         return Settled(book, Weighed.REPEATED, why, payment_id=payment.id)
-    if number is None or evidence.amount is None or not _fits(evidence.amount, book, payment):
+    if number is None or evidence.amount is None or not _fits(evidence, evidence.amount, book, payment):
         why = f"the channel tells of a refund {number} that we did not ask for and cannot book ({evidence.note})"
         case = NewCase("unknown_refund", payment.id, why)
         return Settled(book, Weighed.REJECTED, why, cases=(case,), payment_id=payment.id)
@@ -87,9 +87,11 @@ def _unknown_refund(book: Book, payment: Payment, evidence: RefundEvidence, now:
     return _after_refund(book.put(refund), refund_rules.decide(refund, evidence), now, is_new=True)
 
 
-def _fits(amount: Money, book: Book, payment: Payment) -> bool:
-    """Whether so much of this payment can have been given back: its currency, and no more than is left."""
-    rest = payment.amount_minor - refunds_minor(book, payment.id)
+def _fits(evidence: RefundEvidence, amount: Money, book: Book, payment: Payment) -> bool:
+    """Whether so much of this payment can have been given back: its currency, and no more than is left. What came back
+    takes nothing of that: the rest may have been refunded since."""
+    came_back = evidence.says is RefundSays.FAILED
+    rest = payment.amount_minor - (0 if came_back else refunds_minor(book, payment.id))
     return amount.currency == payment.currency and 0 < amount.amount_minor <= rest
 
 
