@@ -27,6 +27,7 @@ EVENTS = "SELECT * FROM events ORDER BY order_id, seq"
 CASES = "SELECT subject_id, kind FROM cases WHERE resolved_at IS NULL"
 BODIES = "SELECT body FROM inbox"
 UNDELIVERED = "SELECT event_id, state, why FROM deliveries WHERE state <> 'delivered' ORDER BY id"
+UNITS_GIVEN_UP = "SELECT DISTINCT order_id FROM reservations WHERE state = 'released'"
 LEFT = """
 SELECT (SELECT count(*) FROM due) AS due, (SELECT count(*) FROM outbox_queue) AS outbox,
   (SELECT count(*) FROM inbox_queue WHERE state = 'waiting') AS waiting,
@@ -35,7 +36,8 @@ SELECT (SELECT count(*) FROM due) AS due, (SELECT count(*) FROM outbox_queue) AS
 
 
 class Books(msgspec.Struct, frozen=True):
-    """Our tables at one moment. cases: kinds of the open cases by what they are about."""
+    """Our tables at one moment. cases: kinds of the open cases by what they are about. units_given_up: orders whose
+    articles are on sale again."""
 
     orders: Mapping[str, Order]
     payments: Mapping[str, Payment]
@@ -45,6 +47,7 @@ class Books(msgspec.Struct, frozen=True):
     bodies: frozenset[bytes]
     undelivered: Sequence[tuple[str, str, str]]
     left: Mapping[str, int]
+    units_given_up: frozenset[str]
 
     def refunds_of(self, payment_id: str) -> list[Refund]:
         """The refunds of a payment."""
@@ -97,6 +100,7 @@ async def read_books(connection: "Connection[Record]") -> Books:
         bodies=frozenset(bytes(row["body"]) for row in await connection.fetch(BODIES)),
         undelivered=[(row["event_id"], row["state"], row["why"]) for row in await connection.fetch(UNDELIVERED)],
         left=dict(left) if left else {},
+        units_given_up=frozenset(row["order_id"] for row in await connection.fetch(UNITS_GIVEN_UP)),
     )
 
 

@@ -16,7 +16,7 @@ from paidup.refunds.states import FINAL as REFUND_FINAL
 from paidup.refunds.states import State as RefundState
 from paidup.sandbox.ledger import DisputeState, Trade
 from paidup.sandbox.ledger import RefundState as TheirRefundState
-from paidup.simulator.books import Sides
+from paidup.simulator.books import Books, Sides
 from paidup.simulator.witness import Breach
 
 if TYPE_CHECKING:
@@ -79,13 +79,23 @@ def an_order_is_paid_once(sides: Sides) -> list[str]:
         if paid_orders[order.id] != (1 if order.paid_by else 0):
             wrong.append(f"order {order.id} ({order.state}) was announced as paid {paid_orders[order.id]} times")
         theirs = [p for p in sides.books.payments.values() if p.order_id == order.id and p.state in MONEY_ARRIVED]
-        if theirs and order.paid_by is None and order.late_payment is LatePayment.REOPEN:
+        is_welcome = order.late_payment is LatePayment.REOPEN and not _came_too_late(sides.books, theirs)
+        if theirs and order.paid_by is None and is_welcome:
             wrong.append(f"order {order.id} is {order.state} although {theirs[0].id} has money")
         for payment in theirs:
             if said[EventType.PAYMENT_PAID, payment.id] != 1:
                 times = said[EventType.PAYMENT_PAID, payment.id]
                 wrong.append(f"payment {payment.id} was announced as paid {times} times")
     return wrong
+
+
+def _came_too_late(books: Books, payments: Sequence[Payment]) -> bool:
+    """Whether the order's units had been sold to others, so that each payment of it was given back, or was tried to."""
+    return all(
+        payment.order_id in books.units_given_up
+        and Cause.LATE_PAYMENT in {refund.cause for refund in books.refunds_of(payment.id)}
+        for payment in payments
+    )
 
 
 def second_payments_go_back(sides: Sides) -> list[str]:
