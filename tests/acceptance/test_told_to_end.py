@@ -24,26 +24,32 @@ def started(folder: Path, *args: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()  # a test that failed leaves nothing behind; one that passed has ended it already
 
 
+LOOKS = 100
+"""So often we look again for what still runs: a process that has closed its files needs a moment to be gone."""
+
+
 def left(folder: Path, session: int) -> list[str]:
-    """What still runs of that session, and every PostgreSQL server of the folder. Who ended and is only not waited for
-    (that is the init's work, and not every container has one) does not run."""
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,stat="], check=True, capture_output=True, text=True).stdout
-    running = [pid for pid, state in map(str.split, listed.splitlines()) if not state.startswith("Z")]
-    found = [pid for pid in running if _session_of(int(pid)) == session]
-    return found + servers_of(folder)
+    """What still runs of that session, and every PostgreSQL server of the folder, however often one looks."""
+    found: list[str] = []
+    for _ in range(LOOKS):
+        found = _running_in(session) + servers_of(folder)
+        if not found:
+            break
+    return found
+
+
+def _running_in(session: int) -> list[str]:
+    """Pid, state and command of that session's processes. Who ended and is only not waited for (that is the init's
+    work, and not every container has one) does not run."""
+    listed = subprocess.run(["ps", "-A", "-o", "sid=,pid=,stat=,args="], check=True, capture_output=True, text=True)
+    rows = [line.split(None, 1) for line in listed.stdout.splitlines()]
+    return [row for sid, row in rows if int(sid) == session and not row.split()[1].startswith("Z")]
 
 
 def servers_of(folder: Path) -> list[str]:
     """The PostgreSQL servers below it. One that starts or ends makes and removes folders while we look, which `os.walk`
     passes over and `Path.rglob` does not."""
     return [place for place, _, files in os.walk(folder) if "postmaster.pid" in files]
-
-
-def _session_of(pid: int) -> int | None:
-    try:
-        return os.getsid(pid)
-    except ProcessLookupError:
-        return None
 
 
 def until(process: subprocess.Popen[str], word: str) -> str:
