@@ -8,6 +8,8 @@ from typing import Any
 
 import uvicorn
 
+from paidup.sandbox.http import QuietServer
+
 
 @contextlib.asynccontextmanager
 async def served(application: Any, listener: socket.socket | None = None, **options: Any) -> AsyncIterator[str]:
@@ -19,12 +21,12 @@ async def served(application: Any, listener: socket.socket | None = None, **opti
     options = {"log_level": "warning", "ws": "none"} | options | {"timeout_graceful_shutdown": 2}
     # The socket listens already: a request that comes before the server has started waits in its backlog.
     with listener or _listening() as listener:
-        server = uvicorn.Server(uvicorn.Config(application, **options))
-        task = asyncio.create_task(server._serve([listener]))  # serve() would take over the signal handlers
+        server = QuietServer(uvicorn.Config(application, **options))
+        task = asyncio.create_task(server.serve([listener]))
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
-            server.should_exit = True
+            server.told.set()
             await task
 
 

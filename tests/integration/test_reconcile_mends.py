@@ -1,5 +1,6 @@
 """What callbacks and queries left is healed by the bill: at a real channel over HTTP, through the one door."""
 
+import asyncio
 from datetime import date, datetime, timedelta
 
 import pytest
@@ -8,10 +9,12 @@ from merchant import Merchant
 from paidup import trace as tracing
 from paidup.channels.bill import BillKind
 from paidup.channels.registry import CHANNELS
+from paidup.orders import store as orders
 from paidup.payments.payment import Payment
 from paidup.payments.states import State
 from paidup.reconcile import bills, people, runs, store
 from paidup.reconcile.breaks import Break, Kind
+from paidup.reconcile.overdue import expire
 from paidup.reconcile.party import Party
 from paidup.reconcile.propose import MAX_TRIES
 from paidup.reconcile.rules import Rules
@@ -21,6 +24,7 @@ from paidup.reconcile.worker import Tools, run_once, work_day
 from paidup.sandbox.faults import BillFaults, Faults
 from paidup.sandbox.ledger import Refund
 from paidup.sandbox.ledger import RefundState as RefundSandbox
+from waits import PID, somebody_waits_for
 
 CHANNELS_ALL = ("wechat", "alipay", "stripe")
 
@@ -310,3 +314,26 @@ async def test_the_channel_is_asked_once_more_before_people_are(shop: Merchant) 
         {*await shop.cases()} & {"reconcile_short", "contradiction"},
         (await shop.payment(payment)).state,
     )
+
+
+async def test_who_calls_people_and_who_mends_lock_the_order_first(shop: Merchant) -> None:
+    """One writes down that a break has waited long enough, the other how its repair fared. Both want the order and the
+    break; in the other order each would wait for the other."""
+    payment = await made(shop, "wechat")
+    day = day_of(shop, "wechat")
+    await next_morning(shop, "wechat", day)
+    await fetched(shop, day, missing=1.0)
+    await work_day(shop.db, party(shop), day, tools=tools(shop), who="test")
+    (one,) = await breaks(shop)
+    await shop.clock.advance(3 * 86400)
+
+    async def call_people() -> int:
+        async with shop.db.transaction() as tx:
+            return await expire(tx, party(shop), shop.handlers, "test", shop.clock.now())
+
+    async with shop.db.transaction() as tx:
+        await orders.lock(tx, [payment.order_id])
+        calling = asyncio.create_task(call_people())
+        await somebody_waits_for(shop.db, await tx.fetchval(PID))
+        assert [one] == await store.get(tx, [one.id], lock=True)
+    assert (1, {"reconcile_short"}) == (await calling, {*await shop.cases()} & {"reconcile_short"})

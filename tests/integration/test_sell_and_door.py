@@ -17,11 +17,10 @@ from paidup.settle.book import CloseOrder
 from paidup.testing.builders import NOW, SHOP, after
 from paidup.verify.stock import check_stock
 from stock_side import CUP, TEA, counters, stocked, the_sku, wanted
+from waits import PID, somebody_waits_for
 
 POT = "POT-01"
 LOCK = "SELECT id FROM skus WHERE shop = $1 AND sku = $2 FOR UPDATE"
-WAITS_FOR = "SELECT count(*) FROM pg_stat_activity WHERE $1 = ANY(pg_blocking_pids(pid))"
-PID = "SELECT pg_backend_pid()"
 
 
 async def sells(db: Database, batch: list[Wanted], pid: "asyncio.Future[int] | None" = None) -> list[Answer]:
@@ -35,13 +34,6 @@ async def closes(db: Database, *orders: Order) -> None:
     async with db.transaction() as tx:
         items = [Item(what=CloseOrder(order.id, "given up"), shop=SHOP, road="shop") for order in orders]
         await apply(tx, items, after(2), Handlers())
-
-
-async def somebody_waits_for(db: Database, pid: int) -> None:
-    """Returns once somebody waits for a lock that this server process holds."""
-    async with asyncio.timeout(20), db.session() as tx:
-        while not await tx.fetchval(WAITS_FOR, pid):
-            pass
 
 
 async def in_lock_order(db: Database) -> tuple[str, str]:

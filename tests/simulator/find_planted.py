@@ -59,8 +59,7 @@ async def main() -> None:
         head = HEAD.format(
             bound=len(worth_a_try()), date=f"{datetime.now(UTC):%Y-%m-%d}", count=len(rows), caught=found
         )
-        unseen = [f"\nNo seed notices that {d.what}: {d.unseen}\n" for d in DEFECTS if d.unseen]
-        PAGE.write_text(head + "\n".join(rows) + "\n" + "".join(unseen), encoding="utf-8")
+        PAGE.write_text(head + "\n".join(rows) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

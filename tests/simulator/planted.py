@@ -59,12 +59,10 @@ Patch = pytest.MonkeyPatch
 
 
 class Defect(NamedTuple):
-    """What is wrong, and how it is planted. unseen: why no seed notices, where none does. needs: the kind of fault
-    without which it does no harm."""
+    """What is wrong, and how it is planted. needs: the kind of fault without which it does no harm."""
 
     what: str
     plant: Callable[[Patch], None]
-    unseen: str = ""
     first: int = 1
     """From which seed on stories have what it spoils."""
     needs: str = ""
@@ -372,13 +370,7 @@ DEFECTS = (
     Defect("an order is read without its lock and updated whatever its state was", updated_whatever_the_state_was),
     Defect("the notice's key decides whether money is new", guarded_by_the_dedup_key),
     Defect("what guards against paying twice expires", guarded_by_a_key_that_expires),
-    Defect(
-        "due rows are paged with OFFSET",
-        paged_with_offset,
-        "a run has two dozen orders at most, and what one round of pages skips is found by the next one half a minute "
-        "later. Over large tables it leaves half of them unasked: `tests/integration/test_traps.py` plays that.",
-        needs="paging",
-    ),
+    Defect("due rows are paged with OFFSET", paged_with_offset, needs="paging"),
     Defect("a late result closes an open breaker", breaker_closed_by_late_results, needs="breaker"),
     Defect("a delivery is done before its answer came", delivered_before_the_answer),
     Defect("events are published from memory after the commit", published_from_memory),

@@ -10,7 +10,9 @@ from paidup.cases import store as cases
 from paidup.db.transaction import Tx
 from paidup.handlers import Handlers
 from paidup.money import shown
+from paidup.orders import store as orders
 from paidup.reconcile import store, tell
+from paidup.reconcile.breaks import Break
 from paidup.reconcile.decide import overdue
 from paidup.reconcile.party import Party
 from paidup.reconcile.states import UNSETTLED
@@ -22,8 +24,7 @@ OF_DAY = "reconcile_breaks"
 
 async def expire(tx: Tx, party: Party, handlers: Handlers, who: str, now: datetime) -> int:
     """Open what has waited long enough; whoever knows the order is told by its case. Returns how many."""
-    found = await store.overdue(tx, party.account.channel, party.account.name, now, AT_ONCE)
-    changes = [change for one in found if (change := overdue(one, now)) is not None]
+    changes = [change for one in await _locked(tx, party, now) if (change := overdue(one, now)) is not None]
     await tell.changed(tx, changes, who, now)
     needs = [
         Item(
@@ -43,6 +44,16 @@ async def expire(tx: Tx, party: Party, handlers: Handlers, who: str, now: dateti
     for change in changes:
         log.error("break.overdue", broken=change.after.id, kind=change.after.kind, why=change.after.why)
     return len(changes)
+
+
+async def _locked(tx: Tx, party: Party, now: datetime) -> list[Break]:
+    """What has waited long enough, locked after the orders that it is about: whoever comes through the door locks the
+    order first and then writes down how its break fared, and the other way round two would wait in a circle."""
+    late = await store.overdue(tx, party.account.channel, party.account.name, now, AT_ONCE)
+    held = {order.id for order in await orders.lock(tx, [one.order_id for one in late if one.order_id])}
+    locked = await store.get(tx, [one.id for one in late], lock=True)
+    still = [one for one in locked if one.wait_until is not None and one.wait_until <= now]
+    return [one for one in still if one.order_id is None or one.order_id in held]
 
 
 async def tell_people(tx: Tx, party: Party, day: date, now: datetime) -> None:

@@ -60,7 +60,7 @@ CLEARED_BY = f"SELECT {COLUMNS} FROM breaks WHERE channel = $1 AND account = $2 
 
 OVERDUE = f"""
 SELECT {COLUMNS} FROM breaks WHERE state = 'waiting' AND wait_until <= $1 AND channel = $2 AND account = $3
-ORDER BY id LIMIT $4 FOR UPDATE"""
+ORDER BY id LIMIT $4"""
 
 REPAIRABLE = f"""
 SELECT {COLUMNS} FROM breaks WHERE channel = $1 AND account = $2 AND state IN ('waiting', 'open', 'approved')
@@ -153,7 +153,7 @@ async def cleared_by(tx: Tx, channel: str, account: str, day: date) -> list[Brea
 
 
 async def overdue(tx: Tx, channel: str, account: str, now: datetime, limit: int) -> list[Break]:
-    """Those that have waited long enough, locked."""
+    """Those that have waited long enough."""
     return [_break(row) for row in await tx.fetch(OVERDUE, now, channel, account, limit)]
 
 

@@ -1,6 +1,8 @@
 """HTTP around a sandbox: reads requests, sends answers, and breaks them off where it was ordered."""
 
+import asyncio
 import contextlib
+import socket
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
 
@@ -40,12 +42,36 @@ class Http:
 
 
 class QuietServer(uvicorn.Server):
-    """A server that leaves the process's signals to whoever started it."""
+    """A server that leaves the process's signals to whoever started it, and ends when it is told to, after the answers
+    that are under way; the original looks ten times a second."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.told = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Capture none."""
         yield
+
+    async def main_loop(self) -> None:
+        """Until it is told to end. The headers of all answers are made once."""
+        await self.on_tick(0)
+        await self.told.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Nobody new; then the answers that are under way, for so long as is granted; then the application."""
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        for connection in [*self.server_state.connections]:
+            connection.shutdown()
+        if self.server_state.tasks:
+            _, late = await asyncio.wait(self.server_state.tasks, timeout=self.config.timeout_graceful_shutdown)
+            for answer in late:
+                answer.cancel()
+        await self.lifespan.shutdown()
 
 
 async def _send(send: Send, tell: Tell, *, whole: bool = True) -> None:

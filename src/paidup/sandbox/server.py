@@ -183,7 +183,7 @@ async def serving(
         try:
             yield Running(sandbox, base_url, keys, stopped)
         finally:
-            server.should_exit = True
+            server.told.set()
             await stopped
             await sandbox.close()
 

@@ -3,8 +3,6 @@ outsiders remember. Each returns what breaks it, in words."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from paidup.events import EventType
 from paidup.orders.order import LatePayment
@@ -19,18 +17,7 @@ from paidup.sandbox.ledger import RefundState as TheirRefundState
 from paidup.simulator.books import Books, Sides
 from paidup.simulator.witness import Breach
 
-if TYPE_CHECKING:
-    from asyncpg import Connection, Record
-
 Invariant = Callable[[Sides], list[str]]
-
-PAYMENT_BOUND = timedelta(minutes=35)
-"""After the trouble and its own expiry a payment is final within this: the widest gap of the closing schedule, two
-rounds, an open breaker."""
-REFUND_BOUND = timedelta(hours=2, minutes=30)
-"""After the trouble a refund is settled within this: twice the gap for refunds that are hours old."""
-CLOSING_BOUND = timedelta(seconds=90)
-"""Where nothing goes wrong, a payment that is being closed is closed within this: it is asked about at once."""
 
 
 def no_acknowledged_callback_is_lost(sides: Sides) -> list[str]:
@@ -269,38 +256,6 @@ def examine(sides: Sides) -> list[Breach]:
     return [Breach(name, what) for name, wrong in found for what in wrong]
 
 
-LATE = """
-SELECT 'payment ' || id || ' is still ' || state AS what FROM payments p
-WHERE state IN ('created', 'open', 'closing') AND greatest(expires_at, $1) + $3 < $2
-  AND NOT EXISTS (SELECT FROM cases c WHERE c.subject_id = p.id)
-UNION ALL
-SELECT 'refund ' || id || ' is still ' || state FROM refunds r
-WHERE state IN ('requested', 'pending') AND greatest(created_at, $1) + $4 < $2
-  AND NOT EXISTS (SELECT FROM cases c WHERE c.subject_id = r.id)
-UNION ALL
-SELECT 'order ' || id || ' is still ' || state FROM orders o
-WHERE state IN ('unpaid', 'closing') AND greatest(expires_at, $1) + $3 < $2
-  AND NOT EXISTS (SELECT FROM cases c WHERE c.order_id = o.id)
-  AND NOT EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND p.state = 'held')"""
-
-SLOW_TO_CLOSE = """
-SELECT 'payment ' || id || ' is closing since ' || updated_at FROM payments p
-WHERE state = 'closing' AND updated_at > $1 AND updated_at + $3 < $2
-  AND NOT EXISTS (SELECT FROM cases c WHERE c.subject_id = p.id)"""
-
-
-async def too_late(connection: "Connection[Record]", calm_at: datetime, now: datetime) -> list[Breach]:
-    """Once the trouble is over, every payment, refund and order is settled, or a person called, within its bound."""
-    rows = await connection.fetch(LATE, calm_at, now, PAYMENT_BOUND, REFUND_BOUND)
-    return [Breach("settled within the bound", row[0]) for row in rows]
-
-
-async def slow_to_close(connection: "Connection[Record]", trouble_at: datetime, now: datetime) -> list[Breach]:
-    """What began to be closed after the last trouble is closed at once, whoever else was asking about it."""
-    rows = await connection.fetch(SLOW_TO_CLOSE, trouble_at, now, CLOSING_BOUND)
-    return [Breach("closing is not put off", row[0]) for row in rows]
-
-
 def _named(trade: Trade) -> str:
     return f"{trade.channel} {trade.merchant_ref}"
 
@@ -319,4 +274,4 @@ def _refunded_there(trade: Trade) -> int:
     return sum(r.amount_minor for r in trade.refunds if r.state is TheirRefundState.SUCCEEDED)
 
 
-__all__ = ["INVARIANTS", "Payment", "examine", "slow_to_close", "too_late"]
+__all__ = ["INVARIANTS", "Payment", "examine"]
