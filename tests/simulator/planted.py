@@ -170,7 +170,7 @@ def published_from_memory(patch: Patch) -> None:
             await tx.copy_records_to_table("events", records=rows, columns=outbox.COLUMNS.split(", "))
         pending[stage_module._ACTOR.get().life] += [row[:6] for row in rows]
 
-    async def fan_out(tx: Any, now: datetime, limit: int) -> int:
+    async def fan_out(tx: Any, now: datetime, limit: int, floor: Any) -> int:
         mine = pending.pop(stage_module._ACTOR.get().life, [])
         for row in mine:
             await tx.execute(
@@ -178,7 +178,7 @@ def published_from_memory(patch: Patch) -> None:
                 "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
                 *row,
             )
-        return await honest(tx, now, limit)
+        return await honest(tx, now, limit, floor)
 
     patch.setattr(outbox, "write", write)
     patch.setattr(deliveries, "fan_out", fan_out)

@@ -26,6 +26,7 @@ from paidup.delivery.plan import Answer, Plan, Step
 from paidup.delivery.sign import Message
 from paidup.errors import InvalidRequest
 from paidup.outbox import store as outbox
+from paidup.outbox.floor import Floor
 from paidup.spans.context import Spot
 
 WAITING, DELIVERED, DEAD, SKIPPED = "waiting", "delivered", "dead", "skipped"
@@ -146,14 +147,21 @@ SELECT e.id, e.type, e.created_at, e.shop, e.order_id, e.seq, e.data
 FROM unnest($1::text[], $2::timestamptz[]) AS w (id, created_at)
 JOIN events e ON e.id = w.id AND e.created_at = w.created_at"""
 
+# Found one by one and changed by place: joined by id, with a plan from when the table was small, each batch reads the
+# whole primary key (34 ms for 128 rows of 100,000, until the next ANALYZE; 1 ms now).
 SETTLE = """
 UPDATE deliveries d SET state = s.state, head = d.head AND s.state = 'waiting', due_at = coalesce(s.due_at, d.due_at),
   attempts = d.attempts + 1, why = s.why,
   acknowledged_at = CASE WHEN s.state = 'delivered' THEN s.answered_at END,
   applied_at = CASE WHEN s.applied THEN s.answered_at END
-FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::timestamptz[], $5::text[], $6::timestamptz[], $7::bool[])
-  AS s (id, lease, state, due_at, why, answered_at, applied)
-WHERE d.id = s.id AND d.lease = s.lease AND d.state IN ('waiting', 'skipped')
+FROM (
+  SELECT found.place, w.state, w.due_at, w.why, w.answered_at, w.applied
+  FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::timestamptz[], $5::text[], $6::timestamptz[], $7::bool[])
+    AS w (id, lease, state, due_at, why, answered_at, applied)
+  CROSS JOIN LATERAL (
+    SELECT ctid AS place FROM deliveries WHERE id = w.id AND lease = w.lease AND state IN ('waiting', 'skipped')
+    LIMIT 1 FOR UPDATE) found) s
+WHERE d.ctid = s.place
 RETURNING d.id"""
 
 LANES_OF_DISABLED = """
@@ -199,14 +207,17 @@ DELETE FROM deliveries WHERE state <> 'waiting' AND event_created_at < $1 AND id
   SELECT id FROM deliveries WHERE state <> 'waiting' ORDER BY id LIMIT $2))"""
 
 
-async def fan_out(tx: Tx, now: datetime, limit: int) -> int:
+async def fan_out(tx: Tx, now: datetime, limit: int, floor: Floor | None = None) -> int:
     """Give up to `limit` events from the outbox to the endpoints that want them; returns how many were taken.
 
     0 also while another worker does it. A disabled endpoint gets its rows as skipped, so that they can be redriven.
+    floor: what this worker remembers of its looks; without it, this one is at all.
     """
     if not await tx.fetchval(ALONE_BY_INDEX):
         return 0
-    taken = await outbox.take(tx, limit)
+    floor = floor or Floor()
+    taken = await outbox.take(tx, limit, since=floor.begin(now))
+    floor.took(taken[0].created_at if taken else None)
     if taken:
         order_ids = sorted({event.order_id for event in taken})
         await tx.fetch(LOCK_LANES, order_ids)

@@ -18,6 +18,7 @@ from paidup.delivery import plan, sign, store
 from paidup.delivery.plan import Answer, Step
 from paidup.delivery.store import Claimed, Settled
 from paidup.errors import ConfigError
+from paidup.outbox.floor import Floor
 from paidup.resilience.breaker import Breaker, Ending, Permit, Rules, State
 from paidup.spans.context import TRACEPARENT, Spot, of_attempt
 from paidup.spans.store import causes
@@ -80,6 +81,7 @@ class Courier:
         self._spread = spread
         self.per_endpoint = per_endpoint
         self.lease = lease
+        self.floor = Floor()
         self.spans = spans
 
     def breaker(self, endpoint_id: str) -> Breaker:
@@ -175,7 +177,7 @@ async def run_once(db: Database, *, now: datetime, limit: int, courier: Courier)
     limit: how many events to give out, and how many attempts to begin, at most.
     """
     async with db.transaction() as tx:
-        given_out = await store.fan_out(tx, now, limit)
+        given_out = await store.fan_out(tx, now, limit, courier.floor)
     for claimed in await _claim(db, now, min(limit, courier.room), courier):
         courier.start(claimed, now)
     settled = await courier.landed()

@@ -8,6 +8,7 @@ import msgspec
 
 from paidup.db.transaction import Tx
 from paidup.events import EventType, Scalar
+from paidup.outbox.floor import BEGINNING
 
 
 class Written(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -43,7 +44,7 @@ _QUEUED = ("event_id", *_COLUMNS[1:6])
 # By place: a queue that was vacuumed while it was empty is thought to hold one row, and a join is then quadratic.
 TAKE = """
 DELETE FROM outbox_queue WHERE ctid = ANY(ARRAY(
-  SELECT ctid FROM outbox_queue ORDER BY created_at, event_id LIMIT $1 FOR UPDATE SKIP LOCKED))
+  SELECT ctid FROM outbox_queue WHERE created_at >= $2 ORDER BY created_at, event_id LIMIT $1 FOR UPDATE SKIP LOCKED))
 RETURNING event_id, shop, order_id, seq, type, created_at"""
 
 OF_ORDER = f"SELECT {COLUMNS} FROM events WHERE order_id = $1 AND created_at >= $2 ORDER BY seq"
@@ -71,9 +72,12 @@ async def write(tx: Tx, events: Sequence[Written]) -> None:
     await tx.copy_records_to_table("outbox_queue", records=[row[:6] for row in rows], columns=_QUEUED)
 
 
-async def take(tx: Tx, limit: int) -> list[Queued]:
-    """Take up to `limit` events off the queue, in the order they were written; gone when the transaction commits."""
-    rows = [Queued(*row) for row in await tx.fetch(TAKE, limit)]
+async def take(tx: Tx, limit: int, *, since: datetime = BEGINNING) -> list[Queued]:
+    """Take up to `limit` events off the queue, in the order they were written; gone when the transaction commits.
+
+    since: older ones are not looked for.
+    """
+    rows = [Queued(*row) for row in await tx.fetch(TAKE, limit, since)]
     return sorted(rows, key=lambda q: (q.created_at, q.order_id, q.seq))
 
 

@@ -3,18 +3,34 @@
 import pytest
 
 from paidup.db.transaction import Database
-from paidup.delivery.store import BY_INDEX, PROMOTE
+from paidup.delivery.store import BY_INDEX, PROMOTE, SETTLE
+from paidup.outbox.floor import BEGINNING
 from paidup.outbox.store import TAKE
+from paidup.testing.builders import NOW
 
 
-@pytest.mark.parametrize(("statement", "argument"), [(TAKE, 200), (PROMOTE, ["ord1", "ord2"])], ids=["take", "promote"])
-async def test_a_queue_that_was_empty_when_it_was_looked_at_is_not_joined(
-    db: Database, statement: str, argument: object
-) -> None:
-    """A join planned for one row compares each row of a batch with all that wait: a burst then lasts for minutes."""
+async def plan_of(db: Database, statement: str, *arguments: object) -> list[str]:
+    """As it is made when the tables are empty, and kept for whatever comes."""
     async with db.transaction() as tx:
         await tx.execute("ANALYZE outbox_queue; ANALYZE deliveries")
         await tx.execute(BY_INDEX)
         await tx.execute("SET LOCAL plan_cache_mode = force_generic_plan")
-        plan = [row[0] for row in await tx.fetch(f"EXPLAIN {statement}", argument)]
+        return [row[0].strip() for row in await tx.fetch(f"EXPLAIN {statement}", *arguments)]
+
+
+@pytest.mark.parametrize(
+    ("statement", "arguments"), [(TAKE, (200, BEGINNING)), (PROMOTE, (["ord1", "ord2"],))], ids=["take", "promote"]
+)
+async def test_a_queue_that_was_empty_when_it_was_looked_at_is_not_joined(
+    db: Database, statement: str, arguments: tuple[object, ...]
+) -> None:
+    """A join planned for one row compares each row of a batch with all that wait: a burst then lasts for minutes."""
+    plan = await plan_of(db, statement, *arguments)
     assert [] == [line for line in plan if "Join" in line or "Nested Loop" in line or "Seq Scan" in line]
+
+
+async def test_what_was_settled_is_looked_up_one_by_one(db: Database) -> None:
+    """Each row of a batch by its id, and changed by its place; nothing reads the whole of an index."""
+    plan = await plan_of(db, SETTLE, [1], [1], ["delivered"], [NOW], ["why"], [NOW], [True])
+    assert [] == [line for line in plan if "Join" in line or "Seq Scan" in line]
+    assert {"Index Cond: (id = w.id)", "TID Cond: (found.place = ctid)"} <= {*plan}
