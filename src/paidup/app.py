@@ -10,6 +10,7 @@ from paidup import housekeeping, log
 from paidup.ask import Asker
 from paidup.channels.accounts import AccountsFolder
 from paidup.clock import Clock, monotonic_s, parse_clock
+from paidup.db import statistics
 from paidup.db.migrate import migrate
 from paidup.db.open import open_database
 from paidup.delivery import worker as delivery
@@ -53,6 +54,8 @@ LOOK_AGAIN_S = 5.0
 """A worker without work looks again after so long, whether or not it heard of any; what is due is never waited for."""
 PULSE_S = 1.0
 """How often it is looked at how late the event loop wakes us, while somebody may ask."""
+STATISTICS_S = 5.0
+"""How often it is looked at which tables have grown several times: until then plans may be those of small ones."""
 START_PATIENCE_S = 60
 """A server that starts together with its database, or while that recovers from a crash, waits for it."""
 
@@ -272,6 +275,7 @@ class Paidup:
                 Job("expiry", self._expire, LOOK_AGAIN_S, next_of(self.db, NEXT_EXPIRY)),
                 Job("sweep", self._sweep, idle_s=60),
                 Job("silence", self._silence, idle_s=30),
+                Job("statistics", self._statistics, idle_s=STATISTICS_S),
             ],
             "reconcile": [Job("reconcile", self._reconcile, LOOK_AGAIN_S * 6, next_of(self.db, NEXT_BILL))],
             "web": [Job("tally", self._tally, idle_s=5)],
@@ -309,6 +313,11 @@ class Paidup:
 
     async def _sweep(self, now: datetime) -> int:
         return await sweep.run_once(self.db, now=now - timedelta(minutes=1), limit=INTAKE_BATCH)
+
+    async def _statistics(self, _now: datetime) -> int:
+        for name in await statistics.refresh(self.db):
+            log.info("table.analyzed", table=name)
+        return 0
 
     async def _silence(self, now: datetime) -> int:
         accounts = [(a.channel, a.name, a.shop) for a in self.accounts.current.by_name.values()]

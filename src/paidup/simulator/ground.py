@@ -112,7 +112,8 @@ class Ground:
 
 
 _SESSION = {
-    "application_name": "paidup simulate", "jit": "off", "timezone": "UTC", "search_path": "public,services"
+    "application_name": "paidup simulate", "jit": "off", "timezone": "UTC", "search_path": "public,services",
+    "enable_seqscan": "off",
 }  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from paidup.db.transaction import Database
+from paidup.db.transaction import READ_WHOLE, Database
 from paidup.verify.check import Check
 from paidup.verify.read import SNAPSHOT
 
@@ -70,6 +70,7 @@ async def check(db: Database, claim: Claim, since: datetime | None) -> Check:
     start = since or BEGINNING
     async with db.transaction() as tx:
         await tx.execute(SNAPSHOT)
+        await tx.execute(READ_WHOLE)
         [sums] = await tx.fetch(claim.sums, start, timeout=PATIENCE_S)
         breaches = await tx.fetch(_few_of(claim.breaches), start, timeout=PATIENCE_S)
     named = [str(row[0]) for row in breaches]

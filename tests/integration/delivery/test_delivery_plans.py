@@ -3,7 +3,7 @@
 import pytest
 
 from paidup.db.transaction import Database
-from paidup.delivery.store import BY_INDEX, PROMOTE, SETTLE
+from paidup.delivery.store import PROMOTE, SETTLE
 from paidup.outbox.floor import BEGINNING
 from paidup.outbox.store import TAKE
 from paidup.testing.builders import NOW
@@ -13,7 +13,6 @@ async def plan_of(db: Database, statement: str, *arguments: object) -> list[str]
     """As it is made when the tables are empty, and kept for whatever comes."""
     async with db.transaction() as tx:
         await tx.execute("ANALYZE outbox_queue; ANALYZE deliveries")
-        await tx.execute(BY_INDEX)
         await tx.execute("SET LOCAL plan_cache_mode = force_generic_plan")
         return [row[0].strip() for row in await tx.fetch(f"EXPLAIN {statement}", *arguments)]
 
