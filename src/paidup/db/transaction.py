@@ -193,7 +193,8 @@ class Database:
 
     async def copy_csv(self, query: str, *args: object, into: Path, timeout: float) -> None:
         """Stream a query's rows into a file, as CSV without a header; NULL is nothing between two commas."""
-        async with self._pool.acquire() as connection:
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(READ_WHOLE)  # a day may be most of its table
             with into.open("wb") as file:  # by us: asyncpg, cancelled while it opens a path, leaves it open
                 await connection.copy_from_query(query, *args, output=file, format="csv", timeout=timeout)
 
