@@ -318,6 +318,7 @@ class Run:
         if self._fates.hits("clock.jumps", f"{n}", self._clock.now()):
             self._stage.note(f"the clock jumps by {by_s:.0f} s")
             self._clock.move(self._clock.now() + timedelta(seconds=by_s))
+            self._watch.excuse(self._clock.now())  # whatever came due in between could not be asked about
 
     def _is_away(self, whom: str) -> Trouble | None:
         """Whether somebody is out of reach now, or in a storm."""
