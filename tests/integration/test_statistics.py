@@ -60,3 +60,12 @@ async def test_one_worker_at_a_time_does_it(db: Database) -> None:
         await tx.execute(statistics.ALONE)
         assert [] == await statistics.refresh(db)
     assert ["due"] == await statistics.refresh(db)
+
+
+async def test_a_table_that_somebody_holds_is_left_for_the_next_time(db: Database) -> None:
+    """Whoever waited for a vacuum would end it. Nobody is told that the table was analyzed."""
+    await grow(db, MANY)
+    async with db.transaction() as tx:
+        await tx.execute("LOCK TABLE due IN SHARE UPDATE EXCLUSIVE MODE")
+        assert [] == await statistics.refresh(db)
+    assert ["due"] == await statistics.refresh(db)

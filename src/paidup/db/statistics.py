@@ -6,7 +6,7 @@ moment ago, has a hundred thousand orders by then. So whoever works here looks e
 times the size they had when they were last analyzed. That happens some ten times in the life of a table.
 """
 
-from paidup.db.transaction import Database
+from paidup.db.transaction import Database, Tx
 
 GROWN = """
 SELECT c.oid::regclass::text AS name FROM pg_class c
@@ -19,11 +19,19 @@ ALONE = "SELECT pg_try_advisory_xact_lock(7243920)"
 
 
 async def refresh(db: Database) -> list[str]:
-    """Analyze the tables that have outgrown what is known of them; returns their names. None while another does it."""
+    """Analyze the tables that have outgrown what is known of them; returns their names.
+
+    None while another worker does it. A table that is being vacuumed or altered is left for the next time.
+    """
     async with db.transaction() as tx:
         if not await tx.fetchval(ALONE):
             return []
-        names = [str(row["name"]) for row in await tx.fetch(GROWN)]
-        for name in names:
+        grown = await _grown(tx)
+        for name in grown:
             await tx.execute(f"ANALYZE (SKIP_LOCKED) {name}")  # a name of PostgreSQL's own, and quoted by it
-    return names
+        left = await _grown(tx) if grown else []
+    return [name for name in grown if name not in left]
+
+
+async def _grown(tx: Tx) -> list[str]:
+    return [str(row["name"]) for row in await tx.fetch(GROWN)]

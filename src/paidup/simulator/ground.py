@@ -113,7 +113,7 @@ class Ground:
 
 _SESSION = {
     "application_name": "paidup simulate", "jit": "off", "timezone": "UTC", "search_path": "public,services",
-    "enable_seqscan": "off",
+    "enable_seqscan": "off",  # as in Paidup's own sessions: rows come in the order of the same indexes
 }  # fmt: skip
 
 

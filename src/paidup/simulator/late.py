@@ -16,7 +16,7 @@ REFUND_BOUND = timedelta(hours=2, minutes=30)
 CLOSING_BOUND = timedelta(seconds=90)
 """Where nothing goes wrong, a payment that is being closed is closed within this: it is asked about at once."""
 ASKING_BOUND = timedelta(seconds=45)
-"""Where nothing goes wrong, whoever is due is asked about within this, by whatever clock the workers look."""
+"""Where nothing goes wrong, whoever is due is asked about within this; even workers that look twice a minute would."""
 
 LATE = """
 SELECT 'payment ' || id || ' is still ' || state AS what FROM payments p
