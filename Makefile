@@ -50,7 +50,7 @@ bench: .venv-dev/ready ## each figure beside its peer and its ceiling, interleav
 	$(DEV)/python -m bench --json bench-report/bench.json --html bench-report/index.html $(ARGS)
 
 chaos: .venv-dev/ready ## kill, freeze, fill and fail over under load, then count the money (about 5 minutes; ARGS="--minutes 1")
-	$(DEV)/python -m chaos $(ARGS)
+	@$(DEV)/python -m chaos $(ARGS)
 
 lock:                  ## resolve the dependencies anew (needs uv)
 	uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -o requirements/runtime.lock
@@ -62,7 +62,7 @@ clean:                 ## remove the virtual environments and caches (never the 
 
 .venv/ready: requirements/runtime.lock requirements/build.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Paidup needs Python 3.11 or newer: make PYTHON=python3.12 …")'
-	@echo "installing locked dependencies into $(@D) …"
+	@echo "installing locked dependencies into $(@D) …" >&2
 	@$(PYTHON) -m venv .venv
 	@.venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/runtime.lock -r requirements/build.lock
 	@.venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
@@ -70,7 +70,7 @@ clean:                 ## remove the virtual environments and caches (never the 
 
 .venv-dev/ready: requirements/dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Paidup needs Python 3.11 or newer: make PYTHON=python3.12 …")'
-	@echo "installing locked dependencies into $(@D) …"
+	@echo "installing locked dependencies into $(@D) …" >&2
 	@$(PYTHON) -m venv .venv-dev
 	@.venv-dev/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	@.venv-dev/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .

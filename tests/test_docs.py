@@ -68,6 +68,14 @@ def test_the_explained_schedule_is_the_one_in_force(channel: str) -> None:
     assert shown == [f"| {step.from_age_s:.0f} s | {step.gap_s:.0f} s | {step.why} |" for step in steps]
 
 
+def test_what_make_prints_into_a_file_is_what_was_asked_for_alone() -> None:
+    """Where a page sends a target's output into a file, make must not write its own command there as well."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    into_files = {name for page in DOCUMENTS for name in re.findall(r"^make (\w+) .*> \S+", page.read_text(), re.M)}
+    loud = [name for name in into_files if not re.search(rf"^{name}:.*\n\t@.*\n\n", makefile, re.M)]
+    assert (True, []) == ("chaos" in into_files, loud)
+
+
 def test_the_checks_bite() -> None:
     """A dead link, an unknown command, an unknown option and an unknown setting are each found."""
     sample = "[x](nowhere.md)\n\n    paidup fly\n    paidup serve --wings 2\n    PAIDUP_WINGS\n"
