@@ -22,6 +22,7 @@ from paidup.clock import SystemClock
 SETTLE_S = 3.0
 CALLBACKS, APART_S = 200, 0.05
 LOAD_PER_S, CHUNK_S = 200, 10.0
+TELL_EACH = 30  # chunks; whoever waits for an hour sees every five minutes that it goes on
 IMPORTS = 7
 
 _Line = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -132,9 +133,11 @@ async def _memory(place: World, receiver: Receiver, minutes: float) -> Result:
     held: list[float] = []
     async with Serving(place, "all") as serve:
         stage = Stage(place, receiver, {"serve": serve.pid})
-        for _ in range(chunks):
+        for n in range(1, chunks + 1):
             await stage.trial(serve.port, LOAD_PER_S, CHUNK_S)
             held.append(cpu.resident_mib([serve.pid]))
+            if n % TELL_EACH == 0:
+                print(f"  {n * CHUNK_S / 60:g} minutes under load: {held[-1]:.1f} MiB", file=sys.stderr, flush=True)
     second, last = held[chunks // 4 : chunks // 2], held[-(chunks // 4) :]
     growth = median(last) / median(second)
     points: list[tuple[float | str, float]] = [((n + 1) * CHUNK_S, size) for n, size in enumerate(held)]

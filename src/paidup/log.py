@@ -8,7 +8,8 @@
     08:00:02.118 info  payment.paid payment_id=pay00… why="the channel says it is paid"      on a terminal
     {"at":"2026-11-23T08:00:02.118Z","level":"info","event":"payment.paid","payment_id":…}   everywhere else
 
-Lines go to stderr. What is secret is masked by the name of its field, and again where a value looks like a key.
+Lines go to stderr, and what libraries have to say goes with them, one line each, as ``library.said``. What is secret is
+masked by the name of its field, and again where a value looks like a key.
 """
 
 import json
@@ -19,12 +20,15 @@ import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
+from pathlib import Path
+from traceback import walk_tb
 from typing import TextIO
 from urllib.parse import unquote
 
 import msgspec
 
 MAX_VALUE_CHARS = 2000
+MAX_PLACES = 5
 MASK = "***"
 
 _LOGGER = logging.getLogger("paidup")
@@ -66,14 +70,29 @@ def _tell(level: int, event: str, fields: Mapping[str, object]) -> None:
 
 
 def set_up(stream: TextIO | None = None) -> None:
-    """Send the lines to `stream` (stderr unless given): for people on a terminal, JSON otherwise. Replaces an earlier
-    set-up; the logging of other libraries is left alone."""
+    """Send the lines to `stream` (stderr unless given): for people on a terminal, JSON otherwise, with the warnings and
+    errors of all libraries among them. For a process of our own, once; a second call replaces the first."""
     target = stream or sys.stderr
-    handler = logging.StreamHandler(target)
+    handler = _Lines(target)
     handler.setFormatter(_ForPeople() if target.isatty() else _ForMachines())
     _LOGGER.handlers = [handler]
     _LOGGER.setLevel(logging.INFO)
     _LOGGER.propagate = False
+    everybody = logging.getLogger()
+    everybody.handlers = [other for other in everybody.handlers if not isinstance(other, _Lines)] + [handler]
+
+
+class _Lines(logging.StreamHandler[TextIO]):
+    """What set_up has put there."""
+
+
+def where(error: BaseException) -> str:
+    """The way to where it was raised: ``worker.py:42 run_once > apply.py:90 apply``, the last places of it."""
+    places = [
+        f"{Path(frame.f_code.co_filename).name}:{line} {frame.f_code.co_name}"
+        for frame, line in walk_tb(error.__traceback__)
+    ]
+    return " > ".join(places[-MAX_PLACES:])
 
 
 @lru_cache(maxsize=1024)  # the same few dozen names stand in every line
@@ -150,12 +169,16 @@ def _text(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-def _shown_fields(record: logging.LogRecord) -> dict[str, object]:
-    fields: Mapping[str, object] = getattr(record, "fields", {})
+def _shown(record: logging.LogRecord) -> tuple[str, dict[str, object]]:
+    """The event and its fields; a record of a library becomes an event of ours."""
+    said = record.getMessage()
+    event, fields = said, getattr(record, "fields", {})
+    if record.name != _LOGGER.name:
+        event, fields = "library.said", {"library": record.name, "says": said.strip()}
     shown = {name: masked(name, value) for name, value in fields.items()}
     if record.exc_info and record.exc_info[1]:
-        shown["error"] = masked_text(_text(record.exc_info[1]))
-    return shown
+        shown |= {"error": masked_text(_text(record.exc_info[1])), "where": where(record.exc_info[1])}
+    return event, shown
 
 
 @lru_cache(maxsize=4)  # many lines are written within one second
@@ -168,9 +191,10 @@ class _ForMachines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         at = f"{_second(int(record.created))}.{int(record.msecs):03}Z"
-        head = {"at": at, "level": record.levelname.lower(), "event": record.getMessage()}
+        event, fields = _shown(record)
+        head = {"at": at, "level": record.levelname.lower(), "event": event}
         # What names the line stands first and cannot be replaced by a field of the same name.
-        return one_line(_json({**head, **_renamed(_shown_fields(record), head)}))
+        return one_line(_json({**head, **_renamed(fields, head)}))
 
 
 class _ForPeople(logging.Formatter):
@@ -178,8 +202,9 @@ class _ForPeople(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S.%f")[:-3]
-        fields = (f"{name}={_quoted(value)}" for name, value in _shown_fields(record).items())
-        return one_line(" ".join([at, f"{record.levelname.lower():7}", record.getMessage(), *fields]))
+        event, fields = _shown(record)
+        shown = (f"{name}={_quoted(value)}" for name, value in fields.items())
+        return one_line(" ".join([at, f"{record.levelname.lower():7}", event, *shown]))
 
 
 def _renamed(fields: dict[str, object], taken: Mapping[str, str]) -> dict[str, object]:

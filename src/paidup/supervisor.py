@@ -12,6 +12,7 @@ import msgspec
 
 from paidup import log
 from paidup.clock import Clock, monotonic_s
+from paidup.db.away import is_away
 from paidup.metrics.process import Beat
 from paidup.resilience.backoff import Backoff
 
@@ -33,6 +34,11 @@ class Job(msgspec.Struct, frozen=True):
     run: Round
     idle_s: float
     next_at: Next | None = None
+
+
+def _why(error: Exception) -> str:
+    said = f"{type(error).__name__}: {error}"[:500]
+    return f"the database cannot be reached; does PostgreSQL run? ({said})" if is_away(error) else said
 
 
 class Supervisor:
@@ -72,7 +78,7 @@ class Supervisor:
             except Exception as error:  # noqa: BLE001  whatever a round raises is told, and the round is tried again
                 failures += 1
                 self.beats[job.name].broke(type(error).__name__)
-                log.error("round.failed", job=job.name, failures=failures, why=f"{type(error).__name__}: {error}"[:500])
+                log.error("round.failed", job=job.name, failures=failures, why=_why(error), where=log.where(error))
                 await self._rest(job.name, _BACKOFF.wait_s(failures))
                 continue
             failures = 0

@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM at odd moments: one line, no traceback, nothing left running, and the next start works."""
 
+import json
 import os
 import signal
 import subprocess
@@ -97,6 +98,19 @@ def test_a_server_that_is_told_to_end_while_it_starts_ends_and_starts_again(reac
         said = rest(serve)
     assert (0, []) == (serve.returncode, left(reachable_dir, serve.pid)), said
     assert "Traceback" not in "\n".join(said)
+
+
+def test_a_server_whose_database_goes_away_says_so_in_lines_of_json(reachable_dir: Path) -> None:
+    """What libraries say of it is among them; no traceback stands between. It ends well all the same."""
+    with started(reachable_dir, "serve") as serve:
+        said = until(serve, "paidup.listening")
+        (server,) = servers_of(reachable_dir)
+        os.kill(int((Path(server) / "postmaster.pid").read_text().splitlines()[0]), signal.SIGINT)
+        said += until(serve, "does PostgreSQL run?") + until(serve, "library.said")
+        serve.send_signal(signal.SIGTERM)
+        lines = [json.loads(line) for line in (*said.splitlines(), *rest(serve))]
+    assert 0 == serve.returncode
+    assert {"round.failed", "library.said", "paidup.stopped"} <= {line["event"] for line in lines}
 
 
 def test_seeds_that_are_interrupted_are_counted_so_far(reachable_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

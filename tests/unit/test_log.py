@@ -2,6 +2,8 @@
 
 import io
 import json
+import logging
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -130,6 +132,39 @@ def test_errors_are_shown_with_their_kind(machine: io.StringIO) -> None:
     """Kind and words, and nothing secret in the words."""
     log.error("worker.failed", error=ConnectionError("lost postgresql://u:hunter2@db"))
     assert json.loads(only_line(machine))["error"] == "ConnectionError: lost postgresql://***@db"
+
+
+def test_what_a_library_says_is_a_line_among_ours(machine: io.StringIO) -> None:
+    """With the error and the way to it, on one line; what it would only like to mention is left out."""
+    library = logging.getLogger("somebody.else")
+    library.info("connected")
+    try:
+        _fails()
+    except ValueError:
+        library.warning("could not connect to %s\n", "postgresql://u:hunter2@db", exc_info=True)
+    line = json.loads(only_line(machine))
+    way = re.sub(r":\d+", "", line.pop("where"))
+    assert line.pop("at").endswith("Z")
+    assert (way, line) == (
+        "test_log.py test_what_a_library_says_is_a_line_among_ours > test_log.py _fails",
+        {
+            "level": "warning", "event": "library.said", "library": "somebody.else",
+            "says": "could not connect to postgresql://***@db", "error": "ValueError: no",
+        },
+    )  # fmt: skip
+
+
+def _fails() -> None:
+    raise ValueError("no")
+
+
+def test_a_second_set_up_replaces_the_first(machine: io.StringIO) -> None:
+    """Nothing is said twice, and the handlers of others stay."""
+    before = {*logging.getLogger().handlers}
+    log.set_up(later := io.StringIO())
+    logging.getLogger("somebody.else").error("once")
+    assert ("", 1) == (machine.getvalue(), len(later.getvalue().splitlines()))
+    assert (1, 1) == (len(before - {*logging.getLogger().handlers}), len({*logging.getLogger().handlers} - before))
 
 
 @pytest.mark.parametrize(

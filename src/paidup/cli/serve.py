@@ -63,7 +63,8 @@ def serve(settings: Settings) -> None:
         try:
             await paidup.start()
         except PaidupError as error:  # it says what to do; a traceback would only hide that
-            await send({"type": "lifespan.startup.failed", "message": f"paidup: {log.one_line(str(error))}"})
+            say(f"paidup: {log.one_line(str(error))}")
+            await send({"type": "lifespan.startup.failed"})
             return
         calm_collector()
         await send({"type": "lifespan.startup.complete"})
@@ -104,6 +105,7 @@ def server_options(settings: Settings) -> dict[str, Any]:
         "ws": "none",
         "lifespan": "on",
         "access_log": False,
+        "log_config": None,  # what it has to say is a line among ours
         "log_level": "warning",
         "server_header": False,
         "timeout_graceful_shutdown": 15,

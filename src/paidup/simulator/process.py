@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -96,8 +97,13 @@ class Process:
             settings=settings,
             wake=lambda: None,  # rounds come when they are due
         )
-        self.api: Starlette = build_app(context)
+        self._context = context
         self.desk: Desk = context.desk
+
+    @cached_property
+    def api(self) -> Starlette:
+        """Built when it is called first: it has a hundred routes, and most processes die before anybody calls."""
+        return build_app(self._context)
 
     async def round(self, job: str, now: datetime) -> int:
         """One round of a job, as the supervisor runs it."""

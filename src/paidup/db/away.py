@@ -1,0 +1,23 @@
+"""Is it the database that is away?"""
+
+from pathlib import Path
+from traceback import walk_tb
+
+import asyncpg
+
+_SAYS_SO = (
+    asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+)  # fmt: skip
+_CONNECTS = Path(asyncpg.__file__).with_name("connect_utils.py")
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether this was raised because the server cannot be reached, and not because of a file or another server.
+
+    An OSError, which a TimeoutError is, too, says only that something could not be opened, reached, or waited for.
+    """
+    if isinstance(error, _SAYS_SO):
+        return True
+    was_connecting = any(Path(frame.f_code.co_filename) == _CONNECTS for frame, _ in walk_tb(error.__traceback__))
+    return isinstance(error, OSError) and was_connecting
