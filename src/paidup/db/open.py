@@ -10,6 +10,7 @@ from paidup.db.transaction import Database, DatabaseAway
 from paidup.settings import Settings
 
 PAUSE_S = 0.5
+TELL_EACH = 20  # attempts: every ten seconds
 
 
 @asynccontextmanager
@@ -29,10 +30,11 @@ async def open_database(settings: Settings, *, patience_s: float = 0) -> AsyncIt
 
 async def _connect(dsn: str, patience_s: float) -> Database:
     clock = SystemClock()
-    for _ in range(int(patience_s / PAUSE_S)):
+    for n in range(int(patience_s / PAUSE_S)):
         try:
             return await Database.connect(dsn)
         except DatabaseAway as away:
-            log.warning("database.awaited", why=str(away)[:200])
+            if n % TELL_EACH == 0:
+                log.warning("database.awaited", why=str(away)[:200], gives_up_in_s=round(patience_s - n * PAUSE_S))
             await clock.sleep(PAUSE_S)
     return await Database.connect(dsn)
