@@ -39,7 +39,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("db",),
     ("participant",),  # a library for other services: it knows nothing of ours
 )
-WORDS = frozenset("errors money clock ids evidence events seal settings written log".split())
+WORDS = frozenset("errors money clock ids evidence events seal settings written log host".split())
 ONLY_WORDS = frozenset({"sandbox"})  # the other side knows nothing of ours
 OUTSIDE = frozenset({"cli", "demo", "simulator", "testing"})  # they drive Paidup and the sandbox from without
 HEIGHT = {part: -depth for depth, line in enumerate(LAYERS) for part in line}

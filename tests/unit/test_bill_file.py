@@ -159,6 +159,7 @@ def test_a_bill_is_fetched_from_the_channel_only() -> None:
         "http://api.mch.weixin.qq.com/v3/x", "https://evil.example/", "https://alipay.com/", "https://evilalipay.com/",
         "https://u:p@bill.alipay.com/", "https://bill.alipay.com:8443/", "ftp://bill.alipay.com/", "file:///etc/passwd",
         "//bill.alipay.com/", "", "https://bill.alipay.com/a b", "https://bill.alipay.com/\r\nx", "https://[/",
+        "https://evil.example\\.alipay.com/", "https://evil.example;.alipay.com/", "https://..alipay.com/",
         "https://bill.alipay.com@evil.example/", "https://bill.alipay.com:x/", "https://files.example/" + "x" * 5000,
     ],
 )  # fmt: skip

@@ -4,6 +4,7 @@ from urllib.parse import urlsplit
 
 from paidup.channels.channel import Account
 from paidup.errors import InvalidRequest
+from paidup.host import is_name
 
 _MAX_CHARS = 4000
 
@@ -24,7 +25,7 @@ def address_of(url: str, account: Account, hosts: tuple[str, ...]) -> tuple[str,
     target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
     if (parts.scheme, parts.netloc) == (own.scheme, own.netloc):
         return account.base_url, target
-    known = any(host == name or (name.startswith(".") and host.endswith(name)) for name in hosts)
+    known = is_name(host) and any(host == name or (name.startswith(".") and host.endswith(name)) for name in hosts)
     if not known or parts.username is not None or port not in (None, 443, 80) or parts.scheme not in ("https", "http"):
         raise InvalidRequest(f"the bill lies at {parts.scheme}://{host[:80]}, which is none of the channel's addresses")
     return f"https://{host}", target

@@ -12,11 +12,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from paidup.errors import InvalidRequest, SenderError
+from paidup.host import is_name
 
 MAX_URL_CHARS = 2048
 _PORTS = {"https": 443, "http": 80}
-_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
-_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*\.?")
 # What C libraries read as an IPv4 address: 2130706433, 0x7f.1, 0177.0.0.1. Names never end so (RFC 3696, section 2).
 _NUMBER_AT_END = re.compile(r"(?:\A|\.)(?:[0-9]+|0[xX][0-9a-fA-F]*)\.?\Z")
 
@@ -125,7 +124,7 @@ def _must_be_host(host: str, *, https: bool, allow_loopback: bool) -> None:
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        if not _NAME.fullmatch(host) or _NUMBER_AT_END.search(host):
+        if not is_name(host) or _NUMBER_AT_END.search(host):
             raise InvalidRequest("the URL needs a host name, such as https://shop.example.com/paidup") from None
         return
     why = refusal(host, allow_loopback=allow_loopback)
