@@ -190,12 +190,21 @@ def _bars(found: Mapping[tuple[str, int, int], Sequence[Round]], connections: Se
         at = f"1 process, {count} connections"
         made.append(Bar(claim=f"durable / verify only, {at}", value=against("verify", 1, count), at_least=0.7))
         made.append(Bar(claim=f"durable / one transaction each, {at}", value=against("single", 1, count), at_least=2.5))
+    made.append(
+        Bar(claim="CPU of the database / of one transaction each", value=_database(found, connections[0]), at_most=0.2)
+    )
     count = max(connections, key=lambda c: _figure(found, "ours", 2, c).median)
     best = f"2 processes, {count} connections"
     made.append(Bar(claim=f"best ({best}) / its own ceiling", value=against("verify", 2, count), at_least=0.75))
     made.append(Bar(claim=f"best ({best}) / FastAPI, 1 process", value=against("typical", 2, count, 1), at_least=20))
     made.append(Bar(claim=f"best ({best}) / FastAPI, 2 processes", value=against("typical", 2, count), at_least=20))
     return made
+
+
+def _database(found: Mapping[tuple[str, int, int], Sequence[Round]], count: int) -> float:
+    """What a callback costs PostgreSQL, as a share of what it does in a transaction of its own."""
+    ours, theirs = ([r.database_us for r in found[mode, 1, count]] for mode in ("ours", "single"))
+    return ratios("", ours, theirs).median
 
 
 def _costs(found: Mapping[tuple[str, int, int], Sequence[Round]], count: int) -> list[Figure]:
