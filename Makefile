@@ -23,7 +23,7 @@ sandbox: .venv/ready   ## run the misbehaving payment channels alone
 test: .venv-dev/ready  ## every test except the long fault runs (under 10 minutes on 2 cores)
 	$(DEV)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
-fuzz: .venv-dev/ready  ## every test by examples with new ones, and of the spoiled messages sixty times as many (an hour)
+fuzz: .venv-dev/ready  ## every test by examples with new ones, and of the spoiled messages sixty times as many (12 minutes on 2 quiet cores)
 	$(DEV)/python -m pytest -m "fuzz or hypothesis" --hypothesis-profile=long -n $(JOBS) $(ARGS)
 
 fault: .venv-dev/ready ## everything that can go wrong, on a manual clock (SEEDS=300), and every planted defect is caught
