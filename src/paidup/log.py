@@ -28,7 +28,7 @@ from urllib.parse import unquote
 import msgspec
 
 MAX_VALUE_CHARS = 2000
-MAX_PLACES = 5
+MAX_PLACES = 8  # enough to leave the driver, and reach the code of ours that called it
 MASK = "***"
 
 _LOGGER = logging.getLogger("paidup")
