@@ -71,7 +71,11 @@ def test_the_explained_schedule_is_the_one_in_force(channel: str) -> None:
 def test_what_make_prints_into_a_file_is_what_was_asked_for_alone() -> None:
     """Where a page sends a target's output into a file, make must not write its own command there as well."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    into_files = {name for page in DOCUMENTS for name in re.findall(r"^make (\w+) .*> \S+", page.read_text(), re.M)}
+    into_files = {
+        name
+        for page in DOCUMENTS
+        for name in re.findall(r"^make (\w+) .*> \S+", page.read_text(encoding="utf-8"), re.M)
+    }
     loud = [name for name in into_files if not re.search(rf"^{name}:.*\n\t@.*\n\n", makefile, re.M)]
     assert (True, []) == ("chaos" in into_files, loud)
 
