@@ -98,6 +98,8 @@ def _left(
     differs = _differs(kind, sign, rules)
     first, second = keys
     sql.execute(_DOUBTFUL.format(kind=kind, table=table))
+    if sql.execute("SELECT NOT EXISTS (FROM bill) AND NOT EXISTS (FROM ours)").fetchone() == (True,):
+        return []
     sql.execute(_TWICE.format(name="twice", source="bill", key=first))
     sql.execute(
         f"""CREATE OR REPLACE TEMP TABLE one AS SELECT b.*, o.o

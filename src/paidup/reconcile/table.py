@@ -7,6 +7,8 @@ import csv
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,16 +85,10 @@ def opened(spill: Path | None, limits: Limits) -> Iterator[Table]:
 
     if spill is not None:
         spill.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="paidup-reconcile-", dir=spill) as name:
-        folder = Path(name)
-        config: dict[str, str | bool | int | float | list[str]] = {
-            "memory_limit": f"{limits.memory_mb}MB",
-            "threads": limits.threads,
-            "temp_directory": str(folder / "spilled"),
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-        }
-        connection = duckdb.connect(":memory:", config=config)
+    with (
+        tempfile.TemporaryDirectory(prefix="paidup-reconcile-", dir=spill) as name,
+        _connected(folder := Path(name), limits) as connection,
+    ):
         try:
             connection.execute(f"CREATE TABLE lines ({_columns(LINES | {'kind': _KINDS} | KEYS)})")
             for table in OUR_TABLES:
@@ -103,8 +99,54 @@ def opened(spill: Path | None, limits: Limits) -> Iterator[Table]:
                 f"the day does not fit into {limits.memory_mb} MB: allow more by PAIDUP_RECONCILE_MEMORY_MB, and see "
                 f"that the folder it spills into has room ({str(error).splitlines()[0][:200]})"
             ) from error
+
+
+@contextmanager
+def one_engine(limits: Limits) -> Iterator[None]:
+    """Meanwhile all tables stand in one engine, within these limits, each as a database of its own: to start an engine
+    takes as long as to match a small day, and a simulator matches thousands."""
+    with tempfile.TemporaryDirectory(prefix="paidup-engine-") as folder, _started(Path(folder), limits) as engine:
+        token = _ENGINE.set(engine)
+        try:
+            yield
         finally:
-            connection.close()
+            _ENGINE.reset(token)
+
+
+_ENGINE: ContextVar["DuckDBPyConnection | None"] = ContextVar("engine", default=None)
+_nth = count()
+
+
+@contextmanager
+def _connected(folder: Path, limits: Limits) -> Iterator["DuckDBPyConnection"]:
+    """A connection to an empty database."""
+    engine = _ENGINE.get()
+    if engine is None:
+        with _started(folder, limits) as connection:
+            yield connection
+        return
+    name = f"table_{next(_nth)}"
+    with engine.cursor() as connection:
+        connection.execute(f"ATTACH ':memory:' AS {name}; USE {name}")
+        try:
+            yield connection
+        finally:
+            connection.execute(f"USE memory; DETACH {name}")
+
+
+@contextmanager
+def _started(folder: Path, limits: Limits) -> Iterator["DuckDBPyConnection"]:
+    import duckdb  # noqa: PLC0415 - see opened
+
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": f"{limits.memory_mb}MB",
+        "threads": limits.threads,
+        "temp_directory": str(folder / "spilled"),
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+    }
+    with duckdb.connect(":memory:", config=config) as engine:
+        yield engine
 
 
 # How the rows of a file end, lest a lone carriage return in a cell be taken for it.

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from paidup import ids
 from paidup.channels.accounts import AccountsFolder
+from paidup.reconcile.table import one_engine
 from paidup.sandbox.accounts import write_accounts
 from paidup.sandbox.keys import Keys, make_keys
 from paidup.simulator.chance import SeededChance
 from paidup.simulator.ground import Ground, ground
 from paidup.simulator.outcome import Outcome
+from paidup.simulator.process import TABLE_LIMITS
 from paidup.simulator.run import NOBODY, SHOP, START, Run
 
 
@@ -29,7 +31,7 @@ class Theatre:
     ) -> Outcome:
         """One run of this seed. only: the faults that may hit, by key. tell: keep every step. days: so many days of
         trade, with bills all along."""
-        with _quietly():
+        with _quietly(), one_engine(TABLE_LIMITS):
             return await Run(self._ground, seed, self._keys, self._accounts, only=only, tell=tell, days=days).play()
 
 
