@@ -39,7 +39,8 @@ NEXT_EXPIRY = "SELECT min(expires_at) FROM orders WHERE state = 'unpaid'"
 
 NEXT_BILL = """
 SELECT least((SELECT min(due_at) FROM bill_fetches WHERE state = 'waiting'),
-  (SELECT min(work_at) FROM bills WHERE work_at IS NOT NULL))"""
+  (SELECT min(work_at) FROM bills WHERE work_at IS NOT NULL),
+  (SELECT min(ask_at) FROM breaks WHERE ask_at IS NOT NULL AND state IN ('waiting', 'open')))"""
 
 NEXT_TRANSACTION = "SELECT min(due_at) FROM transactions"
 

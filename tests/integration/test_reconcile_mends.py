@@ -24,6 +24,7 @@ from paidup.reconcile.worker import Tools, run_once, work_day
 from paidup.sandbox.faults import BillFaults, Faults
 from paidup.sandbox.ledger import Refund
 from paidup.sandbox.ledger import RefundState as RefundSandbox
+from paidup.wakeups import NEXT_BILL
 from waits import PID, somebody_waits_for
 
 CHANNELS_ALL = ("wechat", "alipay", "stripe")
@@ -188,7 +189,7 @@ async def test_what_people_agreed_to_is_done_by_the_next_round(shop: Merchant) -
     (waits,) = await breaks(shop)
     async with shop.db.transaction() as tx:
         for _ in range(MAX_TRIES):
-            await store.tried(tx, [waits.id])
+            await store.tried(tx, {waits.id: None})
         for who in ("anna", "bob"):
             await people.approve(
                 tx, waits.id, shop=None, who=who, why="seen", rules=careful.rules, now=shop.clock.now()
@@ -337,3 +338,89 @@ async def test_who_calls_people_and_who_mends_lock_the_order_first(shop: Merchan
         await somebody_waits_for(shop.db, await tx.fetchval(PID))
         assert [one] == await store.get(tx, [one.id], lock=True)
     assert (1, {"reconcile_short"}) == (await calling, {*await shop.cases()} & {"reconcile_short"})
+
+
+@pytest.fixture
+async def no_bills(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No bills are fetched: whatever a round does, it does for other reasons."""
+
+    async def want_none(*_: object) -> None:
+        pass
+
+    monkeypatch.setattr("paidup.reconcile.worker.want_bills", want_none)
+
+
+async def uploaded_and_silent(shop: Merchant) -> Payment:
+    """A payment that only a bill knows that people uploaded, over a day whose time to wait is over; the channel, asked,
+    gave no answer."""
+    payment, day = await paid(shop, "A-1"), day_of(shop, "wechat")
+    await next_morning(shop, "wechat", day)
+    await fetched(shop, day)
+    async with shop.db.transaction() as tx:
+        await tx.execute("UPDATE bills SET source = 'uploaded'")
+    await shop.clock.advance(5 * 86400)
+    shop.sandbox.faults = Faults(fail=1.0)
+    await work_day(shop.db, party(shop), day, tools=tools(shop), who="test")
+    return payment
+
+
+async def rounds(shop: Merchant, one: Party, *, hours: float) -> list[int]:
+    """What the rounds did that are due within so many hours, each when it is due."""
+    ends_at, done = shop.clock.now() + timedelta(hours=hours), []
+    while (due_at := (await shop.column(NEXT_BILL))[0]) is not None and due_at <= ends_at:  # type: ignore[operator]  # a timestamp
+        await until(shop, max(due_at, shop.clock.now()))  # type: ignore[type-var]
+        done.append(await run_once(shop.db, now=shop.clock.now(), limit=8, parties=[one], tools=tools(shop)))
+    await until(shop, ends_at)
+    return done
+
+
+async def test_a_channel_that_was_silent_is_asked_again_by_itself(shop: Merchant, no_bills: None) -> None:
+    """A bill that people uploaded is proof only with the channel's own word; one lost question calls nobody."""
+    payment = await uploaded_and_silent(shop)
+    assert ([Is.WAITING], []) == ([one.state for one in await breaks(shop)], await shop.cases())
+    shop.sandbox.faults = Faults()
+    assert [1] == await rounds(shop, party(shop), hours=1)
+    assert ([Is.HEALED], State.PAID, []) == (
+        [one.state for one in await breaks(shop)], (await shop.payment(payment)).state, await shop.cases(),
+    )  # fmt: skip
+
+
+async def test_people_hear_of_a_channel_that_stays_silent(shop: Merchant, no_bills: None) -> None:
+    """After 20 minutes there is a case, while the channel is asked on, less and less often and not for ever; when it
+    speaks, the case is closed."""
+    payment = await uploaded_and_silent(shop)
+    assert [1, 1] == await rounds(shop, party(shop), hours=0.5)
+    assert ([Is.OPEN], {"reconcile_long", "reconcile_breaks"}) == (
+        [one.state for one in await breaks(shop)], set(await shop.cases()),
+    )  # fmt: skip
+    assert [1, 1] == await rounds(shop, party(shop), hours=8)
+    shop.sandbox.faults = Faults()
+    assert [1] == await rounds(shop, party(shop), hours=8)
+    assert ([Is.HEALED], State.PAID) == ([one.state for one in await breaks(shop)], (await shop.payment(payment)).state)
+    assert "reconcile_breaks" not in await shop.cases()
+
+
+async def test_a_channel_that_never_speaks_is_not_asked_for_ever(shop: Merchant, no_bills: None) -> None:
+    """MAX_TRIES questions; then it is left to the people who know of it by then."""
+    await uploaded_and_silent(shop)
+    assert [1] * (MAX_TRIES - 1) == await rounds(shop, party(shop), hours=24 * 30)
+    assert [MAX_TRIES] == [one.tries for one in await breaks(shop)]
+
+
+async def test_what_needs_people_first_is_not_asked_about_again(shop: Merchant, no_bills: None) -> None:
+    """The limit of a day was lowered meanwhile: the question waits for people, and for no clock."""
+    await uploaded_and_silent(shop)
+    shop.sandbox.faults = Faults()
+    assert [1] == await rounds(shop, party(shop, repair_minor=1), hours=24)
+    assert [(Is.OPEN, 1)] == [(one.state, one.tries) for one in await breaks(shop)]
+
+
+async def test_what_an_account_that_is_gone_left_waits_for_it(shop: Merchant, no_bills: None) -> None:
+    """Its questions are looked at again after a lease, by whoever has the account then."""
+    await uploaded_and_silent(shop)
+    shop.sandbox.faults = Faults()
+    await shop.clock.advance(600)
+    elsewhere = await run_once(shop.db, now=shop.clock.now(), limit=8, parties=[], tools=tools(shop))
+    assert (1, [Is.WAITING]) == (elsewhere, [one.state for one in await breaks(shop)])
+    assert [1] == await rounds(shop, party(shop), hours=1)
+    assert [Is.HEALED] == [one.state for one in await breaks(shop)]

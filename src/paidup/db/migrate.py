@@ -80,7 +80,8 @@ async def pending(db: Database, folder: Traversable = MIGRATIONS) -> list[str]:
 def read_migrations(folder: Traversable) -> list[Migration]:
     """The files of a folder in order. Raises ConfigError when their numbers repeat or do not begin with 1."""
     migrations = sorted(
-        (_read(file) for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda found: found.version
+        (_read(file) for file in folder.iterdir() if file.name.endswith(".sql")),
+        key=lambda found: (found.version, str(found)),
     )
     if migrations and migrations[0].version != 1:
         raise ConfigError(f"migration {migrations[0]} stands where number 0001 should; renumber the files")

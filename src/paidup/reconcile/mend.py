@@ -30,7 +30,7 @@ from paidup.reconcile import bills, store, tell
 from paidup.reconcile.breaks import Break
 from paidup.reconcile.decide import Change, happen
 from paidup.reconcile.party import Party
-from paidup.reconcile.propose import ASKED, MAX_TRIES, Budget, Proposal, agrees, testimony
+from paidup.reconcile.propose import ASKED, MAX_TRIES, Budget, Proposal, agrees, ask_again_at, testimony
 from paidup.reconcile.states import UNSETTLED, Happening, State
 from paidup.refunds import store as refunds
 from paidup.refunds.refund import Cause, Refund
@@ -52,13 +52,17 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What asking about one brought. item: what goes to the door; why: what is certain now, for people."""
+    """What asking about one brought. item: what goes to the door; why: what is certain now, for people.
+
+    is_silent: the channel gave no answer, and may give one later.
+    """
 
     subject: Subject
     answer: Answer
     item: Item | None
     contradicts: bool
     why: str
+    is_silent: bool = False
 
 
 async def proposals(tx: Tx, party: Party, day: date | None, now: datetime) -> list[Proposal]:
@@ -86,12 +90,21 @@ def _proposed(broken: Sequence[Break], budget: Budget, now: datetime) -> list[Pr
     ]
 
 
-async def mend(db: Database, party: Party, day: date, *, asker: Asker, handlers: Handlers, who: str) -> int:
+async def mend(
+    db: Database,
+    party: Party,
+    day: date,
+    *,
+    asker: Asker,
+    handlers: Handlers,
+    who: str,
+    only: frozenset[str] | None = None,
+) -> int:
     """Ask about the breaks of a day, and repair what may be repaired; returns how often our books changed by that: the
-    day is to be laid beside them once more."""
+    day is to be laid beside them once more. only: the ids of those that are asked about; all when None."""
     now = asker.now_of()
     async with db.session() as tx:
-        proposed = await proposals(tx, party, day, now)
+        proposed = [one for one in await proposals(tx, party, day, now) if only is None or one.broken.id in only]
         subjects = await _subjects(tx, [one for one in proposed if not one.needs])
     gate = asyncio.Semaphore(_AT_ONCE)
 
@@ -113,6 +126,7 @@ async def mend(db: Database, party: Party, day: date, *, asker: Asker, handlers:
             await _failed(tx, one.subject.proposal.broken, f"{type(error).__name__}: {error}"[:500], who, now)
     async with db.transaction() as tx:
         await _ask_people(tx, [one for one in proposed if one.needs], who, now)
+        await store.not_asked(tx, sorted((only or frozenset()) - {one.subject.proposal.broken.id for one in asked}))
     return mended
 
 
@@ -159,7 +173,8 @@ async def _ask(asker: Asker, subject: Subject) -> Asked:
     except (InvalidRequest, NotFound) as error:
         answer = Answer()
         return _weighed(subject, answer, bill, f"the channel cannot be asked: {error}")
-    return _weighed(subject, answer, bill, answer.calls[-1].why if answer.calls else "no answer")
+    weighed = _weighed(subject, answer, bill, answer.calls[-1].why if answer.calls else "no answer")
+    return msgspec.structs.replace(weighed, is_silent=not _told(answer))
 
 
 def _to_ask(subject: Subject) -> Refund:
@@ -179,7 +194,7 @@ def _to_ask(subject: Subject) -> Refund:
 
 def _weighed(subject: Subject, answer: Answer, bill: Evidence | None, why: str) -> Asked:
     """What goes to the door: the channel's answer where there is one, else the bill's own word, if it is enough."""
-    told = [item.what for item in answer.items if isinstance(item.what, Evidence)]
+    told = _told(answer)
     if bill is None:  # ours only: whatever the channel says is weighed, and the next bill shows whether it was right
         item = _item(subject, told[-1]) if told else None
         return Asked(subject, answer, item, contradicts=False, why=why)
@@ -195,6 +210,10 @@ def _weighed(subject: Subject, answer: Answer, bill: Evidence | None, why: str) 
         why = f"the bill is proof; the channel gave no answer ({why})"
         return Asked(subject, answer, _item(subject, bill), contradicts=False, why=why)
     return Asked(subject, answer, None, contradicts=False, why=f"an uploaded bill alone is no proof; no answer: {why}")
+
+
+def _told(answer: Answer) -> list[Evidence]:
+    return [item.what for item in answer.items if isinstance(item.what, Evidence)]
 
 
 def _with_numbers(told: Evidence, bill: Evidence) -> Evidence:
@@ -226,13 +245,14 @@ async def _settle(tx: Tx, asked: Sequence[Asked], handlers: Handlers, who: str, 
     results = await apply(tx, [one.item for one in going if one.item is not None], now, handlers)
     await journal.write_calls(tx, [call for one in asked for call in one.answer.calls])
     changes: list[tuple[Break, Change | None, str]] = []
-    tried, mended = [], 0
+    tried: dict[str, datetime | None] = {}
+    mended = 0
     for one, result in zip(going, results, strict=True):
         broken = one.subject.proposal.broken
         if one.subject.proposal.evidence is None:
             mended += result.outcome is Weighed.APPLIED  # a refund came back: then the bill has been right
             changes.append((broken, None, f"asked: {one.why}; {result.why}"))
-            tried.append(broken.id)
+            tried[broken.id] = None
         elif _is_mended(one, result):
             mended += 1
             await store.repaired(tx, broken, now.date(), abs(broken.differs_minor), now)
@@ -240,13 +260,13 @@ async def _settle(tx: Tx, asked: Sequence[Asked], handlers: Handlers, who: str, 
             log.info("break.healed", broken=broken.id, kind=broken.kind, payment=broken.payment_id, why=one.why)
         else:
             changes.append((broken, happen(broken, Happening.FAILED, now, result.why), f"{one.why}; {result.why}"))
-            tried.append(broken.id)
+            tried[broken.id] = None
     for one in asked:
         if one.item is None:
             broken = one.subject.proposal.broken
             moved = happen(broken, Happening.FAILED, now, one.why) if one.contradicts else None
             changes.append((broken, moved, one.why))
-            tried.append(broken.id)
+            tried[broken.id] = ask_again_at(broken, now) if one.is_silent else None
     await tell.changed(tx, [moved for _, moved, _ in changes if moved is not None], who, now)
     said = [(b, "asked", why, b.state.value, b.state.value) for b, moved, why in changes if moved is None]
     await store.add_steps(tx, said, who, now)
@@ -273,7 +293,7 @@ async def _failed(tx: Tx, broken: Break, why: str, who: str, now: datetime) -> N
     log.error("repair.failed", broken=broken.id, why=why)
     if moved is not None:
         await tell.changed(tx, [moved], who, now)
-    await store.tried(tx, [broken.id])
+    await store.tried(tx, {broken.id: None})
 
 
 async def _ask_people(tx: Tx, proposed: Sequence[Proposal], who: str, now: datetime) -> None:

@@ -15,6 +15,7 @@ from paidup.reconcile import store, tell
 from paidup.reconcile.breaks import Break
 from paidup.reconcile.decide import overdue
 from paidup.reconcile.party import Party
+from paidup.reconcile.propose import SILENT_TRIES
 from paidup.reconcile.states import UNSETTLED
 from paidup.settle.book import NeedPerson
 
@@ -46,10 +47,16 @@ async def expire(tx: Tx, party: Party, handlers: Handlers, who: str, now: dateti
     return len(changes)
 
 
+async def overdue_of(tx: Tx, party: Party, now: datetime, limit: int) -> list[Break]:
+    """What has waited long enough, and is not about to be asked about once more."""
+    account = party.account
+    return await store.overdue(tx, account.channel, account.name, now, limit, silent_tries=SILENT_TRIES)
+
+
 async def _locked(tx: Tx, party: Party, now: datetime) -> list[Break]:
     """What has waited long enough, locked after the orders that it is about: whoever comes through the door locks the
     order first and then writes down how its break fared, and the other way round two would wait in a circle."""
-    late = await store.overdue(tx, party.account.channel, party.account.name, now, AT_ONCE)
+    late = await overdue_of(tx, party, now, AT_ONCE)
     held = {order.id for order in await orders.lock(tx, [one.order_id for one in late if one.order_id])}
     locked = await store.get(tx, [one.id for one in late], lock=True)
     still = [one for one in locked if one.wait_until is not None and one.wait_until <= now]

@@ -1,7 +1,7 @@
 """What a break's proof would bring to the door, and whether it may go there by itself. Pure."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -14,6 +14,11 @@ from paidup.reconcile.states import State
 
 MAX_TRIES = 20
 """So often a channel that gives no answer is asked about one break; then it is left to people."""
+ASK_AGAIN_AFTER = (timedelta(minutes=5), timedelta(minutes=15), timedelta(hours=1), timedelta(hours=6))
+"""How long after each question without an answer; from the last on always as long."""
+SILENT_TRIES = 3
+"""People hear of a difference that has waited long enough only when the channel was silent so often (20 minutes): one
+question that got lost is nothing to get up for."""
 ASKED = (Kind.LONG, Kind.SHORT, Kind.STATUS, Kind.REFUND_UNKNOWN)
 """Kinds about which the channel is asked."""
 
@@ -55,6 +60,12 @@ def agrees(told: Evidence, bill: Evidence) -> bool:
     if isinstance(told, RefundEvidence) and isinstance(bill, RefundEvidence):
         return told.says is bill.says and told.amount in (None, bill.amount)
     return False
+
+
+def ask_again_at(one: Break, now: datetime) -> datetime | None:
+    """When the channel is asked once more about a break, after another question without an answer; None: never."""
+    tries = one.tries + 1
+    return now + ASK_AGAIN_AFTER[min(tries, len(ASK_AGAIN_AFTER)) - 1] if tries < MAX_TRIES else None
 
 
 class Budget:

@@ -60,6 +60,7 @@ CLEARED_BY = f"SELECT {COLUMNS} FROM breaks WHERE channel = $1 AND account = $2 
 
 OVERDUE = f"""
 SELECT {COLUMNS} FROM breaks WHERE state = 'waiting' AND wait_until <= $1 AND channel = $2 AND account = $3
+  AND (ask_at IS NULL OR tries >= $5)
 ORDER BY id LIMIT $4"""
 
 REPAIRABLE = f"""
@@ -80,7 +81,18 @@ SELECT {COLUMNS} FROM jsonb_to_recordset($1::jsonb) AS b (
   first_seen_at timestamptz, changed_at timestamptz, wait_until timestamptz, tries int, cleared_by text)
 ON CONFLICT (id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _COLUMNS[6:])}"""
 
-TRIED = "UPDATE breaks SET tries = tries + 1 WHERE id = ANY($1::text[])"
+TRIED = """
+UPDATE breaks b SET tries = b.tries + 1, ask_at = t.ask_at
+FROM unnest($1::text[], $2::timestamptz[]) AS t (id, ask_at) WHERE b.id = t.id"""
+
+NOT_ASKED = "UPDATE breaks SET ask_at = NULL WHERE id = ANY($1::text[])"
+
+# Whoever takes them has them until $2.
+CLAIM_UNANSWERED = """
+UPDATE breaks SET ask_at = $2 WHERE id = ANY(ARRAY(
+  SELECT id FROM breaks WHERE ask_at <= $1 AND state IN ('waiting', 'open')
+  ORDER BY ask_at, id LIMIT $3 FOR UPDATE SKIP LOCKED))
+RETURNING id, channel, account, day"""
 
 PAGE = f"""
 SELECT {COLUMNS} FROM breaks WHERE ($1::text IS NULL OR shop = $1) AND ($2::text IS NULL OR channel = $2)
@@ -152,9 +164,10 @@ async def cleared_by(tx: Tx, channel: str, account: str, day: date) -> list[Brea
     return [_break(row) for row in await tx.fetch(CLEARED_BY, channel, account, day.isoformat(), day)]
 
 
-async def overdue(tx: Tx, channel: str, account: str, now: datetime, limit: int) -> list[Break]:
-    """Those that have waited long enough."""
-    return [_break(row) for row in await tx.fetch(OVERDUE, now, channel, account, limit)]
+async def overdue(tx: Tx, channel: str, account: str, now: datetime, limit: int, *, silent_tries: int) -> list[Break]:
+    """Those that have waited long enough; without those about which the channel, silent so far, is asked again before
+    it was silent silent_tries times."""
+    return [_break(row) for row in await tx.fetch(OVERDUE, now, channel, account, limit, silent_tries)]
 
 
 async def repairable(
@@ -220,10 +233,28 @@ async def add_steps(tx: Tx, steps: Sequence[tuple[Break, str, str, str, str]], w
         await tx.execute(INSERT_STEPS, *map(list, zip(*rows, strict=True)))
 
 
-async def tried(tx: Tx, break_ids: Sequence[str]) -> None:
-    """A repair was tried, and ended neither way."""
+async def tried(tx: Tx, ask_at: Mapping[str, datetime | None]) -> None:
+    """Repairs of these breaks were tried, and ended neither way. ask_at: when the channel is asked again by itself."""
+    if ask_at:
+        await tx.execute(TRIED, list(ask_at), list(ask_at.values()))
+
+
+async def not_asked(tx: Tx, break_ids: Sequence[str]) -> None:
+    """About these the channel is not asked again by itself: they changed, or need people first."""
     if break_ids:
-        await tx.execute(TRIED, list(break_ids))
+        await tx.execute(NOT_ASKED, list(break_ids))
+
+
+async def claim_unanswered(
+    tx: Tx, now: datetime, until: datetime, limit: int
+) -> dict[tuple[str, str, date], frozenset[str]]:
+    """The ids of up to `limit` breaks about which the channel is to be asked again, by channel, account and day. They
+    are the caller's until `until`."""
+    rows = await tx.fetch(CLAIM_UNANSWERED, now, until, limit)
+    days = sorted({(row["channel"], row["account"], row["day"]) for row in rows})
+    return {
+        day: frozenset(row["id"] for row in rows if (row["channel"], row["account"], row["day"]) == day) for day in days
+    }
 
 
 async def steps_of(tx: Tx, break_id: str) -> list[Step]:

@@ -20,7 +20,7 @@ from paidup.reconcile.decide import Change
 from paidup.reconcile.fetch import fetch_bill, is_doubtful, no_room, not_there, want_bills
 from paidup.reconcile.later import lay_later
 from paidup.reconcile.mend import mend
-from paidup.reconcile.overdue import expire, tell_people
+from paidup.reconcile.overdue import expire, overdue_of, tell_people
 from paidup.reconcile.party import Party
 from paidup.reconcile.reading import bounds_of
 from paidup.reconcile.run import Outcome, Progress, reconcile
@@ -29,6 +29,8 @@ from paidup.reconcile.table import Limits
 LEASE = timedelta(minutes=30)
 WHO = "reconcile"
 MANY = 1000
+ASKED_AT_ONCE = 10
+"""So many questions are asked again where one bill would be fetched."""
 PASSES = 4
 """What was mended may show what else can be: a refund needs its payment first."""
 
@@ -43,8 +45,9 @@ class Tools(msgspec.Struct, frozen=True):
 
 
 async def run_once(db: Database, *, now: datetime, limit: int, parties: Sequence[Party], tools: Tools) -> int:
-    """Fetch up to `limit` bills that are due and reconcile their days and those that people uploaded bills of, and do
-    the repairs that people agreed to since; returns how many bills were there and repairs were done."""
+    """Fetch up to `limit` bills that are due and reconcile their days and those that people uploaded bills of; ask
+    again where the channel was silent, and do the repairs that people agreed to since. Returns how many bills,
+    questions and repairs that were."""
     by_account = {(party.account.channel, party.account.name): party for party in parties}
     async with db.transaction() as tx:
         await want_bills(tx, parties, now)
@@ -58,6 +61,7 @@ async def run_once(db: Database, *, now: datetime, limit: int, parties: Sequence
             for fetch in due:  # the account was taken out of the accounts folder
                 await bills.put_off(tx, fetch, now, "the account is gone", state="given_up")
     there += await _work_uploaded(db, by_account, now, limit, tools)
+    there += await _ask_again(db, by_account, now, limit, tools)
     return there + await _mend_approved(db, by_account, limit, tools)
 
 
@@ -73,6 +77,23 @@ async def _work_uploaded(
         async with db.transaction() as tx:
             await bills.worked(tx, bill_ids)
     return len(days)
+
+
+async def _ask_again(
+    db: Database, by_account: Mapping[tuple[str, str], Party], now: datetime, limit: int, tools: Tools
+) -> int:
+    """No bill that is due leads back to a difference about which the channel was asked while it was away."""
+    async with db.transaction() as tx:
+        days = await store.claim_unanswered(tx, now, now + LEASE, limit * ASKED_AT_ONCE)
+    for (channel, account, day), ids in days.items():
+        party = by_account.get((channel, account))
+        if party is None:  # the account is not here now; it waits
+            continue
+        if await mend(db, party, day, asker=tools.asker, handlers=tools.handlers, who=WHO, only=ids):
+            await work_day(db, party, day, tools=tools, who=WHO)
+        else:
+            await _give_to_people(db, party, day, tools, WHO)
+    return sum(map(len, days.values()))
 
 
 async def _mend_approved(db: Database, by_account: Mapping[tuple[str, str], Party], limit: int, tools: Tools) -> int:
@@ -183,17 +204,21 @@ async def work_day(
             break
     await lay_later(db, party, day, now=tools.asker.now_of(), spill=tools.spill, limits=tools.limits, who=who)
     await _ask_about_overdue(db, party, day, tools, who)
+    await _give_to_people(db, party, day, tools, who)
+    return msgspec.structs.replace(outcome, changes=everything)
+
+
+async def _give_to_people(db: Database, party: Party, day: date, tools: Tools, who: str) -> None:
     async with db.transaction() as tx:
         await expire(tx, party, tools.handlers, who, tools.asker.now_of())
         await tell_people(tx, party, day, tools.asker.now_of())
-    return msgspec.structs.replace(outcome, changes=everything)
 
 
 async def _ask_about_overdue(db: Database, party: Party, day: date, tools: Tools, who: str) -> None:
     """The channel is asked once more about what has waited for other days' bills in vain, before people are: the first
     time it may have given no answer, and much may have happened since."""
     async with db.session() as tx:
-        late = await store.overdue(tx, party.account.channel, party.account.name, tools.asker.now_of(), MANY)
+        late = await overdue_of(tx, party, tools.asker.now_of(), MANY)
     for other in sorted({one.day for one in late} - {day}):
         if await mend(db, party, other, asker=tools.asker, handlers=tools.handlers, who=who):
             await reconcile(db, party, other, now=tools.asker.now_of(), spill=tools.spill, limits=tools.limits, who=who)
