@@ -401,10 +401,14 @@ async def test_people_hear_of_a_channel_that_stays_silent(shop: Merchant, no_bil
 
 
 async def test_a_channel_that_never_speaks_is_not_asked_for_ever(shop: Merchant, no_bills: None) -> None:
-    """MAX_TRIES questions; then it is left to the people who know of it by then."""
+    """MAX_TRIES questions, the next one named in each step; then it is left to the people who know of it by then."""
     await uploaded_and_silent(shop)
     assert [1] * (MAX_TRIES - 1) == await rounds(shop, party(shop), hours=24 * 30)
     assert [MAX_TRIES] == [one.tries for one in await breaks(shop)]
+    steps = map(str, await shop.column("SELECT why FROM break_steps WHERE step = 'asked' ORDER BY n"))
+    waits = [why.rpartition("; it is asked again in ")[2] for why in steps]
+    assert ["5 min", "15 min", "60 min", *["360 min"] * (MAX_TRIES - 4)] == waits[:-1]
+    assert "no answer" in waits[-1]
 
 
 async def test_what_needs_people_first_is_not_asked_about_again(shop: Merchant, no_bills: None) -> None:

@@ -26,7 +26,7 @@ ENGLISH = re.compile(r"[a-z]{2,}(?: [a-z]{2,})+")
 """Two words of English in a row."""
 SPEAKING = (
     "settle/payments.py", "settle/refunds.py", "reconcile/judge.py", "reconcile/propose.py", "reconcile/balance.py",
-    "reconcile/payouts.py", "payments/decide.py", "refunds/decide.py", "repair/worker.py",
+    "reconcile/payouts.py", "reconcile/mend.py", "payments/decide.py", "refunds/decide.py", "repair/worker.py",
 )  # fmt: skip
 BREAK_CASES = {Kind.LONG, Kind.SHORT, Kind.STATUS, Kind.WRONG_DAY, Kind.REFUND_UNKNOWN}
 """Those that judge.py lets wait for other days' bills."""

@@ -265,13 +265,19 @@ async def _settle(tx: Tx, asked: Sequence[Asked], handlers: Handlers, who: str, 
         if one.item is None:
             broken = one.subject.proposal.broken
             moved = happen(broken, Happening.FAILED, now, one.why) if one.contradicts else None
-            changes.append((broken, moved, one.why))
-            tried[broken.id] = ask_again_at(broken, now) if one.is_silent else None
+            again_at = ask_again_at(broken, now) if one.is_silent else None
+            changes.append((broken, moved, f"{one.why}{_again(again_at, now)}"))
+            tried[broken.id] = again_at
     await tell.changed(tx, [moved for _, moved, _ in changes if moved is not None], who, now)
     said = [(b, "asked", why, b.state.value, b.state.value) for b, moved, why in changes if moved is None]
     await store.add_steps(tx, said, who, now)
     await store.tried(tx, tried)
     return mended
+
+
+def _again(at: datetime | None, now: datetime) -> str:
+    """When the channel is asked again, for people who read the break's steps."""
+    return "" if at is None else f"; it is asked again in {round((at - now).total_seconds() / 60)} min"
 
 
 def _is_mended(one: Asked, result: Result) -> bool:
