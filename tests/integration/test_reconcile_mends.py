@@ -428,3 +428,19 @@ async def test_what_an_account_that_is_gone_left_waits_for_it(shop: Merchant, no
     assert (1, [Is.WAITING]) == (elsewhere, [one.state for one in await breaks(shop)])
     assert [1] == await rounds(shop, party(shop), hours=1)
     assert [Is.HEALED] == [one.state for one in await breaks(shop)]
+
+
+async def test_a_refund_of_the_channels_console_that_came_back_is_no_contradiction(shop: Merchant) -> None:
+    """Nobody told us of either. The bill has both lines, and the channel, asked, calls it failed: it is booked so, and
+    both lines agree by that."""
+    payment, day = await made(shop, "stripe"), day_of(shop, "stripe")
+    given_back(shop, payment, 500)
+    trade = shop.trade(payment)
+    shop.sandbox.world.refund_fails(trade, trade.refunds[0].merchant_ref, shop.clock.now())
+    await next_morning(shop, "stripe", day)
+    await work(shop, party(shop, "stripe"), day)
+    assert [(Kind.REFUND_UNKNOWN, Is.HEALED), (Kind.STATUS, Is.HEALED)] == sorted(
+        (one.kind, one.state) for one in await breaks(shop)
+    )
+    assert [("failed", "at_channel")] == [tuple(row) for row in await shop.rows("SELECT state, cause FROM refunds")]
+    assert (State.PAID, 0) == ((await shop.payment(payment)).state, (await shop.payment(payment)).refunded_minor)

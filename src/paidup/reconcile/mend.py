@@ -17,7 +17,7 @@ from paidup.ask import Answer, Asker
 from paidup.db.poison import in_halves
 from paidup.db.transaction import Database, Tx
 from paidup.errors import InvalidRequest, NotFound
-from paidup.evidence import Evidence, RefundEvidence, Road
+from paidup.evidence import Evidence, RefundEvidence, RefundSays, Road
 from paidup.handlers import Handlers
 from paidup.journal import store as journal
 from paidup.orders import store as orders
@@ -30,7 +30,7 @@ from paidup.reconcile import bills, store, tell
 from paidup.reconcile.breaks import Break
 from paidup.reconcile.decide import Change, happen
 from paidup.reconcile.party import Party
-from paidup.reconcile.propose import ASKED, MAX_TRIES, Budget, Proposal, agrees, ask_again_at, testimony
+from paidup.reconcile.propose import ASKED, MAX_TRIES, Budget, Proposal, agrees, ask_again_at, came_back, testimony
 from paidup.reconcile.states import UNSETTLED, Happening, State
 from paidup.refunds import store as refunds
 from paidup.refunds.refund import Cause, Refund
@@ -202,6 +202,11 @@ def _weighed(subject: Subject, answer: Answer, bill: Evidence | None, why: str) 
     if same:
         said = _with_numbers(same[-1], bill)
         return Asked(subject, answer, _item(subject, said), contradicts=False, why=f"the channel says the same: {why}")
+    if back := [evidence for evidence in told if came_back(evidence, bill)]:
+        said = _with_numbers(back[-1], bill)
+        return Asked(
+            subject, answer, _item(subject, said), contradicts=False, why=f"it left, and came back since: {why}"
+        )
     if subject.proposal.broken.state is State.APPROVED:
         return Asked(subject, answer, _item(subject, bill), contradicts=False, why=f"approved by people ({why})")
     if told:
@@ -288,9 +293,10 @@ def _is_mended(one: Asked, result: Result) -> bool:
     if broken.what == "payment":
         payment = result.book.payments.get(str(broken.payment_id))
         return payment is not None and payment.state in MONEY_ARRIVED
-    wanted = RefundState.SUCCEEDED if broken.what == "refund" else RefundState.FAILED
+    said = one.item.what if one.item is not None else None
+    is_kept = isinstance(said, RefundEvidence) and said.says is RefundSays.SUCCEEDED
     refund = result.book.refunds.get(result.refund_id or "")
-    return refund is not None and refund.state is wanted
+    return refund is not None and refund.state is (RefundState.SUCCEEDED if is_kept else RefundState.FAILED)
 
 
 async def _failed(tx: Tx, broken: Break, why: str, who: str, now: datetime) -> None:

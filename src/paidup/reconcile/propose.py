@@ -62,6 +62,14 @@ def agrees(told: Evidence, bill: Evidence) -> bool:
     return False
 
 
+def came_back(told: Evidence, bill: Evidence) -> bool:
+    """Whether the refund that left by this line is said to have come back since: no contradiction, but its end."""
+    if not (isinstance(told, RefundEvidence) and isinstance(bill, RefundEvidence)):
+        return False
+    says = (bill.says, told.says)
+    return says == (RefundSays.SUCCEEDED, RefundSays.FAILED) and told.amount in (None, bill.amount)
+
+
 def ask_again_at(one: Break, now: datetime) -> datetime | None:
     """When the channel is asked once more about a break, after another question without an answer; None: never."""
     tries = one.tries + 1
