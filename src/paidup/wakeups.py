@@ -35,7 +35,12 @@ NEXT_INTAKE = "SELECT min(available_at) FROM inbox_queue WHERE state <> 'poisone
 
 NEXT_REPAIR = "SELECT min(due_at) FROM due"
 
-NEXT_EXPIRY = "SELECT min(expires_at) FROM orders WHERE state = 'unpaid'"
+NEXT_EXPIRY = """
+SELECT least(
+  (SELECT o.expires_at FROM orders o
+   WHERE o.state = 'unpaid' AND (SELECT l.again_at FROM late_expiries l WHERE l.order_id = o.id) IS NULL
+   ORDER BY o.expires_at LIMIT 1),
+  (SELECT min(again_at) FROM late_expiries))"""
 
 NEXT_BILL = """
 SELECT least((SELECT min(due_at) FROM bill_fetches WHERE state = 'waiting'),

@@ -11,6 +11,7 @@ KINDS = {
     "cannot_ask": "The channel cannot be asked",
     "poisoned_answer": "An answer could not be applied",
     "poisoned_callback": "A callback could not be applied",
+    "poisoned_expiry": "An order could not be given up",
     "silent_channel": "A channel is silent",
     "transaction_stuck": "A transaction across services is stuck",
     "transaction_differs": "Services do not agree about an order",

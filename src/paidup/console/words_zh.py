@@ -268,6 +268,7 @@ WORDS = {
     "case cannot_ask": "无法向渠道查单",
     "case poisoned_answer": "渠道应答无法入账",
     "case poisoned_callback": "回调无法入账",
+    "case poisoned_expiry": "到期订单无法关闭",
     "case transaction_stuck": "跨服务事务卡住",
     "case transaction_differs": "各服务对订单不一致",
     "case stock_differs": "订单与库存不一致",

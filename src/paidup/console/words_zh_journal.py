@@ -45,6 +45,8 @@ WHOLE = {
     "no payment of this number is known yet": "尚无此单号的支付",
     "the order was closed": "订单已关闭",
     "its time is over": "已到期",
+    "it was paid or given up meanwhile": "其间已支付或已放弃",
+    "it could be given up now": "现已成功放弃",
     # Refunds
     "the channel does not have it": "渠道没有此退款",
     "it is sent (again) under its number": "以原单号（重新）发送",
@@ -295,6 +297,7 @@ HOLED = {
     "the channel cannot be asked about it: {a}": "无法向渠道查询：{a}",
     "the channel cannot be asked: {a}": "无法向渠道查询：{a}",
     "an answer of the channel could not be applied: {a}": "渠道的答复无法入账：{a}",
+    "its time is over, and it cannot be given up: {a}": "已到期，但无法关闭：{a}",
     "no callback from {a} since {b} UTC, while queries found {c} paid payments: look at the notify address, the firewall "
     "and the channel's keys": "{a} 自 {b} UTC 起没有回调，而查单发现 {c} 笔已支付：请检查回调地址、防火墙和渠道密钥",
     "the bill has {a} more than once": "账单中 {a} 出现多次",

@@ -1,7 +1,6 @@
 """The table `orders`: its only reader and writer of SQL."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -42,9 +41,6 @@ UPDATE orders o SET state = c.state, paid_by = c.paid_by, event_seq = c.event_se
 FROM unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::int[], $7::bytea[], $8::timestamptz[],
   $9::bytea[]) AS c (id, old_state, old_seq, state, paid_by, event_seq, chain, updated_at, seal)
 WHERE o.id = c.id AND o.state = c.old_state AND o.event_seq = c.old_seq"""
-
-EXPIRED = """
-SELECT id FROM orders WHERE state = 'unpaid' AND expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED"""
 
 
 def _order(row: Any) -> Order:
@@ -108,8 +104,3 @@ async def update(tx: Tx, changes: Sequence[tuple[Order, Order]]) -> None:
     written = int(tag.removeprefix("UPDATE "))
     if written != len(rows):
         raise BrokenPromise(f"{len(rows) - written} of {len(rows)} orders changed under their lock")
-
-
-async def expired(tx: Tx, now: datetime, limit: int) -> list[str]:
-    """Ids of unpaid orders whose time is over, locked for this transaction."""
-    return [row["id"] for row in await tx.fetch(EXPIRED, now, limit)]

@@ -94,6 +94,11 @@ def next_refund_ask_s(age_s: float, *, factor: float = 1.0) -> float | None:
     return None if age_s >= GIVE_UP_REFUND_S else _gap_s(REFUND_SCHEDULE, age_s) * factor
 
 
+def next_expiry_s(failures: int) -> float:
+    """Seconds until it is tried again to give up an order whose time is over, after so many failures in a row."""
+    return min(60.0 * 2.0 ** (min(failures, 7) - 1), 3600.0)
+
+
 def should_close(now: datetime, expires_at: datetime) -> bool:
     """Whether an unpaid payment is to be closed at the channel now. It is asked about first: the channel wins."""
     return now >= expires_at
