@@ -8,11 +8,14 @@ from paidup.db.transaction import Database
 from paidup.errors import Conflict, NotFound
 from paidup.handlers import Handlers
 from paidup.money import Money
+from paidup.payments import store as payments
 from paidup.payments.payment import Payment
 from paidup.refunds.refund import Cause
+from paidup.repair import worker as repair
 from paidup.settle.book import Verdict
-from paidup.testing.builders import SHOP, after, paid, payment_id
+from paidup.testing.builders import SHOP, a_payment, after, closed, order_id, paid, payment_id
 from paidup.verify import verify
+from stock_side import counters, placed, stocked
 
 TOO_LITTLE = Money(900, "CNY")
 
@@ -23,6 +26,11 @@ async def held(db: Database) -> None:
     await receive(db, a_callback("cbk1", paid(amount=TOO_LITTLE)))
     await take_in(db)
     assert ["unpaid", "held"] == states(await read(db))
+
+
+async def expire(db: Database, seconds: float) -> None:
+    """What is not paid by then is given up."""
+    await repair.expire_orders(db, now=after(seconds), limit=10, handlers=Handlers())
 
 
 async def release(db: Database, verdict: Verdict, *, shop: str | None = SHOP) -> Payment:
@@ -48,6 +56,56 @@ async def test_money_that_is_given_back_goes_back_whole(db: Database) -> None:
     book = await read(db)
     [refund] = book.refunds.values()
     assert (["unpaid", "paid", "requested"], TOO_LITTLE, Cause.HELD) == (states(book), refund.money, refund.cause)
+    assert (await verify(db)).holds
+
+
+async def test_a_held_payment_given_back_lets_its_order_close(db: Database) -> None:
+    """The order expires while a person decides, and waits for the decision: given back, the money pays nothing."""
+    await held(db)
+    await expire(db, 3 * 3600)
+    waits = states(await read(db))
+    await release(db, Verdict.GIVE_BACK)
+    assert (["closing", "held"], ["closed", "paid", "requested"]) == (waits, states(await read(db)))
+    assert "order.closed" in await told(db)
+    assert (await verify(db)).holds
+
+
+async def test_accepted_money_pays_an_order_that_is_being_closed(db: Database) -> None:
+    """The same, accepted: nothing was closed meanwhile."""
+    await held(db)
+    await expire(db, 3 * 3600)
+    await release(db, Verdict.ACCEPT)
+    assert ["paid", "paid"] == states(await read(db))
+
+
+async def test_an_order_waits_for_its_other_payment_when_one_was_given_back(db: Database) -> None:
+    """Money that went back is no reason to close an order whose second offer the channel has not closed yet."""
+    await held(db)
+    async with db.transaction() as tx:
+        assert await payments.insert(tx, a_payment(2, order_id=order_id()))
+    await expire(db, 3 * 3600)
+    await release(db, Verdict.GIVE_BACK)
+    waits = states(await read(db))
+    await receive(db, a_callback("cbk2", closed(2)))
+    await take_in(db, 4 * 3600)
+    assert (["closing", "paid", "closing", "requested"], ["closed", "paid", "closed", "requested"]) == (
+        waits,
+        states(await read(db)),
+    )
+
+
+async def test_units_of_an_order_whose_money_went_back_are_on_sale_again(db: Database) -> None:
+    """Given back before the order expired: nobody pays it any more, and its units are set aside for nobody."""
+    await stocked(db, 10)
+    order = await placed(db)
+    async with db.transaction() as tx:
+        assert await payments.insert(tx, a_payment(order_id=order.id, expires_at=order.expires_at))
+    await receive(db, a_callback("cbk1", paid(amount=TOO_LITTLE)))
+    await take_in(db)
+    await release(db, Verdict.GIVE_BACK)
+    before = await counters(db)
+    await expire(db, 86400)
+    assert ((9, 1, 0), (10, 0, 0)) == (before, await counters(db))
     assert (await verify(db)).holds
 
 

@@ -23,7 +23,7 @@ class Happening(StrEnum):
     PAYMENT_PAID_TOO_LATE = "payment_paid_too_late"  # … and the units of the order were sold to others
     SECOND_PAYMENT_PAID = "second_payment_paid"  # another payment of it was paid, too
     CLOSE_ASKED = "close_asked"  # the shop, or the expiry, gives it up
-    NOTHING_LEFT_TO_PAY = "nothing_left_to_pay"  # each of its payments is closed at the channel
+    NOTHING_LEFT_TO_PAY = "nothing_left_to_pay"  # each of its payments is closed at the channel, or was given back
     FULLY_REFUNDED = "fully_refunded"
     REFUND_UNDONE = "refund_undone"  # a refund came back: the money is ours again
 

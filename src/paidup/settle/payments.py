@@ -36,6 +36,9 @@ from paidup.settle.book import (
 )
 from paidup.settle.stock import units_are_gone
 
+_MAY_PAY_YET = frozenset((PaymentState.CREATED, PaymentState.OPEN, PaymentState.CLOSING, PaymentState.HELD))
+"""A payment in one of these may yet pay its order. One whose money is here has done so, or was given back for good."""
+
 
 def payment_evidence(book: Book, evidence: PaymentEvidence | DisputeEvidence, now: datetime) -> Settled:
     payment = find_payment(book, evidence)
@@ -118,7 +121,7 @@ def release(book: Book, item: Release, now: datetime) -> Settled:
     after = msgspec.structs.replace(decision.payment, updated_at=now)
     events = payment_events(book.order, before, after)
     settled = Settled(book.put(after), Weighed.APPLIED, decision.why, events, payment_id=after.id)
-    return _refund_rest(settled, after, Cause.HELD, "it was not paid as agreed", now)
+    return _maybe_all_closed(_refund_rest(settled, after, Cause.HELD, "it was not paid as agreed", now), now)
 
 
 def _withdraw_offers(book: Book, now: datetime) -> Book:
@@ -147,9 +150,9 @@ def close_payment(book: Book, item: ClosePayment, now: datetime) -> Settled:
 
 
 def _maybe_all_closed(settled: Settled, now: datetime) -> Settled:
-    """An order that is being closed is closed when the channel has confirmed it for each of its payments."""
+    """An order that is being closed is closed when none of its payments can pay it any more."""
     book = settled.book
-    open_still = [p for p in book.payments.values() if p.state is not PaymentState.CLOSED]
+    open_still = [p for p in book.payments.values() if p.state in _MAY_PAY_YET]
     if book.order.state is not OrderState.CLOSING or open_still:
         return settled
     decision = order_rules.happen(book.order, OrderHappening.NOTHING_LEFT_TO_PAY)
