@@ -13,17 +13,18 @@ from paidup.payments.payment import Payment
 from paidup.refunds.refund import Cause
 from paidup.repair import worker as repair
 from paidup.settle.book import Verdict
-from paidup.testing.builders import SHOP, a_payment, after, closed, order_id, paid, payment_id
+from paidup.testing.builders import AMOUNT, SHOP, a_payment, after, closed, order_id, paid, payment_id
 from paidup.verify import verify
 from stock_side import counters, placed, stocked
 
 TOO_LITTLE = Money(900, "CNY")
+NOTHING = Money(0, "CNY")
 
 
-async def held(db: Database) -> None:
+async def held(db: Database, came: Money = TOO_LITTLE) -> None:
     """Payment 1 was offered over more than was paid."""
     await keep(db, an_offer())
-    await receive(db, a_callback("cbk1", paid(amount=TOO_LITTLE)))
+    await receive(db, a_callback("cbk1", paid(amount=came)))
     await take_in(db)
     assert ["unpaid", "held"] == states(await read(db))
 
@@ -107,6 +108,48 @@ async def test_units_of_an_order_whose_money_went_back_are_on_sale_again(db: Dat
     await expire(db, 86400)
     assert ((9, 1, 0), (10, 0, 0)) == (before, await counters(db))
     assert (await verify(db)).holds
+
+
+async def test_accepting_that_nothing_came_books_nothing(db: Database) -> None:
+    """A page that a coupon paid wholly came to an amount of 0: taken as it came it pays no order, and the refusal says
+    what to do."""
+    await held(db, NOTHING)
+    with pytest.raises(Conflict, match="nothing came, and that pays no order; give it back, which closes the payment"):
+        await release(db, Verdict.ACCEPT)
+    book = await read(db)
+    assert (["unpaid", "held"], [("mismatch", payment_id())]) == (states(book), await open_cases(db))
+    assert AMOUNT == book.payments[payment_id()].money
+
+
+async def test_nothing_that_came_is_not_given_back(db: Database) -> None:
+    """The payment is closed without a refund, and its case with it; the order may be paid by another payment."""
+    await held(db, NOTHING)
+    await release(db, Verdict.GIVE_BACK)
+    assert (["unpaid", "closed"], []) == (states(await read(db)), await open_cases(db))
+    assert ["payment.held", "case.opened", "payment.closed"] == await told(db)
+    assert (await verify(db)).holds
+
+
+async def test_nothing_that_came_lets_its_order_close(db: Database) -> None:
+    """The order expired while a person decided."""
+    await held(db, NOTHING)
+    await expire(db, 3 * 3600)
+    await release(db, Verdict.GIVE_BACK)
+    assert ["closed", "closed"] == states(await read(db))
+
+
+async def test_nothing_that_comes_once_more_asks_nobody_again(db: Database) -> None:
+    """The channel repeats its notice after a person has decided; money that does come pays the order."""
+    await held(db, NOTHING)
+    await release(db, Verdict.GIVE_BACK)
+    await receive(db, a_callback("cbk2", paid(amount=NOTHING)))
+    await take_in(db, 100)
+    repeated = states(await read(db)), await open_cases(db)
+    await receive(db, a_callback("cbk3", paid()))
+    await take_in(db, 200)
+    book = await read(db)
+    assert ((["unpaid", "closed"], []), ["paid", "paid"]) == (repeated, states(book))
+    assert (0, "") == (book.payments[payment_id()].received_minor, book.payments[payment_id()].received_currency)
 
 
 async def test_deciding_twice_moves_nothing_twice(db: Database) -> None:

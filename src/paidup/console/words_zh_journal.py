@@ -19,6 +19,10 @@ WHOLE = {
     "already paid as agreed": "已按约定支付",
     "this contradicts it": "此消息与之矛盾",
     "nothing is held here": "没有冻结的款项",
+    "already closed, because nothing came": "因未收到款项，已关闭",
+    "nothing came, so nothing is given back": "未收到款项，无需退款",
+    "nothing came, and that pays no order": "未收到款项，无法支付订单",
+    "give it back, which closes the payment and refunds nothing": "请选择退回：只关闭支付，不产生退款",
     "already paid, and disputed": "已支付，争议中",
     "already paid, and charged back": "已支付，被拒付",
     "all of it was given back, and the channel closed it": "已全额退款，渠道随后关单",
@@ -298,6 +302,7 @@ HOLED = {
     "the channel cannot be asked: {a}": "无法向渠道查询：{a}",
     "an answer of the channel could not be applied: {a}": "渠道的答复无法入账：{a}",
     "its time is over, and it cannot be given up: {a}": "已到期，但无法关闭：{a}",
+    "nothing was decided about payment {a}: {b}": "未对支付 {a} 作出决定：{b}",
     "no callback from {a} since {b} UTC, while queries found {c} paid payments: look at the notify address, the firewall "
     "and the channel's keys": "{a} 自 {b} UTC 起没有回调，而查单发现 {c} 笔已支付：请检查回调地址、防火墙和渠道密钥",
     "the bill has {a} more than once": "账单中 {a} 出现多次",

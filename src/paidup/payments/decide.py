@@ -40,10 +40,13 @@ def decide(payment: Payment, evidence: PaymentEvidence) -> Decision:
     if happening is not Happening.PAID:
         return happen(_named(payment, evidence), happening)
     differs = mismatch(payment, evidence)
+    if differs and _closed_for_nothing(payment) and evidence.amount is not None and not evidence.amount.amount_minor:
+        why = "already closed, because nothing came; this repeats what we know"
+        return Decision(payment, Move(payment.state, why), why)
     if differs:
         return happen(_received(payment, evidence), Happening.MISMATCH, differs)
     as_agreed = msgspec.structs.replace(payment, received_minor=0, received_currency="")
-    return _with_proof(happen(as_agreed if payment.state is State.HELD else payment, Happening.PAID), evidence)
+    return _with_proof(happen(payment if payment.paid_at else as_agreed, Happening.PAID), evidence)
 
 
 def decide_dispute(payment: Payment, evidence: DisputeEvidence) -> Decision:
@@ -86,17 +89,33 @@ def mismatch(payment: Payment, evidence: PaymentEvidence) -> str:
 
 
 def release(payment: Payment, why: str, now: datetime) -> Decision:
-    """A person decided about held money: what came is from now on what was agreed."""
+    """A person decided about held money: what came is from now on what was agreed. Where the channel stated no amount,
+    what was agreed came, though to somebody else."""
     decision = happen(payment, Happening.RELEASED, why)
     if payment.state is not State.HELD:
         return decision
+    came = payment.received if payment.received_currency else payment.money
     taken = msgspec.structs.replace(
-        decision.payment,
-        amount_minor=payment.received_minor or payment.amount_minor,
-        currency=payment.received_currency or payment.currency,
-        paid_at=now,
+        decision.payment, amount_minor=came.amount_minor, currency=came.currency, paid_at=now
     )
     return Decision(taken, decision.move, decision.why)
+
+
+def nothing_came(payment: Payment) -> bool:
+    """Whether it is held because the channel called it paid with an amount of nothing, as Stripe does for a page that a
+    coupon paid wholly. Such a payment can neither pay an order nor be refunded."""
+    return payment.state is State.HELD and bool(payment.received_currency) and payment.received_minor == 0
+
+
+def close_for_nothing(payment: Payment, why: str) -> Decision:
+    """A person decided about a payment for which nothing came: the channel is done with it, and so are we."""
+    move = Move(State.CLOSED, "nothing came, so nothing is given back; nobody can pay it any more")
+    return Decision(msgspec.structs.replace(payment, state=move.to), move, f"{move.why} ({why})")
+
+
+def _closed_for_nothing(payment: Payment) -> bool:
+    """No other closed payment remembers what came."""
+    return payment.state is State.CLOSED and bool(payment.received_currency) and payment.received_minor == 0
 
 
 def _is_given_back(payment: Payment) -> bool:

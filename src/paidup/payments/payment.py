@@ -46,3 +46,8 @@ class Payment(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     def money(self) -> Money:
         """What the customer was asked for."""
         return Money(self.amount_minor, self.currency)
+
+    @property
+    def received(self) -> Money:
+        """What came instead, where the channel stated an amount (then received_currency is not empty)."""
+        return Money(self.received_minor, self.received_currency)

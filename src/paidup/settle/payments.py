@@ -115,6 +115,8 @@ def _refund_rest(settled: Settled, payment: Payment, cause: Cause, reason: str, 
 def release(book: Book, item: Release, now: datetime) -> Settled:
     """A person decided about held money: it pays the order as it came, or goes back whole."""
     before = book.payments[item.payment_id]
+    if payment_rules.nothing_came(before):
+        return _release_nothing(book, before, item, now)
     decision = payment_rules.release(before, f"{item.verdict}: {item.why}", now)
     if item.verdict is Verdict.ACCEPT or decision.payment.state is before.state:
         return _after_payment(book, before, decision, now)
@@ -122,6 +124,15 @@ def release(book: Book, item: Release, now: datetime) -> Settled:
     events = payment_events(book.order, before, after)
     settled = Settled(book.put(after), Weighed.APPLIED, decision.why, events, payment_id=after.id)
     return _maybe_all_closed(_refund_rest(settled, after, Cause.HELD, "it was not paid as agreed", now), now)
+
+
+def _release_nothing(book: Book, payment: Payment, item: Release, now: datetime) -> Settled:
+    """The channel called it paid, and nothing came: it cannot pay an order, and there is nothing to send back."""
+    if item.verdict is Verdict.ACCEPT:
+        why = "nothing came, and that pays no order; give it back, which closes the payment and refunds nothing"
+        return Settled(book, Weighed.REJECTED, why, payment_id=payment.id)
+    decision = payment_rules.close_for_nothing(payment, f"{item.verdict}: {item.why}")
+    return _after_payment(book, payment, decision, now)
 
 
 def _withdraw_offers(book: Book, now: datetime) -> Book:
