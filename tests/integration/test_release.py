@@ -1,5 +1,7 @@
 """Money that came otherwise than agreed is held, until a person takes it or gives it back."""
 
+import asyncio
+
 import pytest
 
 from kept import a_callback, an_offer, keep, open_cases, read, receive, states, take_in, told
@@ -16,6 +18,7 @@ from paidup.settle.book import Verdict
 from paidup.testing.builders import AMOUNT, SHOP, a_payment, after, closed, order_id, paid, payment_id
 from paidup.verify import verify
 from stock_side import counters, placed, stocked
+from waits import PID, somebody_waits_for
 
 TOO_LITTLE = Money(900, "CNY")
 NOTHING = Money(0, "CNY")
@@ -159,6 +162,35 @@ async def test_deciding_twice_moves_nothing_twice(db: Database) -> None:
     with pytest.raises(Conflict, match="only a held one waits for a decision"):
         await release(db, Verdict.ACCEPT)
     assert 1 == len((await read(db)).refunds)
+
+
+@pytest.mark.parametrize("second", Verdict)
+@pytest.mark.parametrize("first", Verdict)
+async def test_of_two_people_who_decide_at_once_the_second_is_refused(
+    db: Database, first: Verdict, second: Verdict
+) -> None:
+    """Whoever waited for the first one's commit hears that it was decided, and how it stands; nothing is written."""
+    await held(db)
+    decided = asyncio.Event()
+
+    async def decide_first() -> None:
+        async with db.transaction() as tx:
+            pid = await tx.fetchval(PID)
+            await release_payment(
+                tx, Handlers(), shop=SHOP, payment_id=payment_id(), verdict=first, why="first", now=after(60)
+            )
+            decided.set()
+            await somebody_waits_for(db, pid)
+
+    async def decide_second() -> None:
+        await decided.wait()
+        with pytest.raises(Conflict, match="already paid; nothing is held here"):
+            await release(db, second)
+
+    await asyncio.gather(decide_first(), decide_second())
+    async with db.session() as tx:
+        resolution = await tx.fetchval("SELECT resolution FROM cases")
+    assert (first is Verdict.GIVE_BACK, f"{first}: first") == (bool((await read(db)).refunds), resolution)
 
 
 async def test_nothing_is_held_where_all_is_as_agreed(db: Database) -> None:

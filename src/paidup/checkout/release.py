@@ -20,8 +20,8 @@ async def release_payment(
 ) -> Payment:
     """Take held money as it came, or give it back; the case is closed with the decision.
 
-    shop None: of any shop. Raises NotFound, or Conflict when nothing is held or nothing came that could be taken; that
-    must undo the transaction.
+    shop None: of any shop. Raises NotFound, or Conflict when nothing is held (any more) or nothing came that could be
+    taken; that must undo the transaction.
     """
     payment = await payments.get(tx, payment_id)
     if payment is None or (shop is not None and payment.shop != shop):
@@ -30,7 +30,7 @@ async def release_payment(
         raise Conflict(f"payment {payment_id} is {payment.state}; only a held one waits for a decision")
     item = Release(order_id=payment.order_id, payment_id=payment_id, verdict=verdict, why=why)
     (result,) = await apply(tx, [Item(what=item, shop=payment.shop, road="operator")], now, handlers)
-    if result.outcome is Weighed.REJECTED:
+    if result.outcome is not Weighed.APPLIED:  # somebody else may have decided while we waited for the order
         raise Conflict(f"nothing was decided about payment {payment_id}: {result.why}")
     await cases.resolve_kind(tx, CASE, [payment_id], f"{verdict}: {why}", now)
     released = await payments.get(tx, payment_id)
