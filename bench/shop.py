@@ -42,7 +42,7 @@ async def prepare(world: World, refs: Sequence[str], now: datetime, *, payee: st
 async def _prepare(tx: Tx, refs: Sequence[str], now: datetime, payee: str) -> None:
     offers = [_offer(ref, now, payee) for ref in refs]
     await tx.executemany(orders.INSERT, [(*msgspec.structs.astuple(order), seal(order)) for order, _ in offers])
-    rows = [msgspec.structs.asdict(payment) | {"extra": "{}", "pay_with": "{}"} for _, payment in offers]
+    rows = [msgspec.structs.asdict(payment) | dict.fromkeys(payments.IN_JSON, "{}") for _, payment in offers]
     seals = [seal(payment) for _, payment in offers]
     await tx.executemany(payments.INSERT, [(*row.values(), s) for row, s in zip(rows, seals, strict=True)])
     await schedule.put(tx, [(p.id, "payment", p.channel, p.account, p.expires_at) for _, p in offers])

@@ -53,6 +53,7 @@ from paidup.testing.builders import (
     refund_says,
     waiting,
 )
+from paidup.verify import verify
 
 
 async def settle(db: Database, *items: Evidence | Command | Nothing, handlers: Handlers | None = None) -> list[Result]:
@@ -93,6 +94,19 @@ async def test_a_batch_does_what_its_items_do_one_by_one(db: Database) -> None:
 
 def _without_cases(kinds: list[str]) -> list[str]:
     return [kind for kind in kinds if kind != "case.opened"]
+
+
+async def test_each_dispute_of_a_payment_is_remembered(db: Database) -> None:
+    """One callback after another: dispute 1 lost, dispute 2 won, and the first news of both once more; the money of the
+    first is gone."""
+    await keep(db, an_offer())
+    opened = [dispute_says(DisputeSays.OPENED, n) for n in (1, 2)]
+    for item in (paid(), *opened, dispute_says(DisputeSays.LOST), dispute_says(DisputeSays.WON, 2), *opened):
+        await settle(db, item)
+    payment = (await read(db)).payments[payment_id()]
+    assert (State.CHARGED_BACK, {"dp1": "lost", "dp2": "won"}) == (payment.state, payment.all_disputes)
+    assert ["payment.paid", "order.paid", "payment.disputed", "case.opened", "payment.charged_back"] == await told(db)
+    assert (await verify(db)).holds
 
 
 async def test_events_are_numbered_without_gaps_per_order(db: Database) -> None:

@@ -351,6 +351,32 @@ def test_every_sequence_of_disputes_and_refunds_ends_as_it_must(end: DisputeSays
     assert sequences > 10_000_000
 
 
+@pytest.mark.parametrize("ends", list(product((DisputeSays.WON, DisputeSays.LOST), repeat=2)))
+def test_every_sequence_of_two_disputes_ends_as_it_must(ends: tuple[DisputeSays, DisputeSays]) -> None:
+    """One payment, disputed twice: neither dispute's news, in whatever order, ends or opens the other."""
+    items: dict[str, Item] = {"paid": paid()}
+    for n, end in enumerate(ends, start=1):
+        items |= {f"{n} opened": dispute_says(DisputeSays.OPENED, n), f"{n} ended": dispute_says(end, n)}
+    start, sequences = a_book(an_order(), payments=[a_payment()]), 0
+    for said, place, steps, count in walk(
+        start, items, frozenset[str](), lambda said, name: said | {name}, lambda _said, _name: True, LONGER
+    ):
+        assert _after_two_disputes(said, ends) is place.book.payments[payment_id()].state
+        for step in steps:
+            must_be_sound(step, items[step.name])
+        sequences += count
+    assert sum(len(items) ** n for n in range(1, LONGER + 1)) == sequences
+
+
+def _after_two_disputes(said: frozenset[str], ends: tuple[DisputeSays, DisputeSays]) -> PaymentState:
+    if "paid" not in said:
+        return PaymentState.OPEN
+    if any(f"{n} opened" in said and f"{n} ended" not in said for n in (1, 2)):
+        return PaymentState.DISPUTED
+    lost = any(f"{n} ended" in said and end is DisputeSays.LOST for n, end in enumerate(ends, start=1))
+    return PaymentState.CHARGED_BACK if lost else PaymentState.PAID
+
+
 def test_the_walk_is_exhaustive() -> None:
     """Sequences taken one by one, without merging any, reach no place that was not looked at."""
     items = {

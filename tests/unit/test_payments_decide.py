@@ -3,9 +3,10 @@
 import msgspec
 import pytest
 
-from paidup.evidence import DisputeSays, PaymentSays
+from paidup.evidence import DisputeEvidence, DisputeSays, PaymentSays
 from paidup.money import Money
 from paidup.payments.decide import decide, decide_dispute, happen, mismatch
+from paidup.payments.payment import Payment
 from paidup.payments.states import Happening, State
 from paidup.testing.builders import (
     a_paid_payment,
@@ -127,6 +128,14 @@ def test_a_dispute_before_the_payment_waits(state: State, what: DisputeSays) -> 
     assert (payment, True) == (decision.payment, decision.move.park)
 
 
+def news(*says: DisputeEvidence) -> Payment:
+    """A paid payment after this news of its disputes."""
+    payment = a_paid_payment()
+    for one in says:
+        payment = decide_dispute(payment, one).payment
+    return payment
+
+
 @pytest.mark.parametrize("end", [DisputeSays.WON, DisputeSays.LOST])
 def test_an_ended_dispute_is_not_opened_again_by_its_own_late_beginning(end: DisputeSays) -> None:
     """The opening that arrives after the end changes nothing; another dispute's opening does."""
@@ -134,6 +143,39 @@ def test_an_ended_dispute_is_not_opened_again_by_its_own_late_beginning(end: Dis
     late = decide_dispute(ended, dispute_says(DisputeSays.OPENED)).payment
     another = decide_dispute(ended, dispute_says(DisputeSays.OPENED, 2)).payment
     assert (ended, State.DISPUTED) == (late, another.state)
+
+
+def test_winning_one_dispute_does_not_win_another() -> None:
+    """Dispute 1 was lost: the bank took the money. Dispute 2, won, does not bring it back, and the sentence says so."""
+    opened = news(dispute_says(DisputeSays.OPENED), dispute_says(DisputeSays.OPENED, 2), dispute_says(DisputeSays.LOST))
+    decision = decide_dispute(opened, dispute_says(DisputeSays.WON, 2))
+    assert (State.DISPUTED, State.CHARGED_BACK) == (opened.state, decision.payment.state)
+    assert "the dispute was won; the money is ours (dispute dp2); another dispute was lost (dp1)" == decision.why
+
+
+def test_a_dispute_that_ends_leaves_the_other_open() -> None:
+    """Whichever ended, and however."""
+    for end in (DisputeSays.WON, DisputeSays.LOST):
+        both = news(dispute_says(DisputeSays.OPENED), dispute_says(DisputeSays.OPENED, 2), dispute_says(end))
+        assert (State.DISPUTED, State.PAID if end is DisputeSays.WON else State.CHARGED_BACK) == (
+            both.state,
+            decide_dispute(both, dispute_says(DisputeSays.WON, 2)).payment.state,
+        )
+
+
+def test_an_old_notice_of_an_ended_dispute_does_not_open_it_again() -> None:
+    """Also when another dispute was opened and has ended since."""
+    ended = news(*(dispute_says(what, n) for n in (1, 2) for what in (DisputeSays.OPENED, DisputeSays.WON)))
+    assert (State.PAID, ended) == (ended.state, decide_dispute(ended, dispute_says(DisputeSays.OPENED)).payment)
+
+
+def test_a_lost_dispute_that_is_reversed_leaves_nothing_lost() -> None:
+    """Its own later news counts, not its earlier one."""
+    lost = news(dispute_says(DisputeSays.LOST), dispute_says(DisputeSays.WON, 2))
+    assert (State.CHARGED_BACK, State.PAID) == (
+        lost.state,
+        decide_dispute(lost, dispute_says(DisputeSays.WON)).payment.state,
+    )
 
 
 def test_the_detail_follows_the_sentence() -> None:

@@ -285,6 +285,8 @@ HOLED = {
     "Alipay's answer to {a} could not be read": "支付宝对 {a} 的应答无法读取",
     "dispute {a} is already {b}": "争议 {a} 已处于 {b}",
     "dispute {a}": "争议 {a}",
+    "{a}; another dispute is still open ({b})": "{a}；另一争议仍在进行（{b}）",
+    "{a}; another dispute was lost ({b})": "{a}；另一争议已败诉（{b}）",
     "the order was paid by {a}": "订单已由 {a} 支付",
     "the payment is {a}, and only a paid one can be refunded": "支付状态为 {a}，只有已支付的才能退款",
     "{a} is more than the {b} minor units of {c} that are left to refund": "{a} 超过剩余可退的 {b}（{c} 最小单位）",

@@ -1,5 +1,6 @@
 """What a piece of evidence means for one payment. Pure: deciding twice on the same evidence changes nothing."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
@@ -29,6 +30,11 @@ _DISPUTE: dict[DisputeSays, Happening] = {
     DisputeSays.WON: Happening.DISPUTE_WON,
     DisputeSays.LOST: Happening.DISPUTE_LOST,
 }
+_DISPUTES_STAY = (
+    (DisputeSays.OPENED, State.DISPUTED, "another dispute is still open"),
+    (DisputeSays.LOST, State.CHARGED_BACK, "another dispute was lost"),
+)
+"""What other disputes say counts in this order."""
 
 
 def decide(payment: Payment, evidence: PaymentEvidence) -> Decision:
@@ -50,16 +56,34 @@ def decide(payment: Payment, evidence: PaymentEvidence) -> Decision:
 
 
 def decide_dispute(payment: Payment, evidence: DisputeEvidence) -> Decision:
-    """Weigh news of a dispute. The news that a dispute was opened never undoes how that same dispute ended."""
-    known = payment.dispute_says if payment.dispute_id == evidence.dispute_id else None
+    """Weigh news of a dispute. The news that a dispute was opened never undoes how that same dispute ended, and the end
+    of one dispute ends no other: while one is open the payment is disputed; else it is charged back if one was lost."""
+    known = payment.all_disputes.get(evidence.dispute_id)
     if known == evidence.says or (known is not None and evidence.says is DisputeSays.OPENED):
         move = Move(payment.state, f"dispute {evidence.dispute_id} is already {known}")
         return Decision(payment, move, move.why)
     decision = happen(payment, _DISPUTE[evidence.says], f"dispute {evidence.dispute_id}")
     if decision.move.park:
         return decision
-    noted = msgspec.structs.replace(decision.payment, dispute_id=evidence.dispute_id, dispute_says=evidence.says.value)
-    return Decision(noted, decision.move, decision.why)
+    others = {name: said for name, said in payment.all_disputes.items() if name != evidence.dispute_id}
+    noted = msgspec.structs.replace(
+        decision.payment, dispute_id=evidence.dispute_id, dispute_says=evidence.says.value, disputes=others
+    )
+    return _beside_others(Decision(noted, decision.move, decision.why), others)
+
+
+def _beside_others(decision: Decision, others: Mapping[str, str]) -> Decision:
+    """The move as the table has it, unless another dispute says otherwise."""
+    case = decision.move.case
+    for says, stays, why in _DISPUTES_STAY:
+        named = sorted(name for name, last in others.items() if last == says)
+        if decision.payment.state is stays:
+            return decision
+        if named:
+            said = f"{decision.why}; {why} ({', '.join(named)})"
+            moved = msgspec.structs.replace(decision.payment, state=stays)
+            return Decision(moved, Move(stays, said, case=case), said)
+    return decision
 
 
 def happen(payment: Payment, happening: Happening, detail: str = "") -> Decision:

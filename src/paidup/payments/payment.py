@@ -15,6 +15,7 @@ class Payment(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     merchant_ref: the number we (or the shop, when registered) gave it at the channel.
     channel_txn_id: the channel's own number, once known. refunded_minor: what succeeded refunds gave back.
     received_minor, received_currency: what came instead of what was agreed, while it is held and afterwards.
+    dispute_id, dispute_says: the dispute that was told of last. disputes: what each other one said last, by its id.
     """
 
     id: str
@@ -41,6 +42,14 @@ class Payment(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     expires_at: datetime
     paid_at: datetime | None = None
     updated_at: datetime
+    disputes: Mapping[str, str] = {}
+
+    @property
+    def all_disputes(self) -> Mapping[str, str]:
+        """What each dispute of it said last, by its id."""
+        if self.dispute_id is None or self.dispute_says is None:
+            return self.disputes
+        return {**self.disputes, self.dispute_id: self.dispute_says}
 
     @property
     def money(self) -> Money:

@@ -12,7 +12,7 @@ from paidup.seal import seal
 
 COLUMNS = """id, shop, order_id, channel, account, method, merchant_ref, channel_txn_id, payee, amount_minor, currency,
 state, refunded_minor, received_minor, received_currency, dispute_id, dispute_says, registered, extra, pay_with,
-created_at, expires_at, paid_at, updated_at"""
+created_at, expires_at, paid_at, updated_at, disputes"""
 
 OF_ORDERS = f"SELECT {COLUMNS} FROM payments WHERE order_id = ANY($1::text[]) ORDER BY id"
 
@@ -28,7 +28,7 @@ WHERE channel = $1 AND account = $2 AND channel_txn_id = ANY($3::text[])"""
 INSERT = f"""
 INSERT INTO payments ({COLUMNS}, seal)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23,
-  $24, $25)
+  $24, $25, $26)
 ON CONFLICT DO NOTHING RETURNING id"""
 
 UPDATE = """
@@ -49,12 +49,18 @@ FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::text[])
   AS c (id, amount_minor, currency, received_minor, received_currency)
 WHERE p.id = c.id"""
 
+# Few payments are ever disputed twice.
+UPDATE_DISPUTES = """
+UPDATE payments p SET disputes = c.disputes::jsonb FROM unnest($1::text[], $2::text[]) AS c (id, disputes)
+WHERE p.id = c.id"""
 
-def _payment(row: Any) -> Payment:
+IN_JSON = ("extra", "pay_with", "disputes")
+
+
+def payment_of(row: Any) -> Payment:
+    """The payment of a row with these columns; fields that a payment does not have (the seal) are passed over."""
     fields = dict(row)
-    fields["extra"] = msgspec.json.decode(fields["extra"])
-    fields["pay_with"] = msgspec.json.decode(fields["pay_with"])
-    return msgspec.convert(fields, Payment)
+    return msgspec.convert(fields | {name: msgspec.json.decode(fields[name]) for name in IN_JSON}, Payment)
 
 
 def _json(value: object) -> str:
@@ -63,12 +69,12 @@ def _json(value: object) -> str:
 
 async def of_orders(tx: Tx, order_ids: Sequence[str]) -> list[Payment]:
     """All payments of these orders."""
-    return [_payment(row) for row in await tx.fetch(OF_ORDERS, order_ids)]
+    return [payment_of(row) for row in await tx.fetch(OF_ORDERS, order_ids)]
 
 
 async def get_many(tx: Tx, payment_ids: Sequence[str]) -> list[Payment]:
     """Payments by their ids, in no particular order; unknown ids are left out."""
-    return [_payment(row) for row in await tx.fetch(GET, payment_ids)]
+    return [payment_of(row) for row in await tx.fetch(GET, payment_ids)]
 
 
 async def get(tx: Tx, payment_id: str) -> Payment | None:
@@ -101,7 +107,7 @@ async def _homes(tx: Tx, query: str, names: Sequence[tuple[int, str, str, str | 
 
 async def insert(tx: Tx, payment: Payment) -> bool:
     """Write a new payment; False when its number at this channel account is already taken."""
-    fields = msgspec.structs.asdict(payment) | {"extra": _json(payment.extra), "pay_with": _json(payment.pay_with)}
+    fields = msgspec.structs.asdict(payment) | {name: _json(getattr(payment, name)) for name in IN_JSON}
     return await tx.fetchval(INSERT, *fields.values(), seal(payment)) is not None
 
 
@@ -123,6 +129,9 @@ async def update(tx: Tx, changes: Sequence[tuple[Payment, Payment]]) -> None:
     money = [(a.id, *_money(a)) for b, a in changes if _money(a) != _money(b)]
     if money:
         await tx.execute(UPDATE_MONEY, *map(list, zip(*money, strict=True)))
+    disputed = [(a.id, _json(a.disputes)) for b, a in changes if a.disputes != b.disputes]
+    if disputed:
+        await tx.execute(UPDATE_DISPUTES, *map(list, zip(*disputed, strict=True)))
 
 
 def _money(payment: Payment) -> tuple[int, str, int, str]:

@@ -10,6 +10,7 @@ from paidup.evidence import Evidence
 from paidup.orders.order import Order
 from paidup.outbox.store import Written
 from paidup.payments.payment import Payment
+from paidup.payments.store import payment_of
 from paidup.refunds.refund import Refund
 from paidup.sandbox.ledger import Trade
 from paidup.sandbox.world import World
@@ -93,7 +94,7 @@ async def read_books(connection: "Connection[Record]") -> Books:
     left = await connection.fetchrow(LEFT)
     return Books(
         orders={row["id"]: _row(row, Order) for row in await connection.fetch(ORDERS)},
-        payments={row["id"]: _payment(row) for row in await connection.fetch(PAYMENTS)},
+        payments={row["id"]: payment_of(row) for row in await connection.fetch(PAYMENTS)},
         refunds={row["id"]: _row(row, Refund) for row in await connection.fetch(REFUNDS)},
         events=[_event(row) for row in await connection.fetch(EVENTS)],
         cases={name: frozenset(kinds) for name, kinds in cases.items()},
@@ -106,11 +107,6 @@ async def read_books(connection: "Connection[Record]") -> Books:
 
 def _row(row: Any, kind: type[Any]) -> Any:
     return msgspec.convert({name: value for name, value in row.items() if name in kind.__struct_fields__}, kind)
-
-
-def _payment(row: Any) -> Payment:
-    fields = dict(row) | {name: msgspec.json.decode(row[name]) for name in ("extra", "pay_with")}
-    return msgspec.convert({name: fields[name] for name in Payment.__struct_fields__}, Payment)
 
 
 def _event(row: Any) -> Written:

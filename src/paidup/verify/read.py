@@ -14,8 +14,8 @@ from paidup.orders.order import Order
 from paidup.orders.store import COLUMNS as ORDER_COLUMNS
 from paidup.outbox.store import COLUMNS as EVENT_COLUMNS
 from paidup.outbox.store import Written
-from paidup.payments.payment import Payment
 from paidup.payments.store import COLUMNS as PAYMENT_COLUMNS
+from paidup.payments.store import payment_of
 from paidup.refunds.refund import Refund
 from paidup.refunds.store import COLUMNS as REFUND_COLUMNS
 from paidup.verify.record import Record
@@ -116,7 +116,7 @@ async def _read(tx: Tx, rows: Sequence[Any], now: datetime | None) -> list[Recor
     span = min(order.created_at for order in orders) - _SLACK, max(order.updated_at for order in orders) + _SLACK
     payments, refunds = await tx.fetch(PAYMENTS, names), await tx.fetch(REFUNDS, names)
     seals |= {row["id"]: row["seal"] for row in (*payments, *refunds)}
-    its_payments = _by_order([_payment(row) for row in payments])
+    its_payments = _by_order([payment_of(row) for row in payments])
     its_refunds = _by_order([_row(row, Refund) for row in refunds])
     events = _by_order([_event(row) for row in await tx.fetch(EVENTS, names, *span)])
     decisions = _by_order([_row(row, Entry) for row in await tx.fetch(DECISIONS, names, *span)])
@@ -145,13 +145,6 @@ def _kept(table: str, order: Order, now: datetime | None) -> bool:
 
 def _row(row: Any, kind: type[Row]) -> Row:
     return msgspec.convert(dict(row), kind)  # fields that the class does not have (the seal) are passed over
-
-
-def _payment(row: Any) -> Payment:
-    fields = dict(row)
-    return msgspec.convert(
-        fields | {name: msgspec.json.decode(fields[name]) for name in ("extra", "pay_with")}, Payment
-    )
 
 
 def _event(row: Any) -> Written:
