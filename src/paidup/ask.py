@@ -5,7 +5,7 @@ four certain ways and stands in the journal.
 """
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
@@ -39,6 +39,11 @@ from paidup.settle.book import RefundDeclined
 
 if TYPE_CHECKING:  # it brings an HTTP client along, which takes its time
     from paidup.channels.http import ChannelHttp, Sent
+
+SURELY_FIRST_SENT_WITHIN = timedelta(minutes=10)
+"""From then on a refund may have been sent, whatever its job says: a job that a sweep made anew, or that came back with
+a backup, knows of no sending. Channels know our number far longer, so that until then a second sending pays nothing;
+Stripe, the most forgetful one, keeps an Idempotency-Key for a day."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -77,13 +82,14 @@ class Asker:
         """Send a refund, or ask what became of it.
 
         A refund that may have been sent already is asked about first, and sent again only when the channel does not
-        have it; it goes out under the same number each time, so that it can pay only once.
+        have it; it goes out under the same number each time, so that it can pay only once. An old one may have been
+        sent even if its job was never worked on (`asked` is 0).
         """
         channel, account = self._party(refund.channel, refund.account)
         name = refund_name(refund, payment, order)
         calls: list[Call] = []
         found: tuple[Evidence, ...] = ()
-        if refund.state is not RefundState.REQUESTED or asked > 0:
+        if refund.state is not RefundState.REQUESTED or asked > 0 or now - refund.created_at > SURELY_FIRST_SENT_WITHIN:
             query = channel.query_refund(name, account, now)
             sent, call = await self.send(account, query, refund.shop, refund.id, "query_refund")
             found = _evidence(sent)

@@ -4,8 +4,12 @@ import asyncio
 from datetime import timedelta
 
 from merchant import Merchant
+from paidup.cases import store as cases
+from paidup.payments.payment import Payment
 from paidup.payments.states import State
+from paidup.refunds.refund import Refund
 from paidup.refunds.states import State as RefundState
+from paidup.repair import sweep
 from paidup.repair import worker as repair
 from paidup.repair.due import GIVE_UP_AFTER_EXPIRY_S
 from paidup.sandbox.faults import Faults
@@ -176,6 +180,53 @@ async def test_a_refund_that_a_dead_worker_may_have_sent_is_asked_about_first(me
         await tx.execute("UPDATE due SET lease = lease + 1 WHERE subject_id = $1", refund.id)
     await merchant.repair()
     assert "query_refund" == (await merchant.calls(refund))[0]
+
+
+async def a_refund_whose_answer_was_lost(merchant: Merchant) -> tuple[Payment, Refund]:
+    """Stripe has given the money back, and nothing that it says reaches us."""
+    payment = await merchant.offer(await merchant.order(currency="USD"), "stripe")
+    merchant.pay(payment)
+    await merchant.repair_for(30)
+    refund = await merchant.refund(payment, 500)
+    merchant.sandbox.faults = Faults(drop=1.0)
+    await merchant.repair()
+    merchant.sandbox.world.news.clear()
+    assert (RefundState.REQUESTED, 500) == (
+        (await merchant.refund_now(refund)).state,
+        merchant.trade(payment).refunded_minor(),
+    )
+    return payment, refund
+
+
+async def found_and_not_sent_again(merchant: Merchant, payment: Payment, refund: Refund) -> bool:
+    """More than a day later Stripe answers again, and has forgotten the key; the sweep makes the job anew."""
+    merchant.sandbox.faults = Faults()
+    assert 1 == await sweep.run_once(merchant.db, now=merchant.clock.now(), limit=10)
+    await merchant.repair_for(30)
+    return (RefundState.SUCCEEDED, 500) == (
+        (await merchant.refund_now(refund)).state,
+        merchant.trade(payment).refunded_minor(),
+    )
+
+
+async def test_a_refund_whose_job_was_lost_is_asked_about_before_it_is_sent(merchant: Merchant) -> None:
+    """A backup without its job is restored; the sweep's new job knows of no sending, and Stripe knows the key no more:
+    the customer gets the money once."""
+    payment, refund = await a_refund_whose_answer_was_lost(merchant)
+    async with merchant.db.transaction() as tx:
+        await tx.execute("DELETE FROM due WHERE subject_id = $1", refund.id)
+    await merchant.clock.advance(2 * 86400)
+    assert await found_and_not_sent_again(merchant, payment, refund)
+
+
+async def test_a_refund_that_was_given_up_is_asked_about_before_it_is_sent_again(merchant: Merchant) -> None:
+    """No answer for a month, and a person resolves the case: the customer gets the money once."""
+    payment, refund = await a_refund_whose_answer_was_lost(merchant)
+    await merchant.repair_for(31 * 86400, step_s=6 * 3600)
+    async with merchant.db.transaction() as tx:
+        (case,) = await cases.page(tx, None, 10, with_resolved=False)
+        await cases.resolve(tx, case.id, "the network is mended", merchant.clock.now())
+    assert ("unanswered", True) == (case.kind, await found_and_not_sent_again(merchant, payment, refund))
 
 
 async def test_a_closed_account_is_told_and_takes_nobody_with_it(merchant: Merchant) -> None:

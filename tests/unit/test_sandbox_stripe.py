@@ -1,6 +1,7 @@
 """The sandbox's Stripe, judged by plain HMAC and by Stripe's own library."""
 
 import json
+from datetime import timedelta
 
 import pytest
 import stripe
@@ -122,6 +123,14 @@ def test_an_idempotency_key_is_for_one_content() -> None:
     world.respond(stripe_open("order1", key="k1"), NOW)
     told = stripe_read(world.respond(stripe_open("order1", "9", key="k1"), NOW))
     assert ("idempotency_error", 1) == (told["error"]["type"], len(world.ledger))
+
+
+def test_an_idempotency_key_is_forgotten_after_a_day() -> None:
+    """Whoever sends again so late makes a second one."""
+    world = merchant.world()
+    for hours in (0, 23, 24):
+        world.respond(stripe_open("order1", key="k1"), NOW + timedelta(hours=hours))
+    assert 2 == len(world.ledger)
 
 
 def test_without_a_key_the_same_opening_makes_two() -> None:

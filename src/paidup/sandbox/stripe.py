@@ -37,11 +37,22 @@ from paidup.sandbox.wire import Ask, News, Notice, Tell
 NAME = "stripe"
 RETRIES_S = (60, 300, 1800, 7200, 18000, 36000, 36000, 43200, 43200, 43200)
 """Exponential over about three days; Stripe does not publish the steps."""
+KEYS_KEPT = timedelta(hours=24)
+"""How long an idempotency key is known at the least; here it is not known any longer, either."""
 MAX_KEPT = 100_000
 """Events, and answers under idempotency keys: the oldest are forgotten."""
 
 _ITEM = "line_items[0][price_data]"
 _INTENT_METADATA = "payment_intent_data[metadata]["
+
+
+class _Answered(msgspec.Struct, frozen=True):
+    """What was asked for under an idempotency key, and what was said."""
+
+    path: str
+    body: bytes
+    answer: Tell
+    at: datetime
 
 
 class Stripe:
@@ -60,7 +71,7 @@ class Stripe:
         self._ledger = ledger
         self._dice = dice
         self._webhook_url = webhook_url
-        self._answers: dict[str, tuple[str, bytes, Tell]] = {}
+        self._answers: dict[str, _Answered] = {}
         self._events: dict[str, Json] = {}
         self._desk = StripeDesk(bills, account)
 
@@ -75,10 +86,11 @@ class Stripe:
         key = ask.headers.get("idempotency-key") if ask.method == "POST" else None
         if key is None:
             return self._act_or_say_why(ask, now)
-        if key in self._answers:
-            return self._again(key, ask), None
+        known = self._answers.get(key)
+        if known and now - known.at < KEYS_KEPT:
+            return _again(known, ask), None
         answer, changed = self._act_or_say_why(ask, now)
-        self._answers[key] = (ask.path, ask.body, answer)
+        self._answers[key] = _Answered(ask.path, ask.body, answer, now)
         _forget_oldest(self._answers)
         return answer, changed
 
@@ -119,14 +131,6 @@ class Stripe:
             self._events[news.key]["pending_webhooks"] = 0
 
     # Requests --------------------------------------------------------------------------------------------------------
-
-    def _again(self, key: str, ask: Ask) -> Tell:
-        """Errors, too, are repeated: Stripe keeps the first answer whatever it was."""
-        path, body, answer = self._answers[key]
-        if (path, body) != (ask.path, ask.body):
-            why = "Keys for idempotent requests can only be used with the same parameters they were first used with."
-            return error(400, None, why, "idempotency_error")
-        return Tell(answer.status, {**answer.headers, "idempotent-replayed": "true"}, answer.body)
 
     def _act_or_say_why(self, ask: Ask, now: datetime) -> tuple[Tell, Trade | Refund | None]:
         try:
@@ -315,6 +319,14 @@ def key_of(ask: Ask) -> str:
         return ""
 
 
+def _again(known: _Answered, ask: Ask) -> Tell:
+    """Errors, too, are repeated: Stripe keeps the first answer whatever it was."""
+    if (known.path, known.body) != (ask.path, ask.body):
+        why = "Keys for idempotent requests can only be used with the same parameters they were first used with."
+        return error(400, None, why, "idempotency_error")
+    return Tell(known.answer.status, {**known.answer.headers, "idempotent-replayed": "true"}, known.answer.body)
+
+
 def _happened(trade: Trade) -> tuple[tuple[str, Json], ...]:
     """The events of a trade as it stands now."""
     of_page = trade.method == CHECKOUT
@@ -361,6 +373,6 @@ def _limit(query: Mapping[str, str]) -> int:
     return min(int(text), 100) if text.isascii() and text.isdigit() and len(text) < 4 else 10
 
 
-def _forget_oldest(kept: dict[str, tuple[str, bytes, Tell]] | dict[str, Json]) -> None:
+def _forget_oldest(kept: dict[str, _Answered] | dict[str, Json]) -> None:
     if len(kept) > MAX_KEPT:
         del kept[next(iter(kept))]
