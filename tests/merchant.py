@@ -57,10 +57,10 @@ class Merchant:
         self.handlers = Handlers()
 
     async def order(
-        self, number: str = "A-1", *, policy: LatePayment = LatePayment.REOPEN, currency: str = "CNY"
+        self, number: str = "A-1", *, policy: LatePayment = LatePayment.REOPEN, currency: str = "CNY", minor: int = 1250
     ) -> Order:
         """An order of 12.50, payable for an hour."""
-        now, money = self.clock.now(), Money(1250, currency)
+        now, money = self.clock.now(), Money(minor, currency)
         async with self.db.transaction() as tx:
             await shops.put_shop(tx, SHOP, policy, now)
             return await place_order(

@@ -116,6 +116,29 @@ async def test_a_worker_that_died_hands_over_when_its_lease_ends(merchant: Merch
     assert (0, 1, State.PAID) == (before, await merchant.repair(), (await merchant.payment(payment)).state)
 
 
+TOO_MUCH = 10**12  # more than Stripe takes: it answers 400, every time
+
+
+async def test_a_payment_that_stripe_declined_to_open_is_closed_and_its_order_too(merchant: Merchant) -> None:
+    """It has no id to be closed by; yet nobody has anything to pay with, so that no order waits for it."""
+    order = await merchant.order(currency="USD", minor=TOO_MUCH)
+    payment = await merchant.offer(order, "stripe")
+    declined = payment.state
+    await merchant.repair()
+    assert (State.CLOSING, State.CLOSED) == (declined, (await merchant.payment(payment)).state)
+    await merchant.repair_for(3660)
+    assert (["payment.closed", "order.closed"], []) == (await merchant.told(order), await merchant.cases())
+
+
+async def test_payments_that_stripe_declined_keep_nobody_else_from_paying(merchant: Merchant) -> None:
+    """A refusal is an answer: the questions about twenty declined payments do not open the account's breaker."""
+    for n in range(20):
+        await merchant.offer(await merchant.order(f"A-{n}", currency="USD", minor=TOO_MUCH), "stripe")
+    await merchant.repair_for(90)
+    good = await merchant.offer(await merchant.order("GOOD", currency="USD"), "stripe")
+    assert (State.OPEN, True) == (good.state, "client_secret" in good.pay_with)
+
+
 async def test_silence_never_means_failed(merchant: Merchant) -> None:
     """The channel answers nothing sensible until long after the expiry: a person is called, once, nothing is failed."""
     payment = await merchant.offer(await merchant.order())

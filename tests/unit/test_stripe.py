@@ -459,6 +459,16 @@ def test_a_payment_whose_id_was_lost_is_asked_for_before_it_is_closed() -> None:
     assert ("pay1", "pi_1") == (sent_header(exchange.request, "idempotency-key"), outcome.channel_txn_id)
 
 
+def test_a_payment_that_stripe_declines_to_open_is_unknown_there_and_closed_at_once() -> None:
+    """Nobody has anything to pay with. A limit, a wrong key or a 5xx decides nothing: it is asked about again."""
+    asked, closing = STRIPE.query(name_of(None), account(), NOW), STRIPE.close(name_of(None), account(), NOW)
+    (found,), (closed,) = (it.read(error(400, code="amount_too_small"), NOW).evidence for it in (asked, closing))
+    assert (PaymentSays.NOT_FOUND, PaymentSays.CLOSED) == (found.says, closed.says)
+    assert ("pay1", "amount_too_small", None) == (closed.merchant_ref, closed.note, closed.channel_txn_id)
+    open_ended = [error(429), error(401), error(409), error(500), error(400, type="idempotency_error")]
+    assert {Retryable} == {type(it.read(no, NOW)) for it in (asked, closing) for no in open_ended}
+
+
 def test_a_refund_goes_out_under_its_own_number() -> None:
     """The number is the Idempotency-Key and travels as metadata."""
     exchange = STRIPE.refund(refund_of(), account(), NOW)

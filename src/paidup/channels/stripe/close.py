@@ -3,21 +3,28 @@
 from datetime import datetime
 
 from paidup.channels.channel import Exchange, Outcome, PaymentName
-from paidup.channels.stripe.api import ApiError, no_to_a_deed, no_to_a_question, post, segment
+from paidup.channels.stripe.api import ApiError, no_to_a_deed, post, segment
 from paidup.channels.stripe.keys import StripeAccount
 from paidup.channels.stripe.objects import PaymentIntent, Session
-from paidup.channels.stripe.open import open_payment
-from paidup.channels.stripe.query import SESSION_PREFIX, intent_told, session_told, stripe_id, unknown_there
+from paidup.channels.stripe.query import (
+    SESSION_PREFIX,
+    intent_told,
+    opened_again,
+    session_told,
+    stripe_id,
+    unknown_there,
+)
+from paidup.evidence import PaymentSays
 
 
 def close_payment(payment: PaymentName, account: StripeAccount) -> Exchange:
     """Success carries CLOSED; a paid intent's refusal carries the intent, and so PAID. A completed page is Declined,
     and queried: the query learns its PaymentIntent. A payment whose id was lost is first asked for (WAITING and its
-    id), then closed in the next round.
+    id), then closed in the next round; one that Stripe declines to open is closed, for nobody has anything to pay with.
     """
     txn_id = stripe_id(payment)
     if txn_id is None:
-        return open_payment(payment.reopen, account, no_to_a_question)
+        return opened_again(payment, account, PaymentSays.CLOSED)
 
     def on_error(error: ApiError, now: datetime) -> Outcome:
         if error.status == 400 and error.payment_intent is not None and error.payment_intent.id == txn_id:

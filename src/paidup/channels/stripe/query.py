@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
-from paidup.channels.channel import Exchange, Outcome, PaymentName, Success
-from paidup.channels.stripe.api import ApiError, get, no_to_a_question, segment
+from paidup.channels.channel import Declined, Exchange, Outcome, PaymentName, Success
+from paidup.channels.stripe.api import ApiError, get, no_to_a_deed, no_to_a_question, segment
 from paidup.channels.stripe.keys import StripeAccount
 from paidup.channels.stripe.objects import PAYMENT_REF, PaymentIntent, Session
 from paidup.channels.stripe.open import answered, open_payment, ours
@@ -17,10 +17,11 @@ def query_payment(payment: PaymentName, account: StripeAccount) -> Exchange:
     """Stripe cannot be asked by our own number (its search lags behind). An opening whose answer was lost is repeated
     under its Idempotency-Key: that tells the id of what the first one made. Should Stripe have forgotten the key (after
     a day or more) it makes a second one; harmless, for nobody can pay the first, whose secret was never handed out.
+    For the same reason there is nothing to pay where the repetition is declined.
     """
     txn_id = stripe_id(payment)
     if txn_id is None:
-        return open_payment(payment.reopen, account, no_to_a_question)
+        return opened_again(payment, account, PaymentSays.NOT_FOUND)
 
     def on_error(error: ApiError, now: datetime) -> Outcome:
         return unknown_there(payment, account, now) if error.is_missing else no_to_a_question(error, now)
@@ -30,6 +31,18 @@ def query_payment(payment: PaymentName, account: StripeAccount) -> Exchange:
         return get(path, account, Session, lambda session, at: session_told(session, payment, account, at), on_error)
     path = f"/v1/payment_intents/{segment(txn_id)}"
     return get(path, account, PaymentIntent, lambda intent, at: intent_told(intent, payment, account, at), on_error)
+
+
+def opened_again(payment: PaymentName, account: StripeAccount, if_declined: PaymentSays) -> Exchange:
+    """The opening once more, under its Idempotency-Key. `if_declined` is what it means that Stripe surely refuses."""
+
+    def on_error(error: ApiError, now: datetime) -> Outcome:
+        refusal = no_to_a_deed(error, now)
+        if isinstance(refusal, Declined):
+            return _told(payment, account, now, if_declined, refusal.code)
+        return no_to_a_question(error, now)
+
+    return open_payment(payment.reopen, account, on_error)
 
 
 def stripe_id(payment: PaymentName) -> str | None:
@@ -55,14 +68,19 @@ def session_told(session: Session, payment: PaymentName, account: StripeAccount,
 
 def unknown_there(payment: PaymentName, account: StripeAccount, now: datetime) -> Success:
     """404 resource_missing: the id is unknown in this mode and account."""
+    return _told(payment, account, now, PaymentSays.NOT_FOUND, "resource_missing")
+
+
+def _told(payment: PaymentName, account: StripeAccount, now: datetime, says: PaymentSays, code: str) -> Success:
+    """What a refusal's code tells of the payment."""
     evidence = PaymentEvidence(
         road=Road.QUERY,
         channel=account.channel,
         account=account.name,
-        key=f"query:{payment.merchant_ref}:resource_missing",
+        key=f"query:{payment.merchant_ref}:{code}",
         received_at=now,
         merchant_ref=payment.merchant_ref,
-        note="resource_missing",
-        says=PaymentSays.NOT_FOUND,
+        note=code,
+        says=says,
     )
     return Success((evidence,))
