@@ -148,6 +148,21 @@ def test_a_refund_notice_tells_of_the_refund_alone(state: str, says: RefundSays)
     assert (expected,) == evidence(notice({**REFUND_NOTICE, "refund_status": state}, f"REFUND.{state}"))
 
 
+@pytest.mark.parametrize(
+    ("created", "happened"),
+    [
+        ("2026-11-23T15:59:59+08:00", datetime(2026, 11, 23, 7, 59, 59, tzinfo=UTC)),
+        ("20180225112233", None),
+        (None, None),
+    ],
+)
+def test_a_refund_that_failed_did_so_when_its_notice_was_made(created: str | None, happened: datetime | None) -> None:
+    """It has no success_time. A notice that does not say when it was made is good all the same."""
+    failed = {k: v for k, v in REFUND_NOTICE.items() if k != "success_time"} | {"refund_status": "ABNORMAL"}
+    body = json.dumps({**json.loads(event(failed, "REFUND.ABNORMAL")), "create_time": created}).encode()
+    assert [(RefundSays.FAILED, happened)] == [(it.says, it.occurred_at) for it in evidence(callback(body))]
+
+
 @pytest.mark.parametrize("name", ["mchid", "appid"])
 def test_another_receiver_is_stated_as_such(name: str) -> None:
     """Money for another merchant or app names that one, so that the door sees the difference."""

@@ -65,5 +65,6 @@ def _evidence(notice: Notice, account: WechatAccount, now: datetime) -> tuple[Ev
     if notice.event_type.startswith("TRANSACTION."):
         return payment_says(_transaction.decode(plain), account, road=Road.CALLBACK, key=notice.id, now=now)
     if notice.event_type.startswith("REFUND."):
-        return refund_says(_refund.decode(plain), account, road=Road.CALLBACK, key=notice.id, now=now)
+        refund = _refund.decode(plain)
+        return refund_says(refund, account, road=Road.CALLBACK, key=notice.id, now=now, told_at=notice.created_at)
     return ()

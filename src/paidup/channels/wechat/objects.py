@@ -26,11 +26,20 @@ class Resource(msgspec.Struct, frozen=True):
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """The envelope of a notice. `id` is the same for every retry of one happening."""
+    """The envelope of a notice. `id` is the same for every retry of one happening, and so is `create_time`."""
 
     id: Number
     event_type: Number
     resource: Resource
+    create_time: str | None = None
+
+    @property
+    def created_at(self) -> datetime | None:
+        """None when it is no moment: old samples have ``20180225112233``, and nothing is refused for that."""
+        try:
+            return _moment(self.create_time)
+        except msgspec.ValidationError:
+            return None
 
 
 class Amount(msgspec.Struct, frozen=True):
@@ -115,8 +124,14 @@ def payment_says(
     )
 
 
-def refund_says(refund: Refund, account: WechatAccount, *, road: Road, key: str, now: datetime) -> tuple[Evidence, ...]:
-    """The evidence of a refund. Raises ValueError for a state that WeChat Pay does not document."""
+def refund_says(
+    refund: Refund, account: WechatAccount, *, road: Road, key: str, now: datetime, told_at: datetime | None = None
+) -> tuple[Evidence, ...]:
+    """The evidence of a refund. Raises ValueError for a state that WeChat Pay does not document.
+
+    told_at: when the notice was made. A failure carries no time of its own, and one that comes late must not undo what
+    a person has mended since.
+    """
     state = refund.refund_status or refund.status or ""
     if state not in _REFUND_SAYS:
         raise ValueError(f"unknown refund state {state[:40]!r}")
@@ -128,7 +143,7 @@ def refund_says(refund: Refund, account: WechatAccount, *, road: Road, key: str,
             account=account.name,
             key=key,
             received_at=now,
-            occurred_at=_moment(refund.success_time),
+            occurred_at=_moment(refund.success_time) or told_at,
             merchant_ref=refund.out_trade_no,
             channel_txn_id=refund.transaction_id,
             amount=Money(amount.refund, amount.currency) if amount and amount.refund is not None else None,
