@@ -185,6 +185,7 @@ def payment_name(payment: Payment, order: Order) -> PaymentName:
         method=payment.method,
         created_at=payment.created_at,
         reopen=to_open(payment, order),
+        registered=payment.registered,
     )
 
 

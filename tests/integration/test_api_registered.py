@@ -72,6 +72,16 @@ async def test_a_refused_registration_leaves_no_order_behind(api: Api) -> None:
     assert (409, 1) == (taken, await count(api.paidup.db, "orders"))
 
 
+async def test_a_payment_that_stripe_cannot_be_asked_about_is_refused(api: Api) -> None:
+    """Stripe goes by its own ids: under a number of the shop's alone nothing is registered, and 422 says what to do."""
+    register = REGISTER | {"channel": "stripe", "currency": "USD"}
+    status, problem = await api.call("POST", "/v1/payments/register", register)
+    kept = await count(api.paidup.db, "payments"), await count(api.paidup.db, "orders")
+    mended, payment = await api.call("POST", "/v1/payments/register", register | {"channel_txn_id": "pi_1"})
+    assert (422, True, (0, 0)) == (status, "channel_txn_id" in problem["detail"], kept)
+    assert (201, "pi_1") == (mended, payment["channel_txn_id"])
+
+
 async def test_an_order_over_other_money_is_not_overwritten(api: Api) -> None:
     """The shop's number was used for 12.50; a registration over 1.00 is a conflict."""
     await api.an_order()

@@ -581,6 +581,14 @@ def test_a_payment_that_the_shop_opened_goes_by_the_intents_id() -> None:
     assert "/v1/payment_intents/pi_1" == STRIPE.query(registered, account(), NOW).request.target
 
 
+@pytest.mark.parametrize("step", [STRIPE.query, STRIPE.close])
+def test_a_payment_that_the_shop_opened_under_another_number_is_not_opened_again(step) -> None:
+    """Nobody knows its id, and an opening of ours would be a second payment beside the shop's."""
+    registered = msgspec.structs.replace(name_of(None), merchant_ref="shop-4711", registered=True)
+    with pytest.raises(InvalidRequest, match="pi_…"):
+        step(registered, account(), NOW)
+
+
 def test_an_event_time_is_utc() -> None:
     """Stripe's seconds become an aware moment."""
     (found,) = evidence("payment_intent.succeeded", INTENT, created=1533204620)

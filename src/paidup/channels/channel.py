@@ -209,7 +209,8 @@ class ToOpen(msgspec.Struct, frozen=True, kw_only=True):
 
 class PaymentName(msgspec.Struct, frozen=True, kw_only=True):
     """How to name a payment to the channel. `reopen` is what it was opened with, for channels that can only be asked
-    for an unknown id by repeating the opening under its idempotency key (Stripe)."""
+    for an unknown id by repeating the opening under its idempotency key (Stripe). One that is `registered` was opened
+    by the shop itself, and repeating an opening of ours would make another one."""
 
     merchant_ref: str
     channel_txn_id: str | None
@@ -217,6 +218,7 @@ class PaymentName(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     created_at: datetime
     reopen: ToOpen
+    registered: bool = False
 
 
 class RefundName(msgspec.Struct, frozen=True, kw_only=True):
@@ -266,7 +268,7 @@ class Channel(Protocol[AccountT]):
         ...
 
     def query(self, payment: PaymentName, account: AccountT, now: datetime) -> Exchange:
-        """Ask what became of a payment (主动查单)."""
+        """Ask what became of a payment (主动查单). Raises InvalidRequest when what is known of it does not suffice."""
         ...
 
     def close(self, payment: PaymentName, account: AccountT, now: datetime) -> Exchange:

@@ -11,7 +11,7 @@ import msgspec
 
 from paidup import ids, numbers
 from paidup.apply import Item, apply
-from paidup.ask import Asker, to_open
+from paidup.ask import Asker, payment_name, to_open
 from paidup.channels.channel import Account, Declined, Exchange, Outcome, Success
 from paidup.channels.registry import CHANNELS
 from paidup.db.transaction import Database, Tx
@@ -95,6 +95,7 @@ async def register_payment(
     """Guard a payment that the shop opened at the channel by itself; registering it twice gives the same payment.
 
     merchant_ref: the number under which the shop opened it (out_trade_no; for Stripe the PaymentIntent's id).
+    Raises InvalidRequest when the channel could never be asked about it, for then there is no guarding it.
     """
     if not 1 <= len(merchant_ref) <= 64:
         raise InvalidRequest("merchant_ref must be the number under which the payment was opened (1 to 64 characters)")
@@ -107,6 +108,7 @@ async def register_payment(
         state=PaymentState.OPEN,
         registered=True,
     )
+    CHANNELS[account.channel].query(payment_name(payment, order), account, now)  # built, not sent
     if await payments.insert(tx, payment):
         await numbers.write(tx, numbers.of_payment(payment))
         await _put_due(tx, payment, now)

@@ -8,6 +8,7 @@ from paidup.channels.stripe.keys import StripeAccount
 from paidup.channels.stripe.objects import PAYMENT_REF, PaymentIntent, Session
 from paidup.channels.stripe.open import answered, open_payment, ours
 from paidup.channels.stripe.says import intent_says, session_says
+from paidup.errors import InvalidRequest
 from paidup.evidence import PaymentEvidence, PaymentSays, Road
 
 INTENT_PREFIX, SESSION_PREFIX = "pi_", "cs_"
@@ -34,7 +35,15 @@ def query_payment(payment: PaymentName, account: StripeAccount) -> Exchange:
 
 
 def opened_again(payment: PaymentName, account: StripeAccount, if_declined: PaymentSays) -> Exchange:
-    """The opening once more, under its Idempotency-Key. `if_declined` is what it means that Stripe surely refuses."""
+    """The opening once more, under its Idempotency-Key. `if_declined` is what it means that Stripe surely refuses.
+
+    Raises InvalidRequest for a payment that we never opened: this would make a second one beside the shop's.
+    """
+    if payment.registered:
+        raise InvalidRequest(
+            f"Stripe cannot be asked by {payment.merchant_ref[:64]}: register the payment with Stripe's own id of the "
+            "PaymentIntent (pi_…) or the Checkout Session (cs_…) as merchant_ref or channel_txn_id"
+        )
 
     def on_error(error: ApiError, now: datetime) -> Outcome:
         refusal = no_to_a_deed(error, now)
