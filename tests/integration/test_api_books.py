@@ -16,7 +16,9 @@ async def test_a_shop_reads_its_own_books(api: Api) -> None:
     status, found = await api.call("GET", path, key=theirs)
     assert (200, [outcome.balances[0].closing_minor]) == (status, [one["amount_minor"] for one in found["closings"]])
     assert {0} == {sum(posting["amount_minor"] for posting in entry["postings"]) for entry in found["entries"]}
-    assert (200, {"entries": [], "closings": []}) == await api.call("GET", path, key=await api.a_key(shop="another"))
+    assert (200, {"entries": [], "closings": [], "opened": []}) == await api.call(
+        "GET", path, key=await api.a_key(shop="another")
+    )
 
 
 @pytest.mark.parametrize(
@@ -27,6 +29,7 @@ async def test_a_shop_reads_its_own_books(api: Api) -> None:
         ("?since=2026-11-22&until=2026-11-21", "not before"),
         ("?since=2020-01-01&until=2026-11-21", "no more than 366 days"),
         ("?since=yesterday&until=2026-11-21", "a day such as"),
+        ("?since=2026-11-01&until=2026-11-21&ledger=old", "`new` or left out"),
     ],
 )
 async def test_days_that_make_no_sense_are_refused(api: Api, query: str, says: str) -> None:

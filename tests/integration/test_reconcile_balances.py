@@ -12,6 +12,7 @@ from bill_desk import DAY, NOON, Desk, desk
 from paidup.channels.bill import BillKind
 from paidup.channels.registry import CHANNELS
 from paidup.db.transaction import Database
+from paidup.finance.books import read_books, read_new_books
 from paidup.finance.day import read_day, read_month
 from paidup.finance.entries import Chart, journal_of
 from paidup.finance.page import day_page
@@ -100,6 +101,22 @@ async def test_stripes_days_open_and_close_with_what_lay_there(db: Database, the
     )  # fmt: skip
     assert [0, 0, sum(payout.net_minor for payout in there.paid_out())] == [b.payouts_minor for b in balances]
     assert balances[2].payouts_minor > 0
+
+
+async def test_books_that_are_read_day_by_day_are_one_ledger(db: Database, there: Desk) -> None:
+    """Three files in one ledger: what lies at the channel is there once, and the third alone, a ledger of its own,
+    comes to the same."""
+    *_, last = await three_days(db, there)
+    days, at = [DAY - timedelta(days=ago) for ago in (2, 1, 0)], "Assets:Channels:Stripe:Main"
+    async with db.session() as tx:
+        files = [await read_books(tx, Chart(), None, day, day, NEXT, "stripe", "main") for day in days]
+        alone = await read_new_books(tx, Chart(), None, DAY, DAY, NEXT)
+    lies, lies_alone = (
+        sum(p.amount_minor for entry in entries for p in entry.postings if p.account == at)
+        for entries in ([entry for file in files for entry in file.entries], alone.entries)
+    )
+    assert last.balances[0].closing_minor == lies == lies_alone
+    assert ([True, False, False], True) == ([bool(file.opened) for file in files], bool(alone.opened))
 
 
 async def test_a_day_shows_which_payout_took_which_trades(db: Database, there: Desk) -> None:

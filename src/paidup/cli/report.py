@@ -13,8 +13,9 @@ from paidup.cli.output import emit, emit_json, json_option, run, say
 from paidup.clock import parse_clock
 from paidup.db.transaction import Database, Tx
 from paidup.errors import InvalidRequest, NotFound
+from paidup.finance.books import read_books, read_new_books
 from paidup.finance.day import MAX_DAYS, DayReport, MonthReport, month_bounds, read_day, read_month
-from paidup.finance.entries import Chart, Journal, journal_of, parse_chart
+from paidup.finance.entries import Chart, Journal, parse_chart
 from paidup.finance.journal import beancount, ledger, sheet
 from paidup.finance.page import cell, day_page, month_page
 from paidup.finance.rows import balance_rows, month_rows, month_titles, payouts_of, sums_of, tally_rows, verdict
@@ -208,6 +209,7 @@ def breaks(
 @click.option(
     "--chart", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="your names of the accounts, in TOML"
 )
+@click.option("--new-ledger", is_flag=True, help="begin with what lay there; else they go on from the days before")
 @language_option
 @json_option
 def books(
@@ -217,10 +219,13 @@ def books(
     account: str | None,
     form: str,
     chart: Path | None,
+    new_ledger: bool,
     lang: str,
     as_json: bool,
 ) -> None:
     """The reconciled days as double entry (复式记账) on stdout, with balance assertions that prove them.
+
+    Each month goes on from the one before: take all of them into one ledger.
 
     \b
     paidup report books --month 2026-11 --format ledger > november.journal
@@ -229,11 +234,12 @@ def books(
     first, last = month_bounds(month) if month else (_needed(since, "--since"), _needed(until, "--until"))
     if (last - first).days >= MAX_DAYS:
         raise InvalidRequest(f"no more than {MAX_DAYS} days at once; ask for them year by year")
-    names = _chart(chart) if chart else Chart()
+    names, read = _chart(chart) if chart else Chart(), read_new_books if new_ledger else read_books
 
     async def work(db: Database, settings: Settings) -> Journal:
-        report = await _month(db, settings, first, last, account)
-        return journal_of(report.days, report.balances, names)
+        today = parse_clock(settings.clock).now().date()
+        async with db.session() as tx:
+            return await read(tx, names, None, first, last, today, *split(account))
 
     journal = run(work)
     if as_json:

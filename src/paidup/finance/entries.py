@@ -56,15 +56,12 @@ class Closing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Journal(msgspec.Struct, frozen=True, kw_only=True):
-    """Entries in the order of their days, the closing balances that they lead to, and the accounts they name."""
+    """Entries in the order of their days, and the closing balances that they lead to. opened: the accounts that begin
+    here; the others were begun by the books of the days before."""
 
     entries: Sequence[Entry]
     closings: Sequence[Closing]
-
-    @property
-    def accounts(self) -> list[str]:
-        """Every account that something is posted to."""
-        return sorted({posting.account for entry in self.entries for posting in entry.postings})
+    opened: Sequence[str]
 
 
 def parse_chart(table: Mapping[str, object]) -> Chart:
@@ -84,15 +81,25 @@ def parse_chart(table: Mapping[str, object]) -> Chart:
     return chart
 
 
-def journal_of(runs: Iterable[Run], balances: Iterable[Balance], chart: Chart) -> Journal:
-    """All reconciled days as entries. The first day of each account begins with what lay there before; a
-    later one that opens with another balance than the last one closed with has the difference in suspense."""
+def journal_of(
+    runs: Iterable[Run], balances: Iterable[Balance], chart: Chart, before: Iterable[Balance] = ()
+) -> Journal:
+    """All reconciled days as entries, which go on from what lay at the channels before. The first day of each account
+    begins with what lay there; a later one that opens with another balance than the last one closed with has the
+    difference in suspense.
+
+    before: the last balances of earlier days. Whoever takes the books of one month after the other into one ledger has
+    them there already. Without any, a ledger begins.
+    """
     sums = {(run.channel, run.account, run.day): run.sums for run in runs}
     entries, closings = [], []
-    lay: dict[tuple[str, str, str], int] = {}
+    lay = {(one.channel, one.account, one.currency): one.closing_minor for one in before}
+    opened = set() if lay else _shared(chart)
+    known = {(channel, account) for channel, account, _ in lay}
     for balance in sorted(balances, key=lambda one: (one.day, one.channel, one.account, one.currency)):
         whose = (balance.channel, balance.account, balance.currency)
         at = account_of(chart, balance.channel, balance.account)
+        opened |= set() if whose[:2] in known else {at}
         if gap := balance.opening_minor - lay.get(whose, 0):
             what, against = ("moved unseen", chart.suspense) if whose in lay else ("opening balance", chart.opening)
             entries.append(_entry(balance, what, {at: gap}, against))
@@ -102,7 +109,12 @@ def journal_of(runs: Iterable[Run], balances: Iterable[Balance], chart: Chart) -
         closings.append(
             Closing(day=balance.day, account=at, currency=balance.currency, amount_minor=balance.closing_minor)
         )
-    return Journal(entries=entries, closings=closings)
+    return Journal(entries=entries, closings=closings, opened=sorted(opened) if closings else [])
+
+
+def _shared(chart: Chart) -> set[str]:
+    """The names of all accounts but the channels'."""
+    return {name for role, name in msgspec.structs.asdict(chart).items() if role != "channel"}
 
 
 def account_of(chart: Chart, channel: str, account: str) -> str:

@@ -14,10 +14,10 @@ _WIDTH = 48
 
 def beancount(journal: Journal) -> Iterator[str]:
     """Lines of a beancount file. Its balance assertions prove that the channel's accounts close as the bills say."""
-    if not journal.entries:
+    if not journal.closings:
         return
-    first = journal.entries[0].day
-    for account in sorted({*journal.accounts, *(one.account for one in journal.closings)}):
+    first = min(one.day for one in journal.closings)
+    for account in journal.opened:
         yield f"{first} open {account}"
     for entry in journal.entries:
         yield f'\n{entry.day} * "{_quiet(entry.what)}"'

@@ -188,6 +188,12 @@ SELECT {_BALANCE} FROM balances WHERE ($1::text IS NULL OR shop = $1) AND ($2::t
   AND ($3::text IS NULL OR account = $3) AND ($4::date IS NULL OR day >= $4) AND ($5::date IS NULL OR day <= $5)
 ORDER BY day DESC, channel, account, currency LIMIT $6"""
 
+LAST_BALANCES = f"""
+SELECT DISTINCT ON (channel, account, currency) {_BALANCE} FROM balances
+WHERE day < $1 AND ($2::text IS NULL OR shop = $2) AND ($3::text IS NULL OR channel = $3)
+  AND ($4::text IS NULL OR account = $4)
+ORDER BY channel, account, currency, day DESC"""
+
 
 _JSON = ("took_ms", "payouts")
 
@@ -268,4 +274,12 @@ async def page_of_balances(
 ) -> list[Balance]:  # fmt: skip
     """Balances, the latest day first."""
     rows = await tx.fetch(BALANCES, shop, channel, account, since, until, limit)
+    return [msgspec.convert(dict(row), Balance) for row in rows]
+
+
+async def last_balances(
+    tx: Tx, shop: str | None, day: date, *, channel: str | None = None, account: str | None = None
+) -> list[Balance]:
+    """The last balance before a day, of every account and currency."""
+    rows = await tx.fetch(LAST_BALANCES, day, shop, channel, account)
     return [msgspec.convert(dict(row), Balance) for row in rows]

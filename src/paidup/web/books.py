@@ -3,12 +3,17 @@
 from starlette.requests import Request
 
 from paidup.errors import InvalidRequest
-from paidup.finance.day import MAX_DAYS, read_month
-from paidup.finance.entries import Chart, Journal, journal_of
+from paidup.finance.books import read_books, read_new_books
+from paidup.finance.day import MAX_DAYS
+from paidup.finance.entries import Chart, Journal
 from paidup.shops.store import ApiKey, Scope
 from paidup.web.context import Context
 from paidup.web.reconcile import ACCOUNT, SINCE, UNTIL, account_of, days_of
-from paidup.web.route import Route
+from paidup.web.route import Query, Route
+
+LEDGER = Query(
+    "ledger", "`new`: one of their own, which begins with what lay there; else they go on from the days before"
+)
 
 
 async def books(context: Context, key: ApiKey, request: Request) -> Journal:
@@ -18,9 +23,11 @@ async def books(context: Context, key: ApiKey, request: Request) -> Journal:
         raise InvalidRequest("give ?since= and ?until=, two days such as 2026-11-01 and 2026-11-30")
     if not 0 <= (until - since).days < MAX_DAYS:
         raise InvalidRequest(f"?until= is not before ?since=, and no more than {MAX_DAYS} days at once")
+    if (ledger := request.query_params.get("ledger", "")) not in ("", "new"):
+        raise InvalidRequest(f"?ledger= is `new` or left out, not {ledger[:20]!r}")
+    read = read_new_books if ledger else read_books
     async with context.db.session() as tx:
-        found = await read_month(tx, key.shop, since, until, context.clock.now().date(), channel, account)
-    return journal_of(found.days, found.balances, Chart())
+        return await read(tx, Chart(), key.shop, since, until, context.clock.now().date(), channel, account)
 
 
-ROUTES = (Route("GET", "/v1/books", books, Scope.READ, gives=Journal, query=(SINCE, UNTIL, ACCOUNT)),)
+ROUTES = (Route("GET", "/v1/books", books, Scope.READ, gives=Journal, query=(SINCE, UNTIL, ACCOUNT, LEDGER)),)

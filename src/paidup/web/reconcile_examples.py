@@ -77,6 +77,7 @@ _JOURNAL = Journal(
         ),
     ],
     closings=[Closing(day=_DAY, account=_WECHAT, currency="CNY", amount_minor=1_491_000)],
+    opened=[],
 )  # fmt: skip
 
 ALL: tuple[msgspec.Struct, ...] = (
