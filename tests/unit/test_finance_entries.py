@@ -2,8 +2,10 @@
 
 from datetime import UTC, date, datetime, timedelta
 
+from paidup.finance.day import MonthReport, Tally
 from paidup.finance.entries import Chart, Journal, journal_of
 from paidup.finance.journal import beancount
+from paidup.finance.rows import month_rows
 from paidup.reconcile.runs import Balance, Run, Sum
 
 AT = "Assets:Channels:Wechat:Main"
@@ -65,3 +67,27 @@ def test_an_account_that_comes_later_begins_with_its_own_first_day() -> None:
     before = [Balance(**{name: getattr(another, name) for name in Balance.__struct_fields__} | {"account": "second"})]
     journal = journal_of([NOVEMBER[0]], [NOVEMBER[1]], Chart(), before=before)
     assert ([AT], -300) == (journal.opened, posted(journal)["CNY", "Equity:Opening-Balances"])
+
+
+def test_money_of_a_currency_that_the_bill_lacks_is_in_the_books_and_the_month() -> None:
+    """20.00 EUR were paid here, and the bill has only CNY: the sale is in the books, what is open of it in suspense,
+    and its break in the month's row of that currency."""
+    day, ours = date(2026, 11, 30), a_sum("payment", 0, 2000, "EUR")
+    run = a_run(day, ours, a_sum("payment", 10_000, 10_000))
+    balance = a_balance(day, 0, 10_000)
+    tally = Tally(
+        day=day, channel="wechat", account="main", kind="short", state="open", currency="EUR", breaks=1,
+        differs_minor=-2000,
+    )  # fmt: skip
+    totals = posted(journal := journal_of([run], [balance], Chart()))
+    assert (-2000, 2000) == (totals["EUR", "Income:Sales"], totals["EUR", "Liabilities:Suspense"])
+    assert [("CNY", 10_000)] == [(one.currency, one.amount_minor) for one in journal.closings]
+    month = MonthReport(since=day, until=day, days=[run], balances=[balance], tallies=[tally])
+    assert [("CNY", (10_000, "CNY"), 0), ("EUR", (0, "EUR"), 1)] == [(r[3], r[6], r[14]) for r in month_rows(month)]
+
+
+def test_a_day_without_any_money_has_one_row_in_the_month() -> None:
+    """It was reconciled; there is no currency to name."""
+    day = date(2026, 11, 30)
+    (row,) = month_rows(MonthReport(since=day, until=day, days=[a_run(day)], balances=[], tallies=[]))
+    assert (day, "", None, 0) == (row[0], row[3], row[6], row[14])

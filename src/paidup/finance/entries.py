@@ -5,8 +5,10 @@ refunds are what our own books say; what lies between the two stands in the susp
 An entry's postings add up to zero: what comes into an account is positive, what leaves it negative.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from typing import NamedTuple
 
 import msgspec
 
@@ -91,25 +93,42 @@ def journal_of(
     before: the last balances of earlier days. Whoever takes the books of one month after the other into one ledger has
     them there already. Without any, a ledger begins.
     """
-    sums = {(run.channel, run.account, run.day): run.sums for run in runs}
+    sums: dict[_Place, list[Sum]] = defaultdict(list)
+    for run in runs:
+        for one in run.sums:
+            sums[_Place(run.day, run.channel, run.account, one.currency)].append(one)
+    lies = {_Place(one.day, one.channel, one.account, one.currency): one for one in balances}
     entries, closings = [], []
     lay = {(one.channel, one.account, one.currency): one.closing_minor for one in before}
     opened = set() if lay else _shared(chart)
     known = {(channel, account) for channel, account, _ in lay}
-    for balance in sorted(balances, key=lambda one: (one.day, one.channel, one.account, one.currency)):
-        whose = (balance.channel, balance.account, balance.currency)
-        at = account_of(chart, balance.channel, balance.account)
-        opened |= set() if whose[:2] in known else {at}
-        if gap := balance.opening_minor - lay.get(whose, 0):
-            what, against = ("moved unseen", chart.suspense) if whose in lay else ("opening balance", chart.opening)
-            entries.append(_entry(balance, what, {at: gap}, against))
-        lay[whose] = balance.closing_minor
-        its_sums = sums.get((balance.channel, balance.account, balance.day), [])
-        entries += _day(balance, [one for one in its_sums if one.currency == balance.currency], at, chart)
-        closings.append(
-            Closing(day=balance.day, account=at, currency=balance.currency, amount_minor=balance.closing_minor)
-        )
-    return Journal(entries=entries, closings=closings, opened=sorted(opened) if closings else [])
+    for place in sorted({*sums, *lies}):
+        at, balance = account_of(chart, place.channel, place.account), lies.get(place)
+        if balance is not None:
+            entries += _opening(place, balance, lay.get(place[1:]), at, chart)
+            lay[place[1:]] = balance.closing_minor
+            opened |= set() if place[1:3] in known else {at}
+            closings.append(
+                Closing(day=place.day, account=at, currency=place.currency, amount_minor=balance.closing_minor)
+            )
+        entries += _day(place, sums[place], balance, at, chart)
+    return Journal(entries=entries, closings=closings, opened=sorted(opened) if entries or closings else [])
+
+
+class _Place(NamedTuple):
+    """Where something moved, in the order of the books. A currency that only our own books have has no balance."""
+
+    day: date
+    channel: str
+    account: str
+    currency: str
+
+
+def _opening(place: _Place, balance: Balance, lay_minor: int | None, at: str, chart: Chart) -> list[Entry]:
+    """What the day opens with beyond what lay there; None: nothing is known of an earlier day."""
+    gap = balance.opening_minor - (lay_minor or 0)
+    what, against = ("opening balance", chart.opening) if lay_minor is None else ("moved unseen", chart.suspense)
+    return [_entry(place, what, {at: gap}, against)] if gap else []
 
 
 def _shared(chart: Chart) -> set[str]:
@@ -127,13 +146,13 @@ def _part(text: str) -> str:
     return clean[:1].upper() + clean[1:] if clean[:1].isalnum() else f"X{clean}"
 
 
-def _day(balance: Balance, sums: Sequence[Sum], at: str, chart: Chart) -> list[Entry]:
-    moved = [_moved(balance, one, at, chart) for one in sums if one.what != "payout"]
-    paid_out = _entry(balance, "paid out", {at: -balance.payouts_minor}, chart.bank)
+def _day(place: _Place, sums: Sequence[Sum], balance: Balance | None, at: str, chart: Chart) -> list[Entry]:
+    moved = [_moved(place, one, at, chart) for one in sums if one.what != "payout"]
+    paid_out = _entry(place, "paid out", {at: -balance.payouts_minor if balance else 0}, chart.bank)
     return [entry for entry in (*moved, paid_out) if entry.postings]
 
 
-def _moved(balance: Balance, one: Sum, at: str, chart: Chart) -> Entry:
+def _moved(place: _Place, one: Sum, at: str, chart: Chart) -> Entry:
     """A kind of line: the channel's account moves by its net; fees, discounts and our own side are named."""
     posted = {at: one.bill_net_minor, chart.fees: one.bill_fee_minor}
     if one.what == "payment":
@@ -146,7 +165,7 @@ def _moved(balance: Balance, one: Sum, at: str, chart: Chart) -> Entry:
     else:
         rest = {"fee": chart.fees, "refund_failed": chart.refunds}.get(one.what, "")
         rest = rest or (chart.disputes if one.what.startswith("dispute") else chart.suspense)
-    return _entry(balance, _SAID.get(one.what, one.what), posted, rest)
+    return _entry(place, _SAID.get(one.what, one.what), posted, rest)
 
 
 _SAID = {
@@ -161,13 +180,13 @@ _SAID = {
 }
 
 
-def _entry(balance: Balance, what: str, posted: Mapping[str, int], rest: str) -> Entry:
+def _entry(place: _Place, what: str, posted: Mapping[str, int], rest: str) -> Entry:
     """An entry of these postings, and what is missing to zero on `rest`; zeros are left out."""
     totals = dict(posted)
     totals[rest] = totals.get(rest, 0) - sum(posted.values())
     return Entry(
-        day=balance.day,
-        currency=balance.currency,
-        what=f"{balance.channel}/{balance.account}: {what}",
+        day=place.day,
+        currency=place.currency,
+        what=f"{place.channel}/{place.account}: {what}",
         postings=[Posting(account, minor) for account, minor in totals.items() if minor],
     )

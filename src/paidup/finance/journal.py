@@ -14,9 +14,10 @@ _WIDTH = 48
 
 def beancount(journal: Journal) -> Iterator[str]:
     """Lines of a beancount file. Its balance assertions prove that the channel's accounts close as the bills say."""
-    if not journal.closings:
+    days = [*(one.day for one in journal.entries), *(one.day for one in journal.closings)]
+    if not days:
         return
-    first = min(one.day for one in journal.closings)
+    first = min(days)
     for account in journal.opened:
         yield f"{first} open {account}"
     for entry in journal.entries:

@@ -177,14 +177,19 @@ def month_titles(language: Language) -> list[str]:
 
 
 def month_rows(report: MonthReport) -> list[Row]:
-    """One row for each account, day and currency."""
-    balances: dict[tuple[str, str, date], list[Balance]] = defaultdict(list)
+    """One row for each account, day and currency, of a currency that only our own books have, too."""
+    balances: dict[tuple[str, str, date], dict[str, Balance]] = defaultdict(dict)
+    tallies: dict[tuple[str, str, date], list[Tally]] = defaultdict(list)
     for balance in report.balances:
-        balances[balance.channel, balance.account, balance.day].append(balance)
+        balances[balance.channel, balance.account, balance.day][balance.currency] = balance
+    for tally in report.tallies:
+        tallies[tally.channel, tally.account, tally.day].append(tally)
     rows: list[Row] = []
     for run in report.days:
-        its = balances[run.channel, run.account, run.day]
-        rows += [_month_row(report, run, one) for one in its] or [_month_row(report, run, None)]
+        whose = (run.channel, run.account, run.day)
+        its, broken = balances[whose], tallies[whose]
+        currencies = {*its, *(one.currency for one in run.sums), *(one.currency for one in broken)}
+        rows += [_month_row(run, one, its.get(one), broken) for one in currencies or {""}]
     return sorted(rows, key=lambda row: (str(row[1]), str(row[2]), str(row[0]), str(row[3])))
 
 
@@ -216,16 +221,11 @@ def spans(days: Sequence[date]) -> list[str]:
     return [f"{its[0]} – {its[-1]}" if len(its) > 1 else str(its[0]) for its in found]
 
 
-def _month_row(report: MonthReport, run: Run, balance: Balance | None) -> Row:
-    currency = balance.currency if balance else ""
+def _month_row(run: Run, currency: str, balance: Balance | None, broken: Sequence[Tally]) -> Row:
     mine = [one for one in run.sums if one.currency == currency]
-    tallies = [
-        t for t in report.tallies
-        if (t.channel, t.account, t.day) == (run.channel, run.account, run.day)
-        and (balance is None or t.currency == currency)
-    ]  # fmt: skip
+    tallies = [one for one in broken if one.currency == currency]
     received, given_back = (
-        (sum(one.bill_minor for one in mine if one.what == what), currency) if balance else None
+        (sum(one.bill_minor for one in mine if one.what == what), currency) if currency else None
         for what in ("payment", "refund")
     )
     moved = _balance(balance)[:6] if balance else [None] * 6
