@@ -4,6 +4,7 @@ import asyncio
 import io
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -21,6 +22,7 @@ from paidup.finance.page import day_page, month_page
 from paidup.finance.words import Language
 from paidup.finance.workbook import breaks_workbook, day_workbook, month_workbook
 from paidup.reconcile.breaks import Kind
+from paidup.sandbox.bills import EntryKind
 
 NOW = datetime(2026, 11, 23, 3, tzinfo=UTC)
 NOVEMBER = date(2026, 11, 1), date(2026, 11, 30)
@@ -135,8 +137,25 @@ async def test_the_books_close_as_the_bill_does(
     income = -sum(posting.amount_minor for posting in posted if posting.account == "Income:Sales")
     suspense = sum(posting.amount_minor for posting in posted if posting.account == "Liabilities:Suspense")
     assert sum(one.ours_minor for one in outcome.run.sums if one.what == "payment") == income
-    booked = [one for one in outcome.run.sums if one.what in ("payment", "refund", "unknown")]
+    booked = [one for one in outcome.run.sums if one.what in ("payment", "refund", "refund_failed", "unknown")]
     assert sum(one.bill_minor - one.ours_minor for one in booked) == -suspense
+
+
+async def test_without_breaks_nothing_is_in_suspense(db: Database, there: Desk) -> None:
+    """Some of Stripe's refunds fail on the very day, and every line agrees: what was given back is what did not come
+    back, and nothing is left between the two sides."""
+    outcome = await reconciled(db, there, "stripe")
+    report = await november(db)
+    totals: Counter[str] = Counter()
+    for entry in journal_of(report.days, report.balances, Chart()).entries:
+        totals.update({posting.account: posting.amount_minor for posting in entry.postings})
+    booked = there.booked("stripe")
+    kept, came_back = (
+        -sum(one.amount_minor for one in booked if one.kind in kinds)
+        for kinds in ((EntryKind.REFUND, EntryKind.REFUND_FAILURE), (EntryKind.REFUND_FAILURE,))
+    )
+    assert ([], True) == (outcome.changes, came_back != 0)
+    assert (0, kept) == (totals["Liabilities:Suspense"], totals["Income:Refunds"])
 
 
 async def test_ledger_agrees_with_our_journal(db: Database, there: Desk) -> None:

@@ -77,6 +77,21 @@ def test_the_line_of_its_return_clears_it() -> None:
     assert (["brk1"], []) == (after.cleared, after.breaks)
 
 
+def test_a_refund_that_came_back_counts_on_both_sides() -> None:
+    """It left and came back, and our books count it no more: both are part of our side's sums. Where the line that it
+    left with stood in a break, the sums of that day have the bill's side alone, and so do those of its return."""
+    today, tomorrow = refund(NOON, "failed"), refund(BEGINS + timedelta(hours=26), "failed")
+    came_back = line("refund_failed", 500)
+    both = judged(today, line(), came_back)
+    assert {"refund": -500, "refund_failed": 500} == {one.line.kind: one.ours_minor for one in both.agreed}
+    (left,) = judged(tomorrow, line(), read={TOMORROW: NOON + timedelta(days=2)}).agreed
+    (waited,) = judged(tomorrow, line(), cleared_here=frozenset({"refund:ref1"})).agreed
+    (returned,) = judged(today, came_back).agreed
+    (clearing,) = judged(today, came_back, earlier={"ref1": [Earlier("brk1", "ref1", "bill", YESTERDAY)]}).agreed
+    assert (-500, 500) == (left.ours_minor, returned.ours_minor)
+    assert (0, 0) == (waited.ours_minor, clearing.ours_minor)
+
+
 def test_a_return_of_the_same_day_must_be_in_the_same_bill() -> None:
     """Our books say that it came back today, and today's bill has only that it left: a person must look."""
     (found,) = judged(refund(NOON, "failed"), line()).breaks

@@ -159,12 +159,13 @@ def _moved(place: _Place, one: Sum, at: str, chart: Chart) -> Entry:
         posted[chart.discounts] = one.bill_minor - one.bill_net_minor - one.bill_fee_minor
         posted[chart.income] = -one.ours_minor
         rest = chart.suspense
-    elif one.what == "refund":
+    elif one.what in ("refund", "refund_failed"):
         posted[chart.refunds] = -one.ours_minor
         rest = chart.suspense
+    elif one.what == "fee":
+        rest = chart.fees
     else:
-        rest = {"fee": chart.fees, "refund_failed": chart.refunds}.get(one.what, "")
-        rest = rest or (chart.disputes if one.what.startswith("dispute") else chart.suspense)
+        rest = chart.disputes if one.what.startswith("dispute") else chart.suspense
     return _entry(place, _SAID.get(one.what, one.what), posted, rest)
 
 

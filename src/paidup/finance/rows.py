@@ -60,7 +60,7 @@ def sum_rows(run: Run, language: Language) -> list[Row]:
 
 
 def _sum_row(one: Sum, language: Language) -> Row:
-    is_booked = one.what in ("payment", "refund")
+    is_booked = one.what in ("payment", "refund", "refund_failed")
     return [
         word(language, f"sum {one.what}"),
         one.currency,

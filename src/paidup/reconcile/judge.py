@@ -238,7 +238,7 @@ class _Bench:
             if number and number in seen:
                 self._extra(line, ours, f"the bill has {number} more than once")
             elif ours is not None and ours.state == "failed" and came_back & {line.rid, line.rref}:
-                self._refund_pair(line, ours)
+                self._left(line, ours)
             elif ours is not None and ours.state == "failed" and not self._is_of_today(ours):
                 self._came_back_on_another_day(line, ours)
             else:
@@ -287,12 +287,19 @@ class _Bench:
     def _came_back_on_another_day(self, line: Line, ours: OurSide) -> None:
         """It left in this bill; that it came back stands in another one, which was read, or is waited for."""
         day, key = self._known.days.get(ours.subject_id), f"{line.kind}:{ours.subject_id}"
-        if key in self._known.cleared_here or (day in self._known.read and key not in self._known.unsettled_here):
-            if self._same_money(line, ours):
-                self.agreed.append(Agreed(line))
+        if key in self._known.cleared_here:
+            self._refund_pair(line, ours)
+            return
+        if day in self._known.read and key not in self._known.unsettled_here:
+            self._left(line, ours)
             return
         why = f"given back in the bill, and came back here on {day}, whose bill has not shown it yet"
         self._add(Kind.WRONG_DAY, key, why, line, ours, our=0, state=State.WAITING)
+
+    def _left(self, line: Line, ours: OurSide) -> None:
+        """A refund that left and came back, as both sides say; what came back is on our side, too."""
+        if self._same_money(line, ours):
+            self.agreed.append(Agreed(line, ours_minor=ours.signed_minor))
 
     def _stranger(self, line: Line) -> None:
         payment = self._our("p", line.txn, line.ref)
@@ -339,8 +346,8 @@ class _Bench:
             if line.kind != LineKind.REFUND_FAILED:
                 self.agreed.append(Agreed(line))
             elif self._gives_it_back(line, ours):
-                self._clears(ours, "bill")
-                self.agreed.append(Agreed(line))
+                is_of_a_break = self._clears(ours, "bill")  # then that day's sums have only the bill's side of it
+                self.agreed.append(Agreed(line, ours_minor=0 if is_of_a_break else ours.amount_minor))
             return
         number = line.rid or line.rref or line.txn or line.ref
         here = f"{ours.state} here" if ours else "not known here"

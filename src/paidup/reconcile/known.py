@@ -55,10 +55,12 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Agreed(msgspec.Struct, frozen=True):
-    """A line that needs no break after all. in_group: it agrees only together with others."""
+    """A line that needs no break after all. in_group: it agrees only together with others. ours_minor: our side of it
+    that is none of the day's rows, for a refund that came back counts no more: it left, and came back."""
 
     line: Line
     in_group: bool = False
+    ours_minor: int = 0
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):

@@ -329,6 +329,7 @@ def _sums(laid: Laid) -> Iterator[runs.Sum]:
         if found.line is not None:
             _count(broken, found.line.kind, found.line.currency, found.line.amount_minor, 1)
     left: dict[tuple[str, str], list[int]] = {}
+    came_back: dict[tuple[str, str], list[int]] = {}
     for line in (
         *(line for line, _ in laid.matched.payments if line),
         *(line for line, _ in laid.matched.refunds if line),
@@ -337,13 +338,15 @@ def _sums(laid: Laid) -> Iterator[runs.Sum]:
         _count(left, line.kind, line.currency, line.amount, 1)
     for agreed in laid.judged.agreed:
         _count(left, agreed.line.kind, agreed.line.currency, agreed.line.amount, -1)
+        _count(came_back, agreed.line.kind, agreed.line.currency, agreed.ours_minor, int(agreed.ours_minor != 0))
     for one in laid.matched.sums:
         lines, minor = left.get((one.what, one.currency), (0, 0))
         in_breaks, broken_minor = broken.get((one.what, one.currency), (0, 0))
         booked = one.what not in ("fee", "payout")
-        fields = msgspec.structs.asdict(one)
+        ours_too, ours_too_minor = came_back.get((one.what, one.currency), (0, 0))
+        more = {"ours": one.ours + ours_too, "ours_minor": one.ours_minor + ours_too_minor}
         yield runs.Sum(
-            **fields,
+            **msgspec.structs.asdict(one) | more,
             matched=one.bill_lines - lines if booked else 0,
             matched_minor=one.bill_minor - minor if booked else 0,
             broken=in_breaks,
