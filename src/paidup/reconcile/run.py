@@ -257,7 +257,7 @@ async def _record(
     if not dry_run:
         before = await runs.latest_of(tx, channel, account, day)
         await runs.write(tx, run)
-        await runs.put_balances(tx, balances)
+        await runs.put_balances(tx, run, balances)
         await store.write(tx, changes, who, now)
         await _close_cases(tx, laid, changes, now)
         await _tell(tx, before, run, changes, now)

@@ -119,6 +119,9 @@ class Closed(msgspec.Struct, frozen=True):
         return self.closing_minor if self.stated_minor is None else self.stated_minor
 
 
+MAX_CURRENCIES = 500
+"""More than there are in the world."""
+
 _RUN = """id, shop, channel, account, day, begins_at, ends_at, bill_id, bill_version, began_at, ended_at, lines,
 matched, grouped, opened, reopened, cleared, took_ms, payouts"""
 _SUM = """what, currency, bill_lines, bill_minor, bill_fee_minor, bill_net_minor, ours, ours_minor, matched,
@@ -174,6 +177,8 @@ ON CONFLICT (day, account, channel, currency) DO UPDATE SET opening_minor = excl
   payouts_minor = excluded.payouts_minor, closing_minor = excluded.closing_minor, trades_minor = excluded.trades_minor,
   funds_minor = excluded.funds_minor, run_id = excluded.run_id, stated_opening_minor = excluded.stated_opening_minor,
   stated_closing_minor = excluded.stated_closing_minor"""
+
+TAKE_BACK = "DELETE FROM balances WHERE channel = $1 AND account = $2 AND day = $3 AND currency = ANY($4::text[])"
 
 # A corrected bill moves every later day by the same amount, up to the next one that the channel says the opening of.
 SHIFT_LATER = """
@@ -254,18 +259,22 @@ async def closed_before(tx: Tx, channel: str, account: str, day: date) -> dict[s
     }
 
 
-async def put_balances(tx: Tx, balances: Sequence[Balance]) -> None:
-    """Write a day's balances; later days move along with a corrected one."""
-    if not balances:
-        return
-    first = balances[0]
+async def put_balances(tx: Tx, run: Run, balances: Sequence[Balance]) -> None:
+    """Write a day's balances, and take back those of currencies that it has none of any more; later days move along
+    with a corrected one."""
     known = await page_of_balances(
-        tx, None, 100, channel=first.channel, account=first.account, since=first.day, until=first.day
+        tx, None, MAX_CURRENCIES, channel=run.channel, account=run.account, since=run.day, until=run.day
     )
     before = {one.currency: one.closing_minor for one in known}
     moved = [(b.currency, b.closing_minor - before.get(b.currency, b.opening_minor)) for b in balances]
-    await tx.execute(PUT_BALANCES, *map(list, zip(*map(msgspec.structs.astuple, balances), strict=True)))
-    await tx.execute(SHIFT_LATER, first.channel, first.account, first.day, *map(list, zip(*moved, strict=True)))
+    if gone := sorted(before.keys() - {one.currency for one in balances}):
+        lay = await closed_before(tx, run.channel, run.account, run.day)
+        moved += [(one, (lay[one].best_minor if one in lay else 0) - before[one]) for one in gone]
+        await tx.execute(TAKE_BACK, run.channel, run.account, run.day, gone)
+    if balances:
+        await tx.execute(PUT_BALANCES, *map(list, zip(*map(msgspec.structs.astuple, balances), strict=True)))
+    if moved:
+        await tx.execute(SHIFT_LATER, run.channel, run.account, run.day, *map(list, zip(*moved, strict=True)))
 
 
 async def page_of_balances(
