@@ -249,7 +249,8 @@ def test_a_workbook_has_limits_too() -> None:
 
 
 def test_order_numbers_that_excel_rounded_are_refused() -> None:
-    """28 digits typed as a number have lost half of them: no payment is matched by what is left."""
+    """28 digits typed as a number have lost half of them: no payment is matched by what is left. As a text they are
+    whole, and read."""
     toml = """
         title = "t"
         format = "xlsx"
@@ -262,7 +263,12 @@ def test_order_numbers_that_excel_rounded_are_refused() -> None:
     rows = workbook(f"<row>{head}</row><row>{body}</row>")
     with pytest.raises(BillRefused, match="Excel has rounded"):
         read(rows, toml)
+    with pytest.raises(BillRefused, match="Excel has rounded"):
+        read(workbook(f"<row>{head}</row><row>{body.replace('4.2000009252021E+27', '4200000925202100')}</row>"), toml)
     assert 1 == read(workbook(f"<row>{head}</row><row>{body.replace('E+27', '')}</row>"), toml).totals.lines
+    text = body.replace("<c><v>4.2000009252021E+27", "<c t='str'><v>4200002511222026112216000001")
+    (line,) = read(workbook(f"<row>{head}</row><row>{text}</row>"), toml).lines()
+    assert "4200002511222026112216000001" == line.merchant_ref
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ from paidup.channels.bill_file import (
     unreadable,
 )
 from paidup.channels.bill_mapping import BillMapping, TotalsRow
-from paidup.channels.bill_sheet import ROUNDED, moment_of, sheet_rows
+from paidup.channels.bill_sheet import IN_SHORT, Rounded, moment_of, sheet_rows
 from paidup.money import MAX_AMOUNT_MINOR
 
 _OUTGOING = frozenset({LineKind.REFUND, LineKind.DISPUTE, LineKind.PAYOUT})
@@ -75,7 +75,7 @@ def _rows(file: BinaryIO, mapping: BillMapping, limits: Limits) -> Iterator[_Row
     for number, raw, cells in _raw_rows(file, mapping, limits):
         is_comment = mapping.comment and raw.startswith(mapping.comment)
         if number >= mapping.header and not is_comment and any(cells):
-            yield number, raw, [cell.strip(around) for cell in cells]
+            yield number, raw, [cell if isinstance(cell, Rounded) else cell.strip(around) for cell in cells]
 
 
 def _raw_rows(file: BinaryIO, mapping: BillMapping, limits: Limits) -> Iterator[_Row]:
@@ -260,7 +260,7 @@ class _Reader:
 
     def _number(self, text: str) -> str | None:
         """Raises ValueError for a number that Excel has rounded."""
-        if self._mapping.format == "xlsx" and ROUNDED.fullmatch(text):
+        if isinstance(text, Rounded) or (self._mapping.format == "xlsx" and IN_SHORT.fullmatch(text)):
             raise ValueError(f"Excel has rounded {text[:40]}: have such numbers exported as text")
         return number_of(text)
 

@@ -20,10 +20,18 @@ MAX_STRING_CHARS = 256 << 20
 MAX_COLUMNS = 1000
 _CHUNK_BYTES = 64 << 10
 _EXACT_DIGITS = 15  # what Excel keeps of a number
-ROUNDED = re.compile(r"[0-9](\.[0-9]+)?E\+[0-9]+|[1-9][0-9]{15,}")
-"""A number, in a cell that is no text, too long for Excel: order numbers typed or imported as numbers."""
+IN_SHORT = re.compile(r"[0-9](\.[0-9]+)?E\+[0-9]+")
+"""A number as Excel shows it when it has rounded it, also where that was saved as a text."""
 _EPOCH = datetime(1899, 12, 30)  # noqa: DTZ001 - the caller knows the zone. Excel's day 0, its leap year 1900 included
 _CELL = re.compile(r"([A-Z]{1,3})[0-9]{1,7}")
+
+
+class Rounded(str):
+    """A number, in a cell that is no text, of more digits than Excel keeps: an order number typed or imported as a
+    number. Some of its digits are not what was entered."""
+
+    __slots__ = ()
+
 
 _Start = Callable[[str, Mapping[str, str]], None]
 
@@ -47,13 +55,15 @@ def sheet_rows(file: BinaryIO, sheet: str, limits: Limits = LIMITS) -> Iterator[
 def plain_number(text: str) -> str:
     """``"1.25E3"`` or ``"12.300000000000001"`` as Excel shows it: ``"1250"``, ``"12.3"``; other text as it is.
 
-    A number of more digits than Excel keeps stays as it is, too (ROUNDED): some digits are not what was entered.
+    A number of more digits than Excel keeps stays as it is, too, as Rounded.
     """
     try:
         number = Decimal(text)
     except InvalidOperation:
         return text
-    if not number.is_finite() or not -40 < number.adjusted() < _EXACT_DIGITS:
+    if number.is_finite() and number.adjusted() >= _EXACT_DIGITS:
+        return Rounded(text)
+    if not number.is_finite() or number.adjusted() <= -40:
         return text
     if len(number.as_tuple().digits) > _EXACT_DIGITS:
         number = round(number, _EXACT_DIGITS - 1 - number.adjusted())
