@@ -17,6 +17,8 @@ from paidup.channels.bill_mapped import read_mapped
 from paidup.channels.bill_mapping import BillMapping, parse_mapping
 from paidup.channels.bill_sheet import moment_of, plain_number, sheet_rows
 from paidup.errors import ConfigError
+from paidup.reconcile.balance import Whose, balances_of
+from paidup.reconcile.match import Added
 
 DAY = date(2026, 11, 22)
 
@@ -108,6 +110,38 @@ def test_income_and_expense_in_two_columns() -> None:
     rows = ("t,in,out", "2026-11-22 00:00:00,1200,", "2026-11-22 00:00:01,,-300", "2026-11-22 00:00:02,,300")
     assert [1200, -300, -300] == [line.amount_minor for line in lines(read(csv(*rows), toml))]
     assert BillFault.UNKNOWN_FORMAT == fault(lambda: read(csv(rows[0], "2026-11-22 00:00:00,1,1"), toml))
+
+
+@pytest.mark.parametrize(("sign", "printed"), [("kind", "5.00"), ("kind", "-5.00"), ("printed", "-5.00")])
+def test_a_charge_is_a_fee_and_leaves_the_balance(sign: str, printed: str) -> None:
+    """However it is printed; and so does a refund that left and did not arrive. The totals are those of the amounts as
+    they stand."""
+    toml = f"""
+        title = "t"
+        times = ["%Y-%m-%d"]
+        currency = "CNY"
+        sign = "{sign}"
+        columns = {{ time = "t", kind = "k", amount = "a" }}
+        kinds = {{ pay = "payment", monthly = "fee", undone = "refund_undone" }}
+        totals = {{ begins = "sum", count = 2, amount = 3 }}
+    """
+    rows = (
+        f"2026-11-22,{word},{amount}" for word, amount in (("pay", "100.00"), ("monthly", printed), ("undone", printed))
+    )
+    bill = read(csv("t,k,a", *rows, "sum,3,90.00"), toml)
+    assert [(10_000, 0, 10_000), (0, 500, -500), (-500, 0, -500)] == [brief(line)[2:5] for line in lines(bill)]
+    sums = [
+        Added(
+            what=kind,
+            currency=currency,
+            bill_lines=its.lines,
+            bill_fee_minor=its.fee_minor,
+            bill_net_minor=its.net_minor,
+        )
+        for (kind, currency), its in bill.totals.sums.items()
+    ]
+    (balance,) = balances_of(Whose(channel="bank", account="main", shop="s", day=DAY, run_id="r"), sums, None, [], {})
+    assert (10_000, 500, 500, 9000) == (balance.in_minor, balance.fees_minor, balance.out_minor, balance.closing_minor)
 
 
 def test_a_direction_in_words_and_totals_in_two_lines() -> None:

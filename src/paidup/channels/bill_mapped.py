@@ -37,7 +37,9 @@ from paidup.channels.bill_mapping import BillMapping, TotalsRow
 from paidup.channels.bill_sheet import IN_SHORT, Rounded, moment_of, sheet_rows
 from paidup.money import MAX_AMOUNT_MINOR
 
-_OUTGOING = frozenset({LineKind.REFUND, LineKind.DISPUTE, LineKind.PAYOUT})
+_OUTGOING = frozenset(
+    {LineKind.REFUND, LineKind.REFUND_UNDONE, LineKind.DISPUTE, LineKind.FEE, LineKind.PAYOUT}
+)  # fmt: skip
 _WHOLE = re.compile(r"[+-]?[0-9]{1,16}")
 _SERIAL = re.compile(r"[0-9]{1,7}(\.[0-9]{1,12})?")
 _IN_WORDS = re.compile(r"-?[0-9][0-9,]*(?:\.[0-9]+)?")
@@ -124,10 +126,15 @@ def _read(rows: Iterator[_Row], mapping: BillMapping, day: date) -> BillReading:
             raise unreadable(number, wrong) from None
         for n, amount in enumerate((1, line.amount_minor, line.fee_minor, line.net_minor)):
             counted[n] += amount
-        yield line
+        yield _as_fee(line) if line.kind is LineKind.FEE else line
     if totals is not None:
         raise cut_off(f"its totals ({totals.begins})")
     return {}
+
+
+def _as_fee(line: BillLine) -> BillLine:
+    """A charge by itself is all fee, as in every other bill; what the totals state is over its amount as it stands."""
+    return msgspec.structs.replace(line, amount_minor=0, fee_minor=-line.net_minor)
 
 
 def _again(row: _Row | None, rows: Iterator[_Row]) -> Iterator[_Row]:
