@@ -4,7 +4,7 @@ Where the fund flow bill says what lay there after each line, the day opens with
 before came to: so neither a history that begins in the middle nor a day that is missing makes every later day wrong.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import date
 
@@ -35,7 +35,8 @@ def balances_of(
     whose: Whose, trades: Iterable[Added], funds: Totals | None, payouts: Iterable[Payout], before: Mapping[str, Closed]
 ) -> list[Balance]:
     """A day's balances, one per currency. before: the last closing balances; what is not in it begins at zero. payouts:
-    what was paid out, for channels that tell it apart; where the fund flow says it, too, that holds.
+    what was paid out, for channels that tell it apart. What several bills say left once: the fund flow's word holds,
+    else that of the payouts, else that of the trades.
 
     A currency of which the bill has no line and no earlier day a balance has none: nobody said what lay there.
     """
@@ -45,10 +46,11 @@ def balances_of(
             continue
         _book(moved[one.currency], one.what, one.bill_net_minor, one.bill_fee_minor)
     told = _funds(funds) if funds is not None else {}
-    for currency, (_, paid) in told.items():
-        moved[currency]["payouts"] += paid
-    for payout in (payout for payout in payouts if payout.currency not in told):
-        moved[payout.currency]["payouts"] += payout.net_minor
+    paid_out: Counter[str] = Counter()
+    for payout in payouts:
+        paid_out[payout.currency] += payout.net_minor
+    for currency, paid in {**paid_out, **{currency: paid for currency, (_, paid) in told.items()}}.items():
+        moved[currency]["payouts"] = paid
     stated = funds.balances if funds is not None else {}
     opening = {currency: one.best_minor for currency, one in before.items()}
     opening |= {currency: begins for currency, (begins, _) in stated.items()}
