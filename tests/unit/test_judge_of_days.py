@@ -127,3 +127,29 @@ def test_what_is_found_to_be_something_else_waits_no_more() -> None:
     )  # fmt: skip
     (second,) = decide({"payment:pay1": first.after}, [amount], whose, [])
     assert (State.WAITING, State.OPEN) == (first.after.state, second.after.state)
+
+
+def payment(at: datetime, state: str = "paid") -> OurSide:
+    return OurSide(
+        payment_id="pay1", order_id="ord1", shop="s", state=state, currency="CNY", amount_minor=9000, at=at,
+        channel_txn_id="42", merchant_ref="pay1", changed_at=NOON,
+    )  # fmt: skip
+
+
+def payment_line(kind: str, amount: int, fee: int = 0, n: int = 1) -> Line:
+    return Line(n, kind, kind, "CNY", amount, fee, amount - fee, int(NOON.timestamp()), "42", "pay1", None, None)
+
+
+@pytest.mark.parametrize(("fee", "kinds"), [(54, []), (900, [Kind.FEE])])
+def test_a_fee_is_judged_where_the_line_is_a_day_late_too(fee: int, kinds: list[Kind]) -> None:
+    """6 per mille are agreed. Yesterday's break is cleared by today's line, whatever the channel kept of it."""
+    ours = payment(BEGINS - timedelta(minutes=1))
+    found = judge(
+        Matched(payments=[(payment_line("payment", 9000, fee), None)], refunds=[], others=[], sums=[]),
+        Known(
+            by_number={"p:42": ours, "p:pay1": ours}, by_id={}, days={"pay1": YESTERDAY},
+            earlier={"pay1": [Earlier("brk1", "pay1", "ours", YESTERDAY)]},
+        ),
+        Day(bill_id="bil1", begins_at=BEGINS, ends_at=BEGINS + timedelta(days=1), rules=Rules(fee_ppm=6000)),
+    )  # fmt: skip
+    assert (kinds, ["brk1"]) == ([one.kind for one in found.breaks], found.cleared)

@@ -168,8 +168,7 @@ class _Bench:
     def _of_another_day(self, line: Line, ours: OurSide) -> None:
         """Our books have it, on another day: it closes that day's gap, or is waited for, or is one too many."""
         if self._clears(ours, "ours"):
-            if self._same_money(line, ours):
-                self.agreed.append(Agreed(line))
+            (self._pair if line.kind == LineKind.PAYMENT else self._refund_pair)(line, ours)
             return
         day, key = self._known.days.get(ours.subject_id), f"{line.kind}:{ours.subject_id}"
         is_read = day is None or self._is_of_today(ours) or self._was_met(day, ours)
