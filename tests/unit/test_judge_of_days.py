@@ -153,3 +153,15 @@ def test_a_fee_is_judged_where_the_line_is_a_day_late_too(fee: int, kinds: list[
         Day(bill_id="bil1", begins_at=BEGINS, ends_at=BEGINS + timedelta(days=1), rules=Rules(fee_ppm=6000)),
     )  # fmt: skip
     assert (kinds, ["brk1"]) == ([one.kind for one in found.breaks], found.cleared)
+
+
+@pytest.mark.parametrize(("lines", "agreed", "kinds"), [(2, 2, []), (1, 0, [Kind.STATUS])])
+def test_a_dispute_that_was_won_on_the_same_day_agrees(lines: int, agreed: int, kinds: list[Kind]) -> None:
+    """Both lines stand in the bill, and here it is paid again. Where only the first does, we know nothing of it."""
+    ours, both = payment(NOON), [payment_line("dispute", -9000), payment_line("dispute_won", 9000, n=2)]
+    found = judge(
+        Matched(payments=[], refunds=[], others=both[:lines], sums=[]),
+        Known(by_number={"p:42": ours, "p:pay1": ours}, by_id={}),
+        Day(bill_id="bil1", begins_at=BEGINS, ends_at=BEGINS + timedelta(days=1), rules=Rules()),
+    )
+    assert (agreed, kinds) == (len(found.agreed), [one.kind for one in found.breaks])

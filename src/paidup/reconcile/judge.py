@@ -316,23 +316,28 @@ class _Bench:
     def others(self, lines: Sequence[Line]) -> None:
         """Refunds that came back or did not arrive, disputes, and what nobody knows; each once."""
         seen: set[tuple[str, str]] = set()
+        won = {number for line in lines if line.kind == LineKind.DISPUTE_WON for number in (line.txn, line.ref)} - {
+            None
+        }
         for line in sorted(lines, key=order_of):
             number = line.rid or line.rref or line.txn or line.ref or ""
             is_again = line.kind != LineKind.UNKNOWN and number and (line.kind, number) in seen
             if is_again:
                 self._extra(line, self._our("r", line.rid, line.rref), f"the bill has {number} more than once")
             else:
-                self._other(line)
+                self._other(line, is_won=bool(won & {line.txn, line.ref}))
             seen.add((line.kind, number))
 
-    def _other(self, line: Line) -> None:
+    def _other(self, line: Line, *, is_won: bool) -> None:
+        """is_won: the same bill has the dispute's end, after which it is paid here, as before."""
         if line.kind == LineKind.REFUND_FAILED:
             self._must_stand(line, self._our("r", line.rid, line.rref), frozenset({"failed"}), "came back")
         elif line.kind == LineKind.REFUND_UNDONE:
             ours = self._our("r", line.rid, line.rref)
             self._must_stand(line, ours, frozenset({"failed"}), "did not reach the customer")
         elif line.kind == LineKind.DISPUTE:
-            self._must_stand(line, self._our("p", line.txn, line.ref), _DISPUTED, "was taken back by the bank")
+            states = _PAID if is_won else _DISPUTED
+            self._must_stand(line, self._our("p", line.txn, line.ref), states, "was taken back by the bank")
         elif line.kind == LineKind.DISPUTE_WON:
             self._must_stand(line, self._our("p", line.txn, line.ref), frozenset({"paid"}), "was returned by the bank")
         else:
