@@ -7,6 +7,7 @@ import pytest
 from kept import a_callback, an_offer, keep, receive, take_in
 from merchant import Merchant
 from paidup.db.transaction import Database
+from paidup.delivery.store import fan_out
 from paidup.settle.book import Book
 from paidup.testing.builders import a_payment, after, an_order, attempt_failed, order_id, paid, payment_id, waiting
 from paidup.verify import Report, verify
@@ -136,6 +137,39 @@ async def test_only_what_changed_is_looked_at_again(db: Database) -> None:
         assert since == await proven_up_to(tx) == after(3600) - timedelta(minutes=2)
     assert (2, 0, 1) == (whole.orders, nothing.orders, one.orders)
     assert {"seals": [order_id(2)]} == broken(one)
+
+
+ENDPOINT = """
+INSERT INTO endpoints (id, shop, url, types, secrets, created_at)
+SELECT 'ept1', shop, 'https://shop.example/hook', '{{order.paid}}', '{{s}}', now() - interval '{ago}' FROM shops"""
+"""It wants one of the two events of a payment."""
+
+
+async def test_an_event_that_nobody_was_given_is_named(db: Database) -> None:
+    """An endpoint wants it, and its row of the queue is lost before it was given out: nobody would hear. What is so
+    old that its delivery may be forgotten is not missed, and an endpoint that came later wants nothing of it."""
+    await a_life(db)
+    await by_hand(db, ENDPOINT.format(ago="100 years"))
+    assert {} == broken(await verify(db))
+    await by_hand(db, "DELETE FROM outbox_queue")
+    async with db.session() as tx:
+        [event] = await tx.fetch("SELECT id, created_at FROM events WHERE type = 'order.paid'")
+    lost = {"told": [event["id"]]}
+    whole, part = await verify(db, now=after(3600)), await verify(db, now=after(3600), since=event["created_at"])
+    assert [lost, lost, {}] == [
+        broken(one) for one in (whole, part, await verify(db, now=event["created_at"] + timedelta(days=90)))
+    ]
+    await by_hand(db, "UPDATE endpoints SET created_at = (SELECT max(created_at) FROM events)")
+    assert {} == broken(await verify(db, now=after(3600)))
+
+
+async def test_an_event_that_was_given_out_is_told(db: Database) -> None:
+    """It left the queue, and its delivery says what became of it."""
+    await a_life(db)
+    await by_hand(db, ENDPOINT.format(ago="100 years"))
+    async with db.transaction() as tx:
+        assert 2 == await fan_out(tx, after(60), 10)
+    assert {} == broken(await verify(db, now=after(3600)))
 
 
 async def test_what_left_by_age_is_not_missed(db: Database) -> None:

@@ -22,7 +22,8 @@ from paidup.verify.record import Record
 
 CHUNK = 2000
 WINDOW = timedelta(minutes=10)
-_KEPT = {entry.table: timedelta(days=entry.keep_days - 1) for entry in PARTITIONED}
+KEPT = {entry.table: timedelta(days=entry.keep_days - 1) for entry in PARTITIONED}
+"""What is younger has certainly not left by age."""
 _SLACK = timedelta(seconds=1)  # what a batch writes is dated some microseconds after its beginning
 
 ALL = f"SELECT {ORDER_COLUMNS}, seal FROM orders WHERE id > $1 ORDER BY id LIMIT $2"
@@ -140,7 +141,7 @@ async def _read(tx: Tx, rows: Sequence[Any], now: datetime | None) -> list[Recor
 
 
 def _kept(table: str, order: Order, now: datetime | None) -> bool:
-    return now is None or order.created_at >= now - _KEPT[table]
+    return now is None or order.created_at >= now - KEPT[table]
 
 
 def _row(row: Any, kind: type[Row]) -> Row:

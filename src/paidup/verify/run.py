@@ -43,7 +43,7 @@ async def verify(
         seen += len(chunk)
         progress(seen)
     checks = [Check(c.name, c.claim, {name: figures[name] for name in c.figures}, breaches[c.name]) for c in CLAIMS]
-    callbacks, *others = [await whole.check(db, claim, since) for claim in _WHOLE]
+    callbacks, *others = [await whole.check(db, claim, since, now) for claim in _WHOLE]
     return Report(
         checks=[callbacks, *checks, *others],
         since=since,
