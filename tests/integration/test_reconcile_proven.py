@@ -79,6 +79,22 @@ async def test_a_day_that_was_tampered_with_is_named(db: Database, what: str) ->
     assert f"wechat/main {DAY}" in (await checked(db)).breaches
 
 
+async def test_a_break_that_was_taken_away_is_named(db: Database) -> None:
+    """The day's only difference is deleted by hand: its line stands in no break any more. One that healed before the
+    day was laid anew does not take its place; one that was settled since is still there."""
+    await a_day(db)
+    async with db.transaction() as tx:
+        await tx.execute("UPDATE breaks SET state = 'resolved'")
+    assert [] == (await checked(db)).breaches
+    async with db.transaction() as tx:
+        await tx.execute("UPDATE breaks SET state = 'healed', changed_at = changed_at - interval '1 day'")
+    assert [f"wechat/main {DAY}"] == (await checked(db)).breaches
+    async with db.transaction() as tx:
+        await tx.execute("DELETE FROM break_steps")
+        await tx.execute("DELETE FROM breaks")
+    assert [f"wechat/main {DAY}"] == (await checked(db)).breaches
+
+
 async def test_a_line_in_two_breaks_is_named(db: Database) -> None:
     """The same line of the same bill under another key."""
     await a_day(db)
