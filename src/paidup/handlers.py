@@ -6,8 +6,10 @@ A handler that raises undoes its item alone; the item is tried again and in the 
 The database remembers which handlers the application started with, so that no process without them leaves them out.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
+
+import asyncpg
 
 from paidup.db.transaction import Tx
 from paidup.errors import ConfigError, HandlersMissing, OurError
@@ -63,7 +65,7 @@ class Handlers:
         for handler, event in calls:
             await _call(handler, tx, event)
         if calls:
-            await tx.execute(TIDY)
+            await _tidy(tx, {_name(handler) for handler, _ in calls})
 
     async def introduce(self, tx: Tx, now: datetime) -> None:
         """Remember these handlers, in place of the ones before. Raises HandlersMissing when these are none, and others
@@ -92,6 +94,18 @@ async def _must_not_be_missed(tx: Tx, event_types: Sequence[str] | None) -> None
 def _name(handler: Handler) -> str:
     named = getattr(handler, "__qualname__", repr(handler))
     return f"{getattr(handler, '__module__', '?')}:{named}"
+
+
+async def _tidy(tx: Tx, names: Iterable[str]) -> None:
+    """Raises HandlerFailed when one of them caught an error of the database and went on: PostgreSQL had given up the
+    transaction, and with it the neighbours' work. Their batch is halved until that handler's event stands alone."""
+    try:
+        await tx.execute(TIDY)
+    except asyncpg.InFailedSQLTransactionError as error:
+        raise HandlerFailed(
+            f"a handler ({', '.join(sorted(names))}) caught an error of the database, which gives up the whole "
+            "transaction; ask before the statement fails (ON CONFLICT DO NOTHING), or let the error out"
+        ) from error
 
 
 async def _call(handler: Handler, tx: Tx, event: Written) -> None:

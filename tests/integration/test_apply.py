@@ -6,6 +6,7 @@ import pkgutil
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 import asyncpg
 import pytest
@@ -247,6 +248,30 @@ async def test_a_handler_that_raises_undoes_its_item_alone(shop_db: Database, er
         shipped = {row["order_id"] for row in await tx.fetch("SELECT order_id FROM shipments")}
     assert {order_id(1), order_id(3)} == shipped
     assert (["unpaid", "open"], []) == (states(await read(shop_db, 2)), await told(shop_db, 2))
+
+
+async def test_a_handler_that_swallows_an_error_of_the_database_undoes_its_item_alone(shop_db: Database) -> None:
+    """PostgreSQL has given up the transaction by then: the neighbours are paid nonetheless, and a person is called."""
+    handlers = Handlers()
+
+    @handlers.on("order.paid")
+    async def ship(tx: Tx, event: Written) -> None:
+        with suppress(asyncpg.UniqueViolationError):  # shipped already
+            await shipping(tx, event)
+
+    async with shop_db.transaction() as tx:
+        await tx.execute("ALTER TABLE shipments ADD PRIMARY KEY (order_id)")
+        await tx.execute("INSERT INTO shipments VALUES ($1)", order_id(2))
+    await keep(shop_db, *(an_offer(n) for n in (1, 2, 3)))
+    await receive(shop_db, *a_callback_each([paid(1), paid(2), paid(3)]))
+    await take_in(shop_db, 40, handlers=handlers)
+    assert [["paid", "paid"], ["unpaid", "open"], ["paid", "paid"]] == [
+        states(await read(shop_db, n)) for n in (1, 2, 3)
+    ]
+    for n in range(1, 5):
+        await take_in(shop_db, 40 + 60 * n, handlers=handlers)
+    assert ["poisoned_callback"] == [kind for kind, _ in await open_cases(shop_db)]
+    assert 1 == await count(shop_db, "inbox_queue", "state = 'poisoned' AND why LIKE '%ship%ON CONFLICT%'")
 
 
 async def test_a_handler_that_recovers_gets_its_event(shop_db: Database) -> None:
