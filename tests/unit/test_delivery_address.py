@@ -94,6 +94,8 @@ def test_an_ipv4_address_inside_an_ipv6_one_is_refused(number: int):
         ("https://xn--fiq228c.example/", "xn--fiq228c.example", 443),
         ("https://8.8.8.8/hook", "8.8.8.8", 443),
         ("https://[2606:4700:4700::1111]:444/", "2606:4700:4700::1111", 444),
+        ("https://[2606:4700:4700::ABCD]/", "2606:4700:4700::abcd", 443),
+        ("https://Shop.Example.com:/", "shop.example.com", 443),
     ],
 )
 def test_an_https_url_of_a_public_host_is_accepted(url: str, host: str, port: int):
@@ -130,6 +132,8 @@ def test_an_https_url_of_a_public_host_is_accepted(url: str, host: str, port: in
         "https://169.254.169.254/latest/meta-data/",
         "https://127.0.0.1/",
         "https://[::1]/",
+        "https://[2606:4700:4700::1111]x/",
+        "https://[2606:4700:4700::1111]443/",
         "https://[::ffff:8.8.8.8]/",
         "https://[fe80::1%25eth0]/",
         "https://2130706433/",

@@ -83,6 +83,8 @@ def parse(url: str, *, allow_loopback: bool) -> Target:
         raise InvalidRequest("leave user, password and #fragment out of the URL: deliveries are signed")
     if port == 0:
         raise InvalidRequest("port 0 cannot be called: name the port, or leave it out for 443")
+    if not _stands_alone(host, parts.netloc):
+        raise InvalidRequest("this is no URL: write https://shop.example.com/paidup")
     _must_be_host(host, https=parts.scheme == "https", allow_loopback=allow_loopback)
     return Target(url, parts.scheme, host, port or _PORTS[parts.scheme])
 
@@ -118,6 +120,12 @@ def refusal(address: str, *, allow_loopback: bool) -> str | None:
     if not ip.is_global or ip.is_reserved or any(ip in network for network in _NEVER):
         return "which is not a public address"
     return None
+
+
+def _stands_alone(host: str, netloc: str) -> bool:
+    """Whether `netloc` is this host and perhaps a port, and no more. `urllib` takes ``[::1]x`` for ``[::1]``."""
+    written = f"[{host}]" if ":" in host else host
+    return re.fullmatch(rf"{re.escape(written)}(?::[0-9]*)?", netloc.lower()) is not None
 
 
 def _must_be_host(host: str, *, https: bool, allow_loopback: bool) -> None:

@@ -71,7 +71,8 @@ class Sender:
         try:
             async with asyncio.timeout(within_s):
                 await self._post(url, headers, body, got)
-        except (InvalidRequest, address.Forbidden, aiohttp.ClientError, OSError, TimeoutError) as error:
+        except (InvalidRequest, address.Forbidden, aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            # ValueError: what the HTTP library says of a URL or a host that it cannot use.
             if got.status is None:
                 return Answer(
                     status=None,
@@ -95,7 +96,7 @@ class Sender:
         self._sessions.clear()
 
     async def _post(self, url: str, headers: Sequence[tuple[str, str]], body: bytes, got: "_Got") -> None:
-        to = _read(url, allow_loopback=self._allow_loopback)
+        to = read_url(url, allow_loopback=self._allow_loopback)
         call = self._session(to.scheme).post(
             to, headers=headers, data=body, allow_redirects=False, trace_request_ctx=got
         )
@@ -117,10 +118,12 @@ class Sender:
 
 
 @lru_cache(maxsize=1000)  # a few endpoints get all the events
-def _read(url: str, *, allow_loopback: bool) -> URL:
+def read_url(url: str, *, allow_loopback: bool) -> URL:
+    """The URL as the HTTP library reads it. Raises InvalidRequest when it may not be called or was read otherwise."""
     target = address.parse(url, allow_loopback=allow_loopback)
     to = URL(url, encoded=True)
-    if (to.scheme, to.host, to.port) != (target.scheme, target.host, target.port):
+    # As it is written, not `.host`: that puts xn--… into its own script, and raises where nothing stands behind it.
+    if (to.scheme, (to.raw_host or "").lower(), to.port) != (target.scheme, target.host, target.port):
         raise InvalidRequest("two readers of this URL see two hosts in it: write it plainly")
     return to
 

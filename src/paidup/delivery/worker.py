@@ -40,6 +40,7 @@ MOST_PER_ENDPOINT = 128
 the first failure it is back at PER_ENDPOINT. Each round costs the database the same, be it of 32 attempts or of 128."""
 
 MAX_UNDER_WAY = 256
+_MAX_WHY_CHARS = 300
 
 RULES = Rules(window_s=60.0, slow_s=10.0, wait_s=10.0, longest_wait_s=300.0, probe_s=60.0)
 """An endpoint that fails broadly is left alone but for probes; what waits for it keeps its tries."""
@@ -128,7 +129,7 @@ class Courier:
         done, _ = await asyncio.wait(self._under_way, timeout=self._patience_s)
         ended = [task for task in self._under_way if task in done]  # in the order in which they began
         flights = [(task, self._under_way.pop(task)) for task in ended]  # first, so that none is looked at twice
-        settled = [self._settled(task.result(), flight) for task, flight in flights]
+        settled = [self._settled(_answer_of(task), flight) for task, flight in flights]
         self._learn(settled)
         return settled
 
@@ -226,6 +227,12 @@ async def _attempt(send: "Send", claimed: Claimed, now: datetime) -> Answer:
     except (sign.TooLarge, ConfigError) as error:
         return _hopeless(str(error))
     return await send(claimed.url, headers, body)
+
+
+def _answer_of(task: asyncio.Task[Answer]) -> Answer:
+    """What the attempt came to. One that broke in a way that nobody foresaw failed, and the others' answers count."""
+    error = asyncio.CancelledError() if task.cancelled() else task.exception()
+    return Answer(status=None, elapsed_ms=0, failure=repr(error)[:_MAX_WHY_CHARS]) if error else task.result()
 
 
 def _hopeless(why: str) -> Answer:

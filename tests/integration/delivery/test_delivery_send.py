@@ -17,7 +17,7 @@ from delivery_side import Receiver, answering
 
 from paidup.delivery import sign
 from paidup.delivery.plan import MAX_ANSWER_BYTES
-from paidup.delivery.send import Sender
+from paidup.delivery.send import Sender, read_url
 
 NAME = "shop.example.com"
 HEADERS = sign.headers("evt1", datetime(2026, 11, 23, tzinfo=UTC), b"{}", [sign.secret_text(bytes(32))])
@@ -97,6 +97,31 @@ async def test_an_unknown_name_is_a_failure_with_its_reason(closing: list[Sender
 
     closing.append(Sender(allow_loopback=True, resolve=unknown))
     assert "Name or service not known" in await post(closing[0], f"https://{NAME}/")
+
+
+@pytest.mark.parametrize("host", ["xn--bcher-kva.example", "xn--er-kva.example", "Shop.Example.com."])
+async def test_a_host_is_called_as_it_is_written(receiver: Receiver, closing: list[Sender], host: str):
+    """In another script as xn--…, though nothing stood behind it (the second one): it is a name like any other."""
+    names = Names(["127.0.0.1"])
+    closing.append(Sender(allow_loopback=True, resolve=names))
+    assert "200" == await post(closing[0], url_of(receiver, host))
+    assert [host.lower()] == [name.lower() for name in names.asked]
+
+
+def test_an_address_in_capitals_is_read_as_one():
+    """Two spellings of an IPv6 address are one host, to whoever checks it and to whoever calls it."""
+    url = "https://[2606:4700:4700::ABCD]:8443/hook"
+    assert url == str(read_url(url, allow_loopback=False))
+
+
+async def test_a_host_that_the_library_refuses_is_a_failure_with_its_reason(closing: list[Sender]):
+    """Names that only the connection finds impossible end as an answer, not as an exception."""
+
+    async def impossible(host: str, port: int) -> Sequence[str]:
+        raise UnicodeError("label empty or too long")
+
+    closing.append(Sender(allow_loopback=True, resolve=impossible))
+    assert "label empty" in await post(closing[0], f"https://{NAME}/")
 
 
 async def test_a_long_answer_is_read_only_in_part(receiver: Receiver, closing: list[Sender]):

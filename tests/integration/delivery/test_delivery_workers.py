@@ -30,7 +30,7 @@ from delivery_side import (
 
 from paidup.db.transaction import Database
 from paidup.delivery import store
-from paidup.delivery.plan import Answer
+from paidup.delivery.plan import Answer, Step
 from paidup.delivery.send import Sender
 from paidup.delivery.worker import LEASE, PER_ENDPOINT, Courier
 from paidup.events import EventType
@@ -61,6 +61,27 @@ async def test_an_endpoint_that_fails_broadly_is_probed_and_what_waits_keeps_its
     await until_idle(db, courier, after(3600))
     assert {"delivered"} == {state for order_id in orders for state in await states(db, order_id)}
     assert BreakerState.CLOSED is courier.breaker(await an_endpoint_id(db)).state
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), asyncio.CancelledError()])
+async def test_an_attempt_that_breaks_fails_alone(
+    db: Database, receiver: Receiver, sender: Sender, error: BaseException
+):
+    """Whatever sending to one shop raises is that attempt's failure: what the others acknowledged stays delivered."""
+
+    async def send(url: str, headers: Sequence[tuple[str, str]], body: bytes) -> Answer:
+        if "rogue" in url:
+            raise error
+        return await sender(url, headers, body)
+
+    await an_endpoint(db, receiver.url)
+    await an_endpoint(db, "https://rogue.example/hook", shop="rogue")
+    courier = Courier(send, patience_s=PATIENT_S)
+    await happened(db, an_event("good"), an_event("bad", shop="rogue"))
+    await until_idle(db, courier, NOW)
+    assert (["delivered"], ["waiting"]) == (await states(db, "good"), await states(db, "bad"))
+    attempt = await only_attempt(db, "bad")
+    assert (Step.AGAIN, f"no answer: {error!r}") == (attempt.outcome, attempt.why)
 
 
 async def test_one_poisoned_order_does_not_stop_its_endpoint(db: Database, receiver: Receiver, courier: Courier):
