@@ -10,6 +10,8 @@ from delivery_side import (
     an_endpoint,
     an_event,
     answering,
+    claimed_at,
+    delivered,
     fanned_out,
     happened,
     states,
@@ -20,6 +22,7 @@ from standardwebhooks.webhooks import Webhook
 from paidup.db.transaction import Database
 from paidup.delivery import endpoints, store
 from paidup.delivery.endpoints import Endpoint
+from paidup.delivery.plan import Answer, Plan, Step
 from paidup.delivery.worker import Courier
 from paidup.errors import Conflict, InvalidRequest, NotFound
 
@@ -95,6 +98,29 @@ async def test_what_a_person_disables_is_skipped_with_the_reason(db: Database, r
     async with db.session() as tx:
         rows = await store.list_given_up(tx, endpoint.id, after_id=0, limit=10)
     assert ([("skipped", "the shop is moving")] * 2, []) == ([(row.state, row.why) for row in rows], receiver.got)
+
+
+async def test_what_was_skipped_while_it_was_sent_stays_skipped_when_that_fails(db: Database) -> None:
+    """Its endpoint is enabled again and event 2 is next in line: the late failure is recorded, and with it all that
+    landed in its round; what came through late is delivered."""
+    endpoint = await an_endpoint(db, "http://127.0.0.1:9/hook")
+    await happened(db, an_event(), an_event("ord2"), an_event("ord3"))
+    claimed = {row.order_id: row for row in await claimed_at(db, NOW)}
+    async with db.transaction() as tx:
+        await endpoints.disable(tx, SHOP, endpoint.id, "the shop is moving")
+        await store.skip_disabled(tx, 100)
+        await endpoints.enable(tx, SHOP, endpoint.id)
+    await happened(db, an_event(seq=2), an_event("ord2", 2), an_event("ord4"))
+    claimed |= {row.order_id: row for row in await claimed_at(db, after(5)) if row.order_id == "ord4"}
+    again = Plan(step=Step.AGAIN, why="500: not accepted", due_at=after(10))
+    failed = store.Settled(claimed["ord1"], NOW, after(5), Answer(status=500, elapsed_ms=5000), again)
+    async with db.transaction() as tx:
+        assert 3 == await store.settle(tx, [failed, delivered(claimed["ord2"]), delivered(claimed["ord4"])])
+    found = [await states(db, f"ord{n}") for n in (1, 2, 3, 4)]
+    assert [["skipped", "waiting"], ["delivered", "waiting"], ["skipped"], ["delivered"]] == found
+    async with db.session() as tx:
+        first = (await store.deliveries_of(tx, "ord1"))[0]
+    assert (1, "the shop is moving") == (first.attempts, first.why)
 
 
 async def test_settled_deliveries_are_forgotten_with_their_events(db: Database, receiver: Receiver, courier: Courier):
