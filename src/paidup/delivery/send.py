@@ -15,6 +15,7 @@ from yarl import URL
 from paidup import __version__
 from paidup.clock import monotonic_s
 from paidup.delivery import address
+from paidup.delivery.names import Names
 from paidup.delivery.plan import DEADLINE_S, MAX_ANSWER_BYTES, Answer
 from paidup.errors import InvalidRequest
 
@@ -35,29 +36,24 @@ class Send(Protocol):
         ...
 
 
-async def system_resolve(host: str, port: int) -> Sequence[str]:
-    """The addresses that the operating system knows for this name."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-
 class Sender:
     """Sends to endpoints: checked addresses only, no redirects, no proxies, no cookies, everything bounded.
 
-    allow_loopback: also call this machine, over http as well, for development. tls: whom to trust, the usual
-    authorities unless given.
+    allow_loopback: also call this machine, over http as well, for development. resolve: instead of the operating
+    system. tls: whom to trust, the usual authorities unless given.
     """
 
     def __init__(
         self,
         *,
         allow_loopback: bool = False,
-        resolve: Resolve = system_resolve,
+        resolve: Resolve | None = None,
         deadline_s: float = DEADLINE_S,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._allow_loopback = allow_loopback
-        self._resolve = resolve
+        self._names = Names()
+        self._resolve = resolve or self._names
         self._deadline_s = deadline_s
         self._tls = tls
         self._sessions: dict[str, aiohttp.ClientSession] = {}
@@ -94,6 +90,7 @@ class Sender:
         for session in self._sessions.values():
             await session.close()
         self._sessions.clear()
+        self._names.close()
 
     async def _post(self, url: str, headers: Sequence[tuple[str, str]], body: bytes, got: "_Got") -> None:
         to = read_url(url, allow_loopback=self._allow_loopback)
