@@ -6,6 +6,7 @@ from datetime import date, datetime
 import msgspec
 
 from paidup.reconcile.breaks import NEXT_STEP, Break, Found, Kind
+from paidup.reconcile.known import Apart
 from paidup.reconcile.states import TABLE, UNSETTLED, Happening, State
 
 
@@ -36,7 +37,7 @@ def decide(stored: Mapping[str, Break], found: Sequence[Found], whose: Whose, ne
     gone = stored.keys() - {one.key for one in found}
     for key in sorted(gone):
         moved = happen(stored[key], Happening.GONE, whose.now)
-        if moved is not None and stored[key].cleared_by is None:
+        if moved is not None:
             changes.append(moved)
     return changes
 
@@ -44,15 +45,20 @@ def decide(stored: Mapping[str, Break], found: Sequence[Found], whose: Whose, ne
 def _found(known: Break | None, one: Found, whose: Whose, fresh: "Iterable[str]") -> Change | None:
     if known is None:
         return Change(None, _fresh(one, whose, next(iter(fresh))), "found", one.why)
-    if known.cleared_by is not None and known.state is State.HEALED:
-        return None  # another day's bill has the other side; this day's bill still has not, and that is no news
+    is_elsewhere = known.cleared_by is not None and (known.line is None) is (one.line is None)
+    if is_elsewhere and one.kind in (Kind.WRONG_DAY, Kind.SHORT):
+        return clear(known, date.fromisoformat(str(known.cleared_by)), whose.now)  # it still is, which is no news
     same = known.money == one.money and (known.kind is one.kind or known.kind is Kind.SHORT)
     if same and known.state is not State.HEALED:
         return None
     move = TABLE[known.state, Happening.FOUND if same else Happening.CHANGED]
     state = one.state if move.to in (State.OPEN, State.WAITING) else move.to
     after = msgspec.structs.replace(
-        _fresh(one, whose, known.id), state=state, version=known.version + 1, first_seen_at=known.first_seen_at
+        _fresh(one, whose, known.id),
+        state=state,
+        version=known.version + 1,
+        first_seen_at=known.first_seen_at,
+        cleared_by=known.cleared_by if is_elsewhere and one.kind in (Kind.AMOUNT, Kind.CURRENCY) else None,
     )
     return Change(known, after, "changed", f"{move.why}: {one.why}")
 
@@ -78,6 +84,16 @@ def clear(known: Break, by: date, now: datetime) -> Change | None:
         moved.after, cleared_by=by.isoformat(), kind=Kind.WRONG_DAY, next_step=NEXT_STEP[Kind.WRONG_DAY]
     )
     return Change(known, after, "cleared", moved.why)
+
+
+def part(known: Break, apart: Apart, by: date, now: datetime) -> Change:
+    """Another day has the other side, over other money: no further bill will bring what lies between them."""
+    after = msgspec.structs.replace(
+        known, state=State.OPEN, kind=apart.kind, ours_minor=apart.ours_minor,
+        differs_minor=(known.bill_minor or 0) - apart.ours_minor, why=apart.why, next_step=NEXT_STEP[apart.kind],
+        cleared_by=by.isoformat(), wait_until=None, changed_at=now, version=known.version + 1,
+    )  # fmt: skip
+    return Change(known, after, "changed", f"{TABLE[known.state, Happening.CHANGED].why}: {apart.why}")
 
 
 def uncleared(known: Break, by: date, now: datetime) -> Change:

@@ -4,15 +4,13 @@ Nothing here depends on the order of the lines, on how they were split into file
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
-
-import msgspec
 
 from paidup.channels.bill import LineKind
 from paidup.money import shown
 from paidup.reconcile.breaks import Found, Kind, OurSide
-from paidup.reconcile.known import Agreed, Day, Judged, Known, order_of, side_of
+from paidup.reconcile.known import Agreed, Apart, Day, Judged, Known, named_apart, order_of, side_of
 from paidup.reconcile.match import Line, Matched
 from paidup.reconcile.states import State
 
@@ -28,26 +26,11 @@ def judge(matched: Matched, known: Known, day: Day) -> Judged:
     bench.refunds(matched.refunds, matched.others)
     bench.others(matched.others)
     return Judged(
-        breaks=sorted(_named_apart(bench.breaks), key=lambda found: found.key),
+        breaks=sorted(named_apart(bench.breaks), key=lambda found: found.key),
         agreed=bench.agreed,
         cleared=sorted(set(bench.cleared)),
+        apart=bench.apart,
     )
-
-
-def _named_apart(breaks: Iterable[Found]) -> Iterable[Found]:
-    """Several breaks about the very same thing are told apart by their order, which follows from what they say."""
-    by_key: dict[str, list[Found]] = defaultdict(list)
-    for found in breaks:
-        by_key[found.key].append(found)
-    for key, same in by_key.items():
-        for n, found in enumerate(sorted(same, key=_content)):
-            yield msgspec.structs.replace(found, key=f"{key}#{n + 1}") if n else found
-
-
-def _content(found: Found) -> bytes:
-    """All that it says, but for the place of its line in the file."""
-    line = msgspec.structs.replace(found.line, line=0) if found.line else None
-    return msgspec.json.encode(msgspec.structs.replace(found, line=line))
 
 
 class _Bench:
@@ -58,6 +41,7 @@ class _Bench:
         self.breaks: list[Found] = []
         self.agreed: list[Agreed] = []
         self.cleared: list[str] = []
+        self.apart: dict[str, Apart] = {}
 
     # Payments ------------------------------------------------------------------------------------------------------
 
@@ -119,16 +103,19 @@ class _Bench:
         self.agreed.append(Agreed(line))
 
     def _same_money(self, line: Line, ours: OurSide) -> bool:
-        key = f"{line.kind}:{ours.subject_id}"
-        said = f"the bill says {shown(line.amount, line.currency)}"
+        apart = self._apart(line.amount, line.currency, ours)
+        if apart is not None:
+            self._add(apart.kind, f"{line.kind}:{ours.subject_id}", apart.why, line, ours, our=apart.ours_minor)
+        return apart is None
+
+    def _apart(self, amount_minor: int, currency: str, ours: OurSide) -> Apart | None:
+        said = f"the bill says {shown(amount_minor, currency)}"
         why = f"{said}, our books {shown(ours.signed_minor, ours.currency)}"
-        if line.currency != ours.currency:
-            self._add(Kind.CURRENCY, key, why, line, ours, our=0)
-            return False
-        if not self._day.rules.allows(line.currency, line.amount - ours.signed_minor):
-            self._add(Kind.AMOUNT, key, why, line, ours)
-            return False
-        return True
+        if currency != ours.currency:
+            return Apart(kind=Kind.CURRENCY, ours_minor=0, why=why)
+        if not self._day.rules.allows(currency, amount_minor - ours.signed_minor):
+            return Apart(kind=Kind.AMOUNT, ours_minor=ours.signed_minor, why=why)
+        return None
 
     def _combined(self, lines: list[Line], ids: list[str]) -> tuple[list[Line], list[str]]:
         """N:1: a line under the order's own number, whose amount is that of several payments of the order."""
@@ -172,7 +159,10 @@ class _Bench:
             return
         day, key = self._known.days.get(ours.subject_id), f"{line.kind}:{ours.subject_id}"
         is_read = day is None or self._is_of_today(ours) or self._was_met(day, ours)
-        if key not in self._known.cleared_here and is_read:
+        if key in self._known.cleared_here:  # by that day's run; what this bill says may have been corrected since
+            if not self._same_money(line, ours):
+                return
+        elif is_read:
             self._extra(line, ours, f"already matched on {day}; this bill has it once more")
             return
         why = f"booked here on {day}, whose bill has not been read since"
@@ -187,8 +177,13 @@ class _Bench:
         return read_at is not None and (ours.changed_at is None or read_at >= ours.changed_at)
 
     def _clears(self, ours: OurSide, side: str) -> bool:
-        found = [one.id for one in self._known.earlier.get(ours.subject_id, ()) if one.side == side]
-        self.cleared += found
+        """Whether another day has the other side of it. Where that is the bill's, its money is compared here."""
+        found = [one for one in self._known.earlier.get(ours.subject_id, ()) if one.side == side]
+        for one in found:
+            self.cleared.append(one.id)
+            apart = self._apart(one.bill_minor, one.currency, ours) if one.bill_minor is not None else None
+            if apart is not None:
+                self.apart[one.id] = apart
         return bool(found)
 
     def _extra(self, line: Line, ours: OurSide | None, why: str) -> None:

@@ -1,11 +1,12 @@
 """What the judge is told, and what it says: the day, what look-ups found, and what agrees or differs."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 
-from paidup.reconcile.breaks import BillSide, Found, OurSide
+from paidup.reconcile.breaks import BillSide, Found, Kind, OurSide
 from paidup.reconcile.match import Line
 from paidup.reconcile.rules import Rules
 
@@ -30,12 +31,15 @@ class Day(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Earlier(msgspec.Struct, frozen=True):
-    """A break of another day about the same payment or refund. side: which side it has, "ours" or "bill"."""
+    """A break of another day about the same payment or refund. side: which side it has, "ours" or "bill".
+    bill_minor: what that day's bill says, in this currency; None where it has nothing."""
 
     id: str
     subject: str
     side: str
     day: date
+    currency: str = ""
+    bill_minor: int | None = None
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,13 +67,22 @@ class Agreed(msgspec.Struct, frozen=True):
     ours_minor: int = 0
 
 
+class Apart(msgspec.Struct, frozen=True, kw_only=True):
+    """What a line and our booking differ in, the money. ours_minor: ours, in the line's currency."""
+
+    kind: Kind
+    ours_minor: int
+    why: str
+
+
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
     """breaks: what differs. agreed: lines that were left over and agree all the same. cleared: breaks of other days
-    whose other side is here."""
+    whose other side is here. apart: those of them whose line is over other money, by id."""
 
     breaks: list[Found]
     agreed: list[Agreed]
     cleared: list[str]
+    apart: Mapping[str, Apart] = {}
 
 
 def side_of(line: Line, bill_id: str) -> BillSide:
@@ -85,3 +98,19 @@ def order_of(line: Line) -> tuple[object, ...]:
     """To put lines in order by what they say, and not by their place in a file."""
     numbers = (line.txn or "", line.ref or "", line.rref or "", line.rid or "")
     return (line.at, line.amount, line.fee, line.net, line.currency, *numbers)
+
+
+def named_apart(breaks: Iterable[Found]) -> Iterable[Found]:
+    """Several breaks about the very same thing are told apart by their order, which follows from what they say."""
+    by_key: dict[str, list[Found]] = defaultdict(list)
+    for found in breaks:
+        by_key[found.key].append(found)
+    for key, same in by_key.items():
+        for n, found in enumerate(sorted(same, key=_content)):
+            yield msgspec.structs.replace(found, key=f"{key}#{n + 1}") if n else found
+
+
+def _content(found: Found) -> bytes:
+    """All that it says, but for the place of its line in the file."""
+    line = msgspec.structs.replace(found.line, line=0) if found.line else None
+    return msgspec.json.encode(msgspec.structs.replace(found, line=line))

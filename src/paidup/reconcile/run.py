@@ -19,7 +19,7 @@ from paidup.db.transaction import Database, Tx
 from paidup.reconcile import balance, bills, ours, runs, store, tell
 from paidup.reconcile.beside import Beside, Sound, read_beside
 from paidup.reconcile.breaks import OurSide
-from paidup.reconcile.decide import Change, Whose, clear, decide, uncleared
+from paidup.reconcile.decide import Change, Whose, clear, decide, part, uncleared
 from paidup.reconcile.judge import judge
 from paidup.reconcile.known import Day, Earlier, Judged, Known, side_of
 from paidup.reconcile.match import Matched, TooDifferent, match
@@ -221,7 +221,8 @@ def _earlier(about: list[Any]) -> dict[str, list[Earlier]]:
     found: dict[str, list[Earlier]] = {}
     for one in about:
         subject = one.refund_id or one.payment_id
-        found.setdefault(subject, []).append(Earlier(one.id, subject, "bill" if one.line else "ours", one.day))
+        side = "bill" if one.line else "ours"
+        found.setdefault(subject, []).append(Earlier(one.id, subject, side, one.day, one.currency, one.bill_minor))
     return found
 
 
@@ -281,8 +282,12 @@ async def _tell(tx: Tx, before: runs.Run | None, run: runs.Run, changes: list[Ch
 
 
 async def _elsewhere(tx: Tx, judged: Judged, channel: str, account: str, day: date, now: datetime) -> list[Change]:
-    """What this day's bill means for the breaks of other days."""
-    cleared = [clear(one, day, now) for one in await store.get(tx, judged.cleared, lock=True) if not one.cleared_by]
+    """What this day's bill means for the breaks of other days; what it cleared before, their own runs judge."""
+    cleared = [
+        part(one, judged.apart[one.id], day, now) if one.id in judged.apart else clear(one, day, now)
+        for one in await store.get(tx, judged.cleared, lock=True)
+        if not one.cleared_by and one.state in UNSETTLED
+    ]
     taken_back = [
         uncleared(one, day, now)
         for one in await store.cleared_by(tx, channel, account, day)

@@ -54,7 +54,7 @@ LOCK = f"SELECT {COLUMNS} FROM breaks WHERE id = ANY($1::text[]) ORDER BY id FOR
 ABOUT = f"""
 SELECT {COLUMNS} FROM breaks WHERE channel = $1 AND account = $2 AND day <> $3
   AND (payment_id = ANY($4::text[]) OR refund_id = ANY($4::text[]))
-  AND (state IN ('waiting', 'open', 'approved') OR cleared_by = $5) AND (line IS NULL OR kind = 'wrong_day')"""
+  AND (cleared_by = $5 OR state IN ('waiting', 'open', 'approved') AND (line IS NULL OR kind = 'wrong_day'))"""
 
 CLEARED_BY = f"SELECT {COLUMNS} FROM breaks WHERE channel = $1 AND account = $2 AND cleared_by = $3 AND day <> $4"
 
