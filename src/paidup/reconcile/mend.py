@@ -246,9 +246,10 @@ def _item(subject: Subject, evidence: Evidence) -> Item:
 
 async def _settle(tx: Tx, asked: Sequence[Asked], handlers: Handlers, who: str, now: datetime) -> int:
     """Bring the proof to the door, and write down how each break fared."""
+    await journal.write_calls(tx, [call for one in asked for call in one.answer.calls])
+    asked = await _still(tx, asked)
     going = [one for one in asked if one.item is not None]
     results = await apply(tx, [one.item for one in going if one.item is not None], now, handlers)
-    await journal.write_calls(tx, [call for one in asked for call in one.answer.calls])
     changes: list[tuple[Break, Change | None, str]] = []
     tried: dict[str, datetime | None] = {}
     mended = 0
@@ -280,6 +281,33 @@ async def _settle(tx: Tx, asked: Sequence[Asked], handlers: Handlers, who: str, 
     return mended
 
 
+async def _still(tx: Tx, asked: Sequence[Asked]) -> list[Asked]:
+    """Those whose break is still what the channel was asked about, as it stands now. Meanwhile people may have settled
+    it, or agreed, or another run may have found something else: what they said holds, and the next round goes on from
+    there. Locked after the orders, as whoever comes through the door does it."""
+    await orders.lock(tx, [one.subject.order.id for one in asked])
+    same = {one.id: one for one in await _unchanged(tx, [one.subject.proposal.broken for one in asked])}
+    return [
+        msgspec.structs.replace(one, subject=msgspec.structs.replace(one.subject, proposal=proposal))
+        for one in asked
+        for broken in [same.get(one.subject.proposal.broken.id)]
+        if broken is not None
+        for proposal in [msgspec.structs.replace(one.subject.proposal, broken=broken)]
+    ]
+
+
+async def _unchanged(tx: Tx, broken: Sequence[Break]) -> list[Break]:
+    """Those that nobody settled, changed or agreed to since they were read, as they are now; locked."""
+    before = {one.id: one for one in broken}
+    return [
+        one
+        for one in await store.get(tx, sorted(before), lock=True)
+        if one.state in UNSETTLED
+        and one.version == before[one.id].version
+        and (one.state is State.APPROVED) is (before[one.id].state is State.APPROVED)
+    ]
+
+
 def _again(at: datetime | None, now: datetime) -> str:
     """When the channel is asked again, for people who read the break's steps."""
     return "" if at is None else f"; it is asked again in {round((at - now).total_seconds() / 60)} min"
@@ -301,18 +329,19 @@ def _is_mended(one: Asked, result: Result) -> bool:
 
 async def _failed(tx: Tx, broken: Break, why: str, who: str, now: datetime) -> None:
     """What cannot be applied is left to people; its neighbours are done."""
-    moved = happen(broken, Happening.FAILED, now, why)
     log.error("repair.failed", broken=broken.id, why=why)
-    if moved is not None:
-        await tell.changed(tx, [moved], who, now)
-    await store.tried(tx, {broken.id: None})
+    for one in await _unchanged(tx, [broken]):
+        moved = happen(one, Happening.FAILED, now, why)
+        await tell.changed(tx, [moved] if moved is not None else [], who, now)
+        await store.tried(tx, {one.id: None})
 
 
 async def _ask_people(tx: Tx, proposed: Sequence[Proposal], who: str, now: datetime) -> None:
     """Say once why a repair waits for people."""
     changes: list[Change] = []
-    for one in proposed:
-        moved = happen(one.broken, Happening.FAILED, now, one.needs)
+    needs = {one.broken.id: one.needs for one in proposed}
+    for broken in await _unchanged(tx, [one.broken for one in proposed]):
+        moved = happen(broken, Happening.FAILED, now, needs[broken.id])
         if moved is not None:
-            changes.append(Change(moved.before, moved.after, "approval wanted", one.needs))
+            changes.append(Change(moved.before, moved.after, "approval wanted", needs[broken.id]))
     await tell.changed(tx, changes, who, now)

@@ -2,7 +2,7 @@
 what is found is written in one."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from itertools import repeat
 from pathlib import Path
@@ -18,7 +18,7 @@ from paidup.clock import monotonic_s
 from paidup.db.transaction import Database, Tx
 from paidup.reconcile import balance, bills, ours, runs, store, tell
 from paidup.reconcile.beside import Beside, Sound, read_beside
-from paidup.reconcile.breaks import OurSide
+from paidup.reconcile.breaks import Break, OurSide
 from paidup.reconcile.decide import Change, Whose, clear, decide, part, uncleared
 from paidup.reconcile.judge import judge
 from paidup.reconcile.known import Day, Earlier, Judged, Known, side_of
@@ -251,9 +251,10 @@ async def _record(
     off = [*balance.balance_breaks(balances, unbroken), *payout_breaks(payouts, balances)]
     found = [*laid.judged.breaks, *off]
     mine = Whose(run_id=run_id, shop=party.account.shop, channel=channel, account=account, day=day, now=now)
-    stored = await store.of_day(tx, channel, account, day)
+    touched = await store.lock_touched(tx, channel, account, day, laid.judged.cleared)
+    stored = {one.key: one for one in touched if one.day == day}
     changes = decide(stored, found, mine, (ids.new_id("brk", now) for _ in repeat(None)))
-    changes += await _elsewhere(tx, laid.judged, channel, account, day, now)
+    changes += _elsewhere(laid.judged, [one for one in touched if one.day != day], day, now)
     run = _run(party, day, laid, changes, run_id=run_id, began_at=began_at, now=now)
     if not dry_run:
         before = await runs.latest_of(tx, channel, account, day)
@@ -281,19 +282,18 @@ async def _tell(tx: Tx, before: runs.Run | None, run: runs.Run, changes: list[Ch
     await tell.write(tx, news, now)
 
 
-async def _elsewhere(tx: Tx, judged: Judged, channel: str, account: str, day: date, now: datetime) -> list[Change]:
+def _elsewhere(judged: Judged, others: Iterable[Break], day: date, now: datetime) -> Iterator[Change]:
     """What this day's bill means for the breaks of other days; what it cleared before, their own runs judge."""
-    cleared = [
-        part(one, judged.apart[one.id], day, now) if one.id in judged.apart else clear(one, day, now)
-        for one in await store.get(tx, judged.cleared, lock=True)
-        if not one.cleared_by and one.state in UNSETTLED
-    ]
-    taken_back = [
-        uncleared(one, day, now)
-        for one in await store.cleared_by(tx, channel, account, day)
-        if one.id not in judged.cleared
-    ]
-    return [*(change for change in cleared if change is not None), *taken_back]
+    cleared = set(judged.cleared)
+    for one in others:
+        if one.cleared_by == day.isoformat():
+            change = None if one.id in cleared else uncleared(one, day, now)
+        elif one.cleared_by is None and one.id in cleared and one.state in UNSETTLED:
+            change = part(one, judged.apart[one.id], day, now) if one.id in judged.apart else clear(one, day, now)
+        else:  # another run was first
+            change = None
+        if change is not None:
+            yield change
 
 
 async def _close_cases(tx: Tx, laid: Laid, changes: list[Change], now: datetime) -> None:

@@ -45,7 +45,15 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     after: str | None = None
 
 
-OF_DAY = f"SELECT {COLUMNS} FROM breaks WHERE channel = $1 AND account = $2 AND day = $3 FOR UPDATE"
+OF_DAY = f"SELECT {COLUMNS} FROM breaks WHERE channel = $1 AND account = $2 AND day = $3"
+
+# All at once and in the order of ids, as everybody locks breaks: two that lock each other's wait in no circle.
+LOCK_TOUCHED = f"""
+SELECT {COLUMNS} FROM breaks WHERE id = ANY(ARRAY(
+  SELECT id FROM breaks WHERE channel = $1 AND account = $2 AND day = $3
+  UNION ALL SELECT id FROM breaks WHERE channel = $1 AND account = $2 AND cleared_by = $4
+  UNION ALL SELECT unnest($5::text[])))
+ORDER BY id FOR UPDATE"""
 
 GET = f"SELECT {COLUMNS} FROM breaks WHERE id = ANY($1::text[]) ORDER BY id"
 
@@ -55,8 +63,6 @@ ABOUT = f"""
 SELECT {COLUMNS} FROM breaks WHERE channel = $1 AND account = $2 AND day <> $3
   AND (payment_id = ANY($4::text[]) OR refund_id = ANY($4::text[]))
   AND (cleared_by = $5 OR state IN ('waiting', 'open', 'approved') AND (line IS NULL OR kind = 'wrong_day'))"""
-
-CLEARED_BY = f"SELECT {COLUMNS} FROM breaks WHERE channel = $1 AND account = $2 AND cleared_by = $3 AND day <> $4"
 
 OVERDUE = f"""
 SELECT {COLUMNS} FROM breaks WHERE state = 'waiting' AND wait_until <= $1 AND channel = $2 AND account = $3
@@ -142,8 +148,14 @@ def _break(row: Any) -> Break:
 
 
 async def of_day(tx: Tx, channel: str, account: str, day: date) -> dict[str, Break]:
-    """All breaks of a day, by key, locked."""
+    """All breaks of a day, by key."""
     return {one.key: one for one in map(_break, await tx.fetch(OF_DAY, channel, account, day))}
+
+
+async def lock_touched(tx: Tx, channel: str, account: str, day: date, break_ids: Sequence[str]) -> list[Break]:
+    """All breaks of a day, those of other days that its bill cleared, and these; locked."""
+    rows = await tx.fetch(LOCK_TOUCHED, channel, account, day, day.isoformat(), list(break_ids))
+    return [_break(row) for row in rows]
 
 
 async def get(tx: Tx, break_ids: Sequence[str], *, lock: bool = False) -> list[Break]:
@@ -157,11 +169,6 @@ async def about(tx: Tx, channel: str, account: str, day: date, subject_ids: Sequ
         return []
     rows = await tx.fetch(ABOUT, channel, account, day, list(subject_ids), day.isoformat())
     return [_break(row) for row in rows]
-
-
-async def cleared_by(tx: Tx, channel: str, account: str, day: date) -> list[Break]:
-    """Breaks of other days that this day's bill cleared."""
-    return [_break(row) for row in await tx.fetch(CLEARED_BY, channel, account, day.isoformat(), day)]
 
 
 async def overdue(tx: Tx, channel: str, account: str, now: datetime, limit: int, *, silent_tries: int) -> list[Break]:
