@@ -1,7 +1,6 @@
 """What stands behind one scene of a timeline, word for word: raw bytes, headers, evidence, answers; masked for eyes
 that need no personal data."""
 
-import re
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -9,6 +8,7 @@ import msgspec
 from paidup.db.transaction import Tx
 from paidup.delivery import attempts
 from paidup.errors import NotFound
+from paidup.hand.personal import mask
 from paidup.intake import inbox
 from paidup.journal import store as journal
 from paidup.orders import store as orders
@@ -16,15 +16,6 @@ from paidup.orders.order import MASK, Order
 from paidup.payments import store as payments
 from paidup.refunds import store as refunds
 
-_PERSONAL = (
-    "openid|sub_openid|sp_openid|buyer_id|buyer_logon_id|buyer_open_id|buyer_user_id|payer_client_ip|name|email|phone|"
-    "receipt_email|line1|line2|postal_code|city|last4|fingerprint|bank_account_name|recv_account_name"
-)
-# "name": "value" in JSON, also inside a JSON string; name=value in a form.
-_IN_JSON = re.compile(rf'(\\?"(?:{_PERSONAL})\\?"\s*:\s*\\?")([^"\\]+)', re.I)
-_IN_FORM = re.compile(rf"(\b(?:{_PERSONAL})=)([^&\s]+)", re.I)
-_MAIL = re.compile(r"[\w.+-]{1,64}(?:@|%40)[\w-]{1,63}(?:\.[\w-]{1,63})+")
-_MOBILE = re.compile(r"(?<![\w.])(?:\+?86)?1[3-9]\d{9}(?![\w.])")
 MAX_SHOWN_CHARS = 64 << 10
 
 
@@ -48,13 +39,6 @@ class Detail(msgspec.Struct, frozen=True):
         facts = [(name, MASK if name == "buyer_ref" else mask(value)) for name, value in self.facts]
         blocks = [Block(block.title, mask(block.text)) for block in self.blocks]
         return Detail(self.title, self.shop, facts, blocks)
-
-
-def mask(text: str) -> str:
-    """The text without what names or reaches a person, as far as fields and patterns tell."""
-    for pattern in (_IN_JSON, _IN_FORM):
-        text = pattern.sub(rf"\g<1>{MASK}", text)
-    return _MOBILE.sub(MASK, _MAIL.sub(MASK, text))
 
 
 async def detail_of(tx: Tx, order_id: str, kind: str, thing_id: str) -> Detail:
@@ -139,6 +123,6 @@ def _pretty(text: str) -> str:
     """JSON with line breaks; anything else as it is."""
     try:
         shown = msgspec.json.format(text.encode(), indent=2).decode() if text[:1] in "{[" else text
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         shown = text
     return shown[:MAX_SHOWN_CHARS]

@@ -192,6 +192,18 @@ async def test_a_viewer_cannot_reveal(api: Api) -> None:
     assert (403, True) == (page.status, "your role (viewer) may not do this" in page.text)
 
 
+async def test_a_viewer_sees_no_name_however_json_writes_it(api: Api) -> None:
+    """Characters of a refused callback may be written as escapes: Python writes Chinese names so, PHP writes slashes."""
+    body = rb'{"name":"\u5f20\u4e09\u4e30","line1":"12\/4 Hidden Street","phone":447700900123}'
+    async with api.session.post(f"{api.url}/callbacks/stripe/main", data=body) as answer:
+        assert answer.status in (400, 401)
+    (kept,) = (await api.call("GET", "/v1/quarantine"))[1]["items"]
+    async with signed_in(api, "vera", Role.VIEWER) as browser:
+        page = await browser.get(f"/callbacks/quarantine/{kept['id']}")
+    found = [secret in page.text for secret in ("line1", r"\u5f20", "Hidden Street", "447700900123")]
+    assert [True, False, False, False] == found
+
+
 async def test_a_raw_thing_of_another_order_is_not_found(api: Api) -> None:
     """The path names an order, and only its own things are shown under it."""
     first, second = await api.an_open_payment("A-1"), await api.an_open_payment("A-2")
