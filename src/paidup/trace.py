@@ -19,7 +19,7 @@ from paidup.inventory.states import Kind
 from paidup.journal import store as journal
 from paidup.money import Money, major
 from paidup.orders import store as orders
-from paidup.orders.order import Order
+from paidup.orders.order import MASK, Order
 from paidup.outbox import store as outbox
 from paidup.payments import store as payments
 from paidup.payments.payment import Payment
@@ -50,7 +50,7 @@ class Moment(msgspec.Struct, frozen=True):
 
 class Life(msgspec.Struct, frozen=True, kw_only=True):
     """An order, its payments and refunds, and everything that happened, oldest first. next_at: the next question. The
-    order's buyer_ref is masked.
+    order's buyer_ref is masked, and so is what the payments' extra (an openid, say) and pay_with hold.
 
     diagnosis: one of a closed list (diagnosis.py); next_step: what comes next, by itself or by a person.
     traces: their ids in the tracing system, if one is used.
@@ -140,11 +140,18 @@ async def trace(tx: Tx, any_id: str, shop: str | None = None) -> Life | None:
         diagnosis=story.verdict.diagnosis,
         next_step=story.verdict.next_step.english(),
         order=msgspec.structs.replace(facts.order, buyer_ref=facts.order.buyer_masked),
-        payments=list(facts.payments),
+        payments=[_masked(payment) for payment in facts.payments],
         refunds=list(facts.refunds),
         moments=story.moments,
         next_at=facts.next_at,
         traces=list(dict.fromkeys(m.trace_id for m in story.moments if m.trace_id)),
+    )
+
+
+def _masked(payment: Payment) -> Payment:
+    """Without who pays and what they pay with: whoever opens a payment is given that; a trace does without."""
+    return msgspec.structs.replace(
+        payment, extra=dict.fromkeys(payment.extra, MASK), pay_with=dict.fromkeys(payment.pay_with, MASK)
     )
 
 

@@ -159,6 +159,19 @@ async def test_the_trace_tells_the_whole_life(api: Api) -> None:
     assert (["order", "payment", "open", "decision", "query", "decision", "event", "event"], 404) == (kinds, status)
 
 
+async def test_the_trace_does_not_say_who_paid(api: Api) -> None:
+    """Whoever may only read sees that an openid was given, and not which; nor what the customer's device pays with."""
+    openid = "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o"
+    body = {"channel": "wechat", "method": "jsapi", "extra": {"openid": openid}}
+    order_id = await api.an_order("T-1")
+    status, payment = await api.call("POST", f"/v1/orders/{order_id}/payments", body, once="o")
+    assert (201, True) == (status, bool(payment["pay_with"])), payment
+    _, life = await api.call("GET", f"/v1/trace/{order_id}", key=await api.a_key(Scope.READ))
+    (shown,) = life["payments"]
+    assert ({"openid": "•••"}, {"•••"}) == (shown["extra"], set(shown["pay_with"].values()))
+    assert openid not in str(life)
+
+
 async def test_a_decision_is_found_by_its_id(api: Api) -> None:
     """`verify` names the decision that was edited, and says to trace it."""
     payment = await api.a_paid_payment("A-1")

@@ -193,7 +193,7 @@ async def test_a_viewer_cannot_reveal(api: Api) -> None:
 
 
 async def test_a_viewer_sees_no_name_however_json_writes_it(api: Api) -> None:
-    """Characters of a refused callback may be written as escapes: Python writes Chinese names so, PHP writes slashes."""
+    """Characters of a refused callback may be escapes: Python writes Chinese names so, PHP slashes."""
     body = rb'{"name":"\u5f20\u4e09\u4e30","line1":"12\/4 Hidden Street","phone":447700900123}'
     async with api.session.post(f"{api.url}/callbacks/stripe/main", data=body) as answer:
         assert answer.status in (400, 401)
