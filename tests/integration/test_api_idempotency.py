@@ -12,6 +12,7 @@ from kept import count
 from paidup.clock import SystemClock
 from paidup.errors import Conflict
 from paidup.sandbox.faults import Faults
+from paidup.web.api import ROUTES
 from paidup.web.idempotency import ABANDONED, KEPT, Answer, Busy, once, prune
 
 OPEN = {"channel": "wechat"}
@@ -46,6 +47,27 @@ async def test_a_key_is_bound_to_method_path_and_body(api: Api) -> None:
     elsewhere, _ = await api.call("POST", f"/v1/orders/{second}/payments", OPEN, once="k")
     otherwise, _ = await api.call("POST", f"/v1/orders/{first}/payments", OPEN | {"method": "h5"}, once="k")
     assert (409, 409, 1) == (elsewhere, otherwise, await count(api.paidup.db, "payments"))
+
+
+async def test_a_secret_is_not_kept_as_an_answer(api: Api) -> None:
+    """Of an endpoint and of a participant, made or rotated: a repeat under the key is not shown the secret again."""
+    where = {"url": "http://127.0.0.1:9/hear"}
+    _, endpoint = await api.call("POST", "/v1/endpoints", where, once="e")
+    paths = (f"/v1/endpoints/{endpoint['id']}/rotate", "/v1/participants/coupons/rotate")
+    _, participant = await api.call("POST", "/v1/participants", where | {"name": "coupons"}, once="p")
+    rotated = [(await api.call("POST", path, once=path))[1] for path in paths]
+    _, again = await api.call("POST", "/v1/participants", where | {"name": "coupons"}, once="p")
+    secrets = [made["secret"] for made in (endpoint, participant, *rotated)]
+    assert (4, {"whsec_"}, None) == (len(set(secrets)), {secret[:6] for secret in secrets}, again["secret"])
+    async with api.paidup.db.session() as tx:
+        assert 0 == await tx.fetchval("SELECT count(*) FROM idempotency_keys WHERE answer LIKE '%whsec_%'")
+
+
+def test_whatever_may_answer_with_a_secret_says_so() -> None:
+    """Every operation whose answer has a field for one passes by the kept answers."""
+    may = [route for route in ROUTES if "secret" in getattr(route.gives, "__struct_fields__", ())]
+    assert len(may) >= 8
+    assert [] == [route.shown_path for route in may if not route.secret]
 
 
 async def test_each_shop_has_its_own_keys(api: Api) -> None:

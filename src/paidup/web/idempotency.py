@@ -5,9 +5,11 @@ calls a channel, and no transaction is held meanwhile. A crash in between leaves
 block that key for ever, so after a minute the same request may run again; by then the first run has ended, for a call
 to a channel has a deadline. Even where it has not, nothing is done twice, because what a key makes follows from the key
 (the ids of a payment and of a refund are derived from it) or from the shop's own numbers (orders, registered payments),
-and closing, testifying and resolving change nothing the second time. (An endpoint or a signing secret may then be there
-twice, which the list of endpoints shows and which harms nobody.) Two runs that both end give one answer: the first that
-was written.
+and closing, testifying and resolving change nothing the second time. Two runs that both end give one answer: the first
+that was written.
+
+What answers with a secret is never kept, and passes by this table (Route.secret). An endpoint may then be there twice
+when its making is repeated, which the list of endpoints shows and which harms nobody.
 
 Only what was done is remembered. A refusal forgets its key: nothing was changed, and whatever was in the way may be
 gone when the same request comes again.

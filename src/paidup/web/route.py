@@ -34,7 +34,7 @@ BEFORE = Query("before", "the `next` of the page before")
 class Route:
     """One operation. keyed: it needs an Idempotency-Key, because doing it twice would move money twice. form: it takes
     a file, with these fields beside it, as multipart/form-data. gives None: it answers with a file. secret: its answer
-    holds one, and is never kept, not even under an Idempotency-Key."""
+    may hold one, and is never kept, not even under an Idempotency-Key."""
 
     method: str
     path: str

@@ -66,7 +66,7 @@ async def resolve(context: Context, key: ApiKey, request: Request, body: shapes.
 async def add_endpoint(
     context: Context, key: ApiKey, _request: Request, body: shapes.AddEndpoint
 ) -> shapes.EndpointOut:
-    """Tell the shop at this URL; the signing secret is shown only now."""
+    """Tell the shop at this URL. The signing secret is shown only now, not even again under an Idempotency-Key."""
     async with context.db.transaction() as tx:
         made = await endpoints.create_endpoint(
             tx,
@@ -190,13 +190,13 @@ ROUTES = (
     Route("POST", "/v1/cases/{id}/resolve", resolve, Scope.ADMIN, body=shapes.Resolve, gives=shapes.CaseOut),
     Route(
         "POST", "/v1/endpoints", add_endpoint, Scope.ADMIN,
-        body=shapes.AddEndpoint, gives=shapes.EndpointOut, status=201,
+        body=shapes.AddEndpoint, gives=shapes.EndpointOut, status=201, secret=True,
     ),
     Route("GET", "/v1/endpoints", list_endpoints, Scope.ADMIN, gives=shapes.Endpoints),
-    Route("POST", "/v1/endpoints/{id}/enable", enable, Scope.ADMIN, gives=shapes.EndpointOut),
-    Route("POST", "/v1/endpoints/{id}/disable", disable, Scope.ADMIN, gives=shapes.EndpointOut),
-    Route("POST", "/v1/endpoints/{id}/rotate", rotate, Scope.ADMIN, gives=shapes.EndpointOut),
-    Route("POST", "/v1/endpoints/{id}/retire", retire, Scope.ADMIN, gives=shapes.EndpointOut),
+    Route("POST", "/v1/endpoints/{id}/enable", enable, Scope.ADMIN, gives=shapes.EndpointOut, secret=True),
+    Route("POST", "/v1/endpoints/{id}/disable", disable, Scope.ADMIN, gives=shapes.EndpointOut, secret=True),
+    Route("POST", "/v1/endpoints/{id}/rotate", rotate, Scope.ADMIN, gives=shapes.EndpointOut, secret=True),
+    Route("POST", "/v1/endpoints/{id}/retire", retire, Scope.ADMIN, gives=shapes.EndpointOut, secret=True),
     Route(
         "GET", "/v1/endpoints/{id}/dead-letters", given_up, Scope.ADMIN,
         gives=shapes.Deliveries, query=(AFTER, LIMIT),

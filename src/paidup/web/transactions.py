@@ -217,11 +217,11 @@ ROUTES = (
     Route("POST", "/v1/transactions/{id}/compensate", compensate, Scope.ADMIN, body=Decide, gives=Shown),
     Route(
         "POST", "/v1/participants", put_participant, Scope.ADMIN,
-        body=PutParticipant, gives=ParticipantOut, status=201,
+        body=PutParticipant, gives=ParticipantOut, status=201, secret=True,
     ),
     Route("GET", "/v1/participants", list_participants, Scope.ADMIN, gives=Participants),
-    Route("POST", "/v1/participants/{id}/rotate", rotate, Scope.ADMIN, gives=ParticipantOut),
-    Route("POST", "/v1/participants/{id}/retire", retire, Scope.ADMIN, gives=ParticipantOut),
+    Route("POST", "/v1/participants/{id}/rotate", rotate, Scope.ADMIN, gives=ParticipantOut, secret=True),
+    Route("POST", "/v1/participants/{id}/retire", retire, Scope.ADMIN, gives=ParticipantOut, secret=True),
     Route("POST", "/v1/transaction-tables", define, Scope.ADMIN, body=Table, gives=Table),
     Route("GET", "/v1/transaction-tables", list_tables, Scope.READ, gives=Tables),
 )  # fmt: skip
