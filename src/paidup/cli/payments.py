@@ -10,13 +10,14 @@ from paidup.cli.whoami import operator
 from paidup.db.transaction import Database
 from paidup.errors import NotFound
 from paidup.hand import confirm as confirming
-from paidup.hand import deeds
 from paidup.hand import refund as refunding
+from paidup.hand import release as releasing
 from paidup.hand.confirm import Confirm
 from paidup.hand.desk import Desk, the_payment
 from paidup.hand.done import Done
 from paidup.hand.query import query_now
 from paidup.hand.refund import GiveBack
+from paidup.hand.release import Release
 from paidup.payments import store as payments
 from paidup.payments.payment import Payment
 from paidup.payments.states import State
@@ -127,19 +128,32 @@ def refund(payment_id: str, amount_minor: int | None, because: str, key: str, as
 @click.option("--because", required=True, help="why, for the record")
 @json_anyway
 def release(payment_id: str, decision: str, because: str) -> None:
-    """Decide about money that is held because it came otherwise than agreed.
+    """Decide about money that is held because it came otherwise than agreed. Where what came, or the order that it
+    would pay, is above a limit, it waits for a second person (`paidup approvals`).
 
     \b
     paidup payments release pay… accept --because "the customer will pay the rest at the desk"
     paidup payments release pay… give_back --because "paid the old price"
     """
-    payment = at_desk(lambda desk: deeds.release(desk, operator(), payment_id, Verdict(decision), because))
-    emit_json(msgspec.structs.asdict(payment))
+
+    async def work(desk: Desk) -> tuple[Done, Payment]:
+        wanted = Release(payment_id=payment_id, decision=Verdict(decision), why=because)
+        came = await releasing.release(desk, operator(), wanted)
+        async with desk.db.session() as tx:
+            return came, await the_payment(tx, payment_id, None)
+
+    came, payment = at_desk(work)
+    say(_words(came))
+    emit_json(msgspec.structs.asdict(payment) | {"says": came.says, "approval_id": came.approval_id})
 
 
 def _say_done(done: Done, as_json: bool) -> None:
+    say_done(_words(done), msgspec.structs.asdict(done), as_json=as_json)
+
+
+def _words(done: Done) -> str:
     waits = f" (paidup approvals approve {done.approval_id})" if done.approval_id else ""
-    say_done(f"{done.state}: {done.says}{waits}", msgspec.structs.asdict(done), as_json=as_json)
+    return f"{done.state}: {done.says}{waits}"
 
 
 async def _get(db: Database, payment_id: str) -> Payment:

@@ -10,11 +10,13 @@ from paidup.errors import NotFound
 from paidup.hand import confirm as confirming
 from paidup.hand import deeds
 from paidup.hand import refund as refunding
+from paidup.hand import release as releasing
 from paidup.hand.confirm import Confirm
 from paidup.hand.desk import the_payment
 from paidup.hand.query import query_now
 from paidup.hand.refund import GiveBack
-from paidup.money import Money, from_major, major
+from paidup.hand.release import Release
+from paidup.money import from_major, major
 from paidup.orders import store as orders
 from paidup.orders.order import Order
 from paidup.payments.payment import Payment
@@ -141,17 +143,23 @@ _ASKED_ABOUT = Said("The channel is asked about it until it is settled; sent twi
 async def release_page(visit: Visit) -> Response:
     """Take held money as it came, or give it back."""
     payment = await _payment(visit)
-    came = Money(payment.received_minor, payment.received_currency or payment.currency)
-    values = {"came": came, "agreed": payment.money}
+    taking = await releasing.foresee(visit.context.desk, payment.id, Verdict.ACCEPT)
+    giving = await releasing.foresee(visit.context.desk, payment.id, Verdict.GIVE_BACK)
+    values = {"came": taking.came, "agreed": payment.money}
+    second = [*([_TAKING] if taking.because else []), *([_GIVING] if giving.because else [])]
     choices = [(Verdict.ACCEPT.value, "Take it: it pays the order as it came"),
                (Verdict.GIVE_BACK.value, "Give all of it back to the customer")]  # fmt: skip
     deed = Deed(
         title="Release held money", path=f"/payments/{payment.id}/release", back=_back(payment), about=payment.id,
-        will=[Said("{came} came, {agreed} was agreed. The case is closed with your decision.", values), _TOLD],
+        will=[Said("{came} came, {agreed} was agreed. The case is closed with your decision.", values), *second, _TOLD],
         fields=[Field(title="Decision", name="decision", kind="choice", choices=choices), reason()],
-        button="Decide", danger=True,
+        because=giving.because or taking.because, button="Decide", danger=True,
     )  # fmt: skip
     return await _show(visit, payment, deed)
+
+
+_TAKING = Said("Taking it waits until a second person agrees.")
+_GIVING = Said("Giving it back waits until a second person agrees.")
 
 
 async def release(visit: Visit) -> Response:
@@ -159,9 +167,9 @@ async def release(visit: Visit) -> Response:
     decision = Verdict(visit.form.text("decision")) if visit.form.text("decision") in set(Verdict) else None
     if decision is None:
         raise NotFound("choose one of the two decisions")
-    payment_id, why = visit.request.path_params["payment_id"], visit.form.needed("why", "why")
-    payment = await deeds.release(visit.context.desk, actor(visit), payment_id, decision, why)
-    return after(visit, _back(payment), "done")
+    payment = await _payment(visit)
+    wanted = Release(payment_id=payment.id, decision=decision, why=visit.form.needed("why", "why"))
+    return after(visit, _back(payment), await releasing.release(visit.context.desk, actor(visit), wanted))
 
 
 async def close_page(visit: Visit) -> Response:

@@ -299,6 +299,7 @@ WORDS = {
     "deed payment.confirm_asked": "申请确认支付",
     "deed payment.confirmed": "确认支付",
     "deed payment.queried": "立即查单",
+    "deed payment.release_asked": "申请处理冻结款项",
     "deed payment.released": "处理冻结款项",
     "deed quarantine.replayed": "重新验证回调",
     "deed refund.asked": "申请退款",

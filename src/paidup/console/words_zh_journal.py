@@ -212,6 +212,8 @@ ERRORS = {
     "this account's budget of questions is used up; try again in {a} s": "此账户的查单额度已用完；{a} 秒后再试",
     "you asked for this yourself; a second person must agree": "这是您自己的申请；须由第二人同意",
     "{a} has decided this already: {b}": "{a} 已作出决定：{b}",
+    "payment {a} is {b}; only a held one waits for a decision": "支付 {a} 的状态为 {b}；只有冻结的才待处理",
+    "{a} is held by now, and not {b}; refuse this, and ask again": "现在冻结的是 {a}，不是 {b}；请拒绝后重新申请",
     "at most {a} can be given back": "最多可退 {a}",
     "nothing of it is left to refund": "已无可退金额",
     "the payment is {a}; only a paid one is refunded": "支付状态为 {a}；只有已支付的才能退款",
@@ -245,8 +247,8 @@ MEANINGS = {
     "how long a channel may send no callback while queries find paid payments, before it is reported": (
         "查单发现已支付而渠道多久没有回调时报警"
     ),
-    "up to which amount one person may confirm or refund alone; a currency that is not named takes two always": (
-        "单人可确认或退款的金额上限；未列出的币种始终需要两人"
+    "up to which amount one person confirms, refunds or releases alone; a currency that is not named takes two always": (
+        "单人可确认、退款或解冻的金额上限；未列出的币种始终需要两人"
     ),
     "the bearer token that opens /metrics; empty: it stays closed": "访问 /metrics 的令牌；留空则不开放",
     "send OpenTelemetry traces; needs the extra paidup[otel]": "发送 OpenTelemetry 追踪；需安装 paidup[otel]",

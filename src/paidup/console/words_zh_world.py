@@ -60,6 +60,8 @@ WORLD = {
     "Alipay": "支付宝",
     "WeChat Pay": "微信支付",
     "the amount is above the limit of one person": "金额超过单人限额",
+    "the order that it would pay is above the limit of one person": "所支付的订单超过单人限额",
+    "it is not the amount that was agreed: a second person must agree": "与约定金额不符，须第二人同意",
     "the channel itself says that it does not know the payment: a second person must agree": "渠道答复没有此单，须第二人同意",
     "the channel itself says that nobody has paid: a second person must agree": "渠道答复无人付款，须第二人同意",
     "the channel itself says that an attempt failed: a second person must agree": "渠道答复支付失败，须第二人同意",

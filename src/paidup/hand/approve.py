@@ -3,7 +3,7 @@
 import msgspec
 
 from paidup.errors import Conflict
-from paidup.hand import confirm, refund
+from paidup.hand import confirm, refund, release
 from paidup.hand.confirm import Confirm
 from paidup.hand.desk import Desk, a_reason
 from paidup.hand.done import Done
@@ -36,6 +36,8 @@ async def approve(desk: Desk, actor: Actor, approval_id: str, why: str, *, shop:
         if asked.action == confirm.ACTION:
             wanted = msgspec.json.decode(asked.request, type=Confirm)
             return await confirm.put_through(tx, desk, actor, wanted, with_whom=asked.asked_by)
+        if asked.action in release.ACTIONS.values():
+            return await release.put_through_agreed(tx, desk, actor, asked)
         give = msgspec.json.decode(asked.request, type=GiveBack)
         return await refund.give_back(tx, desk, actor, give, key=asked.key)
 

@@ -8,7 +8,7 @@ from paidup.apply import Item, apply
 from paidup.db.transaction import Tx
 from paidup.errors import Conflict, InvalidRequest, NotFound, TooSoon
 from paidup.evidence import PaymentEvidence, PaymentSays, Road
-from paidup.hand.desk import Desk, a_reason, the_payment
+from paidup.hand.desk import ABOVE, Desk, a_reason, the_payment
 from paidup.hand.done import Done
 from paidup.hand.query import ask, last_word
 from paidup.money import Money
@@ -65,7 +65,7 @@ async def foresee(desk: Desk, wanted: Confirm, *, shop: str | None = None) -> Fo
         raise Conflict(f"it is paid already, under the channel's number {payment.channel_txn_id}")
     if payment.state is State.HELD:
         raise Conflict("money came already, but not as agreed; release it instead")
-    return Foreseen(payment, says, False, _because(desk, wanted, says))
+    return Foreseen(payment, says, False, _because(desk, payment, wanted, says))
 
 
 async def confirm(desk: Desk, actor: Actor, wanted: Confirm, *, key: str, shop: str | None = None) -> Done:
@@ -129,11 +129,15 @@ async def _ask_second(
     return Done("waiting", foreseen.because, asked.id)
 
 
-def _because(desk: Desk, wanted: Confirm, says: PaymentSays | None) -> str:
+def _because(desk: Desk, payment: Payment, wanted: Confirm, says: PaymentSays | None) -> str:
+    """Money that differs from what was agreed is never one person's word: the limit of its release goes by what came."""
+    wanted_money = Money(wanted.amount_minor, wanted.currency)
     if says is not None and says is not PaymentSays.PAID:
         return f"the channel itself says {_IN_WORDS.get(says, says)}: a second person must agree"
-    if desk.needs_second(Money(wanted.amount_minor, wanted.currency)):
-        return "the amount is above the limit of one person"
+    if desk.needs_second(wanted_money) or desk.needs_second(payment.money):
+        return ABOVE
+    if wanted_money != payment.money:
+        return "it is not the amount that was agreed: a second person must agree"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""The smaller deeds: close an order, release held money, re-send deliveries, replay callbacks, work on cases."""
+"""The smaller deeds: close an order, re-send deliveries, replay callbacks, work on cases."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +7,6 @@ import msgspec
 from paidup.apply import Item, apply
 from paidup.cases import store as cases
 from paidup.cases.store import Case
-from paidup.checkout.release import release_payment
 from paidup.db.transaction import Tx
 from paidup.delivery import store as deliveries
 from paidup.errors import Conflict, NotFound, Verdict
@@ -18,12 +17,10 @@ from paidup.intake import inbox, quarantine
 from paidup.intake.receive import replay
 from paidup.orders import store as orders
 from paidup.orders.order import Order
-from paidup.payments.payment import Payment
 from paidup.people import audit
 from paidup.people.audit import Actor
 from paidup.people.user import Right
 from paidup.settle.book import CloseOrder, Weighed
-from paidup.settle.book import Verdict as Decision
 
 
 async def close(desk: Desk, actor: Actor, order_id: str, why: str, *, shop: str | None = None) -> Done:
@@ -41,21 +38,6 @@ async def close(desk: Desk, actor: Actor, order_id: str, why: str, *, shop: str 
             why=why, before=result.before, after=result.after,
         )  # fmt: skip
     return Done("done" if result.outcome is Weighed.APPLIED else "already", result.why)
-
-
-async def release(
-    desk: Desk, actor: Actor, payment_id: str, decision: Decision, why: str, *, shop: str | None = None
-) -> Payment:
-    """Take held money as it came, or give it back. Raises NotFound, or Conflict when nothing is held."""
-    async with desk.db.transaction() as tx:
-        payment = await release_payment(
-            tx, desk.handlers, shop=shop, payment_id=payment_id, verdict=decision, why=a_reason(why), now=desk.now()
-        )
-        await audit.write(
-            tx, actor, "payment.released", desk.now(), shop=payment.shop, subject_id=payment_id,
-            order_id=payment.order_id, why=why, before="payment held", after=f"{decision}: payment {payment.state}",
-        )  # fmt: skip
-    return payment
 
 
 async def resend(

@@ -15,6 +15,7 @@ from paidup.payments.payment import Payment
 from paidup.settings import Settings
 
 MAX_WHY_CHARS = 1000
+ABOVE = "the amount is above the limit of one person"
 
 
 @dataclass(frozen=True)

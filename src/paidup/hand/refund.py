@@ -5,7 +5,7 @@ import msgspec
 from paidup.checkout.refund import request_refund
 from paidup.db.transaction import Tx
 from paidup.errors import Conflict, InvalidRequest
-from paidup.hand.desk import Desk, a_reason, the_payment
+from paidup.hand.desk import ABOVE, Desk, a_reason, the_payment
 from paidup.hand.done import Done
 from paidup.money import Money
 from paidup.payments.payment import Payment
@@ -58,7 +58,7 @@ async def foresee(desk: Desk, payment_id: str, money: Money | None, *, shop: str
     wanted = money or Money(left, payment.currency)
     if wanted.currency != payment.currency or not 1 <= wanted.amount_minor <= left:
         raise InvalidRequest(f"at most {Money(left, payment.currency)} can be given back")
-    because = "the amount is above the limit of one person" if desk.needs_second(wanted) else ""
+    because = ABOVE if desk.needs_second(wanted) else ""
     return Foreseen(payment, Money(left, payment.currency), because)
 
 

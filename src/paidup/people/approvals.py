@@ -49,6 +49,8 @@ ON CONFLICT (action, subject_id, key) DO NOTHING RETURNING {COLUMNS}"""
 
 BY_KEY = f"SELECT {COLUMNS} FROM approvals WHERE action = $1 AND subject_id = $2 AND key = $3"
 
+WAITING = f"SELECT {COLUMNS} FROM approvals WHERE action = $1 AND subject_id = $2 AND state = 'waiting' LIMIT 1"
+
 LOCK = f"SELECT {COLUMNS} FROM approvals WHERE id = $1 FOR UPDATE"
 
 LIST = f"""
@@ -71,6 +73,12 @@ async def ask(tx: Tx, wanted: Approval) -> Approval:
     values = [getattr(wanted, name) for name in Approval.__struct_fields__[:13]]
     row = await tx.fetchrow(ASK, *values) or await tx.fetchrow(BY_KEY, wanted.action, wanted.subject_id, wanted.key)
     return _approval(row)
+
+
+async def waiting(tx: Tx, action: str, subject_id: str) -> Approval | None:
+    """What is asked of this subject already, and not decided."""
+    row = await tx.fetchrow(WAITING, action, subject_id)
+    return _approval(row) if row else None
 
 
 async def page(

@@ -11,8 +11,10 @@ from paidup.checkout.refund import request_refund
 from paidup.db.transaction import Tx
 from paidup.errors import ChannelError, Conflict, NotFound
 from paidup.hand import confirm as confirming
-from paidup.hand import deeds
+from paidup.hand import release as releasing
 from paidup.hand.confirm import Confirm
+from paidup.hand.done import Done
+from paidup.hand.release import Release
 from paidup.intake import inbox
 from paidup.money import Money
 from paidup.payments import store as payments
@@ -166,8 +168,7 @@ async def testify(context: Context, key: ApiKey, request: Request, body: shapes.
     )
     once = f"{key.id}/{request.headers['idempotency-key']}"
     done = await confirming.confirm(context.desk, Actor(f"key:{key.id}", "api"), wanted, key=once, shop=key.shop)
-    payment = payment_out(await _the_payment(context, key, body.payment_id))
-    return shapes.TestifiedOut(**msgspec.structs.asdict(payment), says=done.says, approval_id=done.approval_id)
+    return await _testified(context, key, body.payment_id, done)
 
 
 async def _the_payment(context: Context, key: ApiKey, payment_id: str) -> Payment:
@@ -178,17 +179,17 @@ async def _the_payment(context: Context, key: ApiKey, payment_id: str) -> Paymen
     return payment
 
 
-async def release(context: Context, key: ApiKey, request: Request, body: shapes.Release) -> shapes.PaymentOut:
-    """Decide about money that came otherwise than agreed: take it as it is, or give it back."""
-    payment = await deeds.release(
-        context.desk,
-        Actor(f"key:{key.id}", "api"),
-        request.path_params["id"],
-        body.decision,
-        body.reason,
-        shop=key.shop,
-    )
-    return payment_out(payment)
+async def release(context: Context, key: ApiKey, request: Request, body: shapes.Release) -> shapes.TestifiedOut:
+    """Decide about money that came otherwise than agreed: take it as it is, or give it back. Where what came, or the
+    order that it would pay, is above a limit, it waits for a second person (`approval_id`)."""
+    wanted = Release(payment_id=request.path_params["id"], decision=body.decision, why=body.reason)
+    done = await releasing.release(context.desk, Actor(f"key:{key.id}", "api"), wanted, shop=key.shop)
+    return await _testified(context, key, wanted.payment_id, done)
+
+
+async def _testified(context: Context, key: ApiKey, payment_id: str, done: Done) -> shapes.TestifiedOut:
+    payment = payment_out(await _the_payment(context, key, payment_id))
+    return shapes.TestifiedOut(**msgspec.structs.asdict(payment), says=done.says, approval_id=done.approval_id)
 
 
 def payment_out(payment: Payment) -> shapes.PaymentOut:
@@ -221,7 +222,7 @@ ROUTES = (
         "POST", "/v1/payments/{id}/refunds", refund, Scope.REFUND,
         body=shapes.AskRefund, gives=shapes.RefundOut, status=201, keyed=True,
     ),
-    Route("POST", "/v1/payments/{id}/release", release, Scope.ADMIN, body=shapes.Release, gives=shapes.PaymentOut),
+    Route("POST", "/v1/payments/{id}/release", release, Scope.ADMIN, body=shapes.Release, gives=shapes.TestifiedOut),
     Route("GET", "/v1/refunds/{id}", show_refund, Scope.READ, gives=shapes.RefundOut),
     Route("POST", "/v1/evidence", testify, Scope.ADMIN, body=shapes.Testify, gives=shapes.TestifiedOut, keyed=True),
 )  # fmt: skip

@@ -237,6 +237,23 @@ async def test_a_case_is_claimed_commented_and_resolved(api: Api) -> None:
     assert 1 == len(await audit_of(api, "payment.released"))
 
 
+async def test_the_release_of_money_above_the_limit_waits_under_approvals(api: Api) -> None:
+    """Its page says so before; the second person reads which decision it is, in their own language."""
+    payment = await an_old_open_payment(api, "A-1", 500_000)
+    await api.confirmed(payment | {"amount_minor": 499_999}, "42-less")
+    path = f"/payments/{payment['id']}/release"
+    async with signed_in(api) as browser, signed_in(api, "bo", Role.APPROVER) as second:
+        before = await browser.get(path)
+        asked = await browser.post(path, {"decision": "give_back", "why": "paid the old price"})
+        approval = asked.location.removeprefix("/console")
+        await second.post("/prefer", {"language": "zh"})
+        read = await second.get(approval)
+        await second.post(approval, {"deed": "approve", "why": "I looked"})
+    assert ("Giving it back waits" in before.text, "Taking it waits" in before.text) == (True, True)
+    assert ("退还冻结款项" in read.text, "金额超过单人限额" in read.text) == (True, True)
+    assert [("bo", "console", "paid the old price")] == [row[:3] for row in await audit_of(api, "payment.released")]
+
+
 async def test_dead_letters_are_sent_again_by_ticking_or_all(api: Api) -> None:
     """In the page of their endpoint."""
     endpoint = {"url": "http://127.0.0.1:9/hook", "types": ["order.paid"]}

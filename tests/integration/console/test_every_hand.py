@@ -64,6 +64,13 @@ async def held(api: Api, number: str) -> Ids:
     return {"payment": payment["id"], "order": payment["order_id"], "case": case}
 
 
+async def held_for_a_dear_order(api: Api, number: str) -> Ids:
+    """Little came for an order that is above the limit of one person."""
+    payment = await an_old_open_payment(api, number, 500_000)
+    await api.confirmed(payment | {"amount_minor": 900}, f"42-{number}")
+    return {"payment": payment["id"], "order": payment["order_id"]}
+
+
 async def asked(api: Api, number: str) -> Ids:
     """Somebody asked for a confirmation that the channel contradicts."""
     ids = await open_payment(api, number)
@@ -172,6 +179,11 @@ DEEDS = {
     ),
     "release held money": Deed(
         held, "/payments/{payment}/release", {"decision": "accept", "why": WHY},
+        "/v1/payments/{payment}/release", REASON | {"decision": "accept"},
+        ("payments", "release", "{payment}", "accept", *BECAUSE),
+    ),
+    "release more than one person may": Deed(
+        held_for_a_dear_order, "/payments/{payment}/release", {"decision": "accept", "why": WHY},
         "/v1/payments/{payment}/release", REASON | {"decision": "accept"},
         ("payments", "release", "{payment}", "accept", *BECAUSE),
     ),

@@ -1,0 +1,127 @@
+"""What is above the limit of one person takes two, by whichever way somebody goes about it."""
+
+from typing import Any
+
+import pytest
+
+from api_side import ORDER, Api
+from paidup.apply import Item, apply
+from paidup.evidence import PaymentEvidence, PaymentSays, Road
+from paidup.money import Money
+from paidup.sandbox.faults import Faults
+
+BIG = 5_000_000
+"""50,000 CNY; one person may do up to 1,000 CNY."""
+
+
+async def a_big_payment(api: Api) -> dict[str, Any]:
+    """Open at the channel."""
+    _, order = await api.call("POST", "/v1/orders", ORDER | {"amount_minor": BIG, "shop_order_no": "BIG-1"})
+    status, payment = await api.call("POST", f"/v1/orders/{order['id']}/payments", {"channel": "wechat"}, once="o")
+    assert 201 == status, payment
+    return payment
+
+
+async def a_big_one_held(api: Api, came_minor: int) -> dict[str, Any]:
+    """Two people said that another amount came."""
+    held = await api.confirmed(await a_big_payment(api) | {"amount_minor": came_minor}, "4200-held")
+    assert "held" == held["state"]
+    return held
+
+
+async def the_channel_says(api: Api, payment: dict[str, Any], came_minor: int) -> None:
+    """An answer of the channel goes through the door."""
+    now = api.paidup.clock.now()
+    said = PaymentEvidence(
+        road=Road.QUERY, channel="wechat", account="main", key="again", received_at=now, says=PaymentSays.PAID,
+        merchant_ref=payment["merchant_ref"], channel_txn_id="4200-held", amount=Money(came_minor, "CNY"),
+    )  # fmt: skip
+    async with api.paidup.db.transaction() as tx:
+        await apply(tx, [Item(what=said, shop="acme", road="query")], now, api.paidup.handlers)
+
+
+async def release(api: Api, payment: dict[str, Any], decision: str) -> dict[str, Any]:
+    """What one key is answered."""
+    path = f"/v1/payments/{payment['id']}/release"
+    status, answer = await api.call("POST", path, {"decision": decision, "reason": "as agreed by phone"})
+    assert 200 == status, answer
+    return answer
+
+
+async def refunds_of(api: Api, payment: dict[str, Any]) -> list[int]:
+    """What is given back, in minor units."""
+    return [one["amount_minor"] for one in (await api.call("GET", f"/v1/trace/{payment['id']}"))[1]["refunds"]]
+
+
+async def order_of(api: Api, payment: dict[str, Any]) -> str:
+    """Its state."""
+    return (await api.call("GET", f"/v1/orders/{payment['order_id']}"))[1]["state"]
+
+
+@pytest.mark.parametrize("said_minor", [BIG, 1])
+async def test_the_limit_of_a_confirmation_goes_by_what_was_agreed_too(api: Api, said_minor: int) -> None:
+    """The channel is silent: whatever amount one person types, a second one is asked, and nothing is held or paid."""
+    payment = await a_big_payment(api)
+    api.sandbox.faults = Faults(drop=1)
+    word = {"channel_txn_id": "4200-made-up", "reason": "I say so", "amount_minor": said_minor}
+    _, asked = await api.call("POST", f"/v1/payments/{payment['id']}/confirm", word, once="c")
+    assert ("waiting", True) == (asked["state"], "above the limit" in asked["says"]), asked
+    assert "open" == (await api.call("GET", f"/v1/payments/{payment['id']}"))[1]["state"]
+
+
+async def test_another_amount_than_agreed_is_never_one_persons_word(api: Api) -> None:
+    """Below the limit, too: later the release of what came goes by it."""
+    payment = await api.an_open_payment()
+    api.sandbox.faults = Faults(drop=1)
+    path, word = f"/v1/payments/{payment['id']}/confirm", {"channel_txn_id": "4200-made-up", "reason": "I say so"}
+    _, asked = await api.call("POST", path, word | {"amount_minor": 1251}, once="c1")
+    _, done = await api.call("POST", path, word, once="c2")
+    assert ("waiting", True, "done") == (
+        asked["state"],
+        "not the amount that was agreed" in asked["says"],
+        done["state"],
+    )
+
+
+async def test_a_small_sum_for_a_big_order_is_taken_by_two(api: Api) -> None:
+    """0.01 CNY came for 50,000: the order is paid once a second key agrees, and not before."""
+    payment = await a_big_one_held(api, 1)
+    asked, again = await release(api, payment, "accept"), await release(api, payment, "accept")
+    assert ("held", True) == (asked["state"], "the order that it would pay" in asked["says"])
+    assert (asked["approval_id"], "unpaid") == (again["approval_id"], await order_of(api, payment))
+    assert 409 == (await api.call("POST", f"/v1/approvals/{asked['approval_id']}/approve", {"reason": "me again"}))[0]
+    assert 200 == (await api.second_agrees(asked))[0]
+    assert "paid" == await order_of(api, payment)
+
+
+async def test_big_held_money_is_given_back_by_two(api: Api) -> None:
+    """The request says which decision it is; agreed to, all that came goes back, once."""
+    payment = await a_big_one_held(api, BIG - 1)
+    asked = await release(api, payment, "give_back")
+    assert [] == await refunds_of(api, payment)
+    (listed,) = (await api.call("GET", "/v1/approvals"))[1]["items"]
+    assert ("release_give_back", BIG - 1) == (listed["action"], listed["amount_minor"])
+    assert 200 == (await api.second_agrees(asked))[0]
+    assert 409 == (await api.second_agrees(asked))[0]
+    assert [BIG - 1] == await refunds_of(api, payment)
+    actions = {deed["action"] for deed in (await api.call("GET", "/v1/audit"))[1]["items"]}
+    assert {"payment.release_asked", "approval.given", "payment.released"} <= actions
+
+
+async def test_a_small_sum_is_given_back_by_one(api: Api) -> None:
+    """Below the limit the decision is done at once."""
+    payment = await a_big_one_held(api, 1)
+    given = await release(api, payment, "give_back")
+    assert (None, [1]) == (given["approval_id"], await refunds_of(api, payment))
+
+
+async def test_two_agree_to_what_they_were_asked_about(api: Api) -> None:
+    """Other money is held since: nothing is done, and the request can be refused and asked anew."""
+    payment = await a_big_one_held(api, BIG - 1)
+    asked = await release(api, payment, "give_back")
+    await the_channel_says(api, payment, BIG - 2)
+    status, answer = await api.second_agrees(asked)
+    assert (409, True, []) == (status, "refuse this" in answer["detail"], await refunds_of(api, payment))
+    refuse = f"/v1/approvals/{asked['approval_id']}/refuse"
+    assert 200 == (await api.call("POST", refuse, {"reason": "it has changed"}))[0]
+    assert asked["approval_id"] != (await release(api, payment, "give_back"))["approval_id"]
