@@ -267,8 +267,7 @@ _SETTINGS = (
         "amounts",
         "CNY=1000,USD=150,EUR=150,GBP=130,HKD=1000,JPY=20000",
         written.limits,
-        "up to which amount one person confirms, refunds or releases alone; "
-        "a currency that is not named takes two always",
+        "up to which amount one person confirms, refunds or releases alone; a currency not named takes two always",
     ),
     _Setting(
         "metrics_token", "text", "", written.token, "the bearer token that opens /metrics; empty: it stays closed"

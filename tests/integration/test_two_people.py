@@ -1,5 +1,6 @@
 """What is above the limit of one person takes two, by whichever way somebody goes about it."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -7,11 +8,15 @@ import pytest
 from api_side import ORDER, Api
 from paidup.apply import Item, apply
 from paidup.evidence import PaymentEvidence, PaymentSays, Road
+from paidup.hand.approve import approve
+from paidup.hand.refund import GiveBack, refund
 from paidup.money import Money
+from paidup.people.audit import Actor
 from paidup.sandbox.faults import Faults
 
 BIG = 5_000_000
 """50,000 CNY; one person may do up to 1,000 CNY."""
+ZOE = Actor("zoe", "console")
 
 
 async def a_big_payment(api: Api) -> dict[str, Any]:
@@ -125,3 +130,38 @@ async def test_two_agree_to_what_they_were_asked_about(api: Api) -> None:
     refuse = f"/v1/approvals/{asked['approval_id']}/refuse"
     assert 200 == (await api.call("POST", refuse, {"reason": "it has changed"}))[0]
     assert asked["approval_id"] != (await release(api, payment, "give_back"))["approval_id"]
+
+
+async def give_back(api: Api, payment: dict[str, Any], minor: int, once: str) -> dict[str, Any]:
+    """What one key is answered that refunds by hand."""
+    body = {"reason": "one tea was cold", "amount_minor": minor}
+    status, answer = await api.call("POST", f"/v1/payments/{payment['id']}/refund-by-hand", body, once=once)
+    assert 200 == status, answer
+    return answer
+
+
+async def test_a_big_refund_in_small_pieces_takes_a_second_person(api: Api) -> None:
+    """One person alone gives back no more of a payment than the limit, in however many pieces."""
+    payment = await api.confirmed(await a_big_payment(api), "4200-big")
+    first, second = await give_back(api, payment, 60_000, "p1"), await give_back(api, payment, 60_000, "p2")
+    assert ("done", "waiting", True) == (first["state"], second["state"], "by hand before" in second["says"])
+    assert 200 == (await api.second_agrees(second))[0]
+    assert [60_000, 60_000] == await refunds_of(api, payment)
+
+
+async def test_the_same_key_refunds_once_and_is_written_once(api: Api) -> None:
+    """Also once a second person has agreed to it."""
+    payment = await api.confirmed(await a_big_payment(api), "4200-big")
+    wanted = GiveBack(payment_id=payment["id"], amount_minor=BIG // 2, currency="CNY", why="one tea was cold")
+    asked = await refund(api.desk, ZOE, wanted, key="ticket-312")
+    await approve(api.desk, Actor("bo", "console"), str(asked.approval_id), "I looked")
+    assert ("waiting", "done") == (asked.state, (await refund(api.desk, ZOE, wanted, key="ticket-312")).state)
+    deeds = [deed["action"] for deed in (await api.call("GET", "/v1/audit"))[1]["items"]]
+    assert ([BIG // 2], 1) == (await refunds_of(api, payment), deeds.count("refund.requested"))
+
+
+async def test_pieces_in_one_moment_are_weighed_one_after_the_other(api: Api) -> None:
+    """Five at once, each as much as one person may: one is done, and four wait."""
+    payment = await api.confirmed(await a_big_payment(api), "4200-big")
+    pieces = await asyncio.gather(*(give_back(api, payment, 100_000, f"p{n}") for n in range(5)))
+    assert ["done", "waiting", "waiting", "waiting", "waiting"] == sorted(piece["state"] for piece in pieces)

@@ -28,7 +28,7 @@ async def request_refund(
     payment = await payments.get(tx, payment_id)
     if payment is None or payment.shop != shop:
         raise NotFound(f"there is no payment {payment_id}")
-    refund_id = ids.derived_id(ids.REFUND, payment.id, f"requested/{key}")
+    refund_id = refund_id_of(payment.id, key)
     known = await refunds.get(tx, refund_id)
     asked = money or (known.money if known else await _left(tx, payment))
     if asked.amount_minor <= 0:
@@ -42,6 +42,11 @@ async def request_refund(
     if written is None or written.money != asked:
         raise Conflict(f"the same key was used for a refund of {written.money if written else 'nothing'}")
     return written
+
+
+def refund_id_of(payment_id: str, key: str) -> str:
+    """The id of the refund that this key asks for."""
+    return ids.derived_id(ids.REFUND, payment_id, f"requested/{key}")
 
 
 async def _left(tx: Tx, payment: Payment) -> Money:

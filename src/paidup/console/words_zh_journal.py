@@ -247,7 +247,7 @@ MEANINGS = {
     "how long a channel may send no callback while queries find paid payments, before it is reported": (
         "查单发现已支付而渠道多久没有回调时报警"
     ),
-    "up to which amount one person confirms, refunds or releases alone; a currency that is not named takes two always": (
+    "up to which amount one person confirms, refunds or releases alone; a currency not named takes two always": (
         "单人可确认、退款或解冻的金额上限；未列出的币种始终需要两人"
     ),
     "the bearer token that opens /metrics; empty: it stays closed": "访问 /metrics 的令牌；留空则不开放",

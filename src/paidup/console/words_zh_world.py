@@ -60,6 +60,7 @@ WORLD = {
     "Alipay": "支付宝",
     "WeChat Pay": "微信支付",
     "the amount is above the limit of one person": "金额超过单人限额",
+    "together with what was given back by hand before, it is above the limit of one person": "连同此前人工退款，超过单人限额",
     "the order that it would pay is above the limit of one person": "所支付的订单超过单人限额",
     "it is not the amount that was agreed: a second person must agree": "与约定金额不符，须第二人同意",
     "the channel itself says that it does not know the payment: a second person must agree": "渠道答复没有此单，须第二人同意",

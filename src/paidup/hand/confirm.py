@@ -130,7 +130,7 @@ async def _ask_second(
 
 
 def _because(desk: Desk, payment: Payment, wanted: Confirm, says: PaymentSays | None) -> str:
-    """Money that differs from what was agreed is never one person's word: its release is limited by what came."""
+    """Money that differs from what was agreed is never one person's word: its release's limit goes by what came."""
     wanted_money = Money(wanted.amount_minor, wanted.currency)
     if says is not None and says is not PaymentSays.PAID:
         return f"the channel itself says {_IN_WORDS.get(says, says)}: a second person must agree"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from paidup import ids
+from paidup.refunds.states import State as RefundState
 from paidup.simulator.books import Books
 from paidup.simulator.script import Office
 from paidup.simulator.witness import Breach, Deed, Witness
@@ -84,6 +85,20 @@ def nothing_above_a_limit_is_one_persons_deed(files: Files) -> list[str]:
     return wrong + [f"payment {name} was confirmed, and nobody asked for it" for name in files.confirmed - known]
 
 
+def small_pieces_stay_within_the_limit_together(files: Files) -> list[str]:
+    """What was refunded of one payment by the word of one person stays below the limit, in however many pieces."""
+    sums = Counter[str]()
+    for deed in files.witness.deeds:
+        made = files.books.refunds.get(refund_id(deed.payment_id, deed.key)) if deed.action == "refund" else None
+        if made is not None and made.state is not RefundState.FAILED and len(files.people(deed.name)) < 2:
+            sums[deed.payment_id] += deed.minor
+    return [
+        f"{minor} of payment {name} was refunded without two people"
+        for name, minor in sums.items()
+        if minor > files.office.limit_minor
+    ]
+
+
 def _is_agreed(files: Files, deed: Deed) -> bool:
     """By two people; of several who confirm one payment any request will do."""
     same = [
@@ -155,6 +170,7 @@ def what_was_asked_is_there(files: Files) -> list[str]:
 
 INVARIANTS: Sequence[Callable[[Files], list[str]]] = (
     nothing_above_a_limit_is_one_persons_deed,
+    small_pieces_stay_within_the_limit_together,
     repairs_stay_within_their_limits,
     an_approval_is_carried_out_once,
     what_was_asked_is_there,
