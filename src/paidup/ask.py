@@ -222,7 +222,7 @@ def _items(shop: str, found: Iterable[Evidence]) -> tuple[Item, ...]:
 
 def _may_close(found: tuple[Evidence, ...]) -> bool:
     """The channel answered, and nothing in the answer says that it is paid or closed already."""
-    ended = (PaymentSays.PAID, PaymentSays.CLOSED)
+    ended = (PaymentSays.PAID, PaymentSays.CLOSED, PaymentSays.GIVEN_BACK)
     return bool(found) and not any(isinstance(e, PaymentEvidence) and e.says in ended for e in found)
 
 

@@ -275,16 +275,18 @@ def _not_paid_yet(facts: Facts) -> Verdict | None:
 
 
 def _closing(facts: Facts) -> Verdict:
+    """Money may have come and gone: what was given back, or is on its way, stands behind the first sentence."""
+    back = [_given_back(r) for r in facts.refunds if r.state is not RefundState.FAILED]
     if facts.order.state is OrderState.CLOSED:
         sentence = Said("Not paid: the order was closed, and nobody can pay it any more.")
         step = Said("If money comes all the same, the shop's policy applies: {policy}.", {"policy": _policy(facts)})
-        return Verdict(Diagnosis.CLOSED, (sentence,), step)
+        return Verdict(Diagnosis.CLOSED, (sentence, *back), step)
     if facts.order.state is OrderState.UNPAID:
         sentence = Said("Not paid: every payment that was started is closed at the channel.")
         step = Said("The customer starts a payment in the shop before {at}.", {"at": facts.order.expires_at})
-        return Verdict(Diagnosis.CLOSED, (sentence,), step)
+        return Verdict(Diagnosis.CLOSED, (sentence, *back), step)
     sentence = Said("Not paid: the order is being closed; the channel has not confirmed yet.")
-    return Verdict(Diagnosis.CLOSING, (sentence,), _asked_next(facts))
+    return Verdict(Diagnosis.CLOSING, (sentence, *back), _asked_next(facts))
 
 
 def _policy(facts: Facts) -> str:

@@ -13,7 +13,7 @@ class EventType(StrEnum):
     ORDER_CLOSED = "order.closed"  # the channel confirmed that nobody can pay it any more
     ORDER_REOPENED = "order.reopened"  # money came for a closed order, and the shop's policy welcomes it
     ORDER_REFUNDED = "order.refunded"  # the whole amount went back to the customer
-    PAYMENT_PAID = "payment.paid"  # the channel says this payment's money is ours
+    PAYMENT_PAID = "payment.paid"  # this payment's money came; it may go back at once, so ship on order.paid
     PAYMENT_CLOSED = "payment.closed"  # this payment can no longer be paid
     PAYMENT_HELD = "payment.held"  # money moved, but not as agreed: a person decides
     PAYMENT_DISPUTED = "payment.disputed"  # the customer's bank asks for the money back

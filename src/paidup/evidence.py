@@ -35,6 +35,7 @@ class PaymentSays(StrEnum):
     PAID = "paid"  # the money is ours
     FAILED = "failed"  # this attempt failed; the customer may try again
     CLOSED = "closed"  # nobody can pay it any more
+    GIVEN_BACK = "given_back"  # it was paid, and all of it has gone back to the customer since
 
 
 class RefundSays(StrEnum):
@@ -101,6 +102,8 @@ class RefundEvidence(_Evidence, frozen=True, kw_only=True, tag="refund"):
     merchant_refund_ref: str | None = None
     """The number under which the merchant named the refund (out_refund_no, out_request_no, our metadata)."""
     channel_refund_id: str | None = None
+    so_far: Money | None = None
+    """What this and all earlier refunds of the payment gave back together, where the channel states the sum alone."""
 
 
 class DisputeEvidence(_Evidence, frozen=True, kw_only=True, tag="dispute"):

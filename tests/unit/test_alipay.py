@@ -291,7 +291,6 @@ TRADE = {"code": "10000", "out_trade_no": "pay1", "trade_no": "2026", "total_amo
         ({**TRADE, "trade_status": "TRADE_SUCCESS", "send_pay_date": "2026-11-23 16:00:00"}, PaymentSays.PAID),
         ({**TRADE, "trade_status": "WAIT_BUYER_PAY"}, PaymentSays.WAITING),
         ({**TRADE, "trade_status": "TRADE_CLOSED"}, PaymentSays.CLOSED),
-        ({**TRADE, "trade_status": "TRADE_CLOSED", "send_pay_date": "2026-11-23 16:00:00"}, PaymentSays.CLOSED),
         (GONE, PaymentSays.NOT_FOUND),
     ],
 )
@@ -302,6 +301,14 @@ def test_a_query_brings_evidence(fields: dict[str, object], says: PaymentSays) -
     (found,) = outcome.evidence
     assert (says, "pay1", Road.QUERY) == (found.says, found.merchant_ref, found.road)
     assert f"query:pay1:{found.note}" == found.key
+
+
+def test_a_closed_trade_that_was_paid_has_been_given_back() -> None:
+    """The time of the payment tells it from one that nobody paid; the notice of the payment may still be under way."""
+    fields = {**TRADE, "trade_status": "TRADE_CLOSED", "send_pay_date": "2026-11-23 16:00:00"}
+    paid, refund = ask(ALIPAY.query(name_of(), account(), NOW), QUERY, fields).evidence
+    assert (PaymentSays.GIVEN_BACK, datetime(2026, 11, 23, 8, 0, tzinfo=UTC)) == (paid.says, paid.occurred_at)
+    assert (RefundSays.SUCCEEDED, None, Money(1250, "CNY")) == (refund.says, refund.amount, refund.so_far)
 
 
 def test_an_unsigned_error_is_no_proof() -> None:
@@ -379,10 +386,13 @@ def test_a_close_brings_closed(name, method: str, fields: dict[str, object]) -> 
 
 
 def test_a_cancel_that_gave_money_back_tells_so() -> None:
-    """The customer paid while we cancelled: closed, and a refund that nobody here had asked for."""
+    """The customer paid while we cancelled: paid, and a refund of all that nobody here had asked for, under the number
+    that Alipay gives to one without a number."""
     fields = {"code": "10000", "out_trade_no": "pay1", "retry_flag": "N", "action": "refund"}
     outcome = ask(ALIPAY.close(name_of(), account(), NOW), CANCEL, fields)
-    assert [PaymentSays.CLOSED, RefundSays.SUCCEEDED] == [it.says for it in outcome.evidence]
+    assert [PaymentSays.GIVEN_BACK, RefundSays.SUCCEEDED] == [it.says for it in outcome.evidence]
+    refund = outcome.evidence[1]
+    assert (Money(1250, "CNY"), "pay1") == (refund.amount, refund.merchant_refund_ref)
     again = ask(ALIPAY.close(name_of(), account(), NOW), CANCEL, {**fields, "retry_flag": "Y"})
     assert isinstance(again, Unknown)
 

@@ -5,7 +5,7 @@ from itertools import permutations
 import msgspec
 import pytest
 
-from paidup.evidence import DisputeSays, Evidence, RefundSays
+from paidup.evidence import DisputeSays, Evidence, RefundSays, Road
 from paidup.money import Money
 from paidup.orders.order import LatePayment
 from paidup.payments.states import State as PaymentState
@@ -33,6 +33,7 @@ from paidup.testing.builders import (
     an_order,
     closed,
     dispute_says,
+    given_back,
     order_id,
     paid,
     payment_id,
@@ -224,6 +225,60 @@ def test_a_refund_that_cannot_be_booked_calls_a_person(amount: Money | None) -> 
     """No amount, more than was paid, or another currency: nothing is guessed, and nothing is lost silently."""
     steps = run(a_paid_book(), refund_says(RefundSays.SUCCEEDED, amount=amount))
     assert (a_paid_book(), [("unknown_refund", payment_id())]) == (steps[-1].book, cases(steps))
+
+
+ALL = Money(1250, "CNY")
+
+
+@pytest.mark.parametrize("told", [{"amount": ALL}, {"so_far": ALL, "merchant_refund_ref": None}, {"so_far": ALL}])
+def test_money_that_came_and_went_lets_its_order_close(told: dict[str, object]) -> None:
+    """The shop hears of payment and refund, and never that the order is paid; the notice of the payment, which comes
+    last, changes nothing."""
+    news = {"amount": None} | told
+    steps = run(two_offers(), GIVE_UP, closed(2), given_back(1), refund_says(RefundSays.SUCCEEDED, **news), paid(1))
+    assert ["closed", "paid", "closed", "succeeded"] == states(steps[-1].book)
+    assert ["payment.closed", "payment.paid", "order.closed", "refund.succeeded"] == events(steps)
+    (refund,) = steps[-1].book.refunds.values()
+    assert (1250, Cause.AT_CHANNEL, []) == (refund.amount_minor, refund.cause, cases(steps))
+    assert Weighed.REPEATED is steps[-1].outcome
+
+
+def test_an_order_whose_money_came_and_went_may_be_paid_anew() -> None:
+    """Nobody gave the order up: another payment pays it."""
+    steps = run(two_offers(), given_back(1), refund_says(RefundSays.SUCCEEDED, so_far=ALL, amount=None), paid(2))
+    assert ["paid", "paid", "paid", "succeeded"] == states(steps[-1].book)
+    assert ["payment.paid", "refund.succeeded", "payment.paid", "order.paid"] == events(steps)
+
+
+def test_money_that_went_back_before_it_counted_is_held_when_it_is_not_what_was_agreed() -> None:
+    """Of another amount than agreed nothing is booked, whatever became of it: a person is told."""
+    news = refund_says(RefundSays.SUCCEEDED, road=Road.QUERY, amount=None, so_far=Money(900, "CNY"))
+    steps = run(a_book(), given_back(amount=Money(900, "CNY")), news)
+    assert (["unpaid", "held"], ["payment.held"]) == (states(steps[-1].book), events(steps))
+    assert [("mismatch", payment_id()), ("contradiction", payment_id())] == cases(steps)
+
+
+def test_the_sum_of_all_refunds_is_no_single_refund_of_a_payment_that_was_known() -> None:
+    """One that could not be booked may be among them: a person is told, and the bill names each."""
+    steps = run(a_paid_book(), refund_says(RefundSays.SUCCEEDED, amount=None, so_far=ALL))
+    assert (a_paid_book(), [("unknown_refund", payment_id())]) == (steps[-1].book, cases(steps))
+
+
+def test_the_sum_of_refunds_that_are_all_known_tells_nothing_new() -> None:
+    """Asked about a payment that we gave back, Alipay names no refund: only that all of it went back."""
+    book = a_paid_book(refunds=[a_refund(1, amount_minor=1250)])
+    told = refund_says(RefundSays.SUCCEEDED, 1)
+    steps = run(book, told, given_back(), refund_says(RefundSays.SUCCEEDED, 9, amount=None, so_far=ALL))
+    assert (Weighed.REPEATED, []) == (steps[-1].outcome, cases(steps))
+    assert steps[0].book == steps[-1].book
+
+
+@pytest.mark.parametrize(("road", "outcome"), [(Road.CALLBACK, Weighed.PARKED), (Road.QUERY, Weighed.REJECTED)])
+def test_a_refund_that_is_told_too_early_waits_or_calls_a_person(road: Road, outcome: Weighed) -> None:
+    """A callback is kept until the payment is known to be paid; an answer is kept nowhere, so a person is told."""
+    step = settle(a_book(), refund_says(RefundSays.SUCCEEDED, road=road), after(60))
+    assert (outcome, a_book()) == (step.outcome, step.book)
+    assert [("contradiction", payment_id())] * (road is Road.QUERY) == cases([step])
 
 
 def test_a_refund_that_came_back_is_booked_though_all_was_given_back_since() -> None:

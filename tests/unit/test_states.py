@@ -73,7 +73,7 @@ def test_only_the_channels_word_of_payment_makes_a_payment_paid() -> None:
     ways = {
         (old, happening)
         for (old, happening), move in payments.TABLE.items()
-        if old not in payments.MONEY_ARRIVED and _has_money(move.to) and happening is not h.PAID
+        if old not in payments.MONEY_ARRIVED and _has_money(move.to) and happening not in (h.PAID, h.GIVEN_BACK)
     }
     assert {(s.HELD, h.RELEASED)} == ways
 
@@ -82,6 +82,17 @@ def test_paid_is_believed_in_every_state() -> None:
     """The channel's word wins over our clock: whatever we thought, a payment said to be paid has money afterwards."""
     after = {payments.TABLE[state, payments.Happening.PAID].to for state in payments.State}
     assert after <= payments.MONEY_ARRIVED
+
+
+def test_money_that_came_and_went_is_believed_and_pays_no_order() -> None:
+    """Of a payment that had no money before, the news that all of it went back says that it was paid, and no more."""
+    moves = [
+        payments.TABLE[state, payments.Happening.GIVEN_BACK]
+        for state in payments.State
+        if state not in payments.MONEY_ARRIVED
+    ]
+    assert {(payments.State.PAID, True)} == {(move.to, move.gone) for move in moves}
+    assert 5 == sum(move.gone for move in payments.TABLE.values())
 
 
 def test_a_mismatch_always_calls_a_person() -> None:

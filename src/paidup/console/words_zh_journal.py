@@ -295,6 +295,10 @@ HOLED = {
     "a refund of {a} was asked for": "已申请退款 {a}",
     "a refund came while the payment is {a}": "支付处于 {a} 时收到退款",
     "it waits until the payment is known to be paid": "等到确认支付后再处理",
+    "the channel says that money went back, and the payment is {a} here ({b})": (
+        "渠道答复款项已退回，而我方支付状态为 {a}（{b}）"
+    ),
+    "all that went back so far is known here ({a})": "至今退回的款项我方均已入账（{a}）",
     "neither the channel nor we know of a refund {a}": "渠道和我方都没有退款 {a}",
     "the channel tells of a refund {a} that we did not ask for and cannot book ({b})": (
         "渠道告知退款 {a}，我方未申请也无法入账（{b}）"

@@ -24,6 +24,7 @@ _SAYS: dict[PaymentSays, Happening] = {
     PaymentSays.PAID: Happening.PAID,
     PaymentSays.FAILED: Happening.ATTEMPT_FAILED,
     PaymentSays.CLOSED: Happening.CHANNEL_CLOSED,
+    PaymentSays.GIVEN_BACK: Happening.GIVEN_BACK,
 }
 _DISPUTE: dict[DisputeSays, Happening] = {
     DisputeSays.OPENED: Happening.DISPUTE_OPENED,
@@ -43,7 +44,7 @@ def decide(payment: Payment, evidence: PaymentEvidence) -> Decision:
     if happening is Happening.CHANNEL_CLOSED and _is_given_back(payment):
         why = "all of it was given back, and the channel closed it"
         return Decision(payment, Move(payment.state, why), why)
-    if happening is not Happening.PAID:
+    if happening not in (Happening.PAID, Happening.GIVEN_BACK):
         return happen(_named(payment, evidence), happening)
     differs = mismatch(payment, evidence)
     if differs and _closed_for_nothing(payment) and evidence.amount is not None and not evidence.amount.amount_minor:
@@ -52,7 +53,7 @@ def decide(payment: Payment, evidence: PaymentEvidence) -> Decision:
     if differs:
         return happen(_received(payment, evidence), Happening.MISMATCH, differs)
     as_agreed = msgspec.structs.replace(payment, received_minor=0, received_currency="")
-    return _with_proof(happen(payment if payment.paid_at else as_agreed, Happening.PAID), evidence)
+    return _with_proof(happen(payment if payment.paid_at else as_agreed, happening), evidence)
 
 
 def decide_dispute(payment: Payment, evidence: DisputeEvidence) -> Decision:

@@ -29,6 +29,7 @@ class Happening(StrEnum):
     WAITING = "waiting"  # the channel knows it; nobody has paid yet
     ATTEMPT_FAILED = "attempt_failed"  # a card was declined; the customer may try again
     PAID = "paid"  # paid as agreed
+    GIVEN_BACK = "given_back"  # paid as agreed, and all of it has gone back since
     MISMATCH = "mismatch"  # paid, but another amount, currency or receiver than agreed
     RELEASED = "released"  # a person decided about money that is held
     CHANNEL_CLOSED = "channel_closed"  # nobody can pay it any more
@@ -45,10 +46,13 @@ class Move(msgspec.Struct, frozen=True):
     why: str
     case: str | None = None
     park: bool = False
+    gone: bool = False
+    """The money went back before we heard of it: it pays no order."""
 
 
 S, H = State, Happening
 _UNPAID = (S.CREATED, S.OPEN, S.CLOSING, S.CLOSED)
+_GONE = "paid, and all of it went back before we heard of it; it pays no order"
 _HAS_MONEY = (S.PAID, S.DISPUTED, S.CHARGED_BACK)
 MONEY_ARRIVED = frozenset(_HAS_MONEY)
 """States in which the customer's money was received as agreed (even if a bank disputes it now)."""
@@ -101,6 +105,11 @@ TABLE: dict[tuple[State, Happening], Move] = {
     (S.HELD, H.PAID): Move(S.PAID, "the channel now says it was paid as agreed"),
     (S.DISPUTED, H.PAID): Move(S.DISPUTED, "already paid, and disputed since"),
     (S.CHARGED_BACK, H.PAID): Move(S.CHARGED_BACK, "already paid, and charged back since"),
+    # Paid and wholly given back, before anything told us that it was paid: the shop must not ship for it.
+    **{(s, H.GIVEN_BACK): Move(S.PAID, _GONE, gone=True) for s in (*_UNPAID, S.HELD)},
+    (S.PAID, H.GIVEN_BACK): Move(S.PAID, "already paid; the channel says that all of it went back since"),
+    (S.DISPUTED, H.GIVEN_BACK): Move(S.DISPUTED, "already paid, and disputed; the channel says that it went back"),
+    (S.CHARGED_BACK, H.GIVEN_BACK): Move(S.CHARGED_BACK, "already charged back; the channel says that it went back"),
     # Money moved, but not as agreed. Never marks paid; a person decides.
     (S.CREATED, H.MISMATCH): Move(S.HELD, "paid, but not as agreed", case="mismatch"),
     (S.OPEN, H.MISMATCH): Move(S.HELD, "paid, but not as agreed", case="mismatch"),

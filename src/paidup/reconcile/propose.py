@@ -54,9 +54,10 @@ def testimony(one: Break, now: datetime) -> Evidence | None:
 
 
 def agrees(told: Evidence, bill: Evidence) -> bool:
-    """Whether the channel's answer says the same as its bill."""
+    """Whether the channel's answer says the same as its bill. That money went back since contradicts no line."""
     if isinstance(told, PaymentEvidence) and isinstance(bill, PaymentEvidence):
-        return told.says is bill.says and told.amount in (None, bill.amount)
+        says = (PaymentSays.PAID, PaymentSays.GIVEN_BACK) if bill.says is PaymentSays.PAID else (bill.says,)
+        return told.says in says and told.amount in (None, bill.amount)
     if isinstance(told, RefundEvidence) and isinstance(bill, RefundEvidence):
         return told.says is bill.says and told.amount in (None, bill.amount)
     return False

@@ -68,6 +68,8 @@ def _after_payment(book: Book, before: Payment, decision: payment_rules.Decision
         cases,
         payment_id=after.id,
     )
+    if move.gone:
+        return _maybe_all_closed(settled, now)
     if after.state in MONEY_ARRIVED and before.state not in MONEY_ARRIVED:
         return _money_arrived(settled, after, now)
     if after.state is PaymentState.CLOSED and before.state is not PaymentState.CLOSED:

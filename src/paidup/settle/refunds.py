@@ -6,7 +6,7 @@ import msgspec
 
 from paidup import ids
 from paidup.events import EventType
-from paidup.evidence import RefundEvidence, RefundSays
+from paidup.evidence import RefundEvidence, RefundSays, Road
 from paidup.money import Money
 from paidup.orders import decide as order_rules
 from paidup.orders.states import Happening as OrderHappening
@@ -57,11 +57,20 @@ def refund_evidence(book: Book, evidence: RefundEvidence, now: datetime) -> Sett
     if payment is None:
         return Settled(book, Weighed.PARKED, "no payment of this number is known yet; it waits")
     if payment.state not in MONEY_ARRIVED:
-        why = f"a refund came while the payment is {payment.state}; it waits until the payment is known to be paid"
-        return Settled(book, Weighed.PARKED, why, payment_id=payment.id)
+        return _too_early(book, payment, evidence)
     if refund is None:
         return _unknown_refund(book, payment, evidence, now)
     return _after_refund(book, refund_rules.decide(refund, evidence), now)
+
+
+def _too_early(book: Book, payment: Payment, evidence: RefundEvidence) -> Settled:
+    """Only a callback is kept until its time has come. An answer is nowhere kept: a person is told of it."""
+    if evidence.road is not Road.QUERY or evidence.says is not RefundSays.SUCCEEDED:
+        why = f"a refund came while the payment is {payment.state}; it waits until the payment is known to be paid"
+        return Settled(book, Weighed.PARKED, why, payment_id=payment.id)
+    why = f"the channel says that money went back, and the payment is {payment.state} here ({evidence.note})"
+    case = NewCase("contradiction", payment.id, why)
+    return Settled(book, Weighed.REJECTED, why, cases=(case,), payment_id=payment.id)
 
 
 def _find_refund(book: Book, evidence: RefundEvidence) -> Refund | None:
@@ -77,14 +86,37 @@ def _unknown_refund(book: Book, payment: Payment, evidence: RefundEvidence, now:
     if evidence.says is RefundSays.NOT_FOUND:
         why = f"neither the channel nor we know of a refund {number}"
         return Settled(book, Weighed.REPEATED, why, payment_id=payment.id)
-    if number is None or evidence.amount is None or not _fits(evidence, evidence.amount, book, payment):
+    if _is_all_known(evidence, book, payment):
+        why = f"all that went back so far is known here ({evidence.note})"
+        return Settled(book, Weighed.REPEATED, why, payment_id=payment.id)
+    amount = evidence.amount
+    if _is_all_of_it(evidence, book, payment):
+        number, amount = number or payment.merchant_ref, payment.money
+    if number is None or amount is None or not _fits(evidence, amount, book, payment):
         why = f"the channel tells of a refund {number} that we did not ask for and cannot book ({evidence.note})"
         case = NewCase("unknown_refund", payment.id, why)
         return Settled(book, Weighed.REJECTED, why, cases=(case,), payment_id=payment.id)
     refund_id = ids.derived_id(ids.REFUND, payment.id, number)
-    refund = new_refund(payment, refund_id, evidence.amount.amount_minor, Cause.AT_CHANNEL, evidence.note, now)
+    refund = new_refund(payment, refund_id, amount.amount_minor, Cause.AT_CHANNEL, evidence.note, now)
     refund = msgspec.structs.replace(refund, merchant_ref=number, state=RefundState.PENDING)
     return _after_refund(book.put(refund), refund_rules.decide(refund, evidence), now, is_new=True)
+
+
+def _is_all_known(evidence: RefundEvidence, book: Book, payment: Payment) -> bool:
+    """Whether the sum that the channel states is no more than what we know to have gone back."""
+    known_minor = refunds_minor(book, payment.id, states=(RefundState.SUCCEEDED,))
+    so_far = evidence.so_far
+    return so_far is not None and so_far.currency == payment.currency and so_far.amount_minor <= known_minor
+
+
+def _is_all_of_it(evidence: RefundEvidence, book: Book, payment: Payment) -> bool:
+    """Whether the sum stands for one refund of everything: the payment was first heard of when all of it had gone back.
+    Several refunds may have made up the sum; then the bill will say so. Of a payment that was known before, one that we
+    could not book may be among them, so there the sum is never taken for a refund's own amount."""
+    never_ours = book.order.paid_by != payment.id and not any(
+        refund.payment_id == payment.id for refund in book.refunds.values()
+    )
+    return never_ours and evidence.amount is None and evidence.so_far == payment.money
 
 
 def _fits(evidence: RefundEvidence, amount: Money, book: Book, payment: Payment) -> bool:

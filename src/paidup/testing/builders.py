@@ -188,6 +188,11 @@ def closed(number: int = 1, **fields: _Fields) -> PaymentEvidence:
     return says(PaymentSays.CLOSED, number, **fields)
 
 
+def given_back(number: int = 1, **fields: _Fields) -> PaymentEvidence:
+    """A callback that says that the payment was paid as agreed, and that all of it has gone back since."""
+    return says(PaymentSays.GIVEN_BACK, number, **fields)
+
+
 def not_found(number: int = 1, **fields: _Fields) -> PaymentEvidence:
     """A query's answer: the channel does not know the payment."""
     unstated = {"road": Road.QUERY, "channel_txn_id": None, "amount": None, "payee": None, "occurred_at": None}

@@ -11,7 +11,7 @@ from paidup.channels.alipay.gateway import TRADE_NOT_EXIST, Answer, ask, matchin
 from paidup.channels.alipay.keys import AlipayAccount
 from paidup.channels.alipay.query import said
 from paidup.channels.channel import Exchange, Outcome, PaymentName, Success, Unknown
-from paidup.evidence import Evidence, PaymentSays, RefundEvidence, RefundSays, Road
+from paidup.evidence import PaymentSays, RefundEvidence, RefundSays, Road
 
 
 def close_payment(payment: PaymentName, account: AlipayAccount, now: datetime) -> Exchange:
@@ -47,14 +47,15 @@ def _cancelled(answer: Answer, payment: PaymentName, account: AlipayAccount, now
     action = answer.fields.get("action", "no trade")
     note = f"alipay.trade.cancel: {action}"
     trade_no = answer.fields.get("trade_no")
-    evidence: tuple[Evidence, ...] = (said(payment, account, now, PaymentSays.CLOSED, note, trade_no=trade_no),)
     if action == "refund":
-        evidence = (*evidence, _given_back(payment, account, now, trade_no))
-    return Success(evidence)
+        paid = said(payment, account, now, PaymentSays.GIVEN_BACK, note, trade_no=trade_no)
+        return Success((paid, _given_back(payment, account, now, trade_no)))
+    return Success((said(payment, account, now, PaymentSays.CLOSED, note, trade_no=trade_no),))
 
 
 def _given_back(payment: PaymentName, account: AlipayAccount, now: datetime, trade_no: str | None) -> RefundEvidence:
-    """The customer had paid while we closed, and Alipay gave the money back at once. Nobody named this refund."""
+    """The customer had paid while we closed, and Alipay gave all of it back at once. Nobody named this refund, and such
+    a one bears the payment's own number at Alipay (alipay.trade.fastpay.refund.query, out_request_no)."""
     return RefundEvidence(
         road=Road.QUERY,
         channel=account.channel,
@@ -63,6 +64,8 @@ def _given_back(payment: PaymentName, account: AlipayAccount, now: datetime, tra
         received_at=now,
         merchant_ref=payment.merchant_ref,
         channel_txn_id=trade_no,
+        amount=payment.money,
         note="alipay.trade.cancel: it had been paid; Alipay gave all of it back",
         says=RefundSays.SUCCEEDED,
+        merchant_refund_ref=payment.merchant_ref,
     )

@@ -6,7 +6,7 @@ from paidup.channels.alipay.gateway import TRADE_NOT_EXIST, Answer, ask, matchin
 from paidup.channels.alipay.keys import AlipayAccount
 from paidup.channels.alipay.trade import moment, payment_says, yuan
 from paidup.channels.channel import Exchange, Outcome, PaymentName, Success, Unknown
-from paidup.evidence import PaymentEvidence, PaymentSays, Road
+from paidup.evidence import PaymentEvidence, PaymentSays, RefundEvidence, RefundSays, Road
 from paidup.money import Money
 
 
@@ -59,14 +59,13 @@ def said(
 
 
 def _told(answer: Answer, says: PaymentSays, payment: PaymentName, account: AlipayAccount, now: datetime) -> Success:
-    """TRADE_CLOSED after everything was given back looks here almost like one that nobody paid (an answer has no
-    refund fields). Read as CLOSED it is safe both ways: nothing is shipped, and a payment known as paid is not undone.
-    """
+    """TRADE_CLOSED after everything was given back differs here from one that nobody paid by the time of the payment
+    alone: an answer has no refund fields. So it may not be forgotten: the notice that it was paid may still come."""
     paid_at = moment(answer.fields.get("send_pay_date"))
     status = answer.fields["trade_status"]
+    trade_no, amount = needed(answer, "trade_no"), yuan(needed(answer, "total_amount"))
     if says is PaymentSays.CLOSED and paid_at is not None:
-        status = f"{status}, given back after it had been paid"
-    trade_no = needed(answer, "trade_no")
+        says, status = PaymentSays.GIVEN_BACK, f"{status}, given back after it had been paid"
     evidence = said(
         payment,
         account,
@@ -74,7 +73,25 @@ def _told(answer: Answer, says: PaymentSays, payment: PaymentName, account: Alip
         says,
         status,
         trade_no=trade_no,
-        amount=yuan(needed(answer, "total_amount")),
-        occurred_at=paid_at if says is PaymentSays.PAID else None,
+        amount=amount,
+        occurred_at=paid_at if says in (PaymentSays.PAID, PaymentSays.GIVEN_BACK) else None,
     )
-    return Success((evidence,), channel_txn_id=trade_no)
+    if says is not PaymentSays.GIVEN_BACK:
+        return Success((evidence,), channel_txn_id=trade_no)
+    return Success((evidence, _given_back(evidence, amount)), channel_txn_id=trade_no)
+
+
+def _given_back(paid: PaymentEvidence, amount: Money) -> RefundEvidence:
+    """All of it, by one or several refunds that the answer does not name."""
+    return RefundEvidence(
+        road=paid.road,
+        channel=paid.channel,
+        account=paid.account,
+        key=f"{paid.key}:refund",
+        received_at=paid.received_at,
+        merchant_ref=paid.merchant_ref,
+        channel_txn_id=paid.channel_txn_id,
+        note=paid.note,
+        says=RefundSays.SUCCEEDED,
+        so_far=amount,
+    )

@@ -1,0 +1,143 @@
+"""What happens between our question, our closing and the customer's money, against channels that speak their real wire
+format: an order is never told as paid with money that is gone, and nothing is called closed that can still be paid."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+import pytest
+
+from merchant import Merchant
+from paidup.channels.channel import CallbackRequest, Unknown
+from paidup.channels.registry import CHANNELS
+from paidup.intake import inbox
+from paidup.intake.receive import received
+from paidup.orders import store as orders
+from paidup.orders.order import Order
+from paidup.orders.states import State as OrderState
+from paidup.payments.payment import Payment
+from paidup.payments.states import State
+from paidup.sandbox.wire import News
+from paidup.testing.builders import SHOP
+
+
+async def the_order(merchant: Merchant, order: Order) -> Order:
+    async with merchant.db.session() as tx:
+        found = await orders.get(tx, order.id)
+    assert found is not None
+    return found
+
+
+async def settle_all(merchant: Merchant) -> None:
+    """Ask about everything that is due now."""
+    await merchant.clock.advance(5)
+    while await merchant.repair():
+        pass
+
+
+def before(merchant: Merchant, purpose: str, happens: Callable[[], object]) -> None:
+    """This happens at the channel in the moment before such a call arrives there."""
+    send = merchant.asker.send
+
+    async def sending(account: Any, exchange: Any, shop: str, subject_id: str, what: str) -> Any:
+        if what == purpose:
+            happens()
+        return await send(account, exchange, shop, subject_id, what)
+
+    merchant.asker.send = sending  # type: ignore[method-assign]
+
+
+def the_answer_is_lost(merchant: Merchant, purpose: str) -> None:
+    """The channel does what such a call wants, and we do not hear of it: once."""
+    send, lost = merchant.asker.send, []
+
+    async def sending(account: Any, exchange: Any, shop: str, subject_id: str, what: str) -> Any:
+        sent, call = await send(account, exchange, shop, subject_id, what)
+        if what != purpose or lost:
+            return sent, call
+        lost.append(call)
+        return msgspec.structs.replace(sent, outcome=Unknown("no usable answer: it was lost")), call
+
+    merchant.asker.send = sending  # type: ignore[method-assign]
+
+
+def pays_unheard(merchant: Merchant, payment: Payment) -> list[News]:
+    """The customer pays; the channel's notice of it takes a while."""
+    trade, now = merchant.trade(payment), merchant.clock.now()
+    assert merchant.sandbox.world.ledger.pay(trade, now)
+    return list(merchant.sandbox.world.provider(payment.channel, "main").news(trade, now))
+
+
+def news_of_its_refund(merchant: Merchant, payment: Payment) -> list[News]:
+    (refund,) = merchant.trade(payment).refunds
+    return list(merchant.sandbox.world.provider(payment.channel, "main").news(refund, merchant.clock.now()))
+
+
+async def deliver(merchant: Merchant, payment: Payment, news: Iterable[News]) -> None:
+    """These notices come in through the entrance, and are weighed."""
+    now, account = merchant.clock.now(), merchant.accounts.current.get(payment.channel, "main")
+    for one in news:
+        notice = merchant.sandbox.world.provider(one.channel, one.account).notice(one, now)
+        headers = tuple((name.lower(), value) for name, value in notice.headers.items())
+        request = CallbackRequest("POST", f"/callbacks/{payment.channel}/main", headers, notice.body)
+        reading = CHANNELS[payment.channel].read_callback(request, account, now)
+        row = received(request, reading, shop=SHOP, channel=payment.channel, account="main", now=now)
+        async with merchant.db.transaction() as tx:
+            await inbox.store(tx, [row])
+    await merchant.take_in()
+
+
+# Money that came and went ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_refund_told", [False, True])
+@pytest.mark.parametrize("is_answer_lost", [False, True])
+async def test_money_that_alipays_cancel_gave_back_pays_no_order(
+    merchant: Merchant, is_refund_told: bool, is_answer_lost: bool
+) -> None:
+    """The customer pays between our question and our cancel, and Alipay gives the money back at once: the order closes,
+    and the notice that it was paid does not open it again, whether we heard the answer to the cancel or asked anew."""
+    order = await merchant.order()
+    payment = await merchant.offer(order, "alipay")
+    merchant.sandbox.world.scan(merchant.trade(payment), merchant.clock.now())
+    news: list[News] = []
+    before(merchant, "close", lambda: news or news.extend(pays_unheard(merchant, payment)))
+    if is_answer_lost:
+        the_answer_is_lost(merchant, "close")
+    await merchant.give_up(order)
+    await settle_all(merchant)
+    await merchant.repair_for(60)
+    if is_refund_told:
+        news += news_of_its_refund(merchant, payment)
+    await deliver(merchant, payment, news)
+    await merchant.repair_for(3600)
+    assert (OrderState.CLOSED, State.PAID) == (
+        (await the_order(merchant, order)).state,
+        (await merchant.payment(payment)).state,
+    )
+    assert ["payment.paid", "order.closed", "refund.succeeded"] == await merchant.told(order)
+    assert (1250, []) == ((await merchant.payment(payment)).refunded_minor, await merchant.cases())
+
+
+async def test_an_order_that_was_told_as_paid_before_the_cancel_answered_is_told_as_refunded(
+    merchant: Merchant,
+) -> None:
+    """The notice of the payment overtakes the answer to our cancel: the shop learns both."""
+    order = await merchant.order()
+    payment = await merchant.offer(order, "alipay")
+    merchant.sandbox.world.scan(merchant.trade(payment), merchant.clock.now())
+    news: list[News] = []
+    before(merchant, "close", lambda: news.extend(pays_unheard(merchant, payment)))
+    send = merchant.asker.send
+
+    async def overtaken(account: Any, exchange: Any, shop: str, subject_id: str, what: str) -> Any:
+        answer = await send(account, exchange, shop, subject_id, what)
+        if what == "close":
+            await deliver(merchant, payment, news)
+        return answer
+
+    merchant.asker.send = overtaken  # type: ignore[method-assign]
+    await merchant.give_up(order)
+    await settle_all(merchant)
+    assert ["payment.paid", "order.paid", "refund.succeeded", "order.refunded"] == await merchant.told(order)
+    assert (OrderState.REFUNDED, []) == ((await the_order(merchant, order)).state, await merchant.cases())
