@@ -68,7 +68,7 @@ SPECIMEN = Specimen(
         ),
         "refunded": (
             alipay.notice(alipay.changed(trade_status="TRADE_CLOSED", refund_fee="12.50", **_GIVEN_BACK)),
-            (PaymentSays.PAID, RefundSays.SUCCEEDED),
+            (PaymentSays.GIVEN_BACK, RefundSays.SUCCEEDED),
         ),
         "other kind": (alipay.notice(alipay.changed(notify_type="fund_auth_freeze", notify_id="other")), ()),
     },

@@ -17,6 +17,7 @@ from paidup.orders.order import Order
 from paidup.orders.states import State as OrderState
 from paidup.payments.payment import Payment
 from paidup.payments.states import State
+from paidup.sandbox.ledger import Refund, RefundState
 from paidup.sandbox.wire import News
 from paidup.testing.builders import SHOP
 
@@ -141,3 +142,20 @@ async def test_an_order_that_was_told_as_paid_before_the_cancel_answered_is_told
     await settle_all(merchant)
     assert ["payment.paid", "order.paid", "refund.succeeded", "order.refunded"] == await merchant.told(order)
     assert (OrderState.REFUNDED, []) == ((await the_order(merchant, order)).state, await merchant.cases())
+
+
+async def test_a_payment_first_heard_of_as_wholly_refunded_pays_no_order(merchant: Merchant) -> None:
+    """Somebody gave all of it back in Alipay's console, and the notice of the payment is late: the shop is not told to
+    ship, the refund is booked under its own number, and the order may be paid anew."""
+    order = await merchant.order()
+    payment = await merchant.offer(order, "alipay")
+    merchant.sandbox.world.scan(merchant.trade(payment), merchant.clock.now())
+    late = pays_unheard(merchant, payment)
+    trade, now = merchant.trade(payment), merchant.clock.now()
+    refund = Refund(trade, "console-1", f"{trade.number}/console-1", 1250, RefundState.SUCCEEDED, made_at=now)
+    assert merchant.sandbox.world.ledger.refund(trade, refund)
+    await deliver(merchant, payment, news_of_its_refund(merchant, payment))
+    await deliver(merchant, payment, late)
+    assert ["payment.paid", "refund.succeeded"] == await merchant.told(order)
+    assert (OrderState.UNPAID, []) == ((await the_order(merchant, order)).state, await merchant.cases())
+    assert ["console-1"] == await merchant.column("SELECT merchant_ref FROM refunds")

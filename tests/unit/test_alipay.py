@@ -100,14 +100,18 @@ def test_a_partial_refund_tells_of_the_payment_and_of_the_refund_without_its_amo
     paid, refund = evidence(notice(fields))
     assert (PaymentSays.PAID, Money(1250, "CNY")) == (paid.says, paid.amount)
     assert ("ref1", None, RefundSays.SUCCEEDED) == (refund.merchant_refund_ref, refund.amount, refund.says)
+    assert refund.so_far is None
     assert "TRADE_SUCCESS, 5.00 of 12.50 given back so far" == refund.note
     assert datetime(2026, 11, 23, 9, 0, 0, 123000, tzinfo=UTC) == refund.occurred_at
 
 
 def test_closed_after_a_full_refund_was_paid_first() -> None:
-    """TRADE_CLOSED with refund_fee is a payment that was paid and wholly given back, never an unpaid one."""
+    """TRADE_CLOSED with refund_fee is a payment that was paid and wholly given back, never an unpaid one; the sum is
+    told as a sum, for several refunds may have made it up."""
     fields = changed(trade_status="TRADE_CLOSED", refund_fee="12.50", gmt_refund="2026-11-23 17:00:00", out_biz_no="r")
-    assert [PaymentSays.PAID, RefundSays.SUCCEEDED] == [it.says for it in evidence(notice(fields))]
+    paid, refund = evidence(notice(fields))
+    assert (PaymentSays.GIVEN_BACK, datetime(2026, 11, 23, 8, 0, tzinfo=UTC)) == (paid.says, paid.occurred_at)
+    assert (RefundSays.SUCCEEDED, None, Money(1250, "CNY")) == (refund.says, refund.amount, refund.so_far)
 
 
 def test_two_refunds_of_one_trade_have_different_keys() -> None:

@@ -20,6 +20,7 @@ _OCCURRED = {
     PaymentSays.PAID: "gmt_payment",
     PaymentSays.WAITING: "gmt_create",
     PaymentSays.CLOSED: "gmt_close",
+    PaymentSays.GIVEN_BACK: "gmt_payment",
 }
 MAX_KEY_CHARS = 200
 
@@ -81,7 +82,7 @@ def _reading(fields: Mapping[str, str], account: AlipayAccount, now: datetime) -
     if says is not None:
         evidence = (_payment(fields, says, account, key, now),)
         if is_refunded(fields):
-            evidence = (*evidence, _refund(fields, account, key, now))
+            evidence = (*evidence, _refund(fields, says, account, key, now))
     return Reading(key, fields.get("trade_status", notify_type), evidence)
 
 
@@ -104,9 +105,13 @@ def _payment(
     )
 
 
-def _refund(fields: Mapping[str, str], account: AlipayAccount, key: str, now: datetime) -> RefundEvidence:
-    """refund_fee sums up all refunds of the trade so far, so this one's own amount is not stated and stays None."""
+def _refund(
+    fields: Mapping[str, str], says: PaymentSays, account: AlipayAccount, key: str, now: datetime
+) -> RefundEvidence:
+    """refund_fee sums up all refunds of the trade so far, so this one's own amount is not stated and stays None. Only
+    when everything went back the sum is told on, for then the status says so, too."""
     total = fields.get("refund_fee", "an unstated part")
+    so_far = yuan(fields.get("refund_fee", fields["total_amount"])) if says is PaymentSays.GIVEN_BACK else None
     return RefundEvidence(
         road=Road.CALLBACK,
         channel=account.channel,
@@ -120,6 +125,7 @@ def _refund(fields: Mapping[str, str], account: AlipayAccount, key: str, now: da
         note=f"{fields['trade_status']}, {total} of {fields['total_amount']} given back so far",
         says=RefundSays.SUCCEEDED,
         merchant_refund_ref=fields.get("out_biz_no"),
+        so_far=so_far,
     )
 
 

@@ -23,12 +23,12 @@ _SAYS = {
 def payment_says(fields: Mapping[str, str]) -> PaymentSays | None:
     """What `trade_status` means for the payment; None for a status that says nothing about money.
 
-    TRADE_CLOSED has two meanings: nobody paid in time, or everything was given back after it had been paid. Only the
-    refund's own fields tell them apart.
+    TRADE_CLOSED has two meanings: nobody paid in time, or everything was given back after it had been paid. In a notice
+    the refund's own fields tell them apart.
     """
     status = fields.get("trade_status", "")
     if status == "TRADE_CLOSED":
-        return PaymentSays.PAID if is_refunded(fields) else PaymentSays.CLOSED
+        return PaymentSays.GIVEN_BACK if is_refunded(fields) else PaymentSays.CLOSED
     return _SAYS.get(status)
 
 
