@@ -57,6 +57,11 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     unsettled_here: frozenset[str] = frozenset()
     suggestions: Mapping[int, OurSide] = {}
 
+    @property
+    def subjects(self) -> set[str]:
+        """The ids of all of ours that it tells of."""
+        return {side.subject_id for side in (*self.by_id.values(), *self.by_number.values())}
+
 
 class Agreed(msgspec.Struct, frozen=True):
     """A line that needs no break after all. in_group: it agrees only together with others. ours_minor: our side of it

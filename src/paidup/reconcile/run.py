@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from itertools import repeat
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -16,12 +15,14 @@ from paidup.channels.bill import BillKind, BillRefused
 from paidup.channels.channel import Account
 from paidup.clock import monotonic_s
 from paidup.db.transaction import Database, Tx
+from paidup.errors import Conflict
 from paidup.reconcile import balance, bills, ours, runs, store, tell
 from paidup.reconcile.beside import Beside, Sound, read_beside
-from paidup.reconcile.breaks import Break, OurSide
+from paidup.reconcile.breaks import Break
 from paidup.reconcile.decide import Change, Whose, clear, decide, part, uncleared
 from paidup.reconcile.judge import judge
-from paidup.reconcile.known import Day, Earlier, Judged, Known, side_of
+from paidup.reconcile.known import Day, Judged, Known
+from paidup.reconcile.look_up import look_up, with_runs
 from paidup.reconcile.match import Matched, TooDifferent, match
 from paidup.reconcile.party import Party
 from paidup.reconcile.payouts import payout_breaks
@@ -34,14 +35,25 @@ from paidup.reconcile.table import Limits, NoRoom, Table, opened
 Progress = Callable[[str], None]
 """Told of each step that begins: read, ours, match, look up, record."""
 
+MAX_OVERTAKEN = 5
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1, 4))"
 MAX_GAP_DAYS = 31
+
+
+class Begun(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run began with: the bills of its day, and the run that held then, if there was any."""
+
+    trades: bills.Kept
+    others: Mapping[BillKind, bills.Kept]
+    last: str | None
+    at: datetime
 
 
 class Laid(msgspec.Struct, frozen=True, kw_only=True):
     """A day as it was found; nothing of it is written yet."""
 
-    trades: bills.Kept
+    begun: Begun
+    day: Day
     lines: int
     stated: Mapping[str, str]
     beside: Beside
@@ -70,34 +82,50 @@ async def reconcile(
 
     now_of: tells the time when it is written, for runs that take long.
 
-    A bill that is refused is marked so, with its reason and a case. Raises NotFound when no bill of the day is kept.
+    A bill that is refused is marked so, with its reason and a case. Raises Conflict when other runs of the day are
+    always first.
     """
-    began_at, account = now, party.account
-    async with db.session() as tx:
-        found = {kind: kept for kind in BillKind if (kept := await _bill(tx, account, day, kind)) is not None}
-    trades = found.pop(BillKind.TRADES, None)
-    if trades is None:
-        return Outcome(refused=f"no bill of {day} is here yet")
-    try:
-        with opened(spill, limits) as table:
-            laid = await _lay(db, party, day, trades, found, table, progress)
-    except (Refused, NoRoom) as error:
-        refusal = error if isinstance(error, Refused) else Refused(trades, NO_ROOM, "no_room", str(error))
-        if not dry_run:
-            await refuse(db, refusal, now)
-        return Outcome(refused=str(refusal), is_put_off=refusal.kind == NO_ROOM)
-    for wrong in () if dry_run else laid.beside.refused:
-        await refuse(db, wrong, now)
-    progress("record")
-    now = now_of() if now_of else now
-    async with db.transaction() as tx:
-        outcome = await _record(tx, party, day, laid, began_at=began_at, now=now, who=who, dry_run=dry_run)
+    for _ in range(MAX_OVERTAKEN):
+        async with db.session() as tx:
+            begun = await _begin(tx, party, day, now)
+        if begun is None:
+            return Outcome(refused=f"no bill of {day} is here yet")
+        try:
+            with opened(spill, limits) as table:
+                laid = await _lay(db, party, day, begun, table, progress)
+        except (Refused, NoRoom) as error:
+            refusal = error if isinstance(error, Refused) else Refused(begun.trades, NO_ROOM, "no_room", str(error))
+            if not dry_run:
+                await refuse(db, refusal, now)
+            return Outcome(refused=str(refusal), is_put_off=refusal.kind == NO_ROOM)
+        for wrong in () if dry_run else laid.beside.refused:
+            await refuse(db, wrong, now)
+        progress("record")
+        now = now_of() if now_of else now
+        async with db.transaction() as tx:
+            outcome = await _record(tx, party, day, laid, now=now, who=who, dry_run=dry_run)
+        if outcome is not None:
+            return _logged(outcome, party, day, dry_run=dry_run)
+        log.info("reconcile.overtaken", account=party.name, day=day.isoformat())
+    raise Conflict(f"{MAX_OVERTAKEN} times another run of {party.name} {day} was first; run it again")
+
+
+def _logged(outcome: Outcome, party: Party, day: date, *, dry_run: bool) -> Outcome:
     if outcome.run and not dry_run:
         log.info(
             "reconcile.finished", account=party.name, day=day.isoformat(), lines=outcome.run.lines,
             matched=outcome.run.matched, opened=outcome.run.opened,
         )  # fmt: skip
     return outcome
+
+
+async def _begin(tx: Tx, party: Party, day: date, now: datetime) -> Begun | None:
+    """None when no bill of the day's trades is here."""
+    account = party.account
+    found = {kind: kept for kind in BillKind if (kept := await _bill(tx, account, day, kind)) is not None}
+    trades = found.pop(BillKind.TRADES, None)
+    last = await runs.latest_of(tx, account.channel, account.name, day)
+    return None if trades is None else Begun(trades=trades, others=found, last=last.id if last else None, at=now)
 
 
 async def _bill(tx: Tx, account: Account, day: date, kind: BillKind) -> bills.Kept | None:
@@ -116,19 +144,19 @@ async def _lay(
     db: Database,
     party: Party,
     day: date,
-    trades: bills.Kept,
-    others: Mapping[BillKind, bills.Kept],
+    begun: Begun,
     table: Table,
     progress: Progress,
 ) -> Laid:
     """Raises Refused."""
     took_ms: dict[str, int] = {}
+    trades = begun.trades
     bounds = bounds_of(party, day, trades)
     copying = asyncio.create_task(ours.copy_day(db, party.account.channel, party.account.name, *bounds, table.folder))
     try:
         with _timed(took_ms, "read", progress):
             lines, stated = await _read_trades(db, party, trades, table)
-            beside = await read_beside(db, party, others)
+            beside = await read_beside(db, party, begun.others)
         with _timed(took_ms, "ours", progress):
             paths = await copying
     finally:
@@ -141,11 +169,12 @@ async def _lay(
             raise Refused(trades, TOO_DIFFERENT, "too_different", str(error)) from None
     with _timed(took_ms, "look up", progress):
         async with db.session() as tx:
-            known = await _look_up(tx, party, day, matched)
-    judged = judge(matched, known, Day(bill_id=trades.id, begins_at=bounds[0], ends_at=bounds[1], rules=party.rules))
+            known = await look_up(tx, party, day, matched)
+    its_day = Day(bill_id=trades.id, begins_at=bounds[0], ends_at=bounds[1], rules=party.rules)
+    judged = judge(matched, known, its_day)
     return Laid(
-        trades=trades, lines=lines, stated=stated, beside=beside, matched=matched, known=known, judged=judged,
-        took_ms=took_ms,
+        begun=begun, day=its_day, lines=lines, stated=stated, beside=beside, matched=matched, known=known,
+        judged=judged, took_ms=took_ms,
     )  # fmt: skip
 
 
@@ -188,59 +217,20 @@ def _match(table: Table, paths: Mapping[str, Path], rules: Rules) -> Matched:
     return match(table.sql, rules)
 
 
-async def _look_up(tx: Tx, party: Party, day: date, matched: Matched) -> Known:
-    channel, account = party.account.channel, party.account.name
-    payments, refunds = matched.payments, matched.refunds
-    alone = [line for line, one in payments if line is not None and one is None]
-    given_back = [line for line, one in refunds if line is not None and one is None]
-    by_id = await ours.by_id(tx, [one for _, one in payments if one], [one for _, one in refunds if one])
-    by_number = await ours.by_number(
-        tx, channel, account,
-        [n for line in (*alone, *given_back, *matched.others) for n in (line.txn, line.ref) if n],
-        [n for line in (*given_back, *matched.others) for n in (line.rid, line.rref) if n],
-    )  # fmt: skip
-    sides = {side.subject_id: side for side in (*by_id.values(), *by_number.values())}
-    zone = party.channel.bill_zone(party.account)
-    days = {subject: side.at.astimezone(zone).date() for subject, side in sides.items() if side.at}
-    about = await store.about(tx, channel, account, day, list(sides))
-    strangers = [line for line in alone if not {f"p:{line.txn}", f"p:{line.ref}"} & by_number.keys()]
-    here = (await store.of_day(tx, channel, account, day)).values()
-    return Known(
-        by_number=by_number,
-        by_id=by_id,
-        earlier=_earlier(about),
-        read=await runs.days_read(tx, channel, account, sorted(set(days.values()) - {day})),
-        days=days,
-        cleared_here=frozenset(one.key for one in here if one.cleared_by),
-        unsettled_here=frozenset(one.key for one in here if one.state in UNSETTLED),
-        suggestions=await _suggested(tx, party, strangers),
-    )
-
-
-def _earlier(about: list[Any]) -> dict[str, list[Earlier]]:
-    found: dict[str, list[Earlier]] = {}
-    for one in about:
-        subject = one.refund_id or one.payment_id
-        side = "bill" if one.line else "ours"
-        found.setdefault(subject, []).append(Earlier(one.id, subject, side, one.day, one.currency, one.bill_minor))
-    return found
-
-
-async def _suggested(tx: Tx, party: Party, strangers: list[Any]) -> dict[int, OurSide]:
-    sides = [side_of(line, "") for line in strangers]
-    wanted = [(side.line, side.currency, side.amount_minor, side.at) for side in sides]
-    return await ours.suggestions(tx, party.account.channel, party.account.name, wanted)
-
-
 # Recording -----------------------------------------------------------------------------------------------------------
 
 
 async def _record(
-    tx: Tx, party: Party, day: date, laid: Laid, *, began_at: datetime, now: datetime, who: str, dry_run: bool
-) -> Outcome:
-    """Everything that follows from a run, in the caller's transaction."""
+    tx: Tx, party: Party, day: date, laid: Laid, *, now: datetime, who: str, dry_run: bool
+) -> Outcome | None:
+    """Everything that follows from a run, in the caller's transaction; None when it no longer holds."""
     channel, account = party.account.channel, party.account.name
     await tx.execute(LOCK, party.name)
+    before = await runs.latest_of(tx, channel, account, day)
+    trades = await _bill(tx, party.account, day, BillKind.TRADES)
+    if (before.id if before else None, trades and trades.id) != (laid.begun.last, laid.begun.trades.id):
+        return None  # another run, which perhaps read a newer bill, or newer books, was first
+    laid = await _judged_again(tx, party, day, laid)
     run_id = ids.new_id("rec", now)
     whose = balance.Whose(channel=channel, account=account, shop=party.account.shop, day=day, run_id=run_id)
     closed = await runs.closed_before(tx, channel, account, day)
@@ -255,15 +245,22 @@ async def _record(
     stored = {one.key: one for one in touched if one.day == day}
     changes = decide(stored, found, mine, (ids.new_id("brk", now) for _ in repeat(None)))
     changes += _elsewhere(laid.judged, [one for one in touched if one.day != day], day, now)
-    run = _run(party, day, laid, changes, run_id=run_id, began_at=began_at, now=now)
+    run = _run(party, day, laid, changes, run_id=run_id, now=now)
     if not dry_run:
-        before = await runs.latest_of(tx, channel, account, day)
         await runs.write(tx, run)
         await runs.put_balances(tx, run, balances)
         await store.write(tx, changes, who, now)
         await _close_cases(tx, laid, changes, now)
         await _tell(tx, before, run, changes, now)
     return Outcome(run=run, changes=changes, balances=balances)
+
+
+async def _judged_again(tx: Tx, party: Party, day: date, laid: Laid) -> Laid:
+    """Runs of other days may have ended since it was judged: what they said of the same payments counts."""
+    known = await with_runs(tx, party, day, laid.known)
+    if known == laid.known:
+        return laid
+    return msgspec.structs.replace(laid, known=known, judged=judge(laid.matched, known, laid.day))
 
 
 async def _is_unbroken(tx: Tx, party: Party, since: date, day: date) -> bool:
@@ -298,7 +295,7 @@ def _elsewhere(judged: Judged, others: Iterable[Break], day: date, now: datetime
 
 async def _close_cases(tx: Tx, laid: Laid, changes: list[Change], now: datetime) -> None:
     """The bill is sound, and what agrees again needs nobody any more."""
-    trades = [Sound(laid.trades, laid.lines, laid.stated)] if laid.trades.state != "none" else []
+    trades = [Sound(laid.begun.trades, laid.lines, laid.stated)] if laid.begun.trades.state != "none" else []
     for one in [*trades, *laid.beside.sound()]:
         kept = one.kept
         await bills.was_read(tx, kept.id, "sound", now, lines=one.lines, stated=one.stated)
@@ -309,16 +306,14 @@ async def _close_cases(tx: Tx, laid: Laid, changes: list[Change], now: datetime)
     await cases.resolve_kind(tx, "reconcile_break", ended, "both sides agree now", now)
 
 
-def _run(
-    party: Party, day: date, laid: Laid, changes: list[Change], *, run_id: str, began_at: datetime, now: datetime
-) -> runs.Run:
-    bounds = bounds_of(party, day, laid.trades)
+def _run(party: Party, day: date, laid: Laid, changes: list[Change], *, run_id: str, now: datetime) -> runs.Run:
+    trades = laid.begun.trades
     sums = list(_sums(laid))
     steps = [change.step for change in changes]
     return runs.Run(
         id=run_id, shop=party.account.shop, channel=party.account.channel, account=party.account.name, day=day,
-        begins_at=bounds[0], ends_at=bounds[1], bill_id=laid.trades.id, bill_version=laid.trades.version,
-        began_at=began_at, ended_at=now, lines=laid.lines, matched=sum(one.matched for one in sums),
+        begins_at=laid.day.begins_at, ends_at=laid.day.ends_at, bill_id=trades.id, bill_version=trades.version,
+        began_at=laid.begun.at, ended_at=now, lines=laid.lines, matched=sum(one.matched for one in sums),
         grouped=sum(one.in_group for one in laid.judged.agreed), opened=steps.count("found"),
         reopened=steps.count("changed") + steps.count("reopened"),
         cleared=steps.count("cleared") + steps.count("healed"), took_ms=laid.took_ms,
