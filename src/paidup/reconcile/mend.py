@@ -38,6 +38,8 @@ from paidup.refunds.states import State as RefundState
 from paidup.settle.book import Weighed
 
 BATCH = 200
+"""So many questions one round asks about a day; those about which people must agree first take up none of them."""
+MAX_PAGES = 50
 _AT_ONCE = 8
 
 
@@ -65,20 +67,31 @@ class Asked(msgspec.Struct, frozen=True):
     is_silent: bool = False
 
 
-async def proposals(tx: Tx, party: Party, day: date | None, now: datetime) -> list[Proposal]:
-    """What a repair would do now, of one day or of all, within the limits of today."""
-    account = party.account
-    found = await store.repairable(
-        tx, account.channel, account.name, [kind.value for kind in ASKED], day=day, max_tries=MAX_TRIES, limit=BATCH
-    )
-    return await planned(tx, party, found, now)
+async def proposals(
+    tx: Tx, party: Party, day: date, now: datetime, *, only: frozenset[str] | None = None
+) -> list[Proposal]:
+    """What a repair of a day would do now, within the limits of today; of these breaks, or of all."""
+    account, proposed = party.account, list[Proposal]()
+    budget, most = await _budget(tx, party, now), BATCH if only is None else len(only)
+    for _ in range(MAX_PAGES):
+        found = await store.repairable(
+            tx, account.channel, account.name, day, [kind.value for kind in ASKED], max_tries=MAX_TRIES, only=only,
+            without=[one.broken.id for one in proposed], limit=BATCH,
+        )  # fmt: skip
+        proposed += _proposed(found, budget, now)
+        if len(found) < BATCH or sum(not one.needs for one in proposed) >= most:
+            break
+    return proposed
 
 
 async def planned(tx: Tx, party: Party, broken: Sequence[Break], now: datetime) -> list[Proposal]:
     """What a repair would do about breaks that are perhaps not written yet: for those who only want to look."""
+    return _proposed(broken, await _budget(tx, party, now), now)
+
+
+async def _budget(tx: Tx, party: Party, now: datetime) -> Budget:
     account = party.account
-    budget = Budget(party.rules, await store.repaired_so_far(tx, account.channel, account.name, now.date()))
-    return _proposed(broken, budget, now)
+    return Budget(party.rules, await store.repaired_so_far(tx, account.channel, account.name, now.date()))
 
 
 def _proposed(broken: Sequence[Break], budget: Budget, now: datetime) -> list[Proposal]:
@@ -104,7 +117,7 @@ async def mend(
     day is to be laid beside them once more. only: the ids of those that are asked about; all when None."""
     now = asker.now_of()
     async with db.session() as tx:
-        proposed = [one for one in await proposals(tx, party, day, now) if only is None or one.broken.id in only]
+        proposed = await proposals(tx, party, day, now, only=only)
         subjects = await _subjects(tx, [one for one in proposed if not one.needs])
     gate = asyncio.Semaphore(_AT_ONCE)
 

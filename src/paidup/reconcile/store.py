@@ -1,6 +1,6 @@
 """The tables `breaks`, `break_steps`, `break_repairs` and `break_approvals`: every difference, and how it ended."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -69,10 +69,12 @@ SELECT {COLUMNS} FROM breaks WHERE state = 'waiting' AND wait_until <= $1 AND ch
   AND (ask_at IS NULL OR tries >= $5)
 ORDER BY id LIMIT $4"""
 
+# What people agreed to, then what was asked about least. $8: those that an earlier page had.
 REPAIRABLE = f"""
 SELECT {COLUMNS} FROM breaks WHERE channel = $1 AND account = $2 AND state IN ('waiting', 'open', 'approved')
-  AND kind = ANY($3::text[]) AND ($4::date IS NULL OR day = $4) AND (tries < $5 OR state = 'approved')
-ORDER BY day, id LIMIT $6"""
+  AND day = $3 AND kind = ANY($4::text[]) AND payment_id IS NOT NULL AND (tries < $5 OR state = 'approved')
+  AND ($6::text[] IS NULL OR id = ANY($6)) AND NOT id = ANY($8::text[])
+ORDER BY state <> 'approved', tries, id LIMIT $7"""
 
 APPROVED_DAYS = """
 SELECT DISTINCT channel, account, day FROM breaks WHERE state = 'approved' ORDER BY day, channel, account LIMIT $1"""
@@ -178,10 +180,13 @@ async def overdue(tx: Tx, channel: str, account: str, now: datetime, limit: int,
 
 
 async def repairable(
-    tx: Tx, channel: str, account: str, kinds: Sequence[str], *, day: date | None, max_tries: int, limit: int
-) -> list[Break]:
-    """Those that proof may mend."""
-    return [_break(row) for row in await tx.fetch(REPAIRABLE, channel, account, list(kinds), day, max_tries, limit)]
+    tx: Tx, channel: str, account: str, day: date, kinds: Sequence[str], *, max_tries: int,
+    only: Iterable[str] | None, without: Iterable[str], limit: int,
+) -> list[Break]:  # fmt: skip
+    """Those of a day that proof may mend; what people agreed to first."""
+    wanted = None if only is None else list(only)
+    rows = await tx.fetch(REPAIRABLE, channel, account, day, list(kinds), max_tries, wanted, limit, list(without))
+    return [_break(row) for row in rows]
 
 
 async def approved_days(tx: Tx, limit: int) -> list[tuple[str, str, date]]:
