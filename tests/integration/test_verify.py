@@ -6,12 +6,30 @@ import pytest
 
 from kept import a_callback, an_offer, keep, receive, take_in
 from merchant import Merchant
+from paidup.cases import store as cases
 from paidup.db.transaction import Database
 from paidup.delivery.store import fan_out
+from paidup.orders.states import State as OrderState
+from paidup.payments.states import State as PaymentState
+from paidup.refunds.states import State as RefundState
 from paidup.settle.book import Book
-from paidup.testing.builders import a_payment, after, an_order, attempt_failed, order_id, paid, payment_id, waiting
+from paidup.testing.builders import (
+    AMOUNT,
+    SHOP,
+    a_payment,
+    a_refund,
+    after,
+    an_order,
+    attempt_failed,
+    order_id,
+    paid,
+    payment_id,
+    waiting,
+)
 from paidup.verify import Report, verify
 from paidup.verify.store import proven_up_to, write
+
+WHOLE = AMOUNT.amount_minor
 
 
 async def a_life(db: Database) -> None:
@@ -108,6 +126,35 @@ async def test_money_that_does_not_add_up_is_named(db: Database) -> None:
     payment = a_payment(1, order_id=order_id(1), refunded_minor=5)
     await keep(db, Book(an_order(1), {payment.id: payment}, {}))
     assert {"refunds": [payment_id(1)]} == broken(await verify(db))
+
+
+@pytest.mark.parametrize(
+    ("minor", "state", "was_told", "holds"),
+    [
+        (WHOLE, RefundState.REQUESTED, False, True),
+        (WHOLE, RefundState.SUCCEEDED, False, True),
+        (1, RefundState.SUCCEEDED, False, False),
+        (WHOLE, RefundState.FAILED, False, False),
+        (WHOLE, RefundState.FAILED, True, True),
+    ],
+)
+async def test_a_second_payment_goes_back_whole(
+    db: Database, minor: int, state: RefundState, was_told: bool, holds: bool
+) -> None:
+    """The customer paid twice. A refund of one cent gives nothing back, and neither does one that failed, unless people
+    were told of it."""
+    order = an_order(1, state=OrderState.PAID, paid_by=payment_id(1))
+    first, second = (a_payment(n, order_id=order.id, state=PaymentState.PAID) for n in (1, 2))
+    back = a_refund(9, order_id=order.id, payment_id=second.id, amount_minor=minor, state=state)
+    await keep(db, Book(order, {first.id: first, second.id: second}, {back.id: back}))
+    if was_told:
+        async with db.transaction() as tx:
+            told = cases.Case(
+                id="cas1", shop=SHOP, kind="refund_failed", subject_id=back.id, order_id=order.id, why="it came back",
+                opened_at=after(0),
+            )  # fmt: skip
+            await cases.open_many(tx, [told])
+    assert holds is ("given back" not in broken(await verify(db)))
 
 
 async def test_batches_that_overtake_each_other_stay_a_chain(db: Database) -> None:

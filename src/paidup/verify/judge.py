@@ -57,11 +57,15 @@ def paid_by_its_payment(record: Record, figures: Figures) -> list[str]:
 
 
 def given_back(record: Record, figures: Figures) -> list[str]:
-    """A payment with money that did not pay the order has a refund."""
-    surplus = [p.id for p in record.payments if p.state in MONEY_ARRIVED and p.id != record.order.paid_by]
+    """A payment with money that did not pay the order has refunds over all of it: done, under way, or failed with a
+    person who was told."""
+    surplus = [p for p in record.payments if p.state in MONEY_ARRIVED and p.id != record.order.paid_by]
+    goes_back: Counter[str] = Counter()
+    for refund in record.refunds:
+        if refund.state is not RefundState.FAILED or ("refund_failed", refund.id) in record.asked_people:
+            goes_back[refund.payment_id] += refund.amount_minor
     figures["surplus_payments"] += len(surplus)
-    refunded = {r.payment_id for r in record.refunds}
-    return [name for name in surplus if name not in refunded]
+    return [p.id for p in surplus if goes_back[p.id] < p.amount_minor]
 
 
 def event_order(record: Record, figures: Figures) -> list[str]:
@@ -130,7 +134,7 @@ CLAIMS = (
     ),
     Claim(
         "given back",
-        "a paid payment that did not pay its order is being given back",
+        "a paid payment that did not pay its order is being given back whole, or a person was told why not",
         ("surplus_payments",),
         given_back,
     ),
