@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from kept import a_callback, an_offer, keep, receive, take_in
@@ -12,6 +13,7 @@ from paidup.delivery.store import fan_out
 from paidup.orders.states import State as OrderState
 from paidup.payments.states import State as PaymentState
 from paidup.refunds.states import State as RefundState
+from paidup.seal import seal
 from paidup.settle.book import Book
 from paidup.testing.builders import (
     AMOUNT,
@@ -235,3 +237,24 @@ async def test_the_anchor_follows_from_every_row(db: Database) -> None:
     await receive(db, a_callback("cbk5", paid(2)))
     await take_in(db, 60)
     assert first.anchor == same.anchor != (await verify(db)).anchor
+
+
+async def test_a_forger_who_seals_anew_changes_the_anchor(merchant: Merchant) -> None:
+    """Somebody doubles a refund, and seals it and its payment anew. Every claim holds; the anchor, which was noted
+    elsewhere, is another one."""
+    payment = await merchant.offer(await merchant.order())
+    merchant.pay(payment)
+    await merchant.repair_for(600)
+    refund = await merchant.refund(payment, 500)
+    await merchant.repair_for(600)
+    noted = await verify(merchant.db, now=merchant.clock.now())
+    forged = msgspec.structs.replace(await merchant.refund_now(refund), amount_minor=1000)
+    paid_back = msgspec.structs.replace(await merchant.payment(payment), refunded_minor=1000)
+    async with merchant.db.transaction() as tx:
+        await tx.execute("UPDATE refunds SET amount_minor = 1000, seal = $2 WHERE id = $1", refund.id, seal(forged))
+        await tx.execute(
+            "UPDATE payments SET refunded_minor = 1000, seal = $2 WHERE id = $1", payment.id, seal(paid_back)
+        )
+    found = await verify(merchant.db, now=merchant.clock.now())
+    assert (True, True) == (noted.holds, found.holds)
+    assert noted.anchor != found.anchor

@@ -11,6 +11,7 @@ from paidup.verify import reconciled, stock, whole
 from paidup.verify.check import MAX_NAMED, Check, Report
 from paidup.verify.judge import CLAIMS
 from paidup.verify.read import records
+from paidup.verify.record import Record
 
 _WHOLE = (whole.CALLBACKS, stock.COUNTERS, stock.ORDERS, reconciled.DAYS, whole.TOLD)
 
@@ -35,7 +36,7 @@ async def verify(
     anchor, seen = blake2b(digest_size=SIZE_BYTES), 0
     async for chunk in records(db, since=since, now=now):
         for record in chunk:
-            anchor.update(record.order.id.encode() + record.order.chain + record.seals[record.order.id])
+            anchor.update(_fingerprint(record))
             for claim in CLAIMS:
                 named = breaches[claim.name]
                 named += claim.judge(record, figures)
@@ -51,3 +52,9 @@ async def verify(
         orders=seen,
         anchor=anchor.hexdigest() if since is None else "",
     )
+
+
+def _fingerprint(record: Record) -> bytes:
+    """What the anchor holds of an order: the head of its chain, and the seals of all its rows."""
+    rows = sorted((record.order.id, *(row.id for row in (*record.payments, *record.refunds))))
+    return record.order.chain + b"".join(name.encode() + record.seals[name] for name in rows)
