@@ -19,6 +19,7 @@ from paidup.finance.day import DayReport, MonthReport, read_day, read_month
 from paidup.finance.entries import Chart, Journal, journal_of
 from paidup.finance.journal import beancount, ledger
 from paidup.finance.page import day_page, month_page
+from paidup.finance.rows import missing_rows
 from paidup.finance.words import Language
 from paidup.finance.workbook import breaks_workbook, day_workbook, month_workbook
 from paidup.reconcile.breaks import Kind
@@ -108,6 +109,28 @@ async def test_a_month_names_the_days_that_are_missing(db: Database, there: Desk
     assert [date(2026, 11, n) for n in range(1, 22)] == [moment_of(row[2]).date() for row in missing[1:]]
     assert Decimal(balance.closing_minor) / 100 == Decimal(done[13])
     assert "2026-11-22: " in month_page(report, Language.ZH, NOW)
+
+
+@pytest.mark.parametrize(
+    ("month", "today", "missing"),
+    [
+        ((date(2026, 12, 1), date(2026, 12, 31)), date(2026, 12, 4), 3),
+        ((date(2026, 12, 1), date(2026, 12, 31)), date(2026, 12, 1), None),
+        ((date(2027, 3, 1), date(2027, 3, 31)), date(2027, 4, 1), None),
+    ],
+    ids=["a month in which it stopped", "a month of which no day is over", "long after"],
+)
+async def test_a_month_names_an_account_without_any_reconciled_day(
+    db: Database, there: Desk, month: tuple[date, date], today: date, missing: int | None
+) -> None:
+    """Its bills never came in that month, and did in the one before: every day stands there as missing."""
+    await reconciled(db, there, "wechat")
+    async with db.session() as tx:
+        report = await read_month(tx, None, *month, today)
+        its_own = await read_month(tx, "another", *month, today)
+    rows = missing_rows(report, Language.EN)[1:]
+    assert ([] if missing is None else [("wechat", "main")], []) == (report.accounts, its_own.accounts)
+    assert [["wechat", "main", month[0] + timedelta(days=n)] for n in range(missing or 0)] == rows
 
 
 def proven(journal: Journal) -> None:

@@ -18,7 +18,16 @@ from paidup.finance.day import MAX_DAYS, DayReport, MonthReport, month_bounds, r
 from paidup.finance.entries import Chart, Journal, parse_chart
 from paidup.finance.journal import beancount, ledger, sheet
 from paidup.finance.page import cell, day_page, month_page
-from paidup.finance.rows import balance_rows, month_rows, month_titles, payouts_of, sums_of, tally_rows, verdict
+from paidup.finance.rows import (
+    balance_rows,
+    missing_spans,
+    month_rows,
+    month_titles,
+    payouts_of,
+    sums_of,
+    tally_rows,
+    verdict,
+)
 from paidup.finance.words import Language
 from paidup.finance.workbook import breaks_workbook, day_workbook, month_workbook
 from paidup.reconcile import runs, store
@@ -145,7 +154,8 @@ def month(month: str, account: str | None, form: str, lang: str, out: Path, as_j
         elif form == Form.XLSX:
             _write(out, f"month-{month}.{lang}.xlsx", month_workbook(report, language))
         else:
-            _print([month_titles(language), *month_rows(report)])
+            for rows in ([month_titles(language), *month_rows(report)], missing_spans(report, language)):
+                _print(rows)
 
     run(work)
 

@@ -16,6 +16,8 @@ MAX_BREAKS = 500
 """So many unsettled breaks stand in a report; all of them are in the export."""
 MAX_DAYS = 366
 MAX_ACCOUNTS = 200
+EXPECTED_FOR_DAYS = 62
+"""An account of which nothing was reconciled for so long is not used any more."""
 _MONTH = re.compile(r"[12][0-9]{3}-(?:0[1-9]|1[0-2])")
 
 TALLIES = """
@@ -23,6 +25,19 @@ SELECT day, channel, account, kind, state, currency, count(*) AS breaks, sum(dif
 FROM breaks WHERE ($1::text IS NULL OR shop = $1) AND day BETWEEN $2 AND $3
   AND ($4::text IS NULL OR channel = $4) AND ($5::text IS NULL OR account = $5)
 GROUP BY day, channel, account, kind, state, currency ORDER BY day, channel, account, kind, state, currency"""
+
+# Whoever had a reconciled day not long before, or whose bill of these days was asked for or brought.
+EXPECTED = """
+SELECT channel, account FROM reconciliations
+WHERE day BETWEEN $2::date - $6::int AND $3 AND ($1::text IS NULL OR shop = $1)
+  AND ($4::text IS NULL OR channel = $4) AND ($5::text IS NULL OR account = $5)
+UNION SELECT channel, account FROM bills
+WHERE day BETWEEN $2 AND $3 AND ($1::text IS NULL OR shop = $1)
+  AND ($4::text IS NULL OR channel = $4) AND ($5::text IS NULL OR account = $5)
+UNION SELECT f.channel, f.account FROM bill_fetches f
+WHERE f.day BETWEEN $2 AND $3 AND ($4::text IS NULL OR f.channel = $4) AND ($5::text IS NULL OR f.account = $5)
+  AND ($1::text IS NULL OR EXISTS (
+    SELECT FROM bills b WHERE b.channel = f.channel AND b.account = f.account AND b.shop = $1))"""
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,21 +79,23 @@ class DayReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MonthReport(msgspec.Struct, frozen=True, kw_only=True):
-    """All days from `since` to `until`, of every account that was asked for."""
+    """All days from `since` to `until`, of every account that was asked for. expected: (channel, account) of those
+    whose days should be here."""
 
     since: date
     until: date
     days: Sequence[runs.Run]
     balances: Sequence[runs.Balance]
     tallies: Sequence[Tally]
+    expected: Sequence[tuple[str, str]] = ()
 
     @property
     def accounts(self) -> list[tuple[str, str]]:
-        """(channel, account) of all that have a reconciled day."""
-        return sorted({(run.channel, run.account) for run in self.days})
+        """(channel, account) of all that have a reconciled day, or should have one."""
+        return sorted({*self.expected, *((run.channel, run.account) for run in self.days)})
 
     def missing(self, channel: str, account: str) -> list[date]:
-        """Days of the month without a reconciliation, of an account that has one on some day."""
+        """Days of the month without a reconciliation."""
         done = {run.day for run in self.days if (run.channel, run.account) == (channel, account)}
         length = (self.until - self.since).days + 1
         return [day for day in (self.since + timedelta(days=n) for n in range(length)) if day not in done]
@@ -127,12 +144,15 @@ async def read_month(
     most = MAX_DAYS * MAX_ACCOUNTS
     found = await runs.page(tx, shop, most, since=since, until=until, channel=channel, account=account)
     balances = await runs.page_of_balances(tx, shop, most, channel=channel, account=account, since=since, until=until)
+    last = min(until, today - timedelta(days=1))
+    wanted = (shop, since, last, channel, account, EXPECTED_FOR_DAYS)
     return MonthReport(
         since=since,
-        until=max([since, min(until, today - timedelta(days=1)), *(run.day for run in found)]),
+        until=max([since, last, *(run.day for run in found)]),
         days=sorted(found, key=lambda run: (run.channel, run.account, run.day)),
         balances=sorted(balances, key=lambda one: (one.channel, one.account, one.currency, one.day)),
         tallies=await _tallies(tx, shop, since, until, channel, account),
+        expected=sorted(tuple(row) for row in await tx.fetch(EXPECTED, *wanted)) if since <= last else [],
     )
 
 

@@ -26,8 +26,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """One verification. since: only what changed from then on was looked at (None: everything).
 
     up_to: what was changed before is proven; the next one may begin there. anchor: the fingerprint of all orders,
-    payments and refunds with the heads of the orders' chains; note it somewhere else, and a forger must have been there,
-    too. Empty unless everything was looked at.
+    payments and refunds with the heads of the orders' chains; note it somewhere else, and a forger must have been
+    there, too. Empty unless everything was looked at.
     """
 
     checks: list[Check]
