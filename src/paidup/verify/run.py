@@ -56,5 +56,5 @@ async def verify(
 
 def _fingerprint(record: Record) -> bytes:
     """What the anchor holds of an order: the head of its chain, and the seals of all its rows."""
-    rows = sorted((record.order.id, *(row.id for row in (*record.payments, *record.refunds))))
+    rows = sorted((record.order.id, *(row.id for row in record.payments), *(row.id for row in record.refunds)))
     return record.order.chain + b"".join(name.encode() + record.seals[name] for name in rows)
