@@ -115,14 +115,14 @@ class Paidup:
         await housekeeping.run_once(self.db, now=self.clock.now())
         self.accounts = AccountsFolder(settings.accounts)
         self._trace()
-        self.http, sender = _clients(settings)
-        self._stack.push_async_callback(self.http.aclose)
+        self.http, to_endpoints, to_participants = _clients(allow_loopback=settings.allow_loopback_endpoints)
+        for close in (self.http.aclose, to_endpoints.aclose, to_participants.aclose):
+            self._stack.push_async_callback(close)
         self.asker = Asker(self.http, self.accounts, now_of=self.clock.now, deadline_s=settings.call_deadline_s)
-        self._stack.push_async_callback(sender.aclose)
-        self.courier = delivery.Courier(sender, lease=delivery.LEASE * self.clock.rate, spans=self.spans)
+        self.courier = delivery.Courier(to_endpoints, lease=delivery.LEASE * self.clock.rate, spans=self.spans)
         self._stack.push_async_callback(self.courier.aclose)
         self.coordinator = transactions.Coordinator(
-            Requester(sender, now_of=self.clock.now), self.handlers, lease=transactions.LEASE * self.clock.rate
+            Requester(to_participants, now_of=self.clock.now), self.handlers, lease=transactions.LEASE * self.clock.rate
         )
         self._stack.push_async_callback(self.coordinator.aclose)
         self.receiver = Receiver(
@@ -383,12 +383,12 @@ class Paidup:
         return 0
 
 
-def _clients(settings: Settings) -> "tuple[ChannelHttp, Sender]":
-    """Who calls the channels, and who calls the shop. Their library is loaded by those who start, not who import."""
+def _clients(*, allow_loopback: bool) -> "tuple[ChannelHttp, Sender, Sender]":
+    """Who calls channels, endpoints and participants. Their library is loaded by those who start, not who import."""
     from paidup.channels.http import ChannelHttp  # noqa: PLC0415
     from paidup.delivery.send import Sender  # noqa: PLC0415
 
-    return ChannelHttp(), Sender(allow_loopback=settings.allow_loopback_endpoints)
+    return ChannelHttp(), Sender(allow_loopback=allow_loopback), Sender(allow_loopback=allow_loopback)
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -39,6 +39,8 @@ class Send(Protocol):
 class Sender:
     """Sends to endpoints: checked addresses only, no redirects, no proxies, no cookies, everything bounded.
 
+    Whoever has many calls under way uses one of his own: its connections and threads are bounded, and shared by all.
+
     allow_loopback: also call this machine, over http as well, for development. resolve: instead of the operating
     system. tls: whom to trust, the usual authorities unless given.
     """
