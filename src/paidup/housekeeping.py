@@ -2,7 +2,10 @@
 
 from datetime import datetime, timedelta
 
-from paidup.db.partitions import drop_old, ensure_partitions
+import asyncpg
+
+from paidup import log
+from paidup.db.partitions import PARTITIONED, Partitioned, drop_old, ensure_partitions
 from paidup.db.transaction import Database
 from paidup.delivery import store as delivery
 from paidup.intake import quarantine
@@ -20,9 +23,8 @@ and does not hold up a process that starts or ends for long."""
 
 async def run_once(db: Database, *, now: datetime) -> None:
     """One pass; safe to run from any number of processes."""
-    async with db.transaction() as tx:
-        await ensure_partitions(tx, now)
-        await drop_old(tx, now)
+    for entry in PARTITIONED:
+        await _partitions(db, now, entry)
     async with db.transaction() as tx:
         await quarantine.prune(tx, now - timedelta(days=quarantine.KEEP_DAYS))
         await idempotency.prune(tx, now)
@@ -34,3 +36,14 @@ async def run_once(db: Database, *, now: datetime) -> None:
             gone = await delivery.forget(tx, now - timedelta(days=DELIVERIES_KEPT_DAYS), FORGET_AT_ONCE)
         if gone < FORGET_AT_ONCE:
             break
+
+
+async def _partitions(db: Database, now: datetime, entry: Partitioned) -> None:
+    """Make and drop days of one table. What somebody is in the way of (a backup, a report) is left to the next pass:
+    until their day is made rows wait in the default partition, and an old day may be there longer."""
+    for look_after in (ensure_partitions, drop_old):
+        try:
+            async with db.transaction() as tx:
+                await look_after(tx, now, tables=(entry,))
+        except asyncpg.LockNotAvailableError:
+            log.info("partitions.postponed", table=entry.table, why="somebody reads them for long, as a backup does")

@@ -47,7 +47,7 @@ async def ensure_partitions(
 ) -> list[str]:
     """Make the partitions from yesterday to `days_ahead` days after today that are missing; returns their names.
 
-    Raises asyncpg.LockNotAvailableError when long work is in the way; try again in the next round.
+    Raises asyncpg.LockNotAvailableError when long work is in the way, such as a backup; try again in some minutes.
     """
     await _begin(tx)
     made = []
@@ -63,7 +63,7 @@ async def ensure_partitions(
 async def drop_old(tx: Tx, now: datetime, tables: tuple[Partitioned, ...] = PARTITIONED) -> list[str]:
     """Drop the partitions whose last moment is more than keep_days ago; returns their names.
 
-    Raises asyncpg.LockNotAvailableError when long work is in the way; try again in the next round.
+    Raises asyncpg.LockNotAvailableError when somebody reads one of them; try again in some minutes.
     """
     await _begin(tx)
     dropped = []
@@ -71,6 +71,9 @@ async def drop_old(tx: Tx, now: datetime, tables: tuple[Partitioned, ...] = PART
         oldest_kept = days_after(now, -entry.keep_days).date()
         for day, name in sorted((await _days(tx, entry.table)).items()):
             if day < oldest_kept:
+                # DROP locks the table first and the day next, and waits for whoever reads that, and all who write wait
+                # with it. So it is asked first whether anybody reads the day.
+                await tx.execute(f"lock table {name} in access exclusive mode nowait")
                 await tx.execute(f"drop table {name}")
                 dropped.append(name)
     return dropped
@@ -84,8 +87,9 @@ def partition_name(table: str, day: datetime) -> str:
 # Two processes may look after the partitions at the same moment. The number names the lock and means nothing else.
 _LOCK = "select pg_advisory_xact_lock(7243918)"
 
-# While we wait for a table lock, everybody who comes after us waits, too: better give up soon.
-_BE_PATIENT_BRIEFLY = "set local lock_timeout = '2s'"
+# While we wait for a table lock, everybody who comes after us waits, too: better give up at once. There are days to
+# spare in both directions.
+_BE_PATIENT_BRIEFLY = "set local lock_timeout = '100ms'"
 
 
 async def _begin(tx: Tx) -> None:
