@@ -51,8 +51,8 @@ SELECT pay_id, 'bench', order_id, 'wechat', 'main', 'native', pay_id, {txn}, '19
   'CNY', {state}, false, at, at + interval '2 hours', {paid_at}, at, decode(md5(pay_id), 'hex') FROM made ORDER BY n"""
 
 _NUMBERS = """
-INSERT INTO numbers (number, order_id, amount_minor, made_at)
-SELECT w.number, order_id, w.amount_minor, w.made_at FROM made CROSS JOIN LATERAL (VALUES
+INSERT INTO numbers (number, order_id, shop, amount_minor, made_at)
+SELECT w.number, order_id, 'bench', w.amount_minor, w.made_at FROM made CROSS JOIN LATERAL (VALUES
   (order_id, 1250::bigint, at), (no, NULL, NULL), (pay_id, 1250, at), ({txn}, NULL, NULL),
   ('customer-' || n, NULL, NULL)) AS w (number, amount_minor, made_at)
 WHERE w.number IS NOT NULL ORDER BY n"""

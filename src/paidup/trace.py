@@ -118,6 +118,7 @@ UNION SELECT order_id FROM transactions WHERE id = $1
 UNION SELECT order_id FROM cases WHERE id = $1 AND order_id IS NOT NULL))
 ORDER BY o.id DESC LIMIT 1"""
 
+
 NEWEST = """
 SELECT id FROM orders WHERE ($2::text IS NULL OR shop = $2) AND id = ANY($1::text[]) ORDER BY id DESC LIMIT $3"""
 
@@ -160,13 +161,13 @@ async def find(tx: Tx, any_id: str, shop: str | None = None) -> list[str]:
     exact = await tx.fetchval(FIND, any_id, shop)
     if exact is not None:
         return [exact]
-    its = await numbers.by_number(tx, any_id.strip(), _TAIL_FOUND)
+    its = await numbers.by_number(tx, any_id.strip(), shop, _TAIL_FOUND)
     if its:
         return [row["id"] for row in await tx.fetch(NEWEST, its, shop, _TAIL_FOUND)]
     tail = any_id.strip().lstrip("…")
     if len(tail) < TAIL_CHARS or not set("%_\\").isdisjoint(tail):
         return []
-    found = await numbers.by_tail(tx, tail)
+    found = await numbers.by_tail(tx, tail, shop)
     return [row["id"] for row in await tx.fetch(NEWEST, found, shop, _TAIL_FOUND)]
 
 
@@ -177,7 +178,7 @@ async def search(tx: Tx, text: str, now: datetime, zone: tzinfo, shop: str | Non
     amount = None if found else read_amount(text, now, zone)
     if amount is None:
         return Found(found)
-    its = await numbers.by_amount(tx, amount.amounts_minor, amount.since, amount.until, _AMOUNT_ROWS)
+    its = await numbers.by_amount(tx, amount.amounts_minor, amount.since, amount.until, shop, _AMOUNT_ROWS)
     return Found([row["id"] for row in await tx.fetch(NEWEST, its, shop, _AMOUNT_FOUND)], amount)
 
 

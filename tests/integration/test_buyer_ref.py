@@ -50,6 +50,22 @@ async def test_another_shop_does_not_find_them(api: Api) -> None:
     assert [] == (await api.call("GET", f"/v1/search?q={BUYER}", key=stranger))[1]["order_ids"]
 
 
+async def test_another_shops_customer_of_the_same_number_hides_nobody(api: Api) -> None:
+    """Numbers of customers are the shop's own, and prices are everybody's: what a neighbour has, however much, takes no
+    place in what is found."""
+    small = await api.a_key(*Scope, shop="small")
+    _, mine = await api.call("POST", "/v1/orders", ORDER | {"shop_order_no": "S-1", "buyer_ref": "1001"}, key=small)
+    theirs = await placed(api, "BIG-1", "1001")
+    async with api.paidup.db.transaction() as tx:
+        for number, minor in (("1001", None), ("ord-like", 1250)):
+            await tx.execute(
+                "INSERT INTO numbers SELECT $1, $2, 'acme', $3, now() FROM generate_series(1, 600)",
+                number, theirs, minor,
+            )  # fmt: skip
+    found = [(await api.call("GET", f"/v1/search?q={q}", key=small))[1]["order_ids"] for q in ("1001", "12.50")]
+    assert [[mine["id"]]] * 2 == found
+
+
 async def test_it_is_masked_wherever_it_is_not_asked_for(api: Api) -> None:
     """In the order, in its trace, on its page, on the command line; and who looks is written down."""
     order_id = await placed(api, "A-1")

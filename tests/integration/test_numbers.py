@@ -7,6 +7,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import pytest
+from bench.plans import explain
 
 from kept import an_offer, keep
 from paidup import numbers, trace
@@ -80,28 +81,50 @@ async def test_an_amount_that_was_changed_is_found_by_both(db: Database) -> None
     before = a_paid_payment()
     after_ = a_paid_payment(amount_minor=before.amount_minor + 1)
     async with db.transaction() as tx:
+        await shops.put_shop(tx, SHOP, LatePayment.REOPEN, NOW)
         await numbers.write(tx, numbers.of_payment(before) + numbers.of_payment(after_, before))
         amounts = [before.amount_minor, after_.amount_minor, after_.amount_minor + 1]
-        seen = [await numbers.by_amount(tx, [minor], NOW, after(60), 5) for minor in amounts]
+        seen = [await numbers.by_amount(tx, [minor], NOW, after(60), None, 5) for minor in amounts]
     assert [[order_id()], [order_id()], []] == seen
 
 
-async def test_of_a_price_that_every_order_has_only_what_is_shown_is_read(db: Database) -> None:
-    """However many orders are over it, and whatever the planner guesses: the newest few, from the end of the index."""
-    many = """INSERT INTO numbers SELECT 'n' || n, 'ord' || n, 990, $1::timestamptz + n * interval '1 second'
-              FROM generate_series(1, 20000) AS n"""
+MANY = """INSERT INTO numbers SELECT 'n' || n, 'ord' || n, $2, 990, $1::timestamptz + n * interval '1 second'
+          FROM generate_series(1, 20000) AS n"""
+
+
+@pytest.mark.parametrize("shop", [SHOP, None])
+async def test_of_a_price_that_every_order_has_only_what_is_shown_is_read(db: Database, shop: str | None) -> None:
+    """However many orders are over it, here or in another shop, and whatever the planner guesses: the newest few, from
+    the end of the index."""
+    wanted = ([990, 99000], NOW, after(10**6), shop, 5)
     async with db.transaction() as tx:
-        await tx.execute(many, NOW)
-        newest = await numbers.by_amount(tx, [990, 99000], NOW, after(10**6), 5)
+        for each in (SHOP, "neighbour"):
+            await shops.put_shop(tx, each, LatePayment.REOPEN, NOW)
+            await tx.execute(MANY, NOW, each)
+        newest = await numbers.by_amount(tx, *wanted)
         await tx.execute("ANALYZE numbers")
-        plan = await tx.fetch(
-            f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {numbers.BY_AMOUNT}", [990, 99000], NOW, after(10**6), 5
-        )
+        plan = await tx.fetch(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {numbers.BY_AMOUNT}", *wanted)
     scans = [row[0] for row in plan if "numbers_by_amount" in row[0]]
-    assert ([f"ord{n}" for n in range(20000, 19995, -1)], 1) == (newest, len(scans))
+    places = 5 if shop else 3  # of all shops together, each order has a namesake at the neighbour's
+    assert ([f"ord{n}" for n in range(20000, 20000 - places, -1)], 1) == (newest, len(scans))
     read = re.search(r"rows=([\d.]+)", scans[0])
     assert read is not None, scans
     assert float(read[1]) <= 5, scans
+
+
+async def test_a_customers_number_is_looked_up_in_ones_own_shop(db: Database) -> None:
+    """However many customers of that number a neighbour has, none of their rows is read."""
+    async with db.transaction() as tx:
+        for each in (SHOP, "neighbour"):
+            await shops.put_shop(tx, each, LatePayment.REOPEN, NOW)
+        await tx.execute(MANY.replace("'n' || n", "'1001'"), NOW, "neighbour")
+        await numbers.write(tx, numbers.of_order(an_order(1, buyer_ref="1001")))
+        await tx.execute("ANALYZE numbers")
+        plan = await explain(tx, numbers.BY_NUMBER, ("1001", SHOP, 20))
+        ends = await explain(tx, numbers.BY_TAIL, ("1001", SHOP))
+        assert [order_id(1)] == await numbers.by_number(tx, "1001", SHOP, 20) == await numbers.by_tail(tx, "1001", SHOP)
+    assert [()] * 2 == [each.read_whole for each in (plan, ends)]
+    assert max(plan.blocks, ends.blocks) < 20
 
 
 @pytest.mark.parametrize("tail", [OURS, BACK, "A-1-000001", "R-000007"])
@@ -110,14 +133,19 @@ async def test_orders_from_before_the_table_are_found(empty_db: Database, tmp_pa
     whole = [file for file in files("paidup.db.migrations").iterdir() if file.name.endswith(".sql")]
     _copy([file for file in whole if file.name < "0008"], tmp_path)
     await migrate(empty_db, tmp_path)
-    async with empty_db.session() as tx:  # a later column, which today's code writes
-        await tx.execute("ALTER TABLE orders ADD COLUMN buyer_ref text NOT NULL DEFAULT ''")
+    later = "ALTER TABLE orders ADD COLUMN buyer_ref text NOT NULL DEFAULT ''"  # which today's code writes
+    async with empty_db.session() as tx:
+        await tx.execute(later)
     payment = a_paid_payment(channel_txn_id=OURS, merchant_ref="R-000007")
     refund = a_refund(channel_refund_id=BACK)
     await keep(empty_db, a_book(an_order(shop_order_no="A-1-000001"), payments=[payment], refunds=[refund]))
-    _copy([file for file in whole if file.name.startswith("0008")], tmp_path)
+    async with empty_db.session() as tx:
+        await tx.execute("ALTER TABLE orders DROP COLUMN buyer_ref")
+    _copy(whole, tmp_path)
     await migrate(empty_db, tmp_path)
     assert [[order_id()]] == await found(empty_db, tail[-6:])
+    async with empty_db.session() as tx:
+        assert [order_id()] == await trace.find(tx, tail[-6:], SHOP)
 
 
 def _copy(some: Iterable[Traversable], folder: Path) -> None:
