@@ -14,7 +14,7 @@ from paidup.db.transaction import Database
 from paidup.errors import InvalidRequest, NotFound
 from paidup.hand import breaks as hand
 from paidup.hand.desk import Desk
-from paidup.money import Money, major
+from paidup.money import shown
 from paidup.reconcile import people, store
 from paidup.reconcile.breaks import Break, Kind
 from paidup.reconcile.states import UNSETTLED, State
@@ -195,9 +195,7 @@ def break_row(one: Break) -> dict[str, object]:
 
 def shown_money(minor: int | None, currency: str) -> str:
     """In major units; nothing where there is none."""
-    if minor is None:
-        return ""
-    return f"{'-' if minor < 0 else ''}{major(Money(abs(minor), currency))} {currency}"
+    return "" if minor is None else shown(minor, currency)
 
 
 EXPORTED = (

@@ -10,7 +10,6 @@ from paidup.console.gate import Visit
 from paidup.console.pages import page
 from paidup.console.watched import OVERDUE
 from paidup.db.transaction import Tx
-from paidup.money import Money
 from paidup.tally import store as tally
 from paidup.tally.store import Account, Point
 
@@ -51,10 +50,11 @@ STEP, LENGTH = timedelta(minutes=15), timedelta(hours=24)
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """The open cases of one kind and currency."""
+    """The open cases of one kind and currency, and what they are about together; no currency: about no money."""
 
     kind: str
-    money: Money | None
+    amount_minor: int
+    currency: str
     cases: int
     since: datetime
 
@@ -80,7 +80,7 @@ async def show(visit: Visit) -> Response:
 async def _values(tx: Tx, now: datetime) -> dict[str, object]:
     accounts = await tally.accounts(tx, now)
     stuck = dict(await tx.fetchrow(STUCK, now - OVERDUE, now - timedelta(days=1)) or {})
-    kinds = [_kind(dict(row)) for row in await tx.fetch(OPEN_CASES)]
+    kinds = msgspec.convert([dict(row) for row in await tx.fetch(OPEN_CASES)], list[Kind])
     points = await tally.series(tx, now, STEP, LENGTH)
     silent = [kind for kind in kinds if kind.kind == "silent_channel"]
     return {
@@ -93,11 +93,6 @@ async def _values(tx: Tx, now: datetime) -> dict[str, object]:
         "series": _series(points, now),
         "totals": _totals(accounts),
     }
-
-
-def _kind(row: Mapping[str, object]) -> Kind:
-    money = Money(int(str(row["amount_minor"])), str(row["currency"])) if row["currency"] else None
-    return Kind(str(row["kind"]), money, int(str(row["cases"])), msgspec.convert(row["since"], datetime))
 
 
 def _troubles(stuck: Mapping[str, object], now: datetime) -> list[Trouble]:

@@ -71,15 +71,14 @@ class Show:
 
     def money(self, money: Money) -> str:
         """An amount with its currency's sign."""
-        amount = Decimal(money.amount_minor).scaleb(-decimals(money.currency))
-        exact = get_currency_precision(money.currency) == decimals(money.currency)
-        shown = format_currency(amount, money.currency, locale=self._visitor.locale, currency_digits=exact)
-        return shown.replace("\xa0", " ")
+        return self.signed(money.amount_minor, money.currency)
 
-    def signed(self, amount_minor: int, currency: str) -> str:
-        """A difference, or money that went out, with its sign."""
-        shown = self.money(Money(abs(amount_minor), currency))
-        return f"−{shown}" if amount_minor < 0 else shown
+    def signed(self, minor: int, currency: str) -> str:
+        """A sum, a difference, or money that went out, with its sign, however large."""
+        amount = abs(Decimal(minor).scaleb(-decimals(currency)))
+        exact = get_currency_precision(currency) == decimals(currency)
+        shown = format_currency(amount, currency, locale=self._visitor.locale, currency_digits=exact)
+        return ("−" if minor < 0 else "") + shown.replace("\xa0", " ")
 
     def number(self, number: int | Decimal) -> str:
         """A count, grouped."""

@@ -7,10 +7,11 @@ from urllib.parse import quote
 import pytest
 from click.testing import CliRunner
 
-from api_side import Api
+from api_side import ORDER, Api
 from console_side import a_browser, signed_in
 from paidup.cli import cli
 from paidup.console.pages import HEADERS
+from paidup.money import MAX_AMOUNT_MINOR
 from paidup.people.user import Role
 from paidup.repair import worker as repair
 
@@ -212,6 +213,19 @@ async def test_a_raw_thing_of_another_order_is_not_found(api: Api) -> None:
     async with signed_in(api) as browser:
         assert 404 == (await browser.get(f"/orders/{second['order_id']}/call/{call_id}")).status
         assert 404 == (await browser.get("/orders/ordnone")).status
+
+
+async def test_the_home_page_bears_what_the_api_accepts(api: Api) -> None:
+    """Two orders over the largest amount that is taken, each with a case: their sum is shown, and no page is lost."""
+    most = ORDER | {"amount_minor": MAX_AMOUNT_MINOR}
+    for n in range(2):
+        _, order = await api.call("POST", "/v1/orders", most | {"shop_order_no": f"H-{n}"})
+        ours = {"channel": "wechat", "merchant_ref": f"H-{n}"}
+        _, payment = await api.call("POST", f"/v1/orders/{order['id']}/payments/register", ours)
+        assert "held" == (await api.confirmed(payment | {"amount_minor": MAX_AMOUNT_MINOR - 1}, f"42-{n}"))["state"]
+    async with signed_in(api) as browser:
+        home = await browser.get("/")
+    assert (200, "/console/", True) == (home.status, home.location, "CN¥20,000,000,000,000.00" in home.text)
 
 
 async def test_files_are_kept_by_browsers_for_good(api: Api) -> None:
