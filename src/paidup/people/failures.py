@@ -1,6 +1,5 @@
 """The table `sign_in_failures`: who guesses passwords too often must wait."""
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from paidup.db.transaction import Tx
@@ -14,27 +13,36 @@ COUNT = "SELECT key, count(*) AS failures FROM sign_in_failures WHERE key = ANY(
 
 ADD = "INSERT INTO sign_in_failures (key, at) SELECT key, $2 FROM unnest($1::text[]) AS k (key)"
 
+LOCK = """
+SELECT pg_advisory_xact_lock(hashtextextended(key, 5))
+FROM (SELECT key FROM unnest($1::text[]) AS k (key) ORDER BY key) AS in_order"""
+
 FORGIVE = "DELETE FROM sign_in_failures WHERE key = $1"
+
+TAKE_BACK = """
+DELETE FROM sign_in_failures
+WHERE ctid IN (SELECT DISTINCT ON (key) ctid FROM sign_in_failures WHERE key = ANY($1::text[]) AND at = $2)"""
 
 PRUNE = "DELETE FROM sign_in_failures WHERE at < $1"
 
 
-async def must_wait(tx: Tx, name: str, source: str, now: datetime, *, rate: float = 1.0) -> bool:
-    """Whether this name, from this address, may not be tried now."""
+async def begin(tx: Tx, name: str, source: str, now: datetime, *, rate: float = 1.0) -> bool:
+    """Whether this name may be tried now, from this address. If so, it counts as a failure until it is forgiven: those
+    who guess at the same moment are counted one after the other, before any of them is tried."""
     limits = _limits(name, source)
+    await tx.execute(LOCK, list(limits))
     rows = await tx.fetch(COUNT, list(limits), now - WINDOW * rate)
-    return any(row["failures"] >= limits[row["key"]] for row in rows)
+    if any(row["failures"] >= limits[row["key"]] for row in rows):
+        return False
+    await tx.execute(ADD, list(limits), now)
+    return True
 
 
-async def add(tx: Tx, name: str, source: str, now: datetime) -> None:
-    """One more failure."""
-    keys: Sequence[str] = list(_limits(name, source))
-    await tx.execute(ADD, keys, now)
-
-
-async def forgive(tx: Tx, name: str, source: str) -> None:
-    """They knew the password after all."""
-    await tx.execute(FORGIVE, next(iter(_limits(name, source))))
+async def forgive(tx: Tx, name: str, source: str, now: datetime) -> None:
+    """They knew the password after all. now: when the try began."""
+    both, *others = _limits(name, source)
+    await tx.execute(FORGIVE, both)
+    await tx.execute(TAKE_BACK, others, now)
 
 
 async def prune(tx: Tx, now: datetime) -> None:

@@ -23,19 +23,16 @@ async def by_password(
     wall: the time on the wall, which is what authenticator apps go by (`now` may be a demonstration's). Raises
     NotAllowed, always with the same words, and TooSoon when this name or address has failed too often.
     """
-    async with db.session() as tx:
-        if await failures.must_wait(tx, name, source, now, rate=rate):
-            log.warning("sign_in.limited", source=source)
-            raise TooSoon("too many attempts from here; wait five minutes, or ask an admin for a sign-in link")
+    async with db.transaction() as tx:
+        await _must_not_guess(tx, name, source, now, rate)
         secrets = await store.secrets_of(tx, name)
     async with _AT_ONCE:
         fits = await asyncio.to_thread(password_fits, password, secrets.password_hash)
     step = totp_step(code, secrets.totp_secret, wall) if secrets.totp_secret else 0
     async with db.transaction() as tx:
         if fits and step is not None and (step == 0 or await store.use_step(tx, name, step)):
-            await failures.forgive(tx, name, source)
+            await failures.forgive(tx, name, source, now)
             return await _begin(tx, name, source, now, "password", rate)
-        await failures.add(tx, name, source, now)
     log.warning("sign_in.refused", name=name[:64], source=source)
     raise NotAllowed("name, password or code is wrong")
 
@@ -47,6 +44,12 @@ async def by_link(db: Database, token: str, *, source: str, now: datetime, rate:
         if name is None or (await store.get(tx, name)).disabled_at is not None:
             raise NotAllowed("this link was used already or has expired; ask an admin for a new one")
         return await _begin(tx, name, source, now, "link", rate)
+
+
+async def _must_not_guess(tx: Tx, name: str, source: str, now: datetime, rate: float) -> None:
+    if not await failures.begin(tx, name, source, now, rate=rate):
+        log.warning("sign_in.limited", source=source)
+        raise TooSoon("too many attempts from here; wait five minutes, or ask an admin for a sign-in link")
 
 
 async def by_provider(

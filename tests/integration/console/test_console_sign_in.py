@@ -1,5 +1,6 @@
 """Who gets into the console: passwords, codes, links, sessions; and what keeps strangers and other sites out."""
 
+import asyncio
 from datetime import timedelta
 
 import pyotp
@@ -8,7 +9,8 @@ import pytest
 from api_side import Api
 from console_side import PASSWORD, a_browser, a_link, a_user, signed_in
 from paidup.clock import SystemClock
-from paidup.people import failures, sessions, store
+from paidup.errors import NotAllowed, TooSoon
+from paidup.people import failures, sessions, sign_in, store
 from paidup.people.user import RIGHTS, Right, Role
 
 
@@ -48,6 +50,32 @@ async def test_whoever_guesses_must_wait(api: Api) -> None:
             assert 403 == (await browser.sign_in("alice", "wrong horse battery")).status
         refused = await browser.sign_in("alice")
     assert (429, True) == (refused.status, "wait five minutes" in refused.text)
+
+
+async def test_guesses_at_the_same_moment_are_counted(api: Api) -> None:
+    """Of thirty sent at once no more are tried than one after the other."""
+    await a_user(api, "alice")
+    now = api.paidup.clock.now()
+
+    async def guess(n: int) -> type[Exception]:
+        with pytest.raises((NotAllowed, TooSoon)) as refused:
+            await sign_in.by_password(api.paidup.db, "alice", f"guess {n}", "", source="192.0.2.7", now=now, wall=now)
+        return refused.type
+
+    got = await asyncio.gather(*(guess(n) for n in range(30)))
+    assert (failures.PER_NAME_AND_SOURCE, 30) == (got.count(NotAllowed), len(got))
+
+
+async def test_who_signs_in_often_is_no_guesser(api: Api) -> None:
+    """The right password leaves no failure behind: not with the name, and not with the address."""
+    await a_user(api, "alice")
+    now = api.paidup.clock.now()
+    for n in range(2):
+        await sign_in.by_password(
+            api.paidup.db, "alice", PASSWORD, "", source="192.0.2.7", now=now + timedelta(seconds=n), wall=now
+        )
+    async with api.paidup.db.session() as tx:
+        assert 0 == await tx.fetchval("SELECT count(*) FROM sign_in_failures")
 
 
 async def test_a_link_opens_once(api: Api) -> None:
