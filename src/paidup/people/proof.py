@@ -5,6 +5,7 @@ Hashing takes tens of milliseconds and 64 MiB on purpose: callers run it outside
 
 import base64
 import hmac
+import unicodedata
 from datetime import datetime
 
 import pyotp
@@ -49,9 +50,14 @@ def totp_uri(secret: str, name: str) -> str:
 
 
 def totp_step(code: str, secret: str, now: datetime) -> int | None:
-    """The step (30 s each since 1970) whose code this is, of the present one and its neighbours; None if of none."""
+    """The step (30 s each since 1970) whose code this is, of the present one and its neighbours; None if of none.
+
+    Digits may be full-width, as an input method of Chinese writes them.
+    """
     totp = pyotp.TOTP(secret)
     step = int(now.timestamp()) // _STEP_S
-    digits = "".join(code.split())
-    fitting = [n for n in (step - 1, step, step + 1) if hmac.compare_digest(totp.generate_otp(n), digits[:10])]
-    return fitting[0] if digits.isascii() and fitting else None
+    digits = unicodedata.normalize("NFKC", "".join(code.split()))[:10]
+    if not digits.isascii() or not digits.isdigit():
+        return None
+    fitting = [n for n in (step - 1, step, step + 1) if hmac.compare_digest(totp.generate_otp(n), digits)]
+    return fitting[0] if fitting else None

@@ -111,6 +111,22 @@ async def test_a_second_factor_is_asked_for_and_its_code_works_once(api: Api) ->
         assert 403 == (await other.sign_in("alice", code=code)).status
 
 
+async def test_a_code_may_be_in_full_width_digits(api: Api) -> None:
+    """As an input method of Chinese writes it; whatever else somebody writes is a wrong code, and counts as one."""
+    await a_user(api, "alice")
+    secret = pyotp.random_base32()
+    async with api.paidup.db.transaction() as tx:
+        await store.set_totp(tx, "alice", secret)
+    wide = str.maketrans("0123456789", "０１２３４５６７８９")
+    async with a_browser(api) as browser:
+        assert 403 == (await browser.sign_in("alice", code="²²²²²²")).status
+        assert 403 == (await browser.sign_in("alice", code="一二三四五六")).status
+        async with api.paidup.db.session() as tx:
+            assert 2 * 3 == await tx.fetchval("SELECT count(*) FROM sign_in_failures")
+        code = pyotp.TOTP(secret).at(SystemClock().now()).translate(wide)
+        assert 200 == (await browser.sign_in("alice", code=code)).status
+
+
 async def test_a_disabled_user_is_out_at_once(api: Api) -> None:
     """The very next request of a running session leads to the sign-in page."""
     async with signed_in(api) as browser:
