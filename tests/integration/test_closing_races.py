@@ -4,14 +4,20 @@ format: an order is never told as paid with money that is gone, and nothing is c
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import aiohttp
 import msgspec
 import pytest
 
 from merchant import Merchant
 from paidup.channels.channel import CallbackRequest, Unknown
 from paidup.channels.registry import CHANNELS
+from paidup.checkout.open import Wanted, open_payment
+from paidup.checkout.sell import Wanted as WantedOrder
+from paidup.checkout.sell import sell
 from paidup.intake import inbox
 from paidup.intake.receive import received
+from paidup.inventory.sku import Item as Units
+from paidup.money import Money
 from paidup.orders import store as orders
 from paidup.orders.order import Order
 from paidup.orders.states import State as OrderState
@@ -20,6 +26,7 @@ from paidup.payments.states import State
 from paidup.sandbox.ledger import Refund, RefundState
 from paidup.sandbox.wire import News
 from paidup.testing.builders import SHOP
+from stock_side import stocked
 
 
 async def the_order(merchant: Merchant, order: Order) -> Order:
@@ -159,3 +166,90 @@ async def test_a_payment_first_heard_of_as_wholly_refunded_pays_no_order(merchan
     assert ["payment.paid", "refund.succeeded"] == await merchant.told(order)
     assert (OrderState.UNPAID, []) == ((await the_order(merchant, order)).state, await merchant.cases())
     assert ["console-1"] == await merchant.column("SELECT merchant_ref FROM refunds")
+
+
+# A page that nobody has followed -------------------------------------------------------------------------------------
+
+
+async def a_page(merchant: Merchant, order: Order) -> Payment:
+    """A signed address that the customer has, and that Alipay has never heard of."""
+    wanted = Wanted(channel="alipay", account="main", method="page")
+    offer = await open_payment(
+        merchant.db, merchant.asker, merchant.handlers, shop=SHOP, order_id=order.id, wanted=wanted,
+        now=merchant.clock.now(),
+    )  # fmt: skip
+    return offer.payment
+
+
+async def follow(payment: Payment) -> None:
+    async with aiohttp.ClientSession() as session, session.get(payment.pay_with["url"]) as answer:
+        assert 200 == answer.status
+
+
+async def test_a_page_that_still_lives_is_not_called_closed(merchant: Merchant) -> None:
+    """Alipay has nothing to close before the customer follows the page, and takes the money afterwards: it stays
+    closing, is asked about, and the money is found though its notice is lost."""
+    order = await merchant.order()
+    payment = await a_page(merchant, order)
+    await merchant.give_up(order)
+    await settle_all(merchant)
+    assert (State.CLOSING, []) == ((await merchant.payment(payment)).state, await merchant.told(order))
+    await follow(payment)
+    assert merchant.sandbox.world.pay(merchant.trade(payment), merchant.clock.now())
+    merchant.sandbox.world.news.clear()
+    await merchant.repair_for(60)
+    assert (State.PAID, ["payment.paid", "order.paid"]) == (
+        (await merchant.payment(payment)).state,
+        await merchant.told(order),
+    )
+
+
+async def test_a_page_that_is_followed_while_it_is_closing_is_closed_at_once(merchant: Merchant) -> None:
+    """Once the customer stands before it, Alipay has a trade that can be closed."""
+    order = await merchant.order()
+    payment = await a_page(merchant, order)
+    await merchant.give_up(order)
+    await settle_all(merchant)
+    await follow(payment)
+    await merchant.repair_for(30)
+    assert (State.CLOSED, "closed") == ((await merchant.payment(payment)).state, merchant.trade(payment).state)
+    assert ["payment.closed", "order.closed"] == await merchant.told(order)
+
+
+async def test_an_order_with_a_page_that_nobody_follows_ends_when_the_page_dies(merchant: Merchant) -> None:
+    """Then nobody can pay it any more; until then it is asked about no more often than one that is offered."""
+    given_up, offered = await merchant.order(), await merchant.order("A-2")
+    page, other = await a_page(merchant, given_up), await a_page(merchant, offered)
+    await merchant.give_up(given_up)
+    await merchant.repair_for(3500, step_s=5)
+    before = await merchant.told(given_up)
+    asked = [(await merchant.calls(payment)).count("query") for payment in (page, other)]
+    await merchant.repair_for(200, step_s=5)
+    assert ([], ["payment.closed", "order.closed"], []) == (
+        before,
+        await merchant.told(given_up),
+        await merchant.cases(),
+    )
+    assert asked[0] <= asked[1] + 3, asked
+
+
+async def test_units_are_not_sold_on_while_the_page_can_be_paid(merchant: Merchant) -> None:
+    """The last unit stays with the order that was given up until its page has died."""
+    await stocked(merchant.db, 1)
+
+    async def buy(number: str) -> object:
+        wanted = WantedOrder(
+            shop=SHOP, shop_order_no=number, money=Money(1250, "CNY"), items=(Units("TEA-01", 1),), ttl_s=3600
+        )
+        async with merchant.db.transaction() as tx:
+            (answer,) = await sell(tx, [wanted], merchant.clock.now())
+        return answer
+
+    first = await buy("P-1")
+    assert isinstance(first, Order)
+    await a_page(merchant, first)
+    await merchant.give_up(first)
+    await settle_all(merchant)
+    assert not isinstance(await buy("P-2"), Order)
+    await merchant.repair_for(3700)
+    assert isinstance(await buy("P-3"), Order)

@@ -378,15 +378,22 @@ def test_a_living_code_is_cancelled_and_everything_else_is_closed() -> None:
     ("name", "method", "fields"),
     [
         (name_of("page"), CLOSE, TRADE),
-        (name_of("page"), CLOSE, GONE),
         (name_of(), CANCEL, {"code": "10000", "out_trade_no": "pay1", "retry_flag": "N"}),
         (name_of(), CANCEL, {"code": "10000", "out_trade_no": "pay1", "retry_flag": "N", "action": "close"}),
     ],
 )
 def test_a_close_brings_closed(name, method: str, fields: dict[str, object]) -> None:
-    """Closed, or nothing there to close."""
+    """Closed, or a code that nobody can scan any more."""
     outcome = ask(ALIPAY.close(name, account(), NOW), method, fields)
     assert [PaymentSays.CLOSED] == [it.says for it in outcome.evidence]
+
+
+@pytest.mark.parametrize(("later_s", "says"), [(0, PaymentSays.NOT_FOUND), (3600, PaymentSays.CLOSED)])
+def test_a_page_that_was_not_followed_is_closed_when_its_time_is_over(later_s: int, says: PaymentSays) -> None:
+    """Alipay has nothing to close yet, and the customer may still follow the page: it is not called closed."""
+    now = NOW + timedelta(seconds=later_s)
+    outcome = ALIPAY.close(name_of("page"), account(), now).read(answer(CLOSE, GONE), now)
+    assert [says] == [it.says for it in outcome.evidence]
 
 
 def test_a_cancel_that_gave_money_back_tells_so() -> None:

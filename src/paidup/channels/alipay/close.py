@@ -1,8 +1,9 @@
 """Making a trade unpayable: alipay.trade.close, or alipay.trade.cancel for a QR code that may still be scanned.
 
 The choice matters. Close never moves money, but knows only trades that exist, and a trade exists only once the code
-was scanned. Cancel also kills the code, but gives the money BACK if the customer paid in the meantime; so it is used
-only while the code is alive, and what it did is told.
+was scanned, or the page followed. Cancel also kills the code, but gives the money BACK if the customer paid in the
+meantime; so it is used only while the code is alive, and what it did is told. A signed page that nobody has followed
+can be killed by neither: it is closed when its time_expire has come.
 """
 
 from datetime import datetime
@@ -15,7 +16,8 @@ from paidup.evidence import PaymentSays, RefundEvidence, RefundSays, Road
 
 
 def close_payment(payment: PaymentName, account: AlipayAccount, now: datetime) -> Exchange:
-    """Success carries CLOSED. A paid trade answers close with Declined (ACQ.TRADE_STATUS_ERROR) and is queried."""
+    """Success carries CLOSED, or NOT_FOUND for a page that may still be followed. A paid trade answers close with
+    Declined (ACQ.TRADE_STATUS_ERROR) and is queried."""
     biz = {"out_trade_no": payment.merchant_ref}
     if payment.method == "precreate" and now < payment.reopen.expires_at:
         return ask(
@@ -26,7 +28,10 @@ def close_payment(payment: PaymentName, account: AlipayAccount, now: datetime) -
 
 def _closed(answer: Answer, payment: PaymentName, account: AlipayAccount, now: datetime) -> Outcome:
     if answer.says_no(TRADE_NOT_EXIST):
-        note = f"{TRADE_NOT_EXIST}: nothing to close; its page or code dies at its time_expire"
+        if now < payment.reopen.expires_at:
+            note = f"{TRADE_NOT_EXIST}: its page may be followed until its time_expire, and cannot be closed before"
+            return Success((said(payment, account, now, PaymentSays.NOT_FOUND, note),))
+        note = f"{TRADE_NOT_EXIST}: nothing to close; its page or code died at its time_expire"
         return Success((said(payment, account, now, PaymentSays.CLOSED, note),))
     if not answer.ok:
         return no_to_a_deed(answer)
