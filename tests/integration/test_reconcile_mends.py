@@ -7,9 +7,11 @@ import pytest
 
 from merchant import Merchant
 from paidup import trace as tracing
+from paidup.ask import Answer, Asker
 from paidup.channels.bill import BillKind
 from paidup.channels.registry import CHANNELS
 from paidup.orders import store as orders
+from paidup.orders.order import Order
 from paidup.payments.payment import Payment
 from paidup.payments.states import State
 from paidup.reconcile import bills, people, runs, store
@@ -383,6 +385,47 @@ async def test_a_channel_that_was_silent_is_asked_again_by_itself(shop: Merchant
     assert ([Is.HEALED], State.PAID, []) == (
         [one.state for one in await breaks(shop)], (await shop.payment(payment)).state, await shop.cases(),
     )  # fmt: skip
+
+
+async def one_of_two_is_silent(shop: Merchant, monkeypatch: pytest.MonkeyPatch) -> tuple[date, Payment]:
+    """Two payments that only an uploaded bill knows, and nobody waits any more for other bills; about one of them every
+    question gets lost, and about the other one there is more to mend than one pass over the day can."""
+    speaks, silent, day = await paid(shop, "A-1"), await paid(shop, "A-2"), day_of(shop, "wechat")
+    given_back(shop, speaks, 500)
+    await next_morning(shop, "wechat", day)
+    await fetched(shop, day)
+    async with shop.db.transaction() as tx:
+        await tx.execute("UPDATE bills SET source = 'uploaded'")
+    await shop.clock.advance(5 * 86400)
+    original = Asker.about_payment
+
+    async def about_payment(asker: Asker, payment: Payment, order: Order, now: datetime) -> Answer:
+        return Answer() if payment.id == silent.id else await original(asker, payment, order, now)
+
+    monkeypatch.setattr(Asker, "about_payment", about_payment)
+    return day, silent
+
+
+async def test_several_questions_of_one_run_are_one_silence(
+    shop: Merchant, no_bills: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """People hear after three silences, which are 20 minutes: not when a run passes over the day three times."""
+    day, silent = await one_of_two_is_silent(shop, monkeypatch)
+    await work_day(shop.db, party(shop), day, tools=tools(shop), who="test")
+    (one,) = [one for one in await breaks(shop) if one.payment_id == silent.id]
+    assert (Is.WAITING, 1, []) == (one.state, one.tries, await shop.cases())
+
+
+async def test_who_wants_to_know_now_has_the_channel_asked_once_more(
+    shop: Merchant, no_bills: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person runs the day again before the time of the next question: it is asked, once, however many passes it
+    takes."""
+    day, silent = await one_of_two_is_silent(shop, monkeypatch)
+    for tries, is_early in ((1, False), (1, False), (2, True)):
+        await work_day(shop.db, party(shop), day, tools=tools(shop), who="test", is_early=is_early)
+        (one,) = [one for one in await breaks(shop) if one.payment_id == silent.id]
+        assert tries == one.tries
 
 
 async def test_people_hear_of_a_channel_that_stays_silent(shop: Merchant, no_bills: None) -> None:

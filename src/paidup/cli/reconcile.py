@@ -116,7 +116,7 @@ async def _run_one(paidup: Paidup, party: Party, day: date, *, fetch: bool, dry_
                 for one in await planned(tx, party, [c.after for c in outcome.changes], paidup.clock.now()):
                     say(f"{one.broken.number or one.broken.channel_txn_id}: {one.says}; {one.needs or 'by itself'}")
             return outcome
-        return await work_day(paidup.db, party, day, tools=tools, who="cli", progress=progress)
+        return await work_day(paidup.db, party, day, tools=tools, who="cli", progress=progress, is_early=True)
 
 
 async def _fetch(paidup: Paidup, party: Party, day: date) -> None:

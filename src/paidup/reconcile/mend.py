@@ -68,15 +68,15 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 async def proposals(
-    tx: Tx, party: Party, day: date, now: datetime, *, only: frozenset[str] | None = None
+    tx: Tx, party: Party, day: date, now: datetime, *, only: frozenset[str] | None = None, is_early: bool = False
 ) -> list[Proposal]:
-    """What a repair of a day would do now, within the limits of today; of these breaks, or of all."""
+    """What a repair of a day would do now, within the limits of today; of these breaks, or of all that are due."""
     account, proposed = party.account, list[Proposal]()
     budget, most = await _budget(tx, party, now), BATCH if only is None else len(only)
     for _ in range(MAX_PAGES):
         found = await store.repairable(
             tx, account.channel, account.name, day, [kind.value for kind in ASKED], max_tries=MAX_TRIES, only=only,
-            without=[one.broken.id for one in proposed], limit=BATCH,
+            without=[one.broken.id for one in proposed], due_at=None if is_early else now, limit=BATCH,
         )  # fmt: skip
         proposed += _proposed(found, budget, now)
         if len(found) < BATCH or sum(not one.needs for one in proposed) >= most:
@@ -112,12 +112,14 @@ async def mend(
     handlers: Handlers,
     who: str,
     only: frozenset[str] | None = None,
+    is_early: bool = False,
 ) -> int:
     """Ask about the breaks of a day, and repair what may be repaired; returns how often our books changed by that: the
-    day is to be laid beside them once more. only: the ids of those that are asked about; all when None."""
+    day is to be laid beside them once more. only: the ids of those that are asked about; when None, all but those about
+    which the channel was silent, and is to be asked again later; is_early: these, too."""
     now = asker.now_of()
     async with db.session() as tx:
-        proposed = await proposals(tx, party, day, now, only=only)
+        proposed = await proposals(tx, party, day, now, only=only, is_early=is_early)
         subjects = await _subjects(tx, [one for one in proposed if not one.needs])
     gate = asyncio.Semaphore(_AT_ONCE)
 

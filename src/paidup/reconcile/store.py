@@ -69,16 +69,19 @@ SELECT {COLUMNS} FROM breaks WHERE state = 'waiting' AND wait_until <= $1 AND ch
   AND (ask_at IS NULL OR tries >= $5)
 ORDER BY id LIMIT $4"""
 
-# What people agreed to, then what was asked about least. $8: those that an earlier page had.
+# What people agreed to, then what was asked about least. $8: those that an earlier page had. $9: now; NULL when those are
+# wanted, too, about which a channel that was silent is asked later. Whoever names breaks ($6) has taken them for that.
 REPAIRABLE = f"""
 SELECT {COLUMNS} FROM breaks WHERE channel = $1 AND account = $2 AND state IN ('waiting', 'open', 'approved')
   AND day = $3 AND kind = ANY($4::text[]) AND payment_id IS NOT NULL AND (tries < $5 OR state = 'approved')
   AND ($6::text[] IS NULL OR id = ANY($6)) AND NOT id = ANY($8::text[])
+  AND ($6 IS NOT NULL OR $9::timestamptz IS NULL OR ask_at IS NULL OR ask_at <= $9 OR state = 'approved')
 ORDER BY state <> 'approved', tries, id LIMIT $7"""
 
 APPROVED_DAYS = """
 SELECT DISTINCT channel, account, day FROM breaks WHERE state = 'approved' ORDER BY day, channel, account LIMIT $1"""
 
+# Another difference than the channel was silent about is asked about at once.
 UPSERT = f"""
 INSERT INTO breaks ({COLUMNS})
 SELECT {COLUMNS} FROM jsonb_to_recordset($1::jsonb) AS b (
@@ -87,7 +90,8 @@ SELECT {COLUMNS} FROM jsonb_to_recordset($1::jsonb) AS b (
   suggestion jsonb, payment_id text, refund_id text, order_id text, channel_txn_id text, number text, why text,
   next_step text, run_id text,
   first_seen_at timestamptz, changed_at timestamptz, wait_until timestamptz, tries int, cleared_by text)
-ON CONFLICT (id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _COLUMNS[6:])}"""
+ON CONFLICT (id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _COLUMNS[6:])},
+  ask_at = CASE WHEN breaks.version = excluded.version THEN breaks.ask_at END"""
 
 TRIED = """
 UPDATE breaks b SET tries = b.tries + 1, ask_at = t.ask_at
@@ -181,11 +185,14 @@ async def overdue(tx: Tx, channel: str, account: str, now: datetime, limit: int,
 
 async def repairable(
     tx: Tx, channel: str, account: str, day: date, kinds: Sequence[str], *, max_tries: int,
-    only: Iterable[str] | None, without: Iterable[str], limit: int,
+    only: Iterable[str] | None, without: Iterable[str], due_at: datetime | None, limit: int,
 ) -> list[Break]:  # fmt: skip
-    """Those of a day that proof may mend; what people agreed to first."""
-    wanted = None if only is None else list(only)
-    rows = await tx.fetch(REPAIRABLE, channel, account, day, list(kinds), max_tries, wanted, limit, list(without))
+    """Those of a day that proof may mend; what people agreed to first. due_at: without those about which the channel,
+    silent so far, is to be asked again only later."""
+    wanted, kinds = None if only is None else list(only), list(kinds)
+    rows = await tx.fetch(
+        REPAIRABLE, channel, account, day, kinds, max_tries, wanted, limit, list(without), due_at
+    )  # fmt: skip
     return [_break(row) for row in rows]
 
 

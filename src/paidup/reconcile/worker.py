@@ -178,11 +178,15 @@ async def _trades_are_doubtful(
 
 
 async def work_day(
-    db: Database, party: Party, day: date, *, tools: Tools, who: str, progress: Progress = lambda _: None
-) -> Outcome:
-    """Reconcile a day, mend what proof can mend, and look again at what is left; then tell people of it."""
+    db: Database, party: Party, day: date, *, tools: Tools, who: str, progress: Progress = lambda _: None,
+    is_early: bool = False,
+) -> Outcome:  # fmt: skip
+    """Reconcile a day, mend what proof can mend, and look again at what is left; then tell people of it.
+
+    is_early: somebody wants to know now; also a channel that was silent is asked, once, before its time.
+    """
     everything: list[Change] = []
-    for _ in range(PASSES):
+    for passed in range(PASSES):
         now = tools.asker.now_of()
         outcome = await reconcile(
             db,
@@ -199,7 +203,9 @@ async def work_day(
         if outcome.run is None:
             return outcome
         progress("ask and mend")
-        mended = await mend(db, party, day, asker=tools.asker, handlers=tools.handlers, who=who)
+        mended = await mend(
+            db, party, day, asker=tools.asker, handlers=tools.handlers, who=who, is_early=is_early and not passed
+        )
         if not await _read_again(db, party, day, tools, who) and not mended:
             break
     await lay_later(db, party, day, now=tools.asker.now_of(), spill=tools.spill, limits=tools.limits, who=who)
