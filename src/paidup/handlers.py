@@ -6,6 +6,7 @@ A handler that raises undoes its item alone; the item is tried again and in the 
 The database remembers which handlers the application started with, so that no process without them leaves them out.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 
@@ -111,8 +112,17 @@ async def _tidy(tx: Tx, names: Iterable[str]) -> None:
 async def _call(handler: Handler, tx: Tx, event: Written) -> None:
     try:
         await handler(tx, event)
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise _failure(handler, event, error) from error  # only what it waited for was cancelled, not the round
     except Exception as error:  # strangers' code: whatever it raises is pinned on it and on this one event
         # Lost connections, too: they may be to the shop's own warehouse, for which no other payment must wait. If it
         # is our database that went away, the next transaction says so by itself.
-        name = getattr(handler, "__qualname__", repr(handler))
-        raise HandlerFailed(f"handler {name} failed on {event.type} {event.id}: {error!r}") from error
+        raise _failure(handler, event, error) from error
+
+
+def _failure(handler: Handler, event: Written, error: BaseException) -> HandlerFailed:
+    name = getattr(handler, "__qualname__", repr(handler))
+    return HandlerFailed(f"handler {name} failed on {event.type} {event.id}: {error!r}")

@@ -36,7 +36,13 @@ class Job(msgspec.Struct, frozen=True):
     next_at: Next | None = None
 
 
-def _why(error: Exception) -> str:
+def _is_told_to_end() -> bool:
+    """Whether we were cancelled ourselves, and not merely something that a round waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _why(error: BaseException) -> str:
     said = f"{type(error).__name__}: {error}"[:500]
     return f"the database cannot be reached; does PostgreSQL run? ({said})" if is_away(error) else said
 
@@ -75,7 +81,9 @@ class Supervisor:
             now = self._clock.now()
             try:
                 pause_s = 0.0 if await job.run(now) else await self._pause_s(job, now)
-            except Exception as error:  # noqa: BLE001  whatever a round raises is told, and the round is tried again
+            except (Exception, asyncio.CancelledError) as error:  # whatever it raises is told, and tried again
+                if isinstance(error, asyncio.CancelledError) and _is_told_to_end():
+                    raise
                 failures += 1
                 self.beats[job.name].broke(type(error).__name__)
                 log.error("round.failed", job=job.name, failures=failures, why=_why(error), where=log.where(error))

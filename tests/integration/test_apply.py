@@ -229,9 +229,15 @@ async def test_a_handlers_write_commits_with_the_payment(shop_db: Database) -> N
 
 
 @pytest.mark.parametrize(
-    "error", [ValueError("no stock"), ConnectionRefusedError("warehouse"), asyncpg.InterfaceError("x")]
+    "error",
+    [
+        ValueError("no stock"),
+        ConnectionRefusedError("warehouse"),
+        asyncpg.InterfaceError("x"),
+        asyncio.CancelledError(),
+    ],
 )
-async def test_a_handler_that_raises_undoes_its_item_alone(shop_db: Database, error: Exception) -> None:
+async def test_a_handler_that_raises_undoes_its_item_alone(shop_db: Database, error: BaseException) -> None:
     """Neither the payment nor what it wrote remains; the neighbours' do. Whatever it raises, nobody else waits."""
     handlers = Handlers()
     handlers.on("order.paid")(shipping)
@@ -272,6 +278,25 @@ async def test_a_handler_that_swallows_an_error_of_the_database_undoes_its_item_
         await take_in(shop_db, 40 + 60 * n, handlers=handlers)
     assert ["poisoned_callback"] == [kind for kind, _ in await open_cases(shop_db)]
     assert 1 == await count(shop_db, "inbox_queue", "state = 'poisoned' AND why LIKE '%ship%ON CONFLICT%'")
+
+
+async def test_who_is_told_to_end_while_a_handler_runs_ends(shop_db: Database) -> None:
+    """No attempt is counted: the callback waits for the next process as if nobody had taken it."""
+    handlers, begun = Handlers(), asyncio.Event()
+
+    @handlers.on("order.paid")
+    async def takes_long(tx: Tx, event: Written) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    await keep(shop_db, an_offer())
+    await receive(shop_db, a_callback("cbk1", paid()))
+    taking = asyncio.create_task(take_in(shop_db, 40, handlers=handlers))
+    await begun.wait()
+    taking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await taking
+    assert 1 == await count(shop_db, "inbox_queue", "attempts = 0")
 
 
 async def test_a_handler_that_recovers_gets_its_event(shop_db: Database) -> None:

@@ -158,6 +158,28 @@ async def test_a_job_rests_until_its_next_row_is_due_and_no_longer() -> None:
     assert due_at <= rounds[-1]
 
 
+async def test_a_round_in_which_something_was_cancelled_is_tried_again() -> None:
+    """What it waited for was cancelled, by whomever; nobody cancelled the round, and the job does not end silently."""
+    again = asyncio.Event()
+    rounds: list[datetime] = []
+
+    async def run(now: datetime) -> int:
+        rounds.append(now)
+        if len(rounds) > 1:
+            again.set()
+            return 0
+        stale: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        stale.cancel()
+        return await stale
+
+    supervisor = Supervisor([Job("unlucky", run, 60)], SystemClock())
+    supervisor.start()
+    async with asyncio.timeout(SOON_S):
+        await again.wait()
+    await supervisor.stop()
+    assert 1 == supervisor.beats["unlucky"].failed
+
+
 async def test_a_job_that_is_woken_does_not_wait_for_what_is_due_later() -> None:
     """Waking ends the rest, however long it was to be."""
     woken = asyncio.Event()
