@@ -62,7 +62,8 @@ def show(visit: Visit, deed: Deed) -> Response:
 def actor(visit: Visit) -> Actor:
     """Who does it, for the audit."""
     user = visit.visitor.user
-    return Actor(visit.who, "console", RIGHTS[user.role] if user else frozenset())
+    rights = RIGHTS[user.role] if user else frozenset()
+    return Actor(visit.who, "console", rights, let_in_by=visit.visitor.let_in_by)
 
 
 def after(visit: Visit, back: str, done: Done | str) -> Response:

@@ -125,7 +125,9 @@ async def _visitor(context: Context, request: Request) -> Visitor:
         return visitor_of(request)
     async with context.db.session() as tx:
         session = await sessions.find(tx, token, context.clock.now(), rate=context.clock.rate)
-    return visitor_of(request, token, session.user) if session else visitor_of(request)
+    if session is None:
+        return visitor_of(request)
+    return visitor_of(request, token, session.user, session.let_in_by)
 
 
 def _to_sign_in(request: Request, visitor: Visitor) -> Response:

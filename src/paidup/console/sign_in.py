@@ -43,22 +43,24 @@ async def do(visit: Visit) -> Response:
 
 async def link(visit: Visit) -> Response:
     """A sign-in link was opened: a button, so that a mail scanner that follows links does not use it up."""
-    return page(visit.visitor, visit.context.clock.now(), "link.html", {"token": visit.query("token")})
+    return await _link_page(visit, visit.query("token"))
 
 
 async def use_link(visit: Visit) -> Response:
-    """Sign in by the link."""
-    context = visit.context
+    """Sign in by the link, and by a code where there is a second factor; a wrong one can be written again."""
+    context, link_token = visit.context, visit.form.text("token")
     try:
         token = await sign_in.by_link(
             context.db,
-            visit.form.text("token"),
+            link_token,
+            visit.form.text("code"),
             source=visit.visitor.source,
             now=context.clock.now(),
+            wall=SystemClock().now(),
             rate=context.clock.rate,
         )
-    except NotAllowed as error:
-        return door(visit, str(error), 403)
+    except (NotAllowed, TooSoon) as error:
+        return await _link_page(visit, link_token, str(error), 429 if isinstance(error, TooSoon) else 403)
     return keep_session(go(visit.visitor, "/"), visit.request, token)
 
 
@@ -137,6 +139,17 @@ def door(visit: Visit, wrong: str, status: int = 200) -> Response:
         "label": visit.context.settings.oidc_label,
     }  # fmt: skip
     return page(visit.visitor, visit.context.clock.now(), "sign_in.html", values, status)
+
+
+async def _link_page(visit: Visit, token: str, wrong: str = "", status: int = 200) -> Response:
+    """The link's button, and a field for the code; that a link is gone is said on the sign-in page."""
+    now = visit.context.clock.now()
+    async with visit.context.db.session() as tx:
+        asks_code = await sign_in.asks_code(tx, token, now)
+    if wrong and not asks_code:
+        return door(visit, wrong, status)
+    values = {"token": token, "asks_code": asks_code, "wrong": wrong}
+    return page(visit.visitor, now, "link.html", values, status)
 
 
 def _account_page(visit: Visit) -> Response:

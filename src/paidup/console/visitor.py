@@ -17,7 +17,7 @@ _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
 @dataclass(frozen=True)
 class Visitor:
     """One request's reader. token: the session's; empty for somebody who has not signed in. base: where the console
-    is mounted, such as ``/console``."""
+    is mounted, such as ``/console``. let_in_by: the other user by whose link they came in."""
 
     base: str
     language: str
@@ -26,6 +26,7 @@ class Visitor:
     source: str
     token: str = ""
     user: User | None = None
+    let_in_by: str = ""
 
     @property
     def locale(self) -> str:
@@ -37,7 +38,7 @@ class Visitor:
         return self.user is not None and self.user.may(Right(right))
 
 
-def visitor_of(request: Request, token: str = "", user: User | None = None) -> Visitor:
+def visitor_of(request: Request, token: str = "", user: User | None = None, let_in_by: str = "") -> Visitor:
     """The reader of this request."""
     cookies = request.cookies
     return Visitor(
@@ -48,6 +49,7 @@ def visitor_of(request: Request, token: str = "", user: User | None = None) -> V
         source=request.client.host if request.client and request.client.host.isprintable() else "unknown",
         token=token,
         user=user,
+        let_in_by=let_in_by,
     )
 
 

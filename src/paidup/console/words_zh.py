@@ -53,6 +53,7 @@ WORDS = {
     "too many attempts from here; wait five minutes, or ask an admin for a sign-in link": (
         "尝试次数过多；请等五分钟，或请管理员生成登录链接"
     ),
+    "the code is wrong; look at the clock of your phone, and try again": "动态码不对；请核对手机时间后再试",
     "this link was used already or has expired; ask an admin for a new one": "此链接已使用或已过期；请管理员重新生成",
     "The new password is set; your other sessions have ended.": "新密码已生效；其他会话均已退出。",
     "From now on, signing in asks for a code.": "以后登录需要动态码。",

@@ -211,6 +211,9 @@ ERRORS = {
     "the channel was asked about this payment a moment ago; look again in three seconds": "刚刚查过这笔支付；三秒后再试",
     "this account's budget of questions is used up; try again in {a} s": "此账户的查单额度已用完；{a} 秒后再试",
     "you asked for this yourself; a second person must agree": "这是您自己的申请；须由第二人同意",
+    "you came in by a link of {a}: sign out, and in again with your own password, so that two people are two": (
+        "您是通过 {a} 的登录链接进入的：请退出，用自己的密码重新登录，以确保是两个人"
+    ),
     "{a} has decided this already: {b}": "{a} 已作出决定：{b}",
     "payment {a} is {b}; only a held one waits for a decision": "支付 {a} 的状态为 {b}；只有冻结的才待处理",
     "{a} is held by now, and not {b}; refuse this, and ask again": "现在冻结的是 {a}，不是 {b}；请拒绝后重新申请",

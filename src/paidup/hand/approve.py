@@ -20,6 +20,7 @@ async def approve(desk: Desk, actor: Actor, approval_id: str, why: str, *, shop:
     """
     a_reason(why)
     actor.must_have(Right.APPROVE)
+    actor.must_be_themselves()
     async with desk.db.session() as tx:
         asked = await approvals.lock(tx, approval_id, shop)
     if asked.state == "waiting" and asked.asked_by != actor.who and asked.action == confirm.ACTION:

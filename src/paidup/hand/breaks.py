@@ -32,6 +32,7 @@ async def agree(
     payment_id: to which payment the money of an unknown number belongs. Raises NotFound, NotAllowed, Conflict and
     InvalidRequest.
     """
+    actor.must_be_themselves()
     async with desk.db.transaction() as tx:
         broken = await _break(tx, break_id, shop)
         rules, agreed = rules_of(desk, broken), await store.approvals(tx, broken)

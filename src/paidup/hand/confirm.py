@@ -112,6 +112,7 @@ async def put_through(tx: Tx, desk: Desk, actor: Actor, wanted: Confirm, *, with
 async def _ask_second(
     tx: Tx, desk: Desk, actor: Actor, wanted: Confirm, key: str, foreseen: Foreseen
 ) -> Done:  # fmt: skip
+    actor.must_be_themselves()
     payment, now = foreseen.payment, desk.now()
     asked = await approvals.ask(
         tx,

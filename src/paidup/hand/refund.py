@@ -93,6 +93,7 @@ async def refund(desk: Desk, actor: Actor, wanted: GiveBack, *, key: str, shop: 
 async def _ask_second(
     tx: Tx, desk: Desk, actor: Actor, wanted: GiveBack, key: str, foreseen: Foreseen
 ) -> Done:  # fmt: skip
+    actor.must_be_themselves()
     payment, now = foreseen.payment, desk.now()
     asked = await approvals.ask(
         tx,

@@ -98,6 +98,7 @@ def _came(payment: Payment) -> Money:
 
 
 async def _ask_second(tx: Tx, desk: Desk, actor: Actor, wanted: Release, foreseen: Foreseen) -> Done:
+    actor.must_be_themselves()
     payment, now, action = foreseen.payment, desk.now(), ACTIONS[wanted.decision]
     waiting = await approvals.waiting(tx, action, payment.id)
     if waiting is not None:

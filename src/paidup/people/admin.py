@@ -19,7 +19,7 @@ async def add(tx: Tx, actor: Actor, name: str, role: Role, now: datetime, *, rat
         raise InvalidRequest(f"{name[:64]!r} cannot be a name: it takes a-z, 0-9 and . _ @ -, and at most 64 of them")
     await store.add(tx, name, role, now)
     await audit.write(tx, actor, "user.added", now, subject_id=name, after=role)
-    return await sessions.make_link(tx, name, now, rate=rate)
+    return await _link(tx, actor, name, now, rate)
 
 
 async def give_role(tx: Tx, actor: Actor, name: str, role: Role, now: datetime) -> User:
@@ -47,7 +47,7 @@ async def reset(tx: Tx, actor: Actor, name: str, now: datetime, *, rate: float =
     user = await store.reset(tx, name)
     await sessions.end_all(tx, name)
     await audit.write(tx, actor, "user.reset", now, subject_id=name, after=user.role)
-    return await sessions.make_link(tx, name, now, rate=rate)
+    return await _link(tx, actor, name, now, rate)
 
 
 async def make_link(tx: Tx, actor: Actor, name: str, now: datetime, *, rate: float = 1.0) -> str:
@@ -56,7 +56,13 @@ async def make_link(tx: Tx, actor: Actor, name: str, now: datetime, *, rate: flo
     if (await store.get(tx, name)).disabled_at is not None:
         raise Conflict(f"{name} is disabled and cannot sign in; a reset brings them back: paidup users reset {name}")
     await audit.write(tx, actor, "user.link_made", now, subject_id=name)
-    return await sessions.make_link(tx, name, now, rate=rate)
+    return await _link(tx, actor, name, now, rate)
+
+
+async def _link(tx: Tx, actor: Actor, name: str, now: datetime, rate: float) -> str:
+    """Whoever has a shell has the database: the command line lets nobody in who could not be let in without it."""
+    is_anothers = actor.via != "cli" and actor.who != name
+    return await sessions.make_link(tx, name, now, rate=rate, made_by=actor.who if is_anothers else "")
 
 
 def link_of(public_url: str, token: str, base: str = "/console") -> str:

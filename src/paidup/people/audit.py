@@ -7,6 +7,7 @@ import msgspec
 
 from paidup import ids
 from paidup.db.transaction import Tx
+from paidup.errors import NotAllowed
 from paidup.people.user import Right, must_have
 
 MAX_WHY_CHARS = 1000
@@ -17,12 +18,23 @@ class Actor(msgspec.Struct, frozen=True):
 
     rights: of a user, those of their role. Which keys may do something by hand is said by their scopes; whoever has a
     shell has the database. by: who typed a user's name in their place; empty: they did it themselves.
+    let_in_by: the other user by whose link they came in.
     """
 
     who: str
     via: str  # "console", "api" or "cli"
     rights: frozenset[Right] = frozenset(Right)
     by: str = ""
+    let_in_by: str = ""
+
+    def must_be_themselves(self) -> None:
+        """What takes two people is nothing for whoever came in by another user's link: that one may have opened it.
+        Raises NotAllowed."""
+        if self.let_in_by:
+            raise NotAllowed(
+                f"you came in by a link of {self.let_in_by}: sign out, and in again with your own password, "
+                "so that two people are two"
+            )
 
     def must_have(self, right: Right) -> None:
         """Raises NotAllowed, saying which roles may."""

@@ -19,19 +19,28 @@ _SEEN_EVERY = timedelta(minutes=1)
 
 
 class Session(msgspec.Struct, frozen=True):
-    """A live session and whose it is."""
+    """A live session and whose it is. let_in_by: the other user whose link opened it; empty: its owner proved who they
+    are."""
 
     user: User
     created_at: datetime
     expires_at: datetime
+    let_in_by: str = ""
 
 
-BEGIN = (
-    "INSERT INTO sessions (token_hash, name, created_at, seen_at, expires_at, source) VALUES ($1, $2, $3, $3, $4, $5)"
-)
+class Link(msgspec.Struct, frozen=True):
+    """Whom a sign-in link lets in, and which other user made it."""
+
+    name: str
+    made_by: str
+
+
+BEGIN = """
+INSERT INTO sessions (token_hash, name, created_at, seen_at, expires_at, source, let_in_by)
+VALUES ($1, $2, $3, $3, $4, $5, $6)"""
 
 FIND = """
-SELECT s.created_at, s.seen_at, s.expires_at, u.name, u.role, u.password_hash IS NOT NULL AS has_password,
+SELECT s.created_at, s.seen_at, s.expires_at, s.let_in_by, u.name, u.role, u.password_hash IS NOT NULL AS has_password,
   u.totp_secret IS NOT NULL AS has_totp, u.created_at AS user_since, u.disabled_at
 FROM sessions s JOIN users u ON u.name = s.name
 WHERE s.token_hash = $1 AND s.expires_at > $2 AND s.seen_at > $3 AND u.disabled_at IS NULL"""
@@ -42,9 +51,11 @@ END = "DELETE FROM sessions WHERE token_hash = $1"
 
 END_ALL = "DELETE FROM sessions WHERE name = $1 AND token_hash <> $2"
 
-MAKE_LINK = "INSERT INTO sign_in_links (token_hash, name, made_at, expires_at) VALUES ($1, $2, $3, $4)"
+MAKE_LINK = "INSERT INTO sign_in_links (token_hash, name, made_at, expires_at, made_by) VALUES ($1, $2, $3, $4, $5)"
 
-USE_LINK = "DELETE FROM sign_in_links WHERE token_hash = $1 AND expires_at > $2 RETURNING name"
+LINK = "SELECT name, made_by FROM sign_in_links WHERE token_hash = $1 AND expires_at > $2"
+
+USE_LINK = "DELETE FROM sign_in_links WHERE token_hash = $1 AND expires_at > $2 RETURNING name, made_by"
 
 DROP_LINKS = "DELETE FROM sign_in_links WHERE name = $1"
 
@@ -53,10 +64,11 @@ PRUNE = "DELETE FROM sessions WHERE expires_at < $1"
 PRUNE_LINKS = "DELETE FROM sign_in_links WHERE expires_at < $1"
 
 
-async def begin(tx: Tx, name: str, source: str, now: datetime, *, rate: float = 1.0) -> str:
-    """Sign somebody in; returns the token that their browser keeps. rate: of the clock, whose hours may be shorter."""
+async def begin(tx: Tx, name: str, source: str, now: datetime, *, rate: float = 1.0, let_in_by: str = "") -> str:
+    """Sign somebody in; returns the token that their browser keeps. rate: of the clock, whose hours may be shorter.
+    let_in_by: the other user whose link it was."""
     token = _new_token()
-    await tx.execute(BEGIN, _hash(token), name, now, now + LASTS * rate, source[:80])
+    await tx.execute(BEGIN, _hash(token), name, now, now + LASTS * rate, source[:80], let_in_by)
     return token
 
 
@@ -67,7 +79,7 @@ async def find(tx: Tx, token: str, now: datetime, *, rate: float = 1.0) -> Sessi
         return None
     if now - row["seen_at"] > _SEEN_EVERY * rate:
         await tx.execute(SEEN, _hash(token), now)
-    return Session(_user(row), row["created_at"], row["expires_at"])
+    return Session(_user(row), row["created_at"], row["expires_at"], row["let_in_by"])
 
 
 async def end(tx: Tx, token: str) -> None:
@@ -81,16 +93,24 @@ async def end_all(tx: Tx, name: str, *, but: str = "") -> None:
     await tx.execute(DROP_LINKS, name)
 
 
-async def make_link(tx: Tx, name: str, now: datetime, *, rate: float = 1.0) -> str:
-    """A token that signs this user in once, within half an hour."""
+async def make_link(tx: Tx, name: str, now: datetime, *, rate: float = 1.0, made_by: str = "") -> str:
+    """A token that signs this user in once, within half an hour. made_by: the other user who makes it; empty: somebody
+    with a shell, or the user."""
     token = _new_token()
-    await tx.execute(MAKE_LINK, _hash(token), name, now, now + LINK_LASTS * rate)
+    await tx.execute(MAKE_LINK, _hash(token), name, now, now + LINK_LASTS * rate, made_by)
     return token
 
 
-async def use_link(tx: Tx, token: str, now: datetime) -> str | None:
-    """The name that a link signs in; None when it was used, has expired, or never was."""
-    return await tx.fetchval(USE_LINK, _hash(token), now)  # type: ignore[no-any-return]  # the column is text
+async def find_link(tx: Tx, token: str, now: datetime) -> Link | None:
+    """Whom a link would let in; None when it was used, has expired, or never was."""
+    row = await tx.fetchrow(LINK, _hash(token), now)
+    return Link(*row) if row else None
+
+
+async def use_link(tx: Tx, token: str, now: datetime) -> Link | None:
+    """The same, once: the link is gone afterwards."""
+    row = await tx.fetchrow(USE_LINK, _hash(token), now)
+    return Link(*row) if row else None
 
 
 async def prune(tx: Tx, now: datetime) -> None:

@@ -15,6 +15,10 @@ _AT_ONCE = asyncio.Semaphore(2)
 """Password hashes under way: each takes 64 MiB, and a core for tens of milliseconds."""
 
 
+_BY_LINK = "link:"
+"""Codes beside a link are counted apart: who is locked out by a stranger's guesses gets in by a link."""
+
+
 async def by_password(
     db: Database, name: str, password: str, code: str, *, source: str, now: datetime, wall: datetime, rate: float = 1.0
 ) -> str:
@@ -37,13 +41,42 @@ async def by_password(
     raise NotAllowed("name, password or code is wrong")
 
 
-async def by_link(db: Database, token: str, *, source: str, now: datetime, rate: float = 1.0) -> str:
-    """Sign in by a link; returns the session's token. Raises NotAllowed when it was used or has expired."""
+async def by_link(
+    db: Database, token: str, code: str, *, source: str, now: datetime, wall: datetime, rate: float = 1.0
+) -> str:
+    """Sign in by a link; returns the session's token. Who has a second factor must show it: a link proves only that an
+    admin made it.
+
+    Raises NotAllowed when it was used or has expired, or the code is wrong, after which it can still be used; and
+    TooSoon for too many codes.
+    """
     async with db.transaction() as tx:
-        name = await sessions.use_link(tx, token, now)
-        if name is None or (await store.get(tx, name)).disabled_at is not None:
-            raise NotAllowed("this link was used already or has expired; ask an admin for a new one")
-        return await _begin(tx, name, source, now, "link", rate)
+        link = await sessions.find_link(tx, token, now)
+        if link is None or (await store.get(tx, link.name)).disabled_at is not None:
+            raise _gone()
+        guessed, secret = _BY_LINK + link.name, (await store.secrets_of(tx, link.name)).totp_secret
+        if secret:
+            await _must_not_guess(tx, guessed, _BY_LINK + source, now, rate)
+    step = totp_step(code, secret, wall) if secret else 0
+    async with db.transaction() as tx:
+        if step is None or (step and not await store.use_step(tx, link.name, step)):
+            log.warning("sign_in.refused", name=link.name, source=source)
+            raise NotAllowed("the code is wrong; look at the clock of your phone, and try again")
+        used = await sessions.use_link(tx, token, now)
+        if used is None:
+            raise _gone()
+        await failures.forgive(tx, guessed, _BY_LINK + source, now)
+        return await _begin(tx, used.name, source, now, "link", rate, let_in_by=used.made_by)
+
+
+def _gone() -> NotAllowed:
+    return NotAllowed("this link was used already or has expired; ask an admin for a new one")
+
+
+async def asks_code(tx: Tx, token: str, now: datetime) -> bool:
+    """Whether whoever opens this link must show a code, too."""
+    link = await sessions.find_link(tx, token, now)
+    return link is not None and (await store.secrets_of(tx, link.name)).totp_secret is not None
 
 
 async def _must_not_guess(tx: Tx, name: str, source: str, now: datetime, rate: float) -> None:
@@ -85,6 +118,10 @@ async def _give_role(tx: Tx, user: User | None, name: str, role: Role, now: date
         await audit.write(tx, actor, "user.role_changed", now, subject_id=name, before=user.role, after=role)
 
 
-async def _begin(tx: Tx, name: str, source: str, now: datetime, how: str, rate: float) -> str:
-    await audit.write(tx, Actor(name, "console"), "user.signed_in", now, subject_id=name, why=f"by {how} from {source}")
-    return await sessions.begin(tx, name, source, now, rate=rate)
+async def _begin(
+    tx: Tx, name: str, source: str, now: datetime, how: str, rate: float, *, let_in_by: str = ""
+) -> str:  # fmt: skip
+    made = f" of {let_in_by}" if let_in_by else ""
+    why = f"by {how}{made} from {source}"
+    await audit.write(tx, Actor(name, "console"), "user.signed_in", now, subject_id=name, why=why)
+    return await sessions.begin(tx, name, source, now, rate=rate, let_in_by=let_in_by)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from api_side import Api
-from console_side import KEY, Browser, Page, a_browser, a_user, signed_in
+from console_side import KEY, Browser, Page, a_browser, a_link, a_user, signed_in
 from paidup.hand.query import AT_MOST_EVERY
 from paidup.people.user import Role
 
@@ -252,6 +252,44 @@ async def test_the_release_of_money_above_the_limit_waits_under_approvals(api: A
     assert ("Giving it back waits" in before.text, "Taking it waits" in before.text) == (True, True)
     assert ("退还冻结款项" in read.text, "金额超过单人限额" in read.text) == (True, True)
     assert [("bo", "console", "paid the old price")] == [row[:3] for row in await audit_of(api, "payment.released")]
+
+
+async def made_link(admin: Browser, name: str) -> str:
+    """A link's token, as an admin gets it in the console."""
+    return (await admin.post("/users", {"name": name, "deed": "link"})).text.split("link?token=")[1][:43]
+
+
+async def test_an_admin_alone_is_not_two_people(api: Api) -> None:
+    """Who came in by an admin's link neither asks for nor agrees to what takes two; with their own password they do."""
+    payment = await an_old_open_payment(api)
+    await a_user(api, "bo", Role.APPROVER)
+    await a_user(api, "fay", Role.FINANCE)
+    path = f"/payments/{payment['id']}/confirm"
+    form = {"amount": "12.50", "txn": "4200-made-up", "why": "I say so", "step": "do", "key": "k1"}
+    agree = {"deed": "approve", "why": "I agree"}
+    async with signed_in(api) as alice, a_browser(api) as bo, a_browser(api) as fay:
+        for browser, name in ((bo, "bo"), (fay, "fay")):
+            assert 200 == (await browser.post("/link", {"token": await made_link(alice, name)}, csrf="")).status
+        asked = await fay.post(path, form)
+        assert (403, True) == (asked.status, "a link of alice" in asked.text)
+        approval = (await alice.post(path, form | {"key": "k2"})).location.removeprefix("/console")
+        assert 403 == (await bo.post(approval, agree)).status
+        assert "open" == (await api.call("GET", f"/v1/payments/{payment['id']}"))[1]["state"]
+        await bo.post("/sign-out", {})
+        await bo.sign_in("bo")
+        await forget_the_last_question(api)
+        assert 200 == (await bo.post(approval, agree)).status
+    assert "paid" == (await api.call("GET", f"/v1/payments/{payment['id']}"))[1]["state"]
+
+
+async def test_who_has_a_shell_lets_in_whom_they_like(api: Api) -> None:
+    """A link of the command line is one's own: its maker has the database."""
+    payment = await an_old_open_payment(api, "A-1", 500_000)
+    await a_user(api, "fay", Role.FINANCE)
+    form = {"amount": "5000", "txn": "4200-made-up", "why": "I say so", "step": "do", "key": "k1"}
+    async with a_browser(api) as fay:
+        await fay.post("/link", {"token": await a_link(api, "fay")}, csrf="")
+        assert "/console/approvals/" in (await fay.post(f"/payments/{payment['id']}/confirm", form)).location
 
 
 async def test_dead_letters_are_sent_again_by_ticking_or_all(api: Api) -> None:

@@ -89,6 +89,26 @@ async def test_a_link_opens_once(api: Api) -> None:
     assert (("/console/", 200), 403) == ((first.location, first.status), second.status)
 
 
+async def test_a_link_asks_for_the_second_factor(api: Api) -> None:
+    """A wrong code leaves the link as it is; who guesses must wait, and gets in by the password all the same."""
+    await a_user(api, "alice")
+    secret = pyotp.random_base32()
+    async with api.paidup.db.transaction() as tx:
+        await store.set_totp(tx, "alice", secret)
+    token, code = await a_link(api, "alice"), pyotp.TOTP(secret).at(SystemClock().now())
+    async with a_browser(api) as browser:
+        assert 'name="code"' in (await browser.get(f"/link?token={token}")).text
+        wrong = await browser.post("/link", {"token": token}, csrf="")
+        assert (403, True) == (wrong.status, 'name="code"' in wrong.text)
+        right = await browser.post("/link", {"token": token, "code": code}, csrf="")
+        assert ("/console/", 200) == (right.location, right.status)
+    other = await a_link(api, "alice")
+    async with a_browser(api) as browser:
+        got = [(await browser.post("/link", {"token": other, "code": "1"}, csrf="")).status for _ in range(6)]
+        assert [403] * 5 + [429] == got
+        assert 403 == (await browser.sign_in("alice", code=code)).status, "that code was used; but it was looked at"
+
+
 async def test_an_old_link_is_worth_nothing(api: Api) -> None:
     """It lives half an hour."""
     await a_user(api, "alice")
