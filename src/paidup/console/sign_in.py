@@ -85,7 +85,11 @@ async def prefer(visit: Visit) -> Response:
 
 async def account(visit: Visit) -> Response:
     """One's own page."""
-    return _account_page(visit)
+    secret = proof.new_totp_secret()
+    async with visit.context.db.transaction() as tx:
+        secret = await sessions.offer_totp(tx, visit.visitor.token, secret)
+    values = {"done": visit.query("done"), "secret": secret, "uri": proof.totp_uri(secret, visit.who)}
+    return page(visit.visitor, visit.context.clock.now(), "account.html", values)
 
 
 async def set_password(visit: Visit) -> Response:
@@ -109,11 +113,12 @@ async def set_password(visit: Visit) -> Response:
 
 
 async def set_totp(visit: Visit) -> Response:
-    """Turn the second factor on, once a code shows that the app has the secret."""
+    """Turn the second factor on, once a code shows that the app has the secret that this session was shown."""
     context, form, now = visit.context, visit.form, visit.context.clock.now()
-    secret = form.text("secret")
-    step = proof.totp_step(form.text("code"), secret, SystemClock().now())
-    if step is None:
+    async with context.db.session() as tx:
+        secret = await sessions.offered_totp(tx, visit.visitor.token)
+    step = proof.totp_step(form.text("code"), secret, SystemClock().now()) if secret else None
+    if secret is None or step is None:
         raise InvalidRequest("this code does not fit the secret; look at the clock of your phone, and try again")
     async with context.db.transaction() as tx:
         if (await store.secrets_of(tx, visit.who)).totp_secret:
@@ -150,9 +155,3 @@ async def _link_page(visit: Visit, token: str, wrong: str = "", status: int = 20
         return door(visit, wrong, status)
     values = {"token": token, "asks_code": asks_code, "wrong": wrong}
     return page(visit.visitor, now, "link.html", values, status)
-
-
-def _account_page(visit: Visit) -> Response:
-    secret = proof.new_totp_secret()
-    values = {"done": visit.query("done"), "secret": secret, "uri": proof.totp_uri(secret, visit.who)}
-    return page(visit.visitor, visit.context.clock.now(), "account.html", values)

@@ -47,6 +47,11 @@ WHERE s.token_hash = $1 AND s.expires_at > $2 AND s.seen_at > $3 AND u.disabled_
 
 SEEN = "UPDATE sessions SET seen_at = $2 WHERE token_hash = $1"
 
+OFFER = """
+UPDATE sessions SET offered_totp = coalesce(offered_totp, $2) WHERE token_hash = $1 RETURNING offered_totp"""
+
+OFFERED = "SELECT offered_totp FROM sessions WHERE token_hash = $1"
+
 END = "DELETE FROM sessions WHERE token_hash = $1"
 
 END_ALL = "DELETE FROM sessions WHERE name = $1 AND token_hash <> $2"
@@ -80,6 +85,16 @@ async def find(tx: Tx, token: str, now: datetime, *, rate: float = 1.0) -> Sessi
     if now - row["seen_at"] > _SEEN_EVERY * rate:
         await tx.execute(SEEN, _hash(token), now)
     return Session(_user(row), row["created_at"], row["expires_at"], row["let_in_by"])
+
+
+async def offer_totp(tx: Tx, token: str, secret: str) -> str:
+    """The secret that this session is shown: the first one, however often it looks."""
+    return await tx.fetchval(OFFER, _hash(token), secret) or secret
+
+
+async def offered_totp(tx: Tx, token: str) -> str | None:
+    """The secret that this session was shown; None when it was shown none."""
+    return await tx.fetchval(OFFERED, _hash(token))  # type: ignore[no-any-return]  # the column is text
 
 
 async def end(tx: Tx, token: str) -> None:

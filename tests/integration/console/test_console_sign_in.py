@@ -1,6 +1,7 @@
 """Who gets into the console: passwords, codes, links, sessions; and what keeps strangers and other sites out."""
 
 import asyncio
+import re
 from datetime import timedelta
 
 import pyotp
@@ -12,6 +13,8 @@ from paidup.clock import SystemClock
 from paidup.errors import NotAllowed, TooSoon
 from paidup.people import failures, sessions, sign_in, store
 from paidup.people.user import RIGHTS, Right, Role
+
+SECRET = re.compile(r'<code class="secret">([A-Z2-7]{32})</code>')
 
 
 async def test_a_stranger_sees_the_sign_in_page_and_nothing_else(api: Api) -> None:
@@ -129,6 +132,20 @@ async def test_a_second_factor_is_asked_for_and_its_code_works_once(api: Api) ->
         assert 200 == (await browser.sign_in("alice", code=code)).status
     async with a_browser(api) as other:
         assert 403 == (await other.sign_in("alice", code=code)).status
+
+
+async def test_a_second_factor_is_the_secret_that_the_page_showed(api: Api) -> None:
+    """It stays the same while its owner looks for the phone; one that the browser sends counts for nothing."""
+    async with signed_in(api) as browser:
+        assert 422 == (await browser.post("/account/totp", {"secret": "!!!", "code": "123456"})).status
+        shown = [SECRET.findall((await browser.get("/account")).text) for _ in range(2)]
+        assert (1, shown[0]) == (len(shown[0]), shown[1])
+        own, now = pyotp.random_base32(), SystemClock().now()
+        refused = await browser.post("/account/totp", {"secret": own, "code": pyotp.TOTP(own).at(now)})
+        done = await browser.post("/account/totp", {"code": pyotp.TOTP(shown[0][0]).at(now)})
+        assert (422, "/console/account") == (refused.status, done.location)
+    async with api.paidup.db.session() as tx:
+        assert shown[0][0] == (await store.secrets_of(tx, "alice")).totp_secret
 
 
 async def test_a_code_may_be_in_full_width_digits(api: Api) -> None:
