@@ -1,6 +1,10 @@
 """All that the console does by hand, the API does too, under the key's name."""
 
+from datetime import timedelta
+
 from api_side import Api
+from paidup import ids
+from paidup.intake import quarantine
 from paidup.shops.store import Scope
 
 
@@ -72,6 +76,29 @@ async def test_another_shops_things_are_not_there(api: Api) -> None:
     replay = f"/v1/quarantine/{kept['id']}/replay"
     assert 404 == (await api.call("POST", replay, {"reason": "mine"}, key=foreign))[0]
     assert 409 == (await api.call("POST", replay, {"reason": "the key was mended"}))[0]
+
+
+async def test_a_quarantine_is_not_hidden_by_what_came_for_others(api: Api) -> None:
+    """However many callbacks for accounts of others are newer: the shop's own are there, page by page."""
+    for _ in range(3):
+        async with api.session.post(f"{api.url}/callbacks/wechat/main", data=b"{}") as answer:
+            assert answer.status in (400, 401)
+    _, whole = await api.call("GET", "/v1/quarantine")
+    now = api.paidup.clock.now() + timedelta(seconds=1)
+    theirs = [
+        quarantine.Refused(
+            id=ids.new_id("qua", now), received_at=now, channel="wechat", account="others", source="192.0.2.1",
+            verdict="invalid_signature", why="x", target="/callbacks/wechat/others", headers="[]", body=b"{}",
+        )
+        for _ in range(200)
+    ]  # fmt: skip
+    async with api.paidup.db.transaction() as tx:
+        await quarantine.store(tx, theirs)
+    own = [item["id"] for item in whole["items"]]
+    _, first = await api.call("GET", "/v1/quarantine?limit=2")
+    _, rest = await api.call("GET", f"/v1/quarantine?limit=2&before={first['next']}")
+    assert (3, own) == (len(own), [item["id"] for item in first["items"] + rest["items"]])
+    assert (own[1], None) == (first["next"], rest["next"])
 
 
 def _state(answer: tuple[int, dict[str, str]]) -> tuple[int, str]:

@@ -66,8 +66,10 @@ async def quarantined(visit: Visit) -> Response:
     """What could not be verified."""
     with_replayed = visit.query("all") == "yes"
     async with visit.context.db.session() as tx:
-        rows = await quarantine.page(tx, None, PAGE, with_replayed=with_replayed)
-    values = {"rows": rows, "all": with_replayed}
+        rows = await quarantine.page(
+            tx, None, PAGE, with_replayed=with_replayed, before=visit.query("before") or None
+        )  # fmt: skip
+    values = {"rows": rows, "all": with_replayed, "more": rows[-1]["id"] if len(rows) == PAGE else ""}
     return page(visit.visitor, visit.context.clock.now(), "quarantine.html", values)
 
 

@@ -1,6 +1,6 @@
 """The table `quarantine`: callbacks that could not be verified. It may be our key that is wrong, so the bytes stay."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -33,9 +33,20 @@ INSERT INTO quarantine ({COLUMNS})
 SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
   $8::text[], $9::text[], $10::bytea[])"""
 
-LIST = """
-SELECT id, received_at, channel, account, source, verdict, why, replayed_at, replay_note FROM quarantine
-WHERE ($1::text IS NULL OR channel = $1) AND (replayed_at IS NULL OR $2) ORDER BY received_at DESC LIMIT $3"""
+_SHOWN = "id, received_at, channel, account, source, verdict, why, replayed_at, replay_note"
+
+LIST = f"""
+SELECT {_SHOWN} FROM quarantine
+WHERE ($1::text IS NULL OR channel = $1) AND (replayed_at IS NULL OR $2) AND ($3::text IS NULL OR id < $3)
+ORDER BY id DESC LIMIT $4"""
+
+# Account by account, each from its newest on: what came for those of others takes no place, and is not read.
+OF_ACCOUNTS = f"""
+SELECT found.* FROM unnest($1::text[], $2::text[]) AS own (channel, account) CROSS JOIN LATERAL (
+  SELECT {_SHOWN} FROM quarantine
+  WHERE channel = own.channel AND account = own.account AND replayed_at IS NULL AND ($3::text IS NULL OR id < $3)
+  ORDER BY id DESC LIMIT $4) AS found
+ORDER BY id DESC LIMIT $4"""
 
 GET = f"SELECT {COLUMNS} FROM quarantine WHERE id = $1 FOR UPDATE"
 
@@ -49,9 +60,19 @@ async def store(tx: Tx, rows: Sequence[Refused]) -> None:
     await tx.execute(STORE, *map(list, zip(*map(msgspec.structs.astuple, rows), strict=True)))
 
 
-async def page(tx: Tx, channel: str | None, limit: int, *, with_replayed: bool) -> list[dict[str, Any]]:
-    """Newest first, without the bytes."""
-    return [dict(row) for row in await tx.fetch(LIST, channel, with_replayed, limit)]
+async def page(
+    tx: Tx, channel: str | None, limit: int, *, with_replayed: bool, before: str | None = None
+) -> list[dict[str, Any]]:
+    """Newest first, with ids smaller than `before`, without the bytes."""
+    return [dict(row) for row in await tx.fetch(LIST, channel, with_replayed, before, limit)]
+
+
+async def of_accounts(
+    tx: Tx, accounts: Collection[tuple[str, str]], limit: int, *, before: str | None = None
+) -> list[dict[str, Any]]:
+    """Those that wait for a replay and came for one of these (channel, account), newest first, without the bytes."""
+    channels, names = [channel for channel, _ in accounts], [name for _, name in accounts]
+    return [dict(row) for row in await tx.fetch(OF_ACCOUNTS, channels, names, before, limit)]
 
 
 async def get(tx: Tx, quarantine_id: str) -> Refused | None:

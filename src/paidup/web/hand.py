@@ -137,18 +137,17 @@ async def replay_callback(context: Context, key: ApiKey, request: Request, body:
 
 
 async def list_quarantine(context: Context, key: ApiKey, request: Request) -> shapes.Quarantine:
-    """Callbacks to the shop's accounts that could not be verified, newest first."""
-    own = {(account.channel, account.name) for account in context.accounts.current.of_shop(key.shop)}
+    """Callbacks of the shop's accounts that could not be verified, newest first."""
+    own, limit = _accounts_of(context, key), limit_of(request)
     async with context.db.session() as tx:
-        rows = await quarantine.page(tx, None, limit_of(request), with_replayed=False)
-    ours = [row for row in rows if (row["channel"], row["account"]) in own]
-    return shapes.Quarantine(items=[msgspec.convert(_some(row), shapes.RefusedOut) for row in ours])
+        rows = await quarantine.of_accounts(tx, own, limit, before=request.query_params.get("before"))
+    items = [msgspec.convert(_some(row), shapes.RefusedOut) for row in rows]
+    return shapes.Quarantine(items=items, next=items[-1].id if len(items) == limit else None)
 
 
 async def replay_quarantined(context: Context, key: ApiKey, request: Request, body: shapes.Because) -> shapes.DoneOut:
     """Verify a quarantined callback again, with today's keys; a valid one goes to the door."""
-    quarantine_id = request.path_params["id"]
-    own = {(account.channel, account.name) for account in context.accounts.current.of_shop(key.shop)}
+    quarantine_id, own = request.path_params["id"], _accounts_of(context, key)
     async with context.db.session() as tx:
         kept = await quarantine.get(tx, quarantine_id)
     if kept is None or (kept.channel, kept.account) not in own:
@@ -182,6 +181,10 @@ async def deeds_of(context: Context, request: Request, shop: str | None) -> shap
     async with context.db.session() as tx:
         found = await audit.page(tx, who=who, action=action, before=before, limit=limit, shop=shop)
     return shapes.Deeds(items=_many(found, shapes.DeedOut), next=_next(found, limit))
+
+
+def _accounts_of(context: Context, key: ApiKey) -> set[tuple[str, str]]:
+    return {(account.channel, account.name) for account in context.accounts.current.of_shop(key.shop)}
 
 
 def _actor(key: ApiKey) -> Actor:
@@ -227,7 +230,7 @@ ROUTES = (
     Route("GET", "/v1/search", search, Scope.READ, gives=shapes.Found, query=(SOUGHT,)),
     Route("GET", "/v1/callbacks/{id}", callback, Scope.ADMIN, gives=shapes.CallbackOut),
     Route("POST", "/v1/callbacks/{id}/replay", replay_callback, Scope.ADMIN, body=shapes.Because, gives=shapes.DoneOut),
-    Route("GET", "/v1/quarantine", list_quarantine, Scope.ADMIN, gives=shapes.Quarantine, query=(LIMIT,)),
+    Route("GET", "/v1/quarantine", list_quarantine, Scope.ADMIN, gives=shapes.Quarantine, query=(BEFORE, LIMIT)),
     Route(
         "POST", "/v1/quarantine/{id}/replay", replay_quarantined, Scope.ADMIN,
         body=shapes.Because, gives=shapes.DoneOut,

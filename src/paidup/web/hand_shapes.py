@@ -109,9 +109,10 @@ class RefusedOut(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Quarantine(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest of the shop's accounts."""
+    """The newest of the shop's accounts; `next` goes into `before` (None: that was all)."""
 
     items: list[RefusedOut]
+    next: str | None = None
 
 
 class DeedOut(msgspec.Struct, frozen=True, kw_only=True):
