@@ -68,6 +68,8 @@ QUERIES = (
     ("limit=5.0", "from 1 to 200"),
     ("limit=%D9%A3", "from 1 to 200"),
     ("limit=1000000000000000000000", "from 1 to 200"),
+    ("limit=0000019999", "from 1 to 200"),
+    ("limit=000001" + "9" * 30, "from 1 to 200"),
     ("before=%00", "printable"),
     ("before=" + "x" * 256, "at most 255"),
 )
@@ -78,6 +80,16 @@ async def test_a_query_is_bounded_and_known(api: Api) -> None:
     for query, says in QUERIES:
         status, problem = await api.call("GET", f"/v1/orders?{query}")
         assert (422, True) == (status, says in problem["detail"]), (query, problem)
+
+
+async def test_a_number_that_no_table_holds_is_no_cursor(api: Api) -> None:
+    """Of movements and of dead letters, however many noughts stand before it."""
+    await api.call("PUT", "/v1/skus/tea", {"name": "tea"})
+    _, endpoint = await api.call("POST", "/v1/endpoints", {"url": "http://127.0.0.1:9/hear"})
+    for path in ("skus/tea/movements?before=", f"endpoints/{endpoint['id']}/dead-letters?after="):
+        for number in ("0" * 20 + "9" * 40, "9" * 19, "-1", "%D9%A3", ""):
+            status, problem = await api.call("GET", f"/v1/{path}{number}")
+            assert (422, True) == (status, "`next` of an earlier page" in problem["detail"]), (path, number, problem)
 
 
 CURSORS = ("x", "2026-11-23", "2026-11-23T08:00:00_evt1", "_", "9999999999_evt1", "_evt1")

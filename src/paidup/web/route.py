@@ -1,5 +1,6 @@
 """One row of the API: address, scope, shapes. The server and the OpenAPI document are both made from it."""
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from paidup.shops.store import Scope
 
 MAX_PAGE = 200
 USUAL_PAGE = 50
+_WHOLE_NUMBER = re.compile("[0-9]{1,18}")
 
 # Any: each handler has its own body and answer; `body` and `gives` beside it say which.
 Handler = Callable[..., Awaitable[Any]]
@@ -61,7 +63,12 @@ class Route:
 
 def limit_of(request: Request) -> int:
     """?limit=, from 1 to 200. Raises InvalidRequest."""
-    text = request.query_params.get(LIMIT.name, str(USUAL_PAGE))
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= MAX_PAGE:
+    limit = whole_number(request.query_params.get(LIMIT.name, str(USUAL_PAGE)))
+    if limit is None or not 1 <= limit <= MAX_PAGE:
         raise InvalidRequest(f"limit must be a whole number from 1 to {MAX_PAGE}")
-    return int(text)
+    return limit
+
+
+def whole_number(text: str) -> int | None:
+    """A number of at most 18 plain digits, which every column holds; None for anything else."""
+    return int(text) if _WHOLE_NUMBER.fullmatch(text) else None

@@ -12,7 +12,7 @@ from paidup.inventory.states import Kind
 from paidup.shops.store import ApiKey, Scope
 from paidup.web import shapes
 from paidup.web.context import Context
-from paidup.web.route import BEFORE, LIMIT, Query, Route, limit_of
+from paidup.web.route import BEFORE, LIMIT, Query, Route, limit_of, whole_number
 
 AFTER = Query("after", "the `next` of the page before")
 NEWEST = 2**63 - 1
@@ -77,10 +77,11 @@ async def movements(context: Context, key: ApiKey, request: Request) -> shapes.M
 
 
 def _before(given: Mapping[str, str]) -> int:
-    text = given.get("before", str(NEWEST))
-    if not text.isascii() or not text.isdigit() or int(text[:20]) > NEWEST:
+    text = given.get("before")
+    before = NEWEST if text is None else whole_number(text)
+    if before is None:
         raise InvalidRequest("before must be the `next` of an earlier page")
-    return int(text)
+    return before
 
 
 async def _change(

@@ -16,7 +16,7 @@ from paidup.shops.store import ApiKey, Scope
 from paidup.trace import Life, trace
 from paidup.web import shapes
 from paidup.web.context import Context
-from paidup.web.route import BEFORE, LIMIT, Query, Route, limit_of
+from paidup.web.route import BEFORE, LIMIT, Query, Route, limit_of, whole_number
 
 _BEGINNING, _END = datetime(2000, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
 SETTLED_AFTER = timedelta(seconds=30)
@@ -112,12 +112,12 @@ async def retire(context: Context, key: ApiKey, request: Request) -> shapes.Endp
 async def given_up(context: Context, key: ApiKey, request: Request) -> shapes.Deliveries:
     """Dead letters of an endpoint, and what was skipped while it was disabled, oldest first; a redrive sends them."""
     endpoint_id, limit = request.path_params["id"], limit_of(request)
-    after = request.query_params.get("after", "0")
-    if not after.isascii() or not after.isdigit() or len(after) > 18:
+    after = whole_number(request.query_params.get("after", "0"))
+    if after is None:
         raise InvalidRequest("after must be the `next` of an earlier page")
     async with context.db.session() as tx:
         await endpoints.secrets_of(tx, key.shop, endpoint_id)
-        found = await deliveries.list_given_up(tx, endpoint_id, after_id=int(after), limit=limit)
+        found = await deliveries.list_given_up(tx, endpoint_id, after_id=after, limit=limit)
     items = [msgspec.convert(_some_of(delivery, shapes.DeliveryOut), shapes.DeliveryOut) for delivery in found]
     return shapes.Deliveries(items=items, next=str(found[-1].id) if len(found) == limit else None)
 
