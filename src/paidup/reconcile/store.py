@@ -69,8 +69,9 @@ SELECT {COLUMNS} FROM breaks WHERE state = 'waiting' AND wait_until <= $1 AND ch
   AND (ask_at IS NULL OR tries >= $5)
 ORDER BY id LIMIT $4"""
 
-# What people agreed to, then what was asked about least. $8: those that an earlier page had. $9: now; NULL when those are
-# wanted, too, about which a channel that was silent is asked later. Whoever names breaks ($6) has taken them for that.
+# What people agreed to, then what was asked about least. $8: those that an earlier page had. $9: now; NULL when those
+# are wanted, too, about which a channel that was silent is asked later. Whoever names breaks ($6) has taken them for
+# that.
 REPAIRABLE = f"""
 SELECT {COLUMNS} FROM breaks WHERE channel = $1 AND account = $2 AND state IN ('waiting', 'open', 'approved')
   AND day = $3 AND kind = ANY($4::text[]) AND payment_id IS NOT NULL AND (tries < $5 OR state = 'approved')
