@@ -97,6 +97,19 @@ async def test_a_closed_order_takes_no_new_payment(api: Api) -> None:
     assert ("closed", 409, True) == (closed["state"], status, "is closed" in problem["detail"])
 
 
+async def test_a_payment_that_is_given_up_while_it_is_opened_is_not_for_the_customer(api: Api) -> None:
+    """The channel takes the opening, and the caller hears a conflict: nobody shows a code that is being closed."""
+    order_id, send = await api.an_order(), api.paidup.asker.send
+
+    async def overtaken(*call: Any) -> Any:
+        await api.close_order(order_id, seconds_ago=0)
+        return await send(*call)
+
+    api.paidup.asker.send = overtaken  # type: ignore[method-assign]
+    status, problem = await api.call("POST", f"/v1/orders/{order_id}/payments", OPEN, once="late")
+    assert (409, True) == (status, "was given up while it was opened" in problem["detail"])
+
+
 async def test_a_person_testifies_and_the_same_door_weighs_it(api: Api) -> None:
     """The channel is asked first and knows nothing of it: a second person agrees, and then the payment is paid. What
     the channel says itself needs nobody."""

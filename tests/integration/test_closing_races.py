@@ -253,3 +253,47 @@ async def test_units_are_not_sold_on_while_the_page_can_be_paid(merchant: Mercha
     assert not isinstance(await buy("P-2"), Order)
     await merchant.repair_for(3700)
     assert isinstance(await buy("P-3"), Order)
+
+
+# An opening on its way -----------------------------------------------------------------------------------------------
+
+
+async def an_overtaken_offer(merchant: Merchant, order: Order) -> Payment:
+    """The opening waits for a connection; meanwhile the order is given up, and all that is due is asked about."""
+    send = merchant.asker.send
+
+    async def slow(account: Any, exchange: Any, shop: str, subject_id: str, what: str) -> Any:
+        if what == "open":
+            await merchant.give_up(order)
+            while await merchant.repair():
+                pass
+        return await send(account, exchange, shop, subject_id, what)
+
+    merchant.asker.send = slow  # type: ignore[method-assign]
+    return await merchant.offer(order)
+
+
+async def test_an_opening_that_arrives_after_the_close_is_closed_again(merchant: Merchant) -> None:
+    """The channel, which has never heard of the trade, "closes" it while our opening waits for a connection: what the
+    opening makes there is closed, too."""
+    order = await merchant.order()
+    payment = await an_overtaken_offer(merchant, order)
+    assert (State.CLOSING, "waiting") == (payment.state, merchant.trade(payment).state)
+    await settle_all(merchant)
+    assert (State.CLOSED, "closed") == ((await merchant.payment(payment)).state, merchant.trade(payment).state)
+    assert (["payment.closed", "order.closed", "payment.closed"], []) == (
+        await merchant.told(order),
+        await merchant.cases(),
+    )
+
+
+async def test_an_opening_that_arrives_after_the_close_and_is_paid_is_found(merchant: Merchant) -> None:
+    """The customer is faster than we, and the notice of it is lost: we ask all the same."""
+    order = await merchant.order()
+    payment = await an_overtaken_offer(merchant, order)
+    assert merchant.sandbox.world.pay(merchant.trade(payment), merchant.clock.now())
+    merchant.sandbox.world.news.clear()
+    await settle_all(merchant)
+    assert ["payment.closed", "order.closed", "payment.paid", "order.reopened", "order.paid"] == await merchant.told(
+        order
+    )

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from paidup.evidence import DisputeEvidence, DisputeSays, PaymentSays
+from paidup.evidence import DisputeEvidence, DisputeSays, PaymentSays, Road
 from paidup.money import Money
 from paidup.payments.decide import decide, decide_dispute, happen, mismatch
 from paidup.payments.payment import Payment
@@ -48,6 +48,20 @@ def test_deciding_twice_on_a_dispute_changes_nothing(state: State, what: Dispute
     """In every state, the same news of a dispute again leaves the payment as it is."""
     once = decide_dispute(a_payment(state=state), dispute_says(what)).payment
     assert once == decide_dispute(once, dispute_says(what)).payment
+
+
+@pytest.mark.parametrize(
+    ("road", "received_s", "state"),
+    [
+        (Road.QUERY, 901, State.CLOSING),
+        (Road.QUERY, 900, State.CLOSED),
+        (Road.CALLBACK, 901, State.CLOSED),
+    ],
+)
+def test_an_answer_that_is_newer_than_the_close_is_believed(road: Road, received_s: int, state: State) -> None:
+    """The channel says that it can still be paid: it is closed once more. A notice may be older than its arrival."""
+    payment = a_payment(state=State.CLOSED, updated_at=after(900))
+    assert state is decide(payment, waiting(road=road, received_at=after(received_s))).payment.state
 
 
 @pytest.mark.parametrize(("refunded_minor", "case"), [(0, "contradiction"), (1249, "contradiction"), (1250, None)])

@@ -115,6 +115,8 @@ WORLD = {
     "no longer offered": "不再收款",
     "the channel is asked to close it": "请求渠道关单",
     "already closing": "已在关闭",
+    "open at the channel after it was called closed": "曾视为已关单，但渠道仍可付款",
+    "it is closed again": "再次关单",
     "already closed": "已关闭",
     "not paid": "未支付",
     "nobody can pay it any more": "无法再支付",

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from paidup.evidence import DisputeEvidence, DisputeSays, PaymentEvidence, PaymentSays
+from paidup.evidence import DisputeEvidence, DisputeSays, PaymentEvidence, PaymentSays, Road
 from paidup.payments.payment import Payment
 from paidup.payments.states import TABLE, Happening, Move, State
 
@@ -41,6 +41,8 @@ _DISPUTES_STAY = (
 def decide(payment: Payment, evidence: PaymentEvidence) -> Decision:
     """Weigh what somebody says about this payment."""
     happening = _SAYS[evidence.says]
+    if happening is Happening.WAITING and _was_asked_since(payment, evidence):
+        happening = Happening.OPENED
     if happening is Happening.CHANNEL_CLOSED and _is_given_back(payment):
         why = "all of it was given back, and the channel closed it"
         return Decision(payment, Move(payment.state, why), why)
@@ -141,6 +143,12 @@ def close_for_nothing(payment: Payment, why: str) -> Decision:
 def _closed_for_nothing(payment: Payment) -> bool:
     """No other closed payment remembers what came."""
     return payment.state is State.CLOSED and bool(payment.received_currency) and payment.received_minor == 0
+
+
+def _was_asked_since(payment: Payment, evidence: PaymentEvidence) -> bool:
+    """An answer that is newer than the close outweighs it. A notice may be older than what it says."""
+    is_newer = evidence.road is Road.QUERY and evidence.received_at > payment.updated_at
+    return payment.state is State.CLOSED and is_newer
 
 
 def _is_given_back(payment: Payment) -> bool:

@@ -60,12 +60,12 @@ FINAL = frozenset((S.PAID, S.CLOSED, S.HELD, S.DISPUTED, S.CHARGED_BACK))
 """States in which there is nothing to ask the channel."""
 
 TABLE: dict[tuple[State, Happening], Move] = {
-    # The channel accepted our offer.
+    # The channel accepted our offer. It may reach the channel after the close did, which then knew of nothing to close.
     (S.CREATED, H.OPENED): Move(S.OPEN, "the channel accepted it; the customer may pay"),
     (S.OPEN, H.OPENED): Move(S.OPEN, "already open"),
     (S.PAID, H.OPENED): Move(S.PAID, "already paid; the answer to the opening came late"),
     (S.CLOSING, H.OPENED): Move(S.CLOSING, "opened while closing; it is being closed"),
-    (S.CLOSED, H.OPENED): Move(S.CLOSED, "already closed; the answer to the opening came late"),
+    (S.CLOSED, H.OPENED): Move(S.CLOSING, "open at the channel after it was called closed; it is closed again"),
     (S.HELD, H.OPENED): Move(S.HELD, "held for a person's decision"),
     (S.DISPUTED, H.OPENED): Move(S.DISPUTED, "already paid; the answer to the opening came late"),
     (S.CHARGED_BACK, H.OPENED): Move(S.CHARGED_BACK, "already paid; the answer to the opening came late"),

@@ -19,7 +19,7 @@ from paidup.intake import inbox
 from paidup.money import Money
 from paidup.payments import store as payments
 from paidup.payments.payment import Payment
-from paidup.payments.states import MONEY_ARRIVED
+from paidup.payments.states import MONEY_ARRIVED, State
 from paidup.people.audit import Actor
 from paidup.refunds import store as refunds
 from paidup.refunds.refund import Refund
@@ -57,6 +57,10 @@ async def open_(context: Context, key: ApiKey, request: Request, body: shapes.Op
                 f"{body.channel} did not say whether payment {offer.payment.id} is open: {why}. Send the same request "
                 "under the same Idempotency-Key again: it is the same payment"
             )
+    if offer.payment.state in (State.CLOSING, State.CLOSED):
+        raise Conflict(
+            f"payment {offer.payment.id} was given up while it was opened; it is not for the customer any more"
+        )
     return payment_out(offer.payment)
 
 
