@@ -9,6 +9,8 @@ from click.testing import CliRunner
 from api_side import ORDER, Api
 from paidup.cli import cli
 from paidup.delivery import store as deliveries
+from paidup.hand import deeds
+from paidup.people.audit import Actor
 from paidup.shops.store import Scope
 
 URL = "http://127.0.0.1:9/hear"
@@ -146,3 +148,78 @@ async def test_a_number_with_slashes_can_be_traced(api: Api) -> None:
     for path in ("/v1/trace/2026/11/23-7", "/v1/trace/2026%2F11%2F23-7"):
         _, life = await api.call("GET", path)
         assert order["id"] == life["order"]["id"]
+
+
+async def audit_of(api: Api) -> list[tuple[str, str, str]]:
+    """Who did what to which address, in the shop's own audit, oldest first."""
+    items = (await api.call("GET", "/v1/audit"))[1]["items"]
+    return [(deed["action"], deed["before"], deed["after"]) for deed in reversed(items)]
+
+
+async def test_who_redirects_events_stands_in_the_audit(api: Api) -> None:
+    """Each change of where the shop is told, and with which secret, by the key that did it."""
+    endpoint = await an_endpoint(api)
+    for deed in ("rotate", "retire", "disable", "enable"):
+        assert 200 == (await api.call("POST", f"/v1/endpoints/{endpoint['id']}/{deed}"))[0]
+    hears = f"{URL} hears *"
+    actions = ("added", "rotated", "retired", "disabled", "enabled")
+    assert [(f"endpoint.{action}", "", hears) for action in actions] == await audit_of(api)
+    assert endpoint["secret"] not in str((await api.call("GET", "/v1/audit"))[1])
+
+
+async def test_who_redirects_a_participant_stands_in_the_audit(api: Api) -> None:
+    """With where it was before."""
+    for url in (URL, f"{URL}/elsewhere"):
+        await api.call("POST", "/v1/participants", {"name": "coupons", "url": url})
+    for deed in ("rotate", "retire"):
+        assert 200 == (await api.call("POST", f"/v1/participants/coupons/{deed}"))[0]
+    moved = f"{URL}/elsewhere"
+    assert [
+        ("participant.registered", "", URL), ("participant.moved", URL, moved),
+        ("participant.rotated", "", moved), ("participant.retired", "", moved),
+    ] == await audit_of(api)  # fmt: skip
+
+
+async def test_the_command_line_redirects_under_its_own_name(api: Api) -> None:
+    """Endpoints, participants and API keys: each change stands in the audit of the shop."""
+
+    async def run(*words: str) -> Any:
+        done = await asyncio.to_thread(CliRunner().invoke, cli, [*words, "--json"], env=api.env)
+        assert 0 == done.exit_code, done.output
+        return json.loads(done.stdout)
+
+    made = await run("deliveries", "endpoint", "acme", "https://shop.example.com/hear")
+    await run("deliveries", "rotate", "acme", made["endpoint"])
+    await run("tx", "participant", "acme", "coupons", "https://coupons.example.com/take")
+    await run("tx", "rotate", "acme", "coupons")
+    await run("keys", "create-api", "acme", "--scopes", "read")
+    key = next(one["id"] for one in await run("keys", "list-api", "acme") if one["scopes"] == ["read"])
+    await run("keys", "revoke-api", key)
+    items = (await api.call("GET", "/v1/audit"))[1]["items"]
+    assert [
+        "endpoint.added", "endpoint.rotated", "participant.registered", "participant.rotated", "key.made",
+        "key.revoked",
+    ] == [deed["action"] for deed in reversed(items)]  # fmt: skip
+    assert ({"cli"}, [key, key]) == ({deed["via"] for deed in items}, [deed["subject_id"] for deed in items[:2]])
+
+
+async def test_what_is_re_sent_stands_in_the_audit_of_its_shop(api: Api) -> None:
+    """Also when the console or the command line does it, which belong to no shop."""
+    endpoint = await an_endpoint(api)
+    await api.a_paid_payment()
+    assert 0 < await give_out(api)
+    async with api.paidup.db.transaction() as tx:
+        await tx.execute("UPDATE deliveries SET state = 'dead', head = false")
+        found = [row["id"] for row in await tx.fetch("SELECT id FROM deliveries")]
+    assert len(found) == await deeds.resend(api.desk, Actor("alice", "console"), found, "mended")
+    await deeds.resend_endpoint(api.desk, Actor("alice", "console"), endpoint["id"], "mended")
+    assert ["delivery.resent", "delivery.resent"] == [line[0] for line in (await audit_of(api))[-2:]]
+
+
+async def test_a_replay_from_quarantine_stands_in_the_shops_audit(api: Api) -> None:
+    """The account that the callback came to says whose it is."""
+    async with api.session.post(f"{api.url}/callbacks/wechat/main", data=b"{}") as answer:
+        assert answer.status in (400, 401)
+    (kept,) = (await api.call("GET", "/v1/quarantine"))[1]["items"]
+    await api.call("POST", f"/v1/quarantine/{kept['id']}/replay", {"reason": "the key was mended"})
+    assert ["quarantine.replayed"] == [line[0] for line in await audit_of(api)]

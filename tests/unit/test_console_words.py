@@ -124,9 +124,12 @@ def test_the_sayings_were_found() -> None:
 
 def test_every_deed_has_a_name() -> None:
     """Whatever the audit writes down is said in words, not in a code."""
-    about = "account|approval|bill|break|callback|case|data|delivery|order|payment|quarantine|refund|user"
+    about = (
+        "account|approval|bill|break|callback|case|data|delivery|endpoint|key|order|participant|payment|quarantine"
+        "|refund|user"
+    )
     written = re.compile(rf'"((?:{about})\.[a-z]+_?[a-z]*)"')
     paths = [*SOURCE.glob("hand/*.py"), *SOURCE.glob("people/*.py"), *SOURCE.glob("console/[!w]*.py"),
-             SOURCE / "cli" / "users.py"]  # fmt: skip
+             *SOURCE.glob("cli/*.py"), SOURCE / "web" / "told.py", SOURCE / "web" / "transactions.py"]  # fmt: skip
     found = {action for path in paths for action in written.findall(path.read_text(encoding="utf-8"))}
     assert (set(), True) == ({one for one in found if not one.endswith(".html")} - set(DEEDS), len(found) > 20)

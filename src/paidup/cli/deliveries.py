@@ -12,7 +12,7 @@ from paidup.cli.whoami import operator
 from paidup.clock import parse_clock
 from paidup.db.transaction import Database, Tx
 from paidup.delivery import endpoints, store
-from paidup.hand import deeds
+from paidup.hand import deeds, listeners
 from paidup.hand.desk import Desk
 from paidup.settings import Settings
 from paidup.shops import store as shops
@@ -48,8 +48,9 @@ def endpoint(shop: str, url: str, types: str, as_json: bool) -> None:
     async def work(db: Database, settings: Settings) -> endpoints.Endpoint:
         async with db.transaction() as tx:
             await shops.late_payment_of(tx, shop)
-            return await endpoints.create_endpoint(
+            return await listeners.add_endpoint(
                 tx,
+                operator(),
                 shop,
                 url,
                 types.split(","),
@@ -90,7 +91,7 @@ def rotate(shop: str, endpoint_id: str, as_json: bool) -> None:
     paidup deliveries rotate acme ept…       first: messages are signed with both
     paidup deliveries retire acme ept…       when the shop's server knows the new one
     """
-    made = run(_on_endpoint(lambda tx: endpoints.rotate_secret(tx, shop, endpoint_id)))
+    made = run(_on_endpoint("endpoint.rotated", lambda tx: endpoints.rotate_secret(tx, shop, endpoint_id)))
     if as_json:
         emit_json({"endpoint": made.id, "url": made.url, "secret": made.secret})
         return
@@ -104,17 +105,19 @@ def rotate(shop: str, endpoint_id: str, as_json: bool) -> None:
 @json_option
 def retire(shop: str, endpoint_id: str, as_json: bool) -> None:
     """Sign with an endpoint's newest secret only."""
-    kept = run(_on_endpoint(lambda tx: endpoints.retire_secrets(tx, shop, endpoint_id)))
+    kept = run(_on_endpoint("endpoint.retired", lambda tx: endpoints.retire_secrets(tx, shop, endpoint_id)))
     said = f"messages to {kept.url} are signed with its newest secret only"
     done(said, {"endpoint": kept.id, "url": kept.url}, as_json=as_json)
 
 
 def _on_endpoint(
+    action: str,
     change: Callable[[Tx], Awaitable[endpoints.Endpoint]],
 ) -> Callable[[Database, Settings], Awaitable[endpoints.Endpoint]]:
-    async def work(db: Database, _settings: Settings) -> endpoints.Endpoint:
+    async def work(db: Database, settings: Settings) -> endpoints.Endpoint:
+        now = parse_clock(settings.clock).now()
         async with db.transaction() as tx:
-            return await change(tx)
+            return await listeners.endpoint_changed(tx, operator(), action, await change(tx), now)
 
     return work
 

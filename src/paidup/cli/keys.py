@@ -5,9 +5,11 @@ import click
 from paidup.channels.accounts import AccountsFolder
 from paidup.channels.registry import CHANNELS
 from paidup.cli.output import done, emit, emit_json, json_option, run, say
+from paidup.cli.whoami import operator
 from paidup.clock import SystemClock, parse_clock
 from paidup.db.transaction import Database
 from paidup.errors import InvalidRequest, NotFound
+from paidup.hand import listeners
 from paidup.settings import Settings, load
 from paidup.shops import store as shops
 from paidup.shops.store import Scope
@@ -56,7 +58,8 @@ def create_api(shop: str, scopes: str, as_json: bool) -> None:
     async def work(db: Database, settings: Settings) -> str:
         async with db.transaction() as tx:
             await shops.late_payment_of(tx, shop)
-            return await shops.create_key(tx, shop, [Scope(name) for name in wanted], parse_clock(settings.clock).now())
+            now = parse_clock(settings.clock).now()
+            return await listeners.make_key(tx, operator(), shop, [Scope(name) for name in wanted], now)
 
     key = run(work)
     if as_json:
@@ -87,7 +90,7 @@ def revoke_api(key_id: str, as_json: bool) -> None:
 
     async def work(db: Database, settings: Settings) -> bool:
         async with db.transaction() as tx:
-            return await shops.revoke_key(tx, key_id, parse_clock(settings.clock).now())
+            return await listeners.revoke_key(tx, operator(), key_id, parse_clock(settings.clock).now())
 
     if not run(work):
         raise NotFound(f"there is no live key {key_id}; `paidup keys list-api SHOP` shows them by id")

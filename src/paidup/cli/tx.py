@@ -10,10 +10,11 @@ import msgspec
 
 from paidup.cli.application import quiet
 from paidup.cli.output import done, emit, emit_json, json_option, limit_option, run, say
-from paidup.cli.whoami import said_by
+from paidup.cli.whoami import operator, said_by
 from paidup.clock import parse_clock
 from paidup.db.transaction import Database, Tx
 from paidup.errors import InvalidRequest, NotFound
+from paidup.hand import listeners
 from paidup.people.user import Right
 from paidup.settings import Settings
 from paidup.transactions import participants, person, store
@@ -134,8 +135,8 @@ def participant(shop: str, name: str, url: str, as_json: bool) -> None:
     async def work(db: Database, settings: Settings) -> participants.Participant:
         now = parse_clock(settings.clock).now()
         async with db.transaction() as tx:
-            return await participants.put_participant(
-                tx, shop, name, url, now, allow_loopback=settings.allow_loopback_endpoints
+            return await listeners.put_participant(
+                tx, operator(), shop, name, url, now, allow_loopback=settings.allow_loopback_endpoints
             )
 
     made = run(work)
@@ -156,7 +157,7 @@ def rotate(shop: str, name: str, as_json: bool) -> None:
     paidup tx rotate teahouse coupons       first: requests are signed with both
     paidup tx retire teahouse coupons       when the service knows the new one
     """
-    made = run(_on_participant(lambda tx: participants.rotate_secret(tx, shop, name)))
+    made = run(_on_participant("participant.rotated", lambda tx: participants.rotate_secret(tx, shop, name)))
     said = f"requests to {name} are signed with a new secret as well, which cannot be shown again:"
     _show_secret(said, made, as_json=as_json)
 
@@ -167,7 +168,7 @@ def rotate(shop: str, name: str, as_json: bool) -> None:
 @json_option
 def retire(shop: str, name: str, as_json: bool) -> None:
     """Sign with a participant's newest secret only: what it knew before is worth nothing any more."""
-    kept = run(_on_participant(lambda tx: participants.retire_secrets(tx, shop, name)))
+    kept = run(_on_participant("participant.retired", lambda tx: participants.retire_secrets(tx, shop, name)))
     done(f"requests to {name} are signed with its newest secret only", _named(kept), as_json=as_json)
 
 
@@ -299,10 +300,11 @@ def _decide(who: str | None, deed: Callable[[Tx, str, datetime], Awaitable[Trans
 Deed = Callable[[Tx], Awaitable[participants.Participant]]
 
 
-def _on_participant(deed: Deed) -> Callable[[Database, Settings], Awaitable[participants.Participant]]:
-    async def work(db: Database, _settings: Settings) -> participants.Participant:
+def _on_participant(action: str, deed: Deed) -> Callable[[Database, Settings], Awaitable[participants.Participant]]:
+    async def work(db: Database, settings: Settings) -> participants.Participant:
+        now = parse_clock(settings.clock).now()
         async with db.transaction() as tx:
-            return await deed(tx)
+            return await listeners.participant_changed(tx, operator(), action, await deed(tx), now)
 
     return work
 

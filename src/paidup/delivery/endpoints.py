@@ -55,6 +55,8 @@ LIST = f"SELECT {COLUMNS} FROM endpoints WHERE $1::text IS NULL OR shop = $1 ORD
 
 GET = f"SELECT {COLUMNS}, secrets FROM endpoints WHERE id = $1 AND shop = $2"
 
+SHOP_OF = "SELECT shop FROM endpoints WHERE id = $1"
+
 ENABLE = f"""
 UPDATE endpoints SET enabled = true, disabled_why = '', paused_until = NULL WHERE id = $1 AND shop = $2
 RETURNING {COLUMNS}"""
@@ -100,6 +102,11 @@ async def create_endpoint(
 async def list_endpoints(tx: Tx, shop: str | None = None) -> list[Endpoint]:
     """The endpoints of a shop, or of all shops, without their secrets."""
     return [_endpoint(row) for row in await tx.fetch(LIST, shop)]
+
+
+async def shop_of(tx: Tx, endpoint_id: str) -> str:
+    """Whose endpoint it is; empty when there is no such one."""
+    return await tx.fetchval(SHOP_OF, endpoint_id) or ""
 
 
 async def secrets_of(tx: Tx, shop: str, endpoint_id: str) -> tuple[str, ...]:

@@ -184,6 +184,8 @@ WHERE id = ANY($1::bigint[]) AND ($3::text IS NULL OR shop = $3)
   AND (state IN ('dead', 'skipped') OR (state = 'delivered' AND applied_at IS NULL))
 RETURNING order_id"""
 
+SHOPS_OF = "SELECT id, shop FROM deliveries WHERE id = ANY($1::bigint[]) ORDER BY shop, id"
+
 DEMOTE = """
 UPDATE deliveries d SET head = false
 WHERE d.order_id = ANY($1::text[]) AND d.head AND EXISTS (
@@ -298,6 +300,14 @@ async def redrive_endpoint(tx: Tx, endpoint_id: str, now: datetime, *, shop: str
     """Redrive up to MAX_REDRIVEN dead and skipped deliveries of an endpoint, oldest first; call again until 0."""
     given_up = await list_given_up(tx, endpoint_id, after_id=0, limit=MAX_REDRIVEN)
     return await redrive(tx, [delivery.id for delivery in given_up], now, shop=shop)
+
+
+async def shops_of(tx: Tx, delivery_ids: Sequence[int]) -> dict[str, list[int]]:
+    """Whose deliveries these are: the ids, by shop."""
+    theirs: dict[str, list[int]] = {}
+    for row in await tx.fetch(SHOPS_OF, sorted(delivery_ids)):
+        theirs.setdefault(row["shop"], []).append(row["id"])
+    return theirs
 
 
 async def list_given_up(tx: Tx, endpoint_id: str, *, after_id: int, limit: int) -> list[Delivery]:

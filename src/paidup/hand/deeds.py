@@ -8,6 +8,7 @@ from paidup.apply import Item, apply
 from paidup.cases import store as cases
 from paidup.cases.store import Case
 from paidup.db.transaction import Tx
+from paidup.delivery import endpoints
 from paidup.delivery import store as deliveries
 from paidup.errors import Conflict, NotFound, Verdict
 from paidup.hand.desk import Desk, a_reason
@@ -49,14 +50,18 @@ async def resend(
     shop: str | None = None,
     order_id: str | None = None,
 ) -> int:
-    """Send these deliveries again; returns how many that was."""
+    """Send these deliveries again; returns how many that was. Each shop whose they are has a line in its audit."""
+    total, said = 0, a_reason(why)
     async with desk.db.transaction() as tx:
-        count = await deliveries.redrive(tx, delivery_ids, desk.now(), shop=shop)
-        await audit.write(
-            tx, actor, "delivery.resent", desk.now(), shop=shop or "", order_id=order_id, why=a_reason(why),
-            subject_id=", ".join(map(str, delivery_ids[:20])), after=f"{count} are sent again",
-        )  # fmt: skip
-    return count
+        theirs = {shop: list(delivery_ids)} if shop is not None else await deliveries.shops_of(tx, delivery_ids)
+        for owner, some in theirs.items():
+            count = await deliveries.redrive(tx, some, desk.now(), shop=owner)
+            await audit.write(
+                tx, actor, "delivery.resent", desk.now(), shop=owner, order_id=order_id, why=said,
+                subject_id=", ".join(map(str, some[:20])), after=f"{count} are sent again",
+            )  # fmt: skip
+            total += count
+    return total
 
 
 async def resend_order(desk: Desk, actor: Actor, order_id: str, why: str, *, shop: str | None = None) -> int:
@@ -80,8 +85,9 @@ async def resend_endpoint(desk: Desk, actor: Actor, endpoint_id: str, why: str, 
     """Send all that was given up for an endpoint again, up to 5000 at a time; returns how many."""
     async with desk.db.transaction() as tx:
         count = await deliveries.redrive_endpoint(tx, endpoint_id, desk.now(), shop=shop)
+        owner = shop or await endpoints.shop_of(tx, endpoint_id)
         await audit.write(
-            tx, actor, "delivery.resent", desk.now(), shop=shop or "", subject_id=endpoint_id, why=a_reason(why),
+            tx, actor, "delivery.resent", desk.now(), shop=owner, subject_id=endpoint_id, why=a_reason(why),
             after=f"{count} are sent again",
         )  # fmt: skip
     return count
@@ -160,9 +166,10 @@ async def replay_quarantined(desk: Desk, actor: Actor, quarantine_id: str, why: 
         if kept is None:
             raise NotFound(f"{quarantine_id} is not in quarantine")
         verdict = await replay(tx, kept, desk.accounts, desk.now())
+        account = desk.accounts.current.by_name.get((kept.channel, kept.account))
         await audit.write(
-            tx, actor, "quarantine.replayed", desk.now(), subject_id=quarantine_id, why=a_reason(why),
-            before=kept.verdict, after=verdict,
+            tx, actor, "quarantine.replayed", desk.now(), shop=account.shop if account else "",
+            subject_id=quarantine_id, why=a_reason(why), before=kept.verdict, after=verdict,
         )  # fmt: skip
     return verdict
 

@@ -53,7 +53,7 @@ FIND_KEY = "SELECT id, shop, scopes FROM api_keys WHERE key_hash = $1 AND revoke
 
 LIST_KEYS = "SELECT id, shop, scopes, created_at, revoked_at FROM api_keys WHERE shop = $1 ORDER BY id"
 
-REVOKE = "UPDATE api_keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL RETURNING id"
+REVOKE = "UPDATE api_keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL RETURNING shop"
 
 
 async def put_shop(tx: Tx, shop: str, late_payment: LatePayment, now: datetime) -> None:
@@ -103,9 +103,9 @@ async def keys_of(tx: Tx, shop: str) -> list[dict[str, Any]]:
     return [dict(row) for row in await tx.fetch(LIST_KEYS, shop)]
 
 
-async def revoke_key(tx: Tx, key_id: str, now: datetime) -> bool:
-    """End a key; False when there is no such live key."""
-    return await tx.fetchval(REVOKE, key_id, now) is not None
+async def revoke_key(tx: Tx, key_id: str, now: datetime) -> str | None:
+    """End a key; returns whose it was, None when there is no such live key."""
+    return await tx.fetchval(REVOKE, key_id, now)  # type: ignore[no-any-return]  # the column is text
 
 
 def key_hash(key: str) -> bytes:

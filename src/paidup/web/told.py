@@ -6,10 +6,11 @@ import msgspec
 from starlette.requests import Request
 
 from paidup.cases import store as cases
+from paidup.db.transaction import Tx
 from paidup.delivery import endpoints
 from paidup.delivery import store as deliveries
 from paidup.errors import InvalidRequest, NotFound
-from paidup.hand import deeds
+from paidup.hand import deeds, listeners
 from paidup.outbox import store as outbox
 from paidup.people.audit import Actor
 from paidup.shops.store import ApiKey, Scope
@@ -68,8 +69,9 @@ async def add_endpoint(
 ) -> shapes.EndpointOut:
     """Tell the shop at this URL. The signing secret is shown only now, not even again under an Idempotency-Key."""
     async with context.db.transaction() as tx:
-        made = await endpoints.create_endpoint(
+        made = await listeners.add_endpoint(
             tx,
+            Actor(f"key:{key.id}", "api"),
             key.shop,
             body.url,
             body.types,
@@ -88,25 +90,36 @@ async def list_endpoints(context: Context, key: ApiKey, _request: Request) -> sh
 async def enable(context: Context, key: ApiKey, request: Request) -> shapes.EndpointOut:
     """Use a disabled endpoint again; what it missed is sent by a redrive."""
     async with context.db.transaction() as tx:
-        return _endpoint_out(await endpoints.enable(tx, key.shop, request.path_params["id"]))
+        changed = await endpoints.enable(tx, key.shop, request.path_params["id"])
+        return await _changed(tx, context, key, "endpoint.enabled", changed)
 
 
 async def disable(context: Context, key: ApiKey, request: Request) -> shapes.EndpointOut:
     """Send nothing more to this endpoint."""
     async with context.db.transaction() as tx:
-        return _endpoint_out(await endpoints.disable(tx, key.shop, request.path_params["id"], "by the shop"))
+        changed = await endpoints.disable(tx, key.shop, request.path_params["id"], "by the shop")
+        return await _changed(tx, context, key, "endpoint.disabled", changed)
 
 
 async def rotate(context: Context, key: ApiKey, request: Request) -> shapes.EndpointOut:
     """A new signing secret; messages are signed with the old one, too, until it is retired."""
     async with context.db.transaction() as tx:
-        return _endpoint_out(await endpoints.rotate_secret(tx, key.shop, request.path_params["id"]))
+        changed = await endpoints.rotate_secret(tx, key.shop, request.path_params["id"])
+        return await _changed(tx, context, key, "endpoint.rotated", changed)
 
 
 async def retire(context: Context, key: ApiKey, request: Request) -> shapes.EndpointOut:
     """Sign with the newest secret only."""
     async with context.db.transaction() as tx:
-        return _endpoint_out(await endpoints.retire_secrets(tx, key.shop, request.path_params["id"]))
+        changed = await endpoints.retire_secrets(tx, key.shop, request.path_params["id"])
+        return await _changed(tx, context, key, "endpoint.retired", changed)
+
+
+async def _changed(
+    tx: Tx, context: Context, key: ApiKey, action: str, endpoint: endpoints.Endpoint
+) -> shapes.EndpointOut:  # fmt: skip
+    actor = Actor(f"key:{key.id}", "api")
+    return _endpoint_out(await listeners.endpoint_changed(tx, actor, action, endpoint, context.clock.now()))
 
 
 async def given_up(context: Context, key: ApiKey, request: Request) -> shapes.Deliveries:

@@ -7,7 +7,10 @@ import msgspec
 from msgspec import Meta
 from starlette.requests import Request
 
+from paidup.db.transaction import Tx
 from paidup.errors import NotFound
+from paidup.hand import listeners
+from paidup.people.audit import Actor
 from paidup.shops.store import ApiKey, Scope
 from paidup.transactions import participants, person, store
 from paidup.transactions.begin import begin as begin_transaction
@@ -152,11 +155,11 @@ async def compensate(context: Context, key: ApiKey, request: Request, body: Deci
 async def put_participant(context: Context, key: ApiKey, _request: Request, body: PutParticipant) -> ParticipantOut:
     """Register a service that takes part, or move it to another URL; the signing secret of a new one is shown only
     now."""
-    loopback = context.settings.allow_loopback_endpoints
+    loopback, actor = context.settings.allow_loopback_endpoints, Actor(f"key:{key.id}", "api")
     async with context.db.transaction() as tx:
         return _participant_out(
-            await participants.put_participant(
-                tx, key.shop, body.name, body.url, context.clock.now(), allow_loopback=loopback
+            await listeners.put_participant(
+                tx, actor, key.shop, body.name, body.url, context.clock.now(), allow_loopback=loopback
             )
         )
 
@@ -171,13 +174,22 @@ async def list_participants(context: Context, key: ApiKey, _request: Request) ->
 async def rotate(context: Context, key: ApiKey, request: Request) -> ParticipantOut:
     """A new signing secret; requests are signed with the old one, too, until it is retired."""
     async with context.db.transaction() as tx:
-        return _participant_out(await participants.rotate_secret(tx, key.shop, request.path_params["id"]))
+        changed = await participants.rotate_secret(tx, key.shop, request.path_params["id"])
+        return await _changed(tx, context, key, "participant.rotated", changed)
 
 
 async def retire(context: Context, key: ApiKey, request: Request) -> ParticipantOut:
     """Sign with the newest secret only."""
     async with context.db.transaction() as tx:
-        return _participant_out(await participants.retire_secrets(tx, key.shop, request.path_params["id"]))
+        changed = await participants.retire_secrets(tx, key.shop, request.path_params["id"])
+        return await _changed(tx, context, key, "participant.retired", changed)
+
+
+async def _changed(
+    tx: Tx, context: Context, key: ApiKey, action: str, one: participants.Participant
+) -> ParticipantOut:  # fmt: skip
+    actor = Actor(f"key:{key.id}", "api")
+    return _participant_out(await listeners.participant_changed(tx, actor, action, one, context.clock.now()))
 
 
 async def define(context: Context, key: ApiKey, _request: Request, body: Table) -> Table:
