@@ -159,7 +159,9 @@ async def tell_all(db: Database, now: datetime) -> Pace:
         claimed_at = time.monotonic()
         async with db.transaction() as tx:
             await delivery.skip_disabled(tx, 200)
-            claimed = await delivery.claim(tx, now, now + timedelta(minutes=1), 200, per_endpoint=50, room_at={DEAD: 0})
+            claimed = await delivery.claim(
+                tx, now, now + timedelta(minutes=1), 200, per_endpoint=50, room_at={DEAD: delivery.Room(0)}
+            )
         took.append(time.monotonic() - claimed_at)
         async with db.transaction() as tx:
             await delivery.settle(tx, [_delivered(one, now) for one in claimed])

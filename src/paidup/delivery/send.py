@@ -22,7 +22,7 @@ from paidup.errors import InvalidRequest
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """A host name and port to IP addresses as text. Raises OSError."""
 
-_CONNECTIONS = 256
+_CONNECTIONS = 320  # as many as a courier has under way at most (worker.MAX_UNDER_WAY and SPARE)
 _IDLE_S = 10.0  # shorter than receivers keep an idle connection, so that we seldom write to one that is closing
 _MAX_HEADER_CHARS = 100
 _MAX_WHY_CHARS = 300

@@ -14,7 +14,7 @@ run by everybody who adds or settles rows. Three rules keep that right under con
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -31,6 +31,8 @@ from paidup.spans.context import Spot
 
 WAITING, DELIVERED, DEAD, SKIPPED = "waiting", "delivered", "dead", "skipped"
 MAX_REDRIVEN = 5000
+FEW = 4
+"""So many attempts at one endpoint hinder nobody: there is room for them when there is none for more."""
 _STATE_AFTER = {Step.DELIVERED: DELIVERED, Step.AGAIN: WAITING, Step.DEAD: DEAD, Step.GONE: SKIPPED}
 
 
@@ -58,6 +60,13 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         return [("id", self.id), ("event_id", self.event_id), ("endpoint_id", self.endpoint_id)]
+
+
+class Room(NamedTuple):
+    """How many more attempts at an endpoint may begin, and how many are under way."""
+
+    free: int
+    busy: int = 0
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -124,16 +133,22 @@ WHERE NOT head AND id = ANY(ARRAY(
   WHERE (SELECT coalesce(min(q.seq), first.seq) FROM outbox_queue q WHERE q.order_id = first.order_id) >= first.seq))"""
 
 # Endpoint by endpoint, so that a million due rows of one that does not answer are not waded through to find the others,
-# and so that none takes all the room. $3 and $4: endpoints that have other room than the usual $5.
-CLAIMABLE = """
-SELECT d.id, e.url, e.secrets
-FROM endpoints e
-LEFT JOIN unnest($3::text[], $4::int[]) AS other (endpoint_id, room) ON other.endpoint_id = e.id
-CROSS JOIN LATERAL (
-  SELECT id, due_at FROM deliveries WHERE endpoint_id = e.id AND head AND due_at <= $1
-  ORDER BY due_at LIMIT coalesce(other.room, $5) FOR UPDATE SKIP LOCKED) d
-WHERE e.enabled AND (e.paused_until IS NULL OR e.paused_until <= $1)
-ORDER BY d.due_at LIMIT $2"""
+# and so that none takes all the room. $4, $5 and $6: endpoints that have other room than the usual $7, and what they
+# have under way already. Each row is its endpoint's `nth` at once. The lowest come first: room that is freed goes to
+# whoever has least of it, not to the longest queue. Beyond $3 rows it is for those alone that have few under way.
+CLAIMABLE = f"""
+SELECT id, url, secrets FROM (
+  SELECT d.id, e.url, e.secrets, coalesce(other.busy, 0) + d.place AS nth,
+    row_number() OVER (ORDER BY coalesce(other.busy, 0) + d.place, d.due_at) AS turn
+  FROM endpoints e
+  LEFT JOIN unnest($4::text[], $5::int[], $6::int[]) AS other (endpoint_id, room, busy) ON other.endpoint_id = e.id
+  CROSS JOIN LATERAL (
+    SELECT id, due_at, row_number() OVER (ORDER BY due_at) AS place FROM (
+      SELECT id, due_at FROM deliveries WHERE endpoint_id = e.id AND head AND due_at <= $1
+      ORDER BY due_at LIMIT coalesce(other.room, $7) FOR UPDATE SKIP LOCKED) due) d
+  WHERE e.enabled AND (e.paused_until IS NULL OR e.paused_until <= $1)) ranked
+WHERE turn <= CASE WHEN nth <= {FEW} THEN $2::bigint ELSE $3::bigint END
+ORDER BY turn"""
 
 CLAIM = """
 UPDATE deliveries SET due_at = $2, lease = lease + 1 WHERE id = ANY($1::bigint[])
@@ -240,14 +255,24 @@ async def skip_disabled(tx: Tx, limit: int) -> None:
 
 
 async def claim(
-    tx: Tx, now: datetime, until: datetime, limit: int, *, per_endpoint: int, room_at: Mapping[str, int]
+    tx: Tx,
+    now: datetime,
+    until: datetime,
+    limit: int,
+    *,
+    per_endpoint: int,
+    room_at: Mapping[str, Room],
+    spare: int = 0,
 ) -> list[Claimed]:
-    """Take up to `limit` heads that are due, oldest first; they are ours until `until`.
+    """Take up to `limit` heads that are due; they are ours until `until`. Those of endpoints that have the fewest under
+    way come first, and the oldest of each.
 
-    At most per_endpoint of one endpoint, or what `room_at` says for it.
+    At most per_endpoint of one endpoint, or what `room_at` says for it. spare: so many more of those endpoints that
+    have no more than FEW under way with them.
     """
-    columns = [list(room_at), list(room_at.values())]
-    ways = {row["id"]: row for row in await tx.fetch(CLAIMABLE, now, limit, *columns, per_endpoint)}
+    others = _columns((key, *room) for key, room in room_at.items()) or [[], [], []]
+    rows = await tx.fetch(CLAIMABLE, now, limit + spare, limit, *others, per_endpoint)
+    ways = {row["id"]: row for row in rows}
     if not ways:
         return []
     rows = await tx.fetch(CLAIM, list(ways), until)

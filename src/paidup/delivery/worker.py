@@ -16,7 +16,7 @@ from paidup import ids, log
 from paidup.db.transaction import Database, Tx
 from paidup.delivery import plan, sign, store
 from paidup.delivery.plan import Answer, Step
-from paidup.delivery.store import Claimed, Settled
+from paidup.delivery.store import Claimed, Room, Settled
 from paidup.errors import ConfigError
 from paidup.outbox.floor import Floor
 from paidup.resilience.breaker import Breaker, Ending, Permit, Rules, State
@@ -40,6 +40,9 @@ MOST_PER_ENDPOINT = 128
 the first failure it is back at PER_ENDPOINT. Each round costs the database the same, be it of 32 attempts or of 128."""
 
 MAX_UNDER_WAY = 256
+SPARE = 64
+"""So many more for endpoints that have few under way (store.FEW): eight slow ones fill the room, and who has one event
+is told at once all the same."""
 _MAX_WHY_CHARS = 300
 
 RULES = Rules(window_s=60.0, slow_s=10.0, wait_s=10.0, longest_wait_s=300.0, probe_s=60.0)
@@ -101,15 +104,15 @@ class Courier:
 
     @property
     def room(self) -> int:
-        """How many more attempts may begin."""
+        """How many more attempts may begin; below 0 while some of SPARE are under way."""
         return MAX_UNDER_WAY - len(self._under_way)
 
-    def room_at(self, now: datetime) -> dict[str, int]:
+    def room_at(self, now: datetime) -> dict[str, Room]:
         """How many attempts may begin at endpoints that are busy, unwell or quick; at the others per_endpoint."""
         busy = Counter(flight.claimed.endpoint_id for flight in self._under_way.values())
         unwell = {key for key, breaker in self._breakers.items() if breaker.state is not State.CLOSED}
         return {
-            key: _permits(self.breaker(key), now, self._width(key) - busy[key])
+            key: Room(_permits(self.breaker(key), now, self._width(key) - busy[key]), busy[key])
             for key in sorted(unwell.union(busy, self._widened))
         }
 
@@ -179,7 +182,7 @@ async def run_once(db: Database, *, now: datetime, limit: int, courier: Courier)
     """
     async with db.transaction() as tx:
         given_out = await store.fan_out(tx, now, limit, courier.floor)
-    for claimed in await _claim(db, now, min(limit, courier.room), courier):
+    for claimed in await _claim(db, now, limit, courier):
         courier.start(claimed, now)
     settled = await courier.landed()
     if settled:
@@ -192,12 +195,20 @@ async def run_once(db: Database, *, now: datetime, limit: int, courier: Courier)
 
 
 async def _claim(db: Database, now: datetime, limit: int, courier: Courier) -> list[Claimed]:
-    if limit <= 0:
+    most = min(limit, courier.room + SPARE)
+    if most <= 0:
         return []
+    wide = min(most, max(0, courier.room))
     async with db.transaction() as tx:
-        await store.skip_disabled(tx, limit)
+        await store.skip_disabled(tx, most)
         claimed = await store.claim(
-            tx, now, now + courier.lease, limit, per_endpoint=courier.per_endpoint, room_at=courier.room_at(now)
+            tx,
+            now,
+            now + courier.lease,
+            wide,
+            per_endpoint=courier.per_endpoint,
+            room_at=courier.room_at(now),
+            spare=most - wide,
         )
         return await _with_causes(tx, claimed) if courier.spans else claimed
 

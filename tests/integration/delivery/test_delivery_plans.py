@@ -3,7 +3,7 @@
 import pytest
 
 from paidup.db.transaction import Database
-from paidup.delivery.store import PROMOTE, SETTLE
+from paidup.delivery.store import CLAIMABLE, PROMOTE, SETTLE
 from paidup.outbox.floor import BEGINNING
 from paidup.outbox.store import TAKE
 from paidup.testing.builders import NOW
@@ -33,3 +33,12 @@ async def test_what_was_settled_is_looked_up_one_by_one(db: Database) -> None:
     plan = await plan_of(db, SETTLE, [1], [1], ["delivered"], [NOW], ["why"], [NOW], [True])
     assert [] == [line for line in plan if "Join" in line or "Seq Scan" in line]
     assert (True, True) == ("Index Cond: (id = w.id)" in plan, any(line.startswith("TID Cond:") for line in plan))
+
+
+async def test_what_may_be_claimed_is_read_endpoint_by_endpoint(db: Database) -> None:
+    """Of each its oldest heads and no more, in the order of their index, however many wait."""
+    plan = await plan_of(db, CLAIMABLE, NOW, 200, 200, ["ept1"], [1], [1], 32)
+    assert [] == [line for line in plan if "on deliveries" in line and "using deliveries_claimable" not in line]
+    kinds = [line.removeprefix("->  ").split("  (")[0] for line in plan]
+    limited = kinds.index("Limit")
+    assert ["LockRows", "Index Scan using deliveries_claimable on deliveries"] == kinds[limited + 1 : limited + 3]

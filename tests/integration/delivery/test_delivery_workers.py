@@ -112,7 +112,7 @@ async def test_an_endpoint_that_answers_at_once_is_told_more_at_once_until_it_fa
     assert {} == courier.room_at(NOW)
     await happened(db, *(an_event(f"ord{number}") for number in range(PER_ENDPOINT)))
     await until_idle(db, courier, NOW)
-    assert {endpoint_id: 2 * PER_ENDPOINT} == courier.room_at(NOW)
+    assert {endpoint_id: store.Room(2 * PER_ENDPOINT)} == courier.room_at(NOW)
     receiver.answers = answering(500)
     await happened(db, an_event("one more"))
     await until_idle(db, courier, NOW)
