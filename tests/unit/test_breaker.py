@@ -115,6 +115,12 @@ def test_an_open_breaker_allows_nothing_before_its_wait_is_over() -> None:
     assert [OPEN.allows(at(9.9)), OPEN.allows(at(10))] == [False, True]
 
 
+def test_a_breaker_that_opened_in_the_future_lets_one_probe_through() -> None:
+    """The clock was an hour fast, and is set right. A clock that is a little behind changes nothing."""
+    permits, _ = granted(OPEN, -3600)
+    assert [1, False, False] == [len(permits), OPEN.allows(at(-30)), OPEN.allows(at(9))]
+
+
 def test_a_long_open_breaker_does_not_drain_at_once() -> None:
     """After hours of work piling up, a single probe goes first, whoever else asks."""
     permits, _ = granted(OPEN, 3 * 3600)

@@ -45,6 +45,14 @@ def test_a_clock_set_back_neither_gives_nor_takes() -> None:
     assert again.take(after(2), 10)[0] == 2
 
 
+def test_after_a_clock_was_set_right_tokens_come_in_again() -> None:
+    """It was an hour fast: nothing is given for the hour, and nobody waits until it has passed again."""
+    _, empty = Budget.full(1.0, 10, T0).take(T0, 10)
+    granted, again = empty.take(after(-3600), 10)
+    assert (0, 1.0) == (granted, again.wait_s(after(-3600)))
+    assert again.take(after(-3598), 10)[0] == 2
+
+
 def test_wait_s_says_when_to_come_again() -> None:
     """After exactly that wait the token is there."""
     _, empty = Budget.full(4.0, 4, T0).take(T0, 4)

@@ -132,11 +132,19 @@ class Breaker(msgspec.Struct, frozen=True, kw_only=True):
 
     def _at(self, now: datetime) -> "Breaker":
         """The breaker as time has made it: an open one becomes half open, probes that never report are given up."""
-        if self.state is State.OPEN and self.reopens_at is not None and now >= self.reopens_at:
+        if self.state is State.OPEN and self._waited_enough(now):
             return self._enter_stage(0, now)
         if self.state is State.HALF_OPEN and self._probes_lost(now):
             return self._enter_stage(self.stage, now)
         return self
+
+    def _waited_enough(self, now: datetime) -> bool:
+        """Also when it opened far in the future: the clock was set back since, nobody knows how long ago that was, and
+        one probe finds out."""
+        if self.reopens_at is None:
+            return False
+        opened_at = self.reopens_at - timedelta(seconds=self.wait_s)
+        return now >= self.reopens_at or opened_at > now + timedelta(seconds=self.rules.longest_wait_s)
 
     def _probes_lost(self, now: datetime) -> bool:
         last = self.last_probe_at

@@ -1,11 +1,15 @@
 """How many calls may start now: a token bucket as a frozen value."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 import msgspec
 
 from paidup.errors import ConfigError
+
+SKEW = timedelta(seconds=60)
+"""Clocks of machines that share a budget differ by less. One that was last used further in the future, before a clock
+was set right, gathers from now on: otherwise nothing would come in until that time."""
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +33,8 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
         """Take up to `wanted` whole tokens: how many were granted, and the budget that is left."""
         gathered = self._gathered(now)
         granted = max(0, min(wanted, int(gathered)))
-        left = msgspec.structs.replace(self, tokens=gathered - granted, at=max(now, self.at))
+        at = now if self.at - now > SKEW else max(now, self.at)
+        left = msgspec.structs.replace(self, tokens=gathered - granted, at=at)
         return granted, left
 
     def give_back(self, unused: int) -> "Budget":
@@ -42,6 +47,6 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
         return max(0.0, missing / self.rate_per_s)
 
     def _gathered(self, now: datetime) -> float:
-        # A clock set back must neither take tokens away nor give them twice.
+        # A clock that is behind must neither take tokens away nor give them twice.
         passed_s = max(0.0, (now - self.at).total_seconds())
         return min(float(self.burst), self.tokens + passed_s * self.rate_per_s)
