@@ -111,6 +111,7 @@ def behind(
             return _to_sign_in(request, visitor)
         if right is not None and visitor.user is not None:
             must_may(visitor.user, right)
+        body.check_path(request)
         if request.method != "POST":
             return await handler(Visit(context, request, visitor, Form()))
         async with reading(context, request, visitor) as form:

@@ -13,6 +13,7 @@ from paidup.reconcile import runs, store
 from paidup.reconcile.breaks import Break, Kind
 from paidup.reconcile.propose import testimony
 from paidup.reconcile.states import UNSETTLED, State
+from paidup.web.reconcile import cursor
 
 DAYS, PAGE = 30, 50
 
@@ -23,7 +24,7 @@ async def days(visit: Visit) -> Response:
     wanted = store.Filter(
         states=None if with_settled else tuple(UNSETTLED),
         kinds=(visit.query("kind"),) if visit.query("kind") else None,
-        after=visit.query("after") or None,
+        after=cursor(visit.query("after") or None),
     )
     async with visit.context.db.session() as tx:
         found = await runs.page(tx, None, DAYS)

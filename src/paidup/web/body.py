@@ -58,11 +58,16 @@ def must_be_empty(raw: bytes) -> None:
         raise InvalidRequest("this operation takes no body; send none")
 
 
-def check_address(request: Request, route: Route) -> None:
-    """Path and query hold nothing too long, unprintable, unknown or given twice. Raises NotFound or InvalidRequest."""
+def check_path(request: Request) -> None:
+    """The ids in the path are neither too long nor unprintable. Raises NotFound."""
     for value in request.path_params.values():
         if not 1 <= len(value) <= MAX_PARAMETER_CHARS or not value.isprintable():
             raise NotFound("no id looks like this")
+
+
+def check_address(request: Request, route: Route) -> None:
+    """Path and query hold nothing too long, unprintable, unknown or given twice. Raises NotFound or InvalidRequest."""
+    check_path(request)
     given = request.query_params.multi_items()
     known = {query.name for query in route.query}
     for name, value in given:

@@ -100,7 +100,7 @@ async def breaks(context: Context, key: ApiKey, request: Request) -> Breaks:
         states=None
         if request.query_params.get("state") == "all"
         else _one_of(request, STATE.name, State) or tuple(state.value for state in UNSETTLED),
-        after=_cursor(request),
+        after=cursor(request.query_params.get(BEFORE.name)),
     )
     async with context.db.session() as tx:
         found = await store.page(tx, wanted, limit)
@@ -177,8 +177,8 @@ def _one_of(request: Request, name: str, words: type[Kind] | type[State]) -> tup
     return (text,)
 
 
-def _cursor(request: Request) -> str | None:
-    text = request.query_params.get(BEFORE.name)
+def cursor(text: str | None) -> str | None:
+    """Where a page of breaks ended; None for the first page. Raises InvalidRequest for anything else."""
     if text is None:
         return None
     try:

@@ -228,6 +228,36 @@ async def test_the_home_page_bears_what_the_api_accepts(api: Api) -> None:
     assert (200, "/console/", True) == (home.status, home.location, "CN¥20,000,000,000,000.00" in home.text)
 
 
+STRANGE = (
+    "/orders/%00", "/orders/a%0ab", "/orders/a/callback/%00", "/cases/%00", "/payments/%00/query", "/approvals/%00",
+    "/callbacks/%00", "/callbacks/quarantine/%00", "/reconcile/%00", "/reconcile/%00/b/2026-01-01",
+    "/reconcile/bills/%00/file", f"/cases/{'x' * 256}", "/static/%00", "/static/..%2Fpages.py",
+)  # fmt: skip
+
+
+async def test_a_strange_id_is_not_found(api: Api) -> None:
+    """Nobody has an id with a character that no text of the database can hold: 404, and no line in the log."""
+    async with signed_in(api) as browser:
+        got = {path: (await browser.get(path)).status for path in STRANGE}
+    assert dict.fromkeys(STRANGE, 404) == got
+
+
+NO_CURSORS = (
+    "/watched?after=x", "/watched?after=99991231T000000.0~x", "/reconcile?after=x", "/reconcile?after=2026-02-31_b",
+    "/callbacks?before=%ff", "/callbacks/quarantine?before=%00", "/stock?after=%f0%9f", "/search?q=%00",
+    "/audit?before=%00", "/search?q=12.50%209999-12-31", "/reconcile/months/2999-12", "/reconcile/months/1000-01",
+    "/reconcile/a/b/0001-01-01", "/deliveries?endpoint=x&after=99999999999999999",
+)  # fmt: skip
+
+
+async def test_what_is_no_cursor_and_no_day_is_no_failure(api: Api) -> None:
+    """Whatever somebody writes into an address is answered or refused."""
+    async with signed_in(api) as browser:
+        got = {path: (await browser.get(path)).status for path in NO_CURSORS}
+    assert {} == {path: status for path, status in got.items() if status >= 500}
+    assert [422, 422] == [status for path, status in got.items() if path.startswith("/reconcile?")]
+
+
 async def test_files_are_kept_by_browsers_for_good(api: Api) -> None:
     """Their address changes with their content; nothing else is served from the folder."""
     async with a_browser(api) as browser:
