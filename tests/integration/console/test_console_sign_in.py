@@ -229,6 +229,22 @@ async def test_another_sites_form_does_nothing(api: Api, headers: dict[str, str]
         assert (403, "/console/account") == (page.status, (await browser.get("/account")).location)
 
 
+async def test_what_no_browser_sends_is_refused(api: Api) -> None:
+    """Nobody is signed in; whatever stands in the headers, it is answered, and nothing is a failure of ours."""
+    strange = (
+        {"origin": "http://["}, {"origin": "http://[", "host": "["}, {"host": "["}, {"cookie": "paidup_zone=America"},
+        {"cookie": f"paidup_zone={'a' * 200}"}, {"accept-language": "*,;;;q=x,-,_"},
+        {"cookie": "paidup_session=x; paidup_language=xx"},
+    )  # fmt: skip
+    got = []
+    for headers in strange:
+        async with a_browser(api) as browser:
+            url, form = browser.url + "/prefer", {"language": "en"}
+            async with browser.session.post(url, data=form, headers=headers, allow_redirects=False) as answer:
+                got.append(answer.status)
+    assert ([403, 403], []) == (got[:2], [status for status in got if status >= 500]), got
+
+
 async def test_signing_out_ends_the_session(api: Api) -> None:
     """Also for whoever kept the cookie."""
     async with signed_in(api) as browser:
