@@ -179,6 +179,25 @@ async def test_a_file_beyond_the_limit_is_refused(small: Api) -> None:
     assert [] == (await small.call("GET", "/v1/bills"))[1]["items"]
 
 
+@pytest.mark.parametrize("where", ["before", "behind"])
+async def test_what_stands_around_the_file_is_bounded_too(small: Api, where: str) -> None:
+    """Nobody keeps us receiving with what belongs to no field, its size not announced."""
+    head = b'--x\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\nhello\r\n--x--\r\n'
+
+    async def body() -> AsyncIterator[bytes]:
+        yield head if where == "behind" else b""
+        for _ in range(40):
+            yield b"z" * (64 << 10)
+
+    headers = {"authorization": f"Bearer {small.key}", "content-type": "multipart/form-data; boundary=x"}
+    try:
+        async with small.session.post(f"{small.url}/v1/bills", data=body(), headers=headers) as answer:
+            status = answer.status
+    except aiohttp.ClientError:  # cut off while it was still sending
+        status = 413
+    assert 413 == status
+
+
 async def test_what_serve_runs_lets_a_file_pass_where_files_go(api: Api) -> None:
     """A bill of many times a body's limit over the server's own protocol; elsewhere such a body is refused."""
     refs = [f"A-{n}-{'x' * 20}" for n in range(2000)]

@@ -55,6 +55,15 @@ def test_what_comes_around_it_is_passed_over() -> None:
     assert [Part("a", None), b"1"] == list(Reader('multipart/form-data; charset=utf-8; boundary="xYz"').feed(body))
 
 
+def test_what_comes_after_the_last_boundary_is_not_held() -> None:
+    """However much it is: no more of it is in memory than the chunk that has just come."""
+    reader = Reader(TYPE)
+    assert [Part("a", None), b"1"] == list(reader.feed(form(("a", None, b"1")) + b"z" * 999))
+    assert (True, 0) == (reader.is_whole, len(reader._held))
+    assert [] == list(reader.feed(b"z" * 999))
+    assert 0 == len(reader._held)
+
+
 def test_a_form_that_ends_half_way_is_not_whole() -> None:
     """However much of it came."""
     whole = form(("file", "a.gz", b"1" * 100))

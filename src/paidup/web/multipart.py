@@ -46,7 +46,9 @@ class Reader:
         return self._place is _Place.END
 
     def feed(self, chunk: bytes) -> Iterator[Part | bytes]:
-        """What is certain after this chunk; what comes after the last boundary is passed over."""
+        """What is certain after this chunk; what comes after the last boundary is passed over, and not held."""
+        if self.is_whole:
+            return
         self._held += chunk
         before = None
         while self._place is not _Place.END and before != (self._place, len(self._held)):
@@ -74,6 +76,8 @@ class Reader:
         if tail not in (b"--", b"\r\n"):
             raise InvalidRequest("a boundary of the form is followed by neither a line end nor two hyphens")
         self._place = _Place.END if tail == b"--" else _Place.HEAD
+        if self.is_whole:
+            self._held.clear()
 
     def _head(self) -> Iterator[Part]:
         at = self._held.find(b"\r\n\r\n")

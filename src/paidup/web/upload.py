@@ -61,7 +61,10 @@ class Uploads:
         announced = request.headers.get("content-length", "")
         self._must_fit(int(announced[:15]) - MAX_FIELDS_BYTES if announced.isdecimal() else 0)
         reader, form = Reader(request.headers.get("content-type", "")), _Form(file, admit)
+        received_bytes = 0
         async for chunk in request.stream():
+            received_bytes += len(chunk)  # with all that stands around the parts, and is passed over
+            self._must_fit(received_bytes - MAX_FIELDS_BYTES)
             for piece in reader.feed(chunk):
                 form.take(piece)
             self._must_fit(form.file_bytes)
