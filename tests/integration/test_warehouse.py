@@ -1,5 +1,7 @@
 """What people do to the stock: describe, restock, adjust, import a file, find a difference and mend it."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from api_side import Api
@@ -193,6 +195,15 @@ async def test_a_shop_sells_its_last_units_over_the_api(api: Api) -> None:
     assert [placed_] == listed["items"]
     _, life = await api.call("GET", "/v1/trace/A-1")
     assert ["2 of TEA-01 set aside"] == [m["what"] for m in life["moments"] if m["kind"] == "stock"]
+
+
+async def test_a_moment_beyond_the_calendar_is_refused(api: Api) -> None:
+    """In UTC it lies before the first year, or after the last: no database holds it, and nobody ships then."""
+    for ships_at in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "1999-12-31T23:59:59Z"):
+        status, problem = await api.call("PUT", "/v1/skus/tea", {"ships_at": ships_at})
+        assert (422, True) == (status, "between the years 2000 and 3000" in problem["detail"]), problem
+    status, made = await api.call("PUT", "/v1/skus/tea", {"ships_at": "2027-03-01T00:00:00+08:00"})
+    assert (200, datetime(2027, 2, 28, 16, tzinfo=UTC)) == (status, datetime.fromisoformat(made["ships_at"]))
 
 
 async def test_an_adjustment_needs_a_reason(api: Api) -> None:

@@ -1,6 +1,6 @@
 """What people do to the stock: describe articles, put units in, correct what was counted."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -14,6 +14,7 @@ from paidup.outbox import store as outbox
 
 MAX_UNITS = 10**12
 MAX_SKU_CHARS = 64
+_EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
 
 
 class Described(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +107,8 @@ def _must_make_sense(described: Described) -> None:
         )
     if not 0 <= described.preorder_limit <= MAX_UNITS or not 0 <= (described.low_at or 0) <= MAX_UNITS:
         raise InvalidRequest(f"preorder_limit and low_at lie between 0 and {MAX_UNITS}")
+    if described.ships_at is not None and not _EARLIEST <= described.ships_at < _LATEST:
+        raise InvalidRequest("ships_at lies between the years 2000 and 3000")
 
 
 _SKU_CHARS = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
