@@ -110,6 +110,6 @@ async def test_the_neighbours_corrected_bill_takes_its_word_back(db: Database) -
     assert [(DAY, Kind.AMOUNT, State.OPEN, 9900 - 1250)] == await differences(db)
     await lay(db, NEXT, LATER, wechat_bill(MCHID, "A-1", day=NEXT))
     await lay(db, DAY, LATER)
-    assert [(Kind.AMOUNT, State.HEALED), (Kind.DUPLICATE, State.OPEN)] == sorted(
+    assert [(Kind.DUPLICATE, State.OPEN), (Kind.WRONG_DAY, State.HEALED)] == sorted(
         (kind, state) for _, kind, state, _ in await differences(db)
     )

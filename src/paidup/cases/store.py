@@ -68,6 +68,8 @@ RESOLVE_KIND = """
 UPDATE cases SET resolved_at = $3, resolution = $4
 WHERE kind = $1 AND subject_id = ANY($2::text[]) AND resolved_at IS NULL"""
 
+OPEN_OF = "SELECT subject_id FROM cases WHERE kind = $1 AND resolved_at IS NULL AND starts_with(subject_id, $2)"
+
 EVER = "SELECT subject_id FROM cases WHERE kind = $1 AND subject_id = ANY($2::text[])"
 
 
@@ -132,3 +134,8 @@ async def resolve_kind(tx: Tx, kind: str, subject_ids: Sequence[str], resolution
 async def ever(tx: Tx, kind: str, subject_ids: Sequence[str]) -> set[str]:
     """Those of these subjects that had a case of this kind, be it open or resolved."""
     return {row["subject_id"] for row in await tx.fetch(EVER, kind, subject_ids)} if subject_ids else set()
+
+
+async def open_of(tx: Tx, kind: str, prefix: str) -> set[str]:
+    """The subjects, of those that begin so, that have an open case of this kind."""
+    return {row["subject_id"] for row in await tx.fetch(OPEN_OF, kind, prefix)}

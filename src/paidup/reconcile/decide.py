@@ -97,10 +97,13 @@ def part(known: Break, apart: Apart, by: date, now: datetime) -> Change:
 
 
 def uncleared(known: Break, by: date, now: datetime) -> Change:
-    """A corrected bill no longer has the other side: it is open again."""
-    kind = Kind.SHORT if known.line is None else known.kind
+    """A corrected bill no longer has the other side: nothing is waited for any more, and it is people's at once unless
+    the channel or the day's own bill knows better."""
+    is_ours = known.line is None
+    kind, ours_minor = (Kind.SHORT, known.ours_minor) if is_ours else (Kind.WRONG_DAY, 0)
     after = msgspec.structs.replace(
-        known, state=State.OPEN, kind=kind, next_step=NEXT_STEP[kind], cleared_by=None, changed_at=now,
+        known, state=State.WAITING, wait_until=now, kind=kind, next_step=NEXT_STEP[kind], cleared_by=None,
+        ours_minor=ours_minor, differs_minor=(known.bill_minor or 0) - (ours_minor or 0), changed_at=now,
         version=known.version + 1,
     )  # fmt: skip
     return Change(known, after, "reopened", f"the corrected bill of {by} no longer has the other side")

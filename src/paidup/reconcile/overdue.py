@@ -16,11 +16,12 @@ from paidup.reconcile.breaks import Break
 from paidup.reconcile.decide import overdue
 from paidup.reconcile.party import Party
 from paidup.reconcile.propose import SILENT_TRIES
-from paidup.reconcile.states import UNSETTLED
+from paidup.reconcile.states import UNSETTLED, State
 from paidup.settle.book import NeedPerson
 
 AT_ONCE = 500
 OF_DAY = "reconcile_breaks"
+SETTLED = "every break of the day is settled"
 
 
 async def expire(tx: Tx, party: Party, handlers: Handlers, who: str, now: datetime) -> int:
@@ -63,20 +64,38 @@ async def _locked(tx: Tx, party: Party, now: datetime) -> list[Break]:
     return [one for one in still if one.order_id is None or one.order_id in held]
 
 
-async def tell_people(tx: Tx, party: Party, day: date, now: datetime) -> None:
-    """One case for a day with open breaks, closed when none is left."""
-    subject = f"{party.name} {day}"
-    counts = await store.counts(tx, party.account.channel, party.account.name, day)
-    waiting_for_people = [one for one in counts if one["state"] == "open"]
-    if not waiting_for_people:
-        if not any(one["state"] in UNSETTLED for one in counts):
-            await cases.resolve_kind(tx, OF_DAY, [subject], "every break of the day is settled", now)
-        return
-    case = cases.Case(
-        id=ids.new_id(ids.CASE, now), shop=party.account.shop, kind=OF_DAY, subject_id=subject, order_id=None,
-        why=said_of(subject, day, waiting_for_people), opened_at=now,
-    )  # fmt: skip
-    await cases.open_many(tx, [case])
+async def tell_people(tx: Tx, party: Party, now: datetime) -> None:
+    """One case for each day with open breaks, closed when none of the day is left. Whatever touched a day: its own run,
+    that of a neighbour, the time that it waited, or a person."""
+    channel, account = party.account.channel, party.account.name
+    days = {_subject(channel, account, day): (day, is_open)
+            for day, is_open in (await store.unsettled_days(tx, channel, account)).items()}  # fmt: skip
+    has_case = await cases.open_of(tx, OF_DAY, f"{party.name} ")
+    await cases.resolve_kind(tx, OF_DAY, sorted(has_case - days.keys()), SETTLED, now)
+    wanted = [
+        cases.Case(
+            id=ids.new_id(ids.CASE, now), shop=party.account.shop, kind=OF_DAY, subject_id=subject, order_id=None,
+            why=said_of(subject, day, await _open(tx, channel, account, day)), opened_at=now,
+        )
+        for subject, (day, is_open) in days.items()
+        if is_open and subject not in has_case
+    ]  # fmt: skip
+    await cases.open_many(tx, wanted)
+
+
+async def close_settled(tx: Tx, one: Break, now: datetime) -> None:
+    """The case of a break's day is over when this was the last one that was left."""
+    counts = await store.counts(tx, one.channel, one.account, one.day)
+    if not any(some["state"] in UNSETTLED for some in counts):
+        await cases.resolve_kind(tx, OF_DAY, [_subject(one.channel, one.account, one.day)], SETTLED, now)
+
+
+async def _open(tx: Tx, channel: str, account: str, day: date) -> list[dict[str, Any]]:
+    return [one for one in await store.counts(tx, channel, account, day) if one["state"] == State.OPEN]
+
+
+def _subject(channel: str, account: str, day: date) -> str:
+    return f"{channel}/{account} {day}"
 
 
 def said_of(subject: str, day: date, counts: Iterable[Mapping[str, Any]]) -> str:

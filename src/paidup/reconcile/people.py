@@ -9,6 +9,7 @@ from paidup.errors import Conflict, InvalidRequest, NotFound
 from paidup.reconcile import ours, store, tell
 from paidup.reconcile.breaks import Break, Kind
 from paidup.reconcile.decide import Change, happen
+from paidup.reconcile.overdue import close_settled
 from paidup.reconcile.propose import testimony
 from paidup.reconcile.rules import Rules
 from paidup.reconcile.states import UNSETTLED, Happening
@@ -63,6 +64,7 @@ async def resolve(tx: Tx, break_id: str, *, shop: str | None, who: str, why: str
     if moved is None:
         raise Conflict(f"break {break_id} is {broken.state} already")
     await tell.changed(tx, [moved], who, now)
+    await close_settled(tx, moved.after, now)
     return moved.after
 
 

@@ -70,8 +70,7 @@ SELECT {COLUMNS} FROM breaks WHERE state = 'waiting' AND wait_until <= $1 AND ch
 ORDER BY id LIMIT $4"""
 
 # What people agreed to, then what was asked about least. $8: those that an earlier page had. $9: now; NULL when those
-# are wanted, too, about which a channel that was silent is asked later. Whoever names breaks ($6) has taken them for
-# that.
+# are wanted, too, about which a silent channel is asked later. Whoever names breaks ($6) has taken them for that.
 REPAIRABLE = f"""
 SELECT {COLUMNS} FROM breaks WHERE channel = $1 AND account = $2 AND state IN ('waiting', 'open', 'approved')
   AND day = $3 AND kind = ANY($4::text[]) AND payment_id IS NOT NULL AND (tries < $5 OR state = 'approved')
@@ -118,6 +117,10 @@ COUNTS = """
 SELECT kind, state, currency, count(*) AS breaks, sum(differs_minor)::bigint AS differs_minor,
   min(first_seen_at) AS oldest FROM breaks
 WHERE channel = $1 AND account = $2 AND day = $3 GROUP BY kind, state, currency ORDER BY kind, state, currency"""
+
+UNSETTLED_DAYS = """
+SELECT day, bool_or(state = 'open') AS is_open FROM breaks
+WHERE channel = $1 AND account = $2 AND state IN ('waiting', 'open', 'approved') GROUP BY day ORDER BY day"""
 
 OLDEST_OPEN = """
 SELECT min(first_seen_at) FROM breaks
@@ -223,6 +226,11 @@ async def page(tx: Tx, wanted: Filter, limit: int) -> list[Break]:
 async def counts(tx: Tx, channel: str, account: str, day: date) -> list[dict[str, Any]]:
     """How many breaks of a day there are, and over how much, by kind, state and currency."""
     return [dict(row) for row in await tx.fetch(COUNTS, channel, account, day)]
+
+
+async def unsettled_days(tx: Tx, channel: str, account: str) -> dict[date, bool]:
+    """The days on which something is not settled, and whether somebody must do something about it."""
+    return {row["day"]: row["is_open"] for row in await tx.fetch(UNSETTLED_DAYS, channel, account)}
 
 
 async def oldest_open(tx: Tx, channel: str, account: str) -> datetime | None:

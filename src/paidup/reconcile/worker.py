@@ -4,7 +4,7 @@ Every step can be done again: a worker that dies gives its bill back when its le
 version, and a second run of a day changes nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -92,7 +92,7 @@ async def _ask_again(
         if await mend(db, party, day, asker=tools.asker, handlers=tools.handlers, who=WHO, only=ids):
             await work_day(db, party, day, tools=tools, who=WHO)
         else:
-            await _give_to_people(db, party, day, tools, WHO)
+            await _give_to_people(db, party, tools, WHO)
     return sum(map(len, days.values()))
 
 
@@ -206,18 +206,19 @@ async def work_day(
         mended = await mend(
             db, party, day, asker=tools.asker, handlers=tools.handlers, who=who, is_early=is_early and not passed
         )
-        if not await _read_again(db, party, day, tools, who) and not mended:
+        taken_back = {change.after.day for change in outcome.changes if change.step == "reopened"}
+        if not await _read_again(db, party, day, taken_back, tools, who) and not mended:
             break
     await lay_later(db, party, day, now=tools.asker.now_of(), spill=tools.spill, limits=tools.limits, who=who)
     await _ask_about_overdue(db, party, day, tools, who)
-    await _give_to_people(db, party, day, tools, who)
+    await _give_to_people(db, party, tools, who)
     return msgspec.structs.replace(outcome, changes=everything)
 
 
-async def _give_to_people(db: Database, party: Party, day: date, tools: Tools, who: str) -> None:
+async def _give_to_people(db: Database, party: Party, tools: Tools, who: str) -> None:
     async with db.transaction() as tx:
         await expire(tx, party, tools.handlers, who, tools.asker.now_of())
-        await tell_people(tx, party, day, tools.asker.now_of())
+        await tell_people(tx, party, tools.asker.now_of())
 
 
 async def _ask_about_overdue(db: Database, party: Party, day: date, tools: Tools, who: str) -> None:
@@ -230,9 +231,10 @@ async def _ask_about_overdue(db: Database, party: Party, day: date, tools: Tools
             await reconcile(db, party, other, now=tools.asker.now_of(), spill=tools.spill, limits=tools.limits, who=who)
 
 
-async def _read_again(db: Database, party: Party, day: date, tools: Tools, who: str) -> int:
+async def _read_again(db: Database, party: Party, day: date, taken_back: Set[date], tools: Tools, who: str) -> int:
     """Days that were read before our books had what this day's bill has of them: their bills are laid beside our books
-    once more, or what is there once would be taken for two. Returns how many."""
+    once more, or what is there once would be taken for two. So are those of which this day's bill had brought the other
+    side, and does no more (taken_back). Returns how many."""
     channel, account = party.account.channel, party.account.name
     waiting = store.Filter(
         channel=channel, account=account, since=day, until=day, kinds=("wrong_day",), states=("waiting",)
@@ -241,7 +243,7 @@ async def _read_again(db: Database, party: Party, day: date, tools: Tools, who: 
         sides = [one.ours for one in await store.page(tx, waiting, MANY) if one.line is not None]
         zone = party.channel.bill_zone(party.account)
         days = {side.at.astimezone(zone).date() for side in sides if side is not None and side.at is not None}
-        read = await runs.days_read(tx, channel, account, sorted(days - {day}))
+        read = await runs.days_read(tx, channel, account, sorted((days | taken_back) - {day}))
     for other in sorted(read):
         await reconcile(db, party, other, now=tools.asker.now_of(), spill=tools.spill, limits=tools.limits, who=who)
     return len(read)
