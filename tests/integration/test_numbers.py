@@ -133,14 +133,15 @@ async def test_orders_from_before_the_table_are_found(empty_db: Database, tmp_pa
     whole = [file for file in files("paidup.db.migrations").iterdir() if file.name.endswith(".sql")]
     _copy([file for file in whole if file.name < "0008"], tmp_path)
     await migrate(empty_db, tmp_path)
-    later = "ALTER TABLE orders ADD COLUMN buyer_ref text NOT NULL DEFAULT ''"  # which today's code writes
-    async with empty_db.session() as tx:
-        await tx.execute(later)
+    async with empty_db.session() as tx:  # which today's code writes
+        await tx.execute("ALTER TABLE orders ADD COLUMN buyer_ref text NOT NULL DEFAULT ''")
+        await tx.execute("ALTER TABLE payments ADD COLUMN disputes jsonb NOT NULL DEFAULT '{}'")
     payment = a_paid_payment(channel_txn_id=OURS, merchant_ref="R-000007")
     refund = a_refund(channel_refund_id=BACK)
     await keep(empty_db, a_book(an_order(shop_order_no="A-1-000001"), payments=[payment], refunds=[refund]))
     async with empty_db.session() as tx:
         await tx.execute("ALTER TABLE orders DROP COLUMN buyer_ref")
+        await tx.execute("ALTER TABLE payments DROP COLUMN disputes")
     _copy(whole, tmp_path)
     await migrate(empty_db, tmp_path)
     assert [[order_id()]] == await found(empty_db, tail[-6:])
