@@ -1,6 +1,7 @@
 """What callbacks and queries left is healed by the bill: at a real channel over HTTP, through the one door."""
 
 import asyncio
+import io
 from datetime import date, datetime, timedelta
 
 import pytest
@@ -14,7 +15,8 @@ from paidup.orders import store as orders
 from paidup.orders.order import Order
 from paidup.payments.payment import Payment
 from paidup.payments.states import State
-from paidup.reconcile import bills, people, runs, store
+from paidup.people.audit import Actor
+from paidup.reconcile import bills, people, runs, store, upload
 from paidup.reconcile.breaks import Break, Kind
 from paidup.reconcile.overdue import expire
 from paidup.reconcile.party import Party
@@ -27,6 +29,7 @@ from paidup.sandbox.faults import BillFaults, Faults
 from paidup.sandbox.ledger import Refund
 from paidup.sandbox.ledger import RefundState as RefundSandbox
 from paidup.wakeups import NEXT_BILL
+from upload_side import wechat_bill
 from waits import PID, somebody_waits_for
 
 CHANNELS_ALL = ("wechat", "alipay", "stripe")
@@ -487,3 +490,22 @@ async def test_a_refund_of_the_channels_console_that_came_back_is_no_contradicti
     )
     assert [("failed", "at_channel")] == [tuple(row) for row in await shop.rows("SELECT state, cause FROM refunds")]
     assert (State.PAID, 0) == ((await shop.payment(payment)).state, (await shop.payment(payment)).refunded_minor)
+
+
+async def test_an_upload_for_which_there_was_no_room_is_read_later(shop: Merchant, no_bills: None) -> None:
+    """People are told that it was put off; nobody has to bring it again."""
+    await made(shop, "wechat")
+    one, day = party(shop), day_of(shop, "wechat")
+    await next_morning(shop, "wechat", day)
+    brought = upload.brought_by(one, upload.Claims(account="wechat/main", day=str(day)), "anna")
+    file, roomy = io.BytesIO(wechat_bill(one.account.mchid, "B-1", day=day)), tools(shop)
+    await upload.upload(
+        shop.db, one, brought, file, actor=Actor("anna", "cli"), limits=roomy.limits, spill=None, now=shop.clock.now()
+    )
+    narrow = Tools(shop.asker, shop.handlers, Limits(memory_mb=1))
+    await run_once(shop.db, now=shop.clock.now(), limit=8, parties=[one], tools=narrow)
+    assert ["reconcile.put_off"] == [said for said in await shop.column("SELECT type FROM events") if "put_off" in said]  # type: ignore[operator]  # a text
+    await shop.clock.advance(3600)
+    await run_once(shop.db, now=shop.clock.now(), limit=8, parties=[one], tools=roomy)
+    async with shop.db.session() as tx:
+        assert await runs.latest_of(tx, "wechat", "main", day) is not None

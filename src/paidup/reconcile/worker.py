@@ -72,8 +72,9 @@ async def _work_uploaded(
     async with db.transaction() as tx:
         days = await bills.claim_work(tx, now, now + LEASE, limit)
     for (channel, account, day), bill_ids in days.items():
-        if party := by_account.get((channel, account)):
-            await work_day(db, party, day, tools=tools, who=WHO)
+        party = by_account.get((channel, account))
+        if party is not None and (await work_day(db, party, day, tools=tools, who=WHO)).is_put_off:
+            continue  # there was no room: its lease gives it back
         async with db.transaction() as tx:
             await bills.worked(tx, bill_ids)
     return len(days)
