@@ -197,3 +197,13 @@ def test_the_detail_follows_the_sentence() -> None:
     assert "no longer offered; the channel is asked to close it (its time is over)" == (
         happen(a_payment(), Happening.CLOSE_ASKED, "its time is over").why
     )
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "came"),
+    [(0, "", a_payment().money), (0, "CNY", Money(0, "CNY")), (900, "USD", Money(900, "USD"))],
+)
+def test_what_is_held_is_what_the_channel_stated(minor: int, currency: str, came: Money) -> None:
+    """Nothing, where it stated that nothing came; what was agreed, where it stated no amount."""
+    held = msgspec.structs.replace(a_payment(), state=State.HELD, received_minor=minor, received_currency=currency)
+    assert came == held.came

@@ -75,7 +75,7 @@ async def put_through(tx: Tx, desk: Desk, actor: Actor, wanted: Release) -> Done
 async def put_through_agreed(tx: Tx, desk: Desk, actor: Actor, asked: Approval) -> Done:
     """What two people agreed to. Raises Conflict when other money is held by now than they were asked about."""
     await orders.lock(tx, [asked.order_id])
-    came = _came(await the_payment(tx, asked.subject_id, None))
+    came = (await the_payment(tx, asked.subject_id, None)).came
     if came != asked.money:
         raise Conflict(f"{came} is held by now, and not {asked.money}; refuse this, and ask again")
     return await put_through(tx, desk, actor, msgspec.json.decode(asked.request, type=Release))
@@ -83,7 +83,7 @@ async def put_through_agreed(tx: Tx, desk: Desk, actor: Actor, asked: Approval) 
 
 async def _foresee(tx: Tx, desk: Desk, payment_id: str, decision: Verdict) -> Foreseen:
     payment = await the_payment(tx, payment_id, None)
-    came, because = _came(payment), ""
+    came, because = payment.came, ""
     if payment.state is State.HELD:  # else there is nothing to decide, and the door says so
         order = await orders.get(tx, payment.order_id)
         if desk.needs_second(came):
@@ -91,10 +91,6 @@ async def _foresee(tx: Tx, desk: Desk, payment_id: str, decision: Verdict) -> Fo
         elif decision is Verdict.ACCEPT and order is not None and desk.needs_second(order.money):
             because = "the order that it would pay is above the limit of one person"
     return Foreseen(payment, came, because)
-
-
-def _came(payment: Payment) -> Money:
-    return Money(payment.received_minor or payment.amount_minor, payment.received_currency or payment.currency)
 
 
 async def _ask_second(tx: Tx, desk: Desk, actor: Actor, wanted: Release, foreseen: Foreseen) -> Done:

@@ -121,7 +121,7 @@ def release(payment: Payment, why: str, now: datetime) -> Decision:
     decision = happen(payment, Happening.RELEASED, why)
     if payment.state is not State.HELD:
         return decision
-    came = payment.received if payment.received_currency else payment.money
+    came = payment.came
     taken = msgspec.structs.replace(
         decision.payment, amount_minor=came.amount_minor, currency=came.currency, paid_at=now
     )

@@ -60,3 +60,9 @@ class Payment(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     def received(self) -> Money:
         """What came instead, where the channel stated an amount (then received_currency is not empty)."""
         return Money(self.received_minor, self.received_currency)
+
+    @property
+    def came(self) -> Money:
+        """What is held: what the channel stated, also when that is nothing; else what was agreed came, to somebody
+        else."""
+        return self.received if self.received_currency else self.money
