@@ -4,9 +4,9 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import ContextVar
 from functools import lru_cache
-from types import SimpleNamespace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -18,6 +18,10 @@ from paidup.delivery import address
 from paidup.delivery.names import Names
 from paidup.delivery.plan import DEADLINE_S, MAX_ANSWER_BYTES, Answer
 from paidup.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """A host name and port to IP addresses as text. Raises OSError."""
@@ -96,10 +100,8 @@ class Sender:
 
     async def _post(self, url: str, headers: Sequence[tuple[str, str]], body: bytes, got: "_Got") -> None:
         to = read_url(url, allow_loopback=self._allow_loopback)
-        call = self._session(to.scheme).post(
-            to, headers=headers, data=body, allow_redirects=False, trace_request_ctx=got
-        )
-        async with call as answer:
+        _under_way.set(got)
+        async with self._session(to.scheme).post(to, headers=headers, data=body, allow_redirects=False) as answer:
             got.status = answer.status
             got.retry_after = _header(answer, "Retry-After")
             got.applied = _header(answer, "Paidup-Applied")
@@ -138,6 +140,27 @@ class _Got:
         self.body = bytearray()
 
 
+_under_way: ContextVar[_Got] = ContextVar("under_way")
+"""The call that this task makes."""
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Notes that a call has been given a connection, before its first byte is written.
+
+    aiohttp's own way, a TraceConfig, costs each call a seventh of its time.
+    """
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: "list[Trace]",
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  its signature
+    ) -> "Connection":
+        connection = await super().connect(req, traces, timeout)
+        _under_way.get().connected = True
+        return connection
+
+
 class _CheckedResolver(AbstractResolver):
     """Hands the connector checked addresses only; the name stays what TLS and the Host header are about."""
 
@@ -172,10 +195,7 @@ class _CheckedResolver(AbstractResolver):
 
 
 def _new_session(resolver: AbstractResolver, tls: ssl.SSLContext | None) -> aiohttp.ClientSession:
-    trace = aiohttp.TraceConfig()
-    trace.on_connection_create_end.append(_mark_connected)
-    trace.on_connection_reuseconn.append(_mark_connected)
-    connector = aiohttp.TCPConnector(
+    connector = _Connector(
         resolver=resolver,
         use_dns_cache=False,  # each connection is made to what was checked for it
         limit=_CONNECTIONS,
@@ -189,13 +209,7 @@ def _new_session(resolver: AbstractResolver, tls: ssl.SSLContext | None) -> aioh
         auto_decompress=False,  # a small answer must not grow into a large one
         timeout=aiohttp.ClientTimeout(total=None),  # ours is around the whole call
         headers={"User-Agent": f"paidup/{__version__}", "Accept-Encoding": "identity"},
-        trace_configs=[trace],
     )
-
-
-async def _mark_connected(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
-    """Runs when the request has been given a connection, before its first byte is written."""
-    context.trace_request_ctx.connected = True
 
 
 def _header(answer: aiohttp.ClientResponse, name: str) -> str | None:
