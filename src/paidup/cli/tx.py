@@ -251,7 +251,9 @@ def begin(shop: str, order_id: str, table: str, data: str, key: str, as_json: bo
 def check(shop: str | None, hours: int | None, only_look: bool, as_json: bool) -> None:
     """Compare transactions with orders, payments, stock, and what participants remember.
 
-    What differs is mended by the same request under the same key; what still differs becomes a case. Exit code 1 then.
+    What differs is mended by the same request under the same key, if it began in the last 29 days: participants need
+    not remember longer, and whoever has forgotten would do it twice. What still differs becomes a case. Exit code 1
+    then.
 
     \b
     paidup tx check --hours 24

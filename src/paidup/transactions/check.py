@@ -1,11 +1,12 @@
 """Compare transactions with orders, stock, and what participants remember; mend what can be, and call a person else.
 
-What mends is only ever the same request again, under the same key: where it has counted it changes nothing. Where the
-two still differ afterwards, or differ within our own books, one case is opened.
+What mends is only ever the same request again, under the same key: where it has counted it changes nothing, for as
+long as the participant remembers it. Where the two still differ afterwards, or differ within our own books, one case is
+opened.
 """
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -17,17 +18,31 @@ from paidup.participant.call import Operation
 from paidup.settle.book import NeedPerson
 from paidup.transactions import participants, store
 from paidup.transactions.ask import Requester
-from paidup.transactions.compare import DONE, UNDONE, Difference, Seen, StepSeen, as_report, inside, outside
+from paidup.transactions.compare import (
+    DONE,
+    UNDONE,
+    Difference,
+    Seen,
+    StepSeen,
+    as_report,
+    inside,
+    is_forgotten,
+    outside,
+)
 from paidup.transactions.decide import Outcome
 from paidup.transactions.participants import Way
 from paidup.transactions.table import Table
 from paidup.transactions.transaction import Transaction
 
 CHUNK = 200
+MENDS_WITHIN = timedelta(days=29)
+"""Nothing is asked again of what began before: participants need to remember for 30 days only, and one that has
+forgotten what it did would do it a second time. The day between is for clocks that differ, and for a long check."""
+
 CASE = "transaction_differs"
 
 READ = """
-SELECT t.id, t.shop, t.order_id, o.state AS order_state, t.state, t.agreed,
+SELECT t.id, t.shop, t.order_id, o.state AS order_state, t.state, t.agreed, t.began_at,
   greatest(t.began_at, (SELECT max(j.at) FROM transaction_journal j WHERE j.xid = t.id AND j.kind = 'operator'))
     AS since,
   (SELECT count(*) FROM cases c WHERE c.kind = 'transaction_stuck' AND c.subject_id = t.id AND c.resolved_at IS NULL)
@@ -51,7 +66,7 @@ STATES = "SELECT xid, name, state FROM transaction_steps WHERE xid = ANY($1::tex
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
-    """What one comparison found. asked: reports of participants; silent: those that gave none."""
+    """What one comparison found. asked: reports of participants; silent: those that gave none, or have forgotten."""
 
     transactions: int
     asked: int
@@ -122,6 +137,7 @@ def _one(row: Any, states: dict[tuple[str, str], str], now: datetime) -> Seen:
         ),
         open_cases=row["open_cases"],
         is_overdue=not has_ended and (now - row["since"]).total_seconds() > table.bound_s(),
+        is_long_ago=now - row["began_at"] > MENDS_WITHIN,
         held_units=row["held"],
         sold_units=row["sold"],
         has_stock=row["has_stock"],
@@ -168,14 +184,16 @@ async def _with_participant(
     *,
     mend: bool,
 ) -> Difference | str | None:
-    """How a participant's memory differs; None when it does not, _SILENT when it gave no report."""
+    """How a participant's memory differs; None when it does not, _SILENT when it does not know."""
     report = await _report(requester, t, step, ways)
     if isinstance(report, str):
         return _SILENT
     what = outside(step, report)
     if what is None:
         return None
-    operation = _again(t, step) if mend else None
+    if one.is_long_ago and is_forgotten(report):
+        return _SILENT
+    operation = _again(t, step) if mend and not one.is_long_ago else None
     if operation is None:
         return _difference(one, what, step.name)
     line = t.table.find(step.name)

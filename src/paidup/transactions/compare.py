@@ -22,7 +22,10 @@ class StepSeen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """A transaction with what belongs to it. units: of its order, by the stock journal: held and sold."""
+    """A transaction with what belongs to it. units: of its order, by the stock journal: held and sold.
+
+    is_long_ago: its participants need not remember it any more.
+    """
 
     xid: str
     shop: str
@@ -33,6 +36,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[StepSeen, ...]
     open_cases: int
     is_overdue: bool
+    is_long_ago: bool = False
     held_units: int = 0
     sold_units: int = 0
     has_stock: bool = False
@@ -113,6 +117,11 @@ def outside(step: StepSeen, report: Report) -> str | None:
             return f"we have that nothing of it is left, its participant {_words(report)}" if left else None
         case _:
             return None  # under way, or a person answers for it
+
+
+def is_forgotten(report: Report) -> bool:
+    """Nothing says that it acted, was asked to and did not, or took it back: the rows are no longer kept."""
+    return "forward" not in report and "back" not in report
 
 
 def _words(report: Report) -> str:

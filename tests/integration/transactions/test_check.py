@@ -1,5 +1,7 @@
 """The comparison: nothing differs after honest work; whatever is planted is found, and mended or queued."""
 
+import pytest
+
 from paidup.handlers import Handlers
 from paidup.participant import Call, Operation
 from paidup.testing.builders import order_id, paid
@@ -64,6 +66,35 @@ async def test_a_participant_that_lost_its_undoing_undoes_it_again(shop: Shop) -
     assert 1 == coupon.left(undone.id)
     found = await checked(shop)
     assert ([("coupon", True)], 0) == ([(d.step, d.mended) for d in found.differences], coupon.left(undone.id))
+
+
+@pytest.mark.parametrize(("days", "deeds", "silent"), [(28, 2, 0), (30, 1, 2)])
+async def test_what_participants_need_not_remember_is_not_done_a_second_time(
+    shop: Shop, days: int, deeds: int, silent: int
+) -> None:
+    """Rows of the barrier are kept for 30 days. Whoever has none by then may have forgotten what he did: he is
+    not asked to do it again, counts as silent, and calls nobody. Sooner, he lost his deed together with the row."""
+    t = await shop.begin(a_saga())
+    await shop.to_the_end()
+    await shop.clock.advance(days * 86400)
+    for service in shop.services.values():
+        service.db.execute("DELETE FROM paidup_barrier")
+    found = await checked(shop)
+    assert (deeds, silent, 0, []) == (
+        shop.left(t)["points"], found.silent, found.open, await shop.cases()
+    )  # fmt: skip
+
+
+async def test_what_is_remembered_for_longer_is_compared_and_left_to_a_person(shop: Shop) -> None:
+    """Months later a coupon was given back behind our back: a person is called, and nothing is asked again."""
+    t = await shop.begin(a_saga())
+    await shop.to_the_end()
+    await shop.clock.advance(120 * 86400)
+    shop.services["coupon"].db.execute("UPDATE paidup_barrier SET slot = 'back'")
+    found = await checked(shop)
+    assert ([("coupon", False)], 1, [("transaction_differs", t.id)]) == (
+        [(d.step, d.mended) for d in found.differences], shop.left(t)["coupon"], await shop.cases()
+    )  # fmt: skip
 
 
 async def test_what_cannot_be_mended_becomes_one_case(shop: Shop) -> None:
