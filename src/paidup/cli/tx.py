@@ -108,15 +108,22 @@ def skip(xid: str, step: str, who: str | None, because: str, as_json: bool) -> N
 @click.argument("xid")
 @who_option
 @because_option
+@click.option(
+    "--not-done", default="", metavar="STEP",
+    help="the pivot that never said what it did, when you know that it was not done and never will be",
+)  # fmt: skip
 @json_option
-def compensate(xid: str, who: str | None, because: str, as_json: bool) -> None:
+def compensate(xid: str, who: str | None, because: str, not_done: str, as_json: bool) -> None:
     """Undo it. Only before its pivot is passed: afterwards refund the order.
 
     \b
     paidup tx compensate txn… --because "the customer called"
+    paidup tx compensate txn… --not-done parcel --because "they looked: they have no such parcel"
     """
     _decide(
-        who, lambda tx, by, now: person.compensate(tx, xid, shop=None, who=by, why=because, now=now), as_json=as_json
+        who,
+        lambda tx, by, now: person.compensate(tx, xid, shop=None, who=by, why=because, now=now, not_done=not_done),
+        as_json=as_json,
     )
 
 

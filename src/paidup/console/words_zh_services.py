@@ -23,6 +23,7 @@ SERVICES = {
     "its participant took it back": "参与方已撤回",
     "its participant will not take it back": "参与方不肯撤回",
     "a person answers for it": "由人工担保",
+    "a person knows that it was not done": "人工确认其未完成",
     "the order can no longer be paid": "订单已无法支付",
     "every step is done": "所有步骤均已完成",
     "it cannot go on": "无法继续",

@@ -168,17 +168,39 @@ def skip(t: Transaction, step: str, why: str, now: datetime) -> tuple[Transactio
     return t, (move, *moved)
 
 
-def turn_back(t: Transaction, why: str, now: datetime) -> tuple[Transaction, tuple[Moved, ...]]:
-    """Somebody wants it undone. Raises Conflict when there is only forward, or nobody knows yet."""
+def turn_back(t: Transaction, why: str, now: datetime, not_done: str = "") -> tuple[Transaction, tuple[Moved, ...]]:
+    """Somebody wants it undone. not_done: the pivot, of which he knows that it was not done, and never will be.
+
+    Raises Conflict when there is only forward, or nobody knows yet.
+    """
     _must_be_alive(t)
+    if not_done:
+        t, denied = _denied(t, not_done, why, now)
+        t, moved = turn_back(t, why, now)
+        return t, (*denied, *moved)
     if t.state in BACKWARD:
         return msgspec.structs.replace(t, due_at=now, updated_at=now), ()
     if t.has_passed or t.state == "CONFIRMING" or t.stuck_in == "CONFIRMING":
         raise Conflict(f"{t.id} has passed its pivot, and only goes forward: refund the order instead")
     if t.table.pivot and any(is_open_question(step, run) for step, run in pairs(t, [t.table.pivot])):
-        raise Conflict(f"nobody knows yet whether {t.table.pivot.name} was done: wait for its answer")
+        raise Conflict(f"nobody knows yet whether {t.table.pivot.name} was done: {_next_for(t, t.table.pivot.name)}")
     t = t.put(*(msgspec.structs.replace(run, tries=0) for run in t.steps))
     return _move(t, SagaHappening.UNDO_ASKED if t.table.kind == "saga" else TccHappening.UNDO_ASKED, why, now)
+
+
+def _denied(t: Transaction, name: str, why: str, now: datetime) -> tuple[Transaction, tuple[Moved, ...]]:
+    """A person answers in place of a pivot that stayed silent."""
+    step, run = t.table.find(name), t.run(name)
+    if t.state != MANUAL or not is_open_question(step, run):
+        raise Conflict(f"{name} is no pivot that waits for a person because nobody knows whether it was done")
+    run, move = move_step(run, StepHappening.DENIED, why, now)
+    return t.put(msgspec.structs.replace(run, doubt=False)), (move,) if move else ()
+
+
+def _next_for(t: Transaction, pivot: str) -> str:
+    if t.state != MANUAL:
+        return "wait for its answer"
+    return f"ask them; if it was, skip it (paidup tx skip), if it was not, say so (--not-done {pivot}, not_done)"
 
 
 def _must_be_alive(t: Transaction) -> None:

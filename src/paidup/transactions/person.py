@@ -38,9 +38,17 @@ async def skip_step(tx: Tx, xid: str, step: str, *, shop: str | None, who: str, 
     )
 
 
-async def compensate(tx: Tx, xid: str, *, shop: str | None, who: str, why: str, now: datetime) -> Transaction:
-    """Undo it. Raises NotFound, or Conflict when it has ended or passed its pivot."""
-    return await _do(tx, xid, "compensate", lambda t: turn_back(t, why, now), shop=shop, who=who, why=why, now=now)
+async def compensate(
+    tx: Tx, xid: str, *, shop: str | None, who: str, why: str, now: datetime, not_done: str = ""
+) -> Transaction:
+    """Undo it. not_done: the pivot that stayed silent, of which somebody has found out that it was not done.
+
+    Raises NotFound, or Conflict when it has ended, passed its pivot, or nobody says whether the pivot was done.
+    """
+    return await _do(
+        tx, xid, "compensate", lambda t: turn_back(t, why, now, not_done),
+        shop=shop, who=who, why=why, now=now, step=not_done or None,
+    )  # fmt: skip
 
 
 async def _do(

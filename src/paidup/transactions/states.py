@@ -35,6 +35,7 @@ class StepHappening(StrEnum):
     UNCERTAIN = "uncertain"  # no answer that can be used; perhaps it acted
     NOT_SENT = "not_sent"  # certainly nothing has reached it, now or before
     SKIPPED = "skipped"  # a person takes it over
+    DENIED = "denied"  # a person knows that it was not done, and never will be
 
 
 class SagaState(StrEnum):
@@ -145,6 +146,8 @@ STEP_TABLE: dict[tuple[StrEnum, StrEnum], Move] = _stay(S, H, _LATE) | {
     (S.REFUSED, H.SKIPPED): Move(S.SKIPPED, "a person answers for it"),
     (S.CONFIRMING, H.SKIPPED): Move(S.SKIPPED, "a person answers for it"),
     (S.UNDOING, H.SKIPPED): Move(S.SKIPPED, "a person answers for it"),
+    (S.WAITING, H.DENIED): Move(S.REFUSED, "a person knows that it was not done"),
+    (S.ACTING, H.DENIED): Move(S.REFUSED, "a person knows that it was not done"),
     # A step that waits for the payment is moved by its order, not by a participant's answer.
     (S.WAITING, H.WORKED): Move(S.DONE, "the order is paid"),
     (S.WAITING, H.DECLINED): Move(S.REFUSED, "the order can no longer be paid"),

@@ -51,7 +51,8 @@ def pairs(t: Transaction, steps: Iterable[Step]) -> Pairs:
 
 def is_open_question(step: Step, run: StepRun) -> bool:
     """The pivot may be done without our knowledge: then neither forward nor back is certain."""
-    return step.is_pivot and bool(step.participant) and (step.check_back or run.state is StepState.ACTING)
+    open_in = (StepState.WAITING, StepState.ACTING) if step.check_back else (StepState.ACTING,)
+    return step.is_pivot and bool(step.participant) and run.state in open_in
 
 
 def forward(t: Transaction, now: datetime, operation_of: Callable[[Step], Operation]) -> Look:

@@ -57,6 +57,18 @@ class Skip(Decide, frozen=True, kw_only=True):
     step: shapes.Name
 
 
+class Compensate(Decide, frozen=True, kw_only=True):
+    """Undo it, also where its pivot stayed silent and you have found out that it was not done."""
+
+    not_done: Annotated[
+        str,
+        Meta(
+            max_length=40,
+            description="the pivot that stayed silent, when you know that it was not done and never will be",
+        ),
+    ] = ""
+
+
 class ParticipantOut(msgspec.Struct, frozen=True, kw_only=True):
     """A service that takes part. secret is given once, when it is registered or rotated."""
 
@@ -144,11 +156,14 @@ async def skip(context: Context, key: ApiKey, request: Request, body: Skip) -> S
         return await _shown(tx, after)
 
 
-async def compensate(context: Context, key: ApiKey, request: Request, body: Decide) -> Shown:
-    """Undo it. Only before its pivot is passed: afterwards refund the order."""
+async def compensate(context: Context, key: ApiKey, request: Request, body: Compensate) -> Shown:
+    """Undo it. Only before its pivot is passed: afterwards refund the order. Where the pivot never said what it did,
+    find out; if it was not done, say so in `not_done`."""
     who, xid, now = _who(key, body), request.path_params["id"], context.clock.now()
     async with context.db.transaction() as tx:
-        after = await person.compensate(tx, xid, shop=key.shop, who=who, why=body.reason, now=now)
+        after = await person.compensate(
+            tx, xid, shop=key.shop, who=who, why=body.reason, now=now, not_done=body.not_done
+        )
         return await _shown(tx, after)
 
 
@@ -226,7 +241,7 @@ ROUTES = (
     Route("GET", "/v1/transactions/{id}", show, Scope.READ, gives=Shown),
     Route("POST", "/v1/transactions/{id}/retry", retry, Scope.ADMIN, body=Decide, gives=Shown),
     Route("POST", "/v1/transactions/{id}/skip", skip, Scope.ADMIN, body=Skip, gives=Shown),
-    Route("POST", "/v1/transactions/{id}/compensate", compensate, Scope.ADMIN, body=Decide, gives=Shown),
+    Route("POST", "/v1/transactions/{id}/compensate", compensate, Scope.ADMIN, body=Compensate, gives=Shown),
     Route(
         "POST", "/v1/participants", put_participant, Scope.ADMIN,
         body=PutParticipant, gives=ParticipantOut, status=201, secret=True,

@@ -58,6 +58,42 @@ async def test_nobody_undoes_what_has_passed_its_pivot(shop: Shop) -> None:
         await decides(shop, "compensate", t)
 
 
+async def a_silent_pivot(shop: Shop) -> Transaction:
+    shop.services["points"].plan = lambda _call, _n: Mischief.ERROR
+    t = await shop.begin(a_saga(a_step("coupon"), a_step("points", pivot=True), a_step("parcel"), within_s=60))
+    await shop.to_the_end()
+    assert "MANUAL" == (await shop.now(t)).state
+    return t
+
+
+async def test_who_has_found_out_that_the_pivot_was_not_done_can_have_the_rest_undone(shop: Shop) -> None:
+    """His word stands in the record as the step's own move; the pivot is asked for nothing any more."""
+    t = await a_silent_pivot(shop)
+    asked = len(shop.asked("points"))
+    async with shop.db.transaction() as tx:
+        await person.compensate(tx, t.id, **LIN, now=shop.clock.now(), not_done="points")
+    await shop.to_the_end()
+    assert ("COMPENSATED", {"coupon": 0, "points": 0, "parcel": 0}, asked, []) == (
+        (await shop.now(t)).state, shop.left(t), len(shop.asked("points")), await shop.cases()
+    )  # fmt: skip
+    (line,) = [line for line in await shop.lines(t) if line.after == "refused"]
+    assert ("points", "a person knows that it was not done: seen to") == (line.step, line.why)
+
+
+async def test_nobody_undoes_what_may_be_done_without_saying_that_it_was_not(shop: Shop) -> None:
+    """A pivot that stayed silent: a wish alone is not enough, and the answer names both ways. Only of such a pivot can
+    it be said, and only when a person was called."""
+    t = await a_silent_pivot(shop)
+    with pytest.raises(Conflict, match="if it was not, say so"):
+        await decides(shop, "compensate", t)
+    young = await shop.begin(a_saga(a_step("coupon"), a_step("points", pivot=True)), 2)
+    await shop.rest()
+    for which, step in ((t, "coupon"), (t, "parcel"), (young, "points")):
+        with pytest.raises(Conflict, match="is no pivot that waits for a person"):
+            async with shop.db.transaction() as tx:
+                await person.compensate(tx, which.id, **LIN, now=shop.clock.now(), not_done=step)
+
+
 async def test_a_customer_who_gives_up_gets_everything_back(shop: Shop) -> None:
     """Undone on demand while it waits for the payment; the order is closed at the channel first."""
     t = await shop.begin(a_saga(a_step("coupon"), PAYMENT))
