@@ -55,6 +55,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     give_up: bool = False
 
 
+A_LONG_WAIT = timedelta(minutes=1)
+
 _ASKS = {
     Operation.CONFIRM: (StepHappening.CONFIRM_ASKED, StepState.CONFIRMING),
     Operation.COMPENSATE: (StepHappening.UNDO_ASKED, StepState.UNDOING),
@@ -144,6 +146,17 @@ def resume(t: Transaction, why: str, now: datetime) -> tuple[Transaction, tuple[
     turned_at = now if t.stuck_in in BACKWARD else t.turned_at
     t = msgspec.structs.replace(t.put(*fresh, *again), turned_at=turned_at)
     return _move(t, _RESUMED[t.stuck_in], why, now)
+
+
+def given_to_a_person(
+    t: Transaction, order: OrderState, why: str, now: datetime
+) -> tuple[Transaction, tuple[Moved, ...]]:
+    """What follows cannot be written, however often it is tried; where it needs a person anyway, that is why."""
+    turn = advance(t, order, now)
+    if turn.transaction.state == MANUAL:
+        return turn.transaction, turn.moved
+    t, moved = _move(t, SagaHappening.STUCK if t.table.kind == "saga" else TccHappening.STUCK, why, now)
+    return msgspec.structs.replace(t, due_at=None if t.state == MANUAL else now + A_LONG_WAIT), moved
 
 
 _RESUMED: dict[str, StrEnum] = {

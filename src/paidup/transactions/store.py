@@ -46,7 +46,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
 
 COLUMNS = """id, shop, order_id, agreed, data, state, stuck_in, why, waits, began_at, expires_at, turned_at, due_at,
-lease, ended_at, updated_at"""
+lease, ended_at, updated_at, failures"""
 RESUMED = """
 (SELECT max(j.at) FROM transaction_journal j WHERE j.xid = transactions.id AND j.kind = 'operator') AS resumed_at"""
 STEP_COLUMNS = "name, state, tries, asking, doubt, due_at, why, answer, updated_at"
@@ -97,16 +97,16 @@ STEPS = f"SELECT xid, {STEP_COLUMNS} FROM transaction_steps WHERE xid = ANY($1::
 SAVE = f"""
 WITH saved AS (
   UPDATE transactions SET state = $3, stuck_in = $4, why = $5, waits = $6, turned_at = $7, due_at = $8, ended_at = $9,
-    updated_at = $10, lease = lease + $11
+    updated_at = $10, failures = $11, lease = lease + $12
   WHERE id = $1 AND lease = $2 RETURNING id),
 steps AS (
-  INSERT INTO transaction_steps (xid, {STEP_COLUMNS}) SELECT s.* FROM saved, {_rows(12, _STEP_TYPES)} AS s
+  INSERT INTO transaction_steps (xid, {STEP_COLUMNS}) SELECT s.* FROM saved, {_rows(13, _STEP_TYPES)} AS s
   ON CONFLICT (xid, name) DO UPDATE SET state = excluded.state, tries = excluded.tries, asking = excluded.asking,
     doubt = excluded.doubt, due_at = excluded.due_at, why = excluded.why, answer = excluded.answer,
     updated_at = excluded.updated_at),
 lines AS (
   INSERT INTO transaction_journal ({LINE_COLUMNS})
-  SELECT l.* FROM {_rows(22, _LINE_TYPES)} AS l ({LINE_COLUMNS}) WHERE l.kind = 'call' OR EXISTS (SELECT FROM saved))
+  SELECT l.* FROM {_rows(23, _LINE_TYPES)} AS l ({LINE_COLUMNS}) WHERE l.kind = 'call' OR EXISTS (SELECT FROM saved))
 SELECT id FROM saved"""
 
 WRITE = f"INSERT INTO transaction_journal ({LINE_COLUMNS}) SELECT * FROM {_rows(1, _LINE_TYPES)}"
@@ -182,7 +182,7 @@ async def save(
     lines = [*_calls(after.id, replies, now), *(_line(after, move, now) for move in moved)]
     saved = await tx.fetchval(
         SAVE, after.id, before.lease, after.state, after.stuck_in, after.why, after.waits, after.turned_at,
-        after.due_at, after.ended_at, after.updated_at, int(take_over),
+        after.due_at, after.ended_at, after.updated_at, after.failures, int(take_over),
         *_steps_as_arrays(after.id, [run for run in after.steps if run != old.get(run.name)]), *_lines_as_arrays(lines),
     )  # fmt: skip
     return saved is not None

@@ -41,7 +41,7 @@ class StepRun(msgspec.Struct, frozen=True, kw_only=True):
 
 class Transaction(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `transactions` with its steps. id is the xid that participants see. resumed_at: when a person last
-    decided about it, where that was looked up."""
+    decided about it, where that was looked up. failures: how often what follows could not be written."""
 
     id: str
     shop: str
@@ -59,6 +59,7 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True):
     lease: int = 0
     ended_at: datetime | None = None
     updated_at: datetime
+    failures: int = 0
     steps: tuple[StepRun, ...]
     resumed_at: datetime | None = None
 

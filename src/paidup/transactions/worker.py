@@ -13,15 +13,17 @@ import msgspec
 
 from paidup import ids, log
 from paidup.apply import Item, apply
+from paidup.cases import store as cases
+from paidup.db.poison import POISON
 from paidup.db.transaction import Database, Tx
-from paidup.errors import BrokenPromise
+from paidup.errors import BrokenPromise, HandlersMissing
 from paidup.handlers import Handlers
 from paidup.orders import store as orders
 from paidup.orders.states import State as OrderState
 from paidup.settle.book import CloseOrder, NeedPerson, TransactionEnded
 from paidup.transactions import participants, store
 from paidup.transactions.ask import Requester
-from paidup.transactions.decide import Reply, Turn, advance, answered, recovered
+from paidup.transactions.decide import Reply, Turn, advance, answered, given_to_a_person, recovered
 from paidup.transactions.participants import Way
 from paidup.transactions.states import MANUAL, UNDONE
 from paidup.transactions.table import MAX_TIMEOUT_S
@@ -34,6 +36,9 @@ BATCH = 50
 MAX_UNDER_WAY = 200
 _CONNECTIONS = 4
 """At most so many of the process's connections to the database: the entrance and the other workers share them."""
+
+MAX_FAILURES = 5
+"""So often it is tried to write what follows from the answers, 2, 4, 8 and 16 s apart; then a person is called."""
 
 CHANGED_WITHIN = timedelta(minutes=2)
 CASE = "transaction_stuck"
@@ -123,9 +128,15 @@ async def _pursue(db: Database, held: _Held, now: datetime, coordinator: Coordin
     """Ask, record, go on; until nothing is to be asked now, or somebody else took over."""
     t, replies = held.transaction, list[Reply]()
     while True:
-        async with coordinator.desk, db.transaction() as tx:
-            after, moved = answered(t, replies, now, coordinator.spread()) if replies else (recovered(t), ())
-            turn = await _go_on(tx, t, after, replies, moved, now, coordinator)
+        after, moved = answered(t, replies, now, coordinator.spread()) if replies else (recovered(t), ())
+        try:
+            async with coordinator.desk, db.transaction() as tx:
+                turn = await _go_on(tx, t, after, replies, moved, now, coordinator)
+        except HandlersMissing:
+            raise  # this process is at fault, and another one takes it
+        except POISON as error:
+            await _put_aside(db, _Failed(t, after, replies, moved, error), now, coordinator)
+            return
         if turn is None:
             return
         _tell(turn)
@@ -155,10 +166,53 @@ async def _go_on(
     if turn.calls:
         held = msgspec.structs.replace(turn.transaction, due_at=now + coordinator.lease)
         turn = msgspec.structs.replace(turn, transaction=held)
+    else:
+        turn = msgspec.structs.replace(turn, transaction=msgspec.structs.replace(turn.transaction, failures=0))
     if not await store.save(tx, before, turn.transaction, (*moved, *turn.moved), now, replies=replies):
         return None
     await _announce(tx, before, turn.transaction, now, coordinator)
     return msgspec.structs.replace(turn, moved=(*moved, *turn.moved))
+
+
+class _Failed(NamedTuple):
+    """What was answered, and what was raised when that which follows was to be written."""
+
+    before: Transaction
+    after: Transaction
+    replies: Sequence[Reply]
+    moved: Sequence[Moved]
+    error: BaseException
+
+
+async def _put_aside(db: Database, failed: _Failed, now: datetime, coordinator: Coordinator) -> None:
+    """Keep what was answered, and try later to write what follows from it; after the last time call a person."""
+    failures = failed.after.failures + 1
+    why = f"{type(failed.error).__name__}: {failed.error}"[:500]
+    log.warning("transaction.failed", xid=failed.after.id, failures=failures, why=why)
+    if failures >= MAX_FAILURES:
+        await _give_to_a_person(db, failed, why, now, coordinator)
+        return
+    later = msgspec.structs.replace(failed.after, failures=failures, due_at=now + timedelta(seconds=2**failures))
+    async with coordinator.desk, db.transaction() as tx:
+        await store.save(tx, failed.before, later, failed.moved, now, replies=failed.replies)
+
+
+async def _give_to_a_person(db: Database, failed: _Failed, why: str, now: datetime, coordinator: Coordinator) -> None:
+    """Told as always; where the shop's own handler keeps us from that, the case is opened without telling the shop."""
+    for announce in (_announce, _open_case):
+        try:
+            async with coordinator.desk, db.transaction() as tx:
+                t, moved = given_to_a_person(failed.after, await _order_state(tx, failed.after), why, now)
+                t, moved = msgspec.structs.replace(t, failures=0), (*failed.moved, *moved)
+                if await store.save(tx, failed.before, t, moved, now, replies=failed.replies):
+                    await announce(tx, failed.before, t, now, coordinator)
+        except HandlersMissing:
+            raise
+        except POISON as untold:
+            log.error("case.failed", xid=failed.after.id, why=str(untold)[:500])
+        else:
+            _tell(Turn(transaction=t, moved=moved))
+            return
 
 
 def _joined(first: Turn, second: Turn) -> Turn:
@@ -185,6 +239,15 @@ async def _announce(tx: Tx, before: Transaction, after: Transaction, now: dateti
     elif after.is_final:
         ended = TransactionEnded(after.order_id, after.id, after.table.name, after.state in UNDONE, after.why)
         await _through_the_door(tx, after, ended, now, coordinator)
+
+
+async def _open_case(tx: Tx, _before: Transaction, t: Transaction, now: datetime, _coordinator: Coordinator) -> None:
+    """The case alone: nobody is told of it but those who look."""
+    case = cases.Case(
+        id=ids.new_id(ids.CASE, now), shop=t.shop, kind=CASE, subject_id=t.id, order_id=t.order_id, why=t.why,
+        opened_at=now,
+    )  # fmt: skip
+    await cases.open_many(tx, [case])
 
 
 async def _through_the_door(

@@ -139,6 +139,48 @@ async def test_who_decides_while_a_request_is_under_way_is_obeyed(shop: Shop) ->
     assert 1 == len([line for line in await shop.lines(t) if line.operation == "action" and line.kind == "call"])
 
 
+async def test_a_handler_that_raises_does_not_keep_a_person_from_being_called(shop: Shop) -> None:
+    """The shop's own handler of case.opened is broken: told five times in half a minute, then the case is opened
+    without it, for the reason that there was; its participant is asked no more than once."""
+    told = []
+
+    @shop.coordinator.handlers.on("case.opened")
+    async def fails(_tx: object, _event: object) -> None:
+        told.append(shop.clock.now())
+        raise ValueError("the shop's own table is full")
+
+    shop.services["parcel"].plan = lambda _call, _n: Mischief.REFUSE
+    t = await shop.begin(a_saga(a_step("coupon", pivot=True), a_step("parcel")))
+    await shop.to_the_end()
+    seen = await shop.now(t)
+    assert ("MANUAL", "RUNNING", True, [("transaction_stuck", t.id)]) == (
+        seen.state, seen.stuck_in, "there is none left" in seen.why, await shop.cases()
+    )  # fmt: skip
+    assert (6, 30, ["action"]) == (len(told), (told[-1] - told[0]).total_seconds(), shop.asked("parcel"))
+
+
+async def test_a_handler_of_the_end_that_raises_calls_a_person_who_lets_it_end(shop: Shop) -> None:
+    """All is done, and the shop's own handler of transaction.done is broken: a person is called, nobody is asked again,
+    and once it is mended one retry ends it."""
+    broken = [True]
+
+    @shop.coordinator.handlers.on("transaction.done")
+    async def fails(_tx: object, _event: object) -> None:
+        if broken[0]:
+            raise ValueError("the shop's own table is full")
+
+    t = await shop.begin(a_saga())
+    await shop.to_the_end()
+    seen = await shop.now(t)
+    assert ("MANUAL", True, ["case.opened"]) == (seen.state, "table is full" in seen.why, (await shop.told())[-1:])
+    broken[0] = False
+    await decides(shop, "retry", t)
+    await shop.to_the_end()
+    assert ("DONE", [], ["action"], ["action"]) == (
+        (await shop.now(t)).state, await shop.cases(), shop.asked("coupon"), shop.asked("points")
+    )  # fmt: skip
+
+
 async def test_many_workers_take_each_transaction_once(shop: Shop) -> None:
     """Three at a time over thirty transactions: each step is asked for once."""
     begun = [await shop.begin(a_saga(), number) for number in range(1, 31)]
