@@ -47,6 +47,7 @@ class Service:
         self.secret = ""
         self.url = ""
         self.plan: Plan = lambda _call, _n: Mischief.NONE
+        self.retry_after = ""
         self.got: list[Call] = []
         self.late: list[Call] = []
         self.keys: Counter[str] = Counter()
@@ -63,7 +64,8 @@ class Service:
         n, self.keys[call.key] = self.keys[call.key], self.keys[call.key] + 1
         mischief = self.plan(call, n)
         if mischief in (Mischief.ERROR, Mischief.BUSY):
-            return web.Response(status=500 if mischief is Mischief.ERROR else 503)
+            asks = {"Retry-After": self.retry_after} if self.retry_after else {}
+            return web.Response(status=500 if mischief is Mischief.ERROR else 503, headers=asks)
         if mischief is Mischief.LATE:
             self.late.append(call)
         if mischief in (Mischief.SILENCE, Mischief.LATE):

@@ -19,7 +19,7 @@ from paidup.orders.states import State as OrderState
 from paidup.participant.call import Operation
 from paidup.transactions import saga, tcc
 from paidup.transactions.states import BACKWARD, LIVES, MANUAL, SagaHappening, StepHappening, StepState, TccHappening
-from paidup.transactions.table import MAX_TRIES, MAY_TURN, MUST_END
+from paidup.transactions.table import GIVE_UP_WITHIN_S, MAX_TRIES, MAY_TURN, MUST_END
 from paidup.transactions.transaction import FORWARD, Moved, StepRun, Transaction, move_step
 from paidup.transactions.ways import Look, is_open_question, pairs
 
@@ -114,11 +114,9 @@ def _answered(t: Transaction, run: StepRun, reply: Reply, now: datetime, spread:
     if happening is StepHappening.NOT_SENT and run.doubt:
         happening = StepHappening.UNCERTAIN  # not this one, but an earlier one may have been heard
     after, move = move_step(run, happening, reply.why, now)
-    must_end = reply.operation not in FORWARD or t.has_passed
     if reply.outcome is Outcome.DECLINED and reply.operation not in FORWARD:
         after = msgspec.structs.replace(after, tries=MAX_TRIES + 1)  # it says no to what may not be refused
-    backoff = MUST_END if must_end else MAY_TURN
-    wait_s = backoff.honour(backoff.wait_s(run.tries, spread), reply.retry_after_s)
+    wait_s = _wait_s(t, run, reply, spread, now)
     return msgspec.structs.replace(
         after,
         asking=False,
@@ -126,6 +124,17 @@ def _answered(t: Transaction, run: StepRun, reply: Reply, now: datetime, spread:
         answer=reply.answer or run.answer,
         due_at=None if reply.outcome in (Outcome.SUCCESS, Outcome.DECLINED) else now + timedelta(seconds=wait_s),
     ), move
+
+
+def _wait_s(t: Transaction, run: StepRun, reply: Reply, spread: float, now: datetime) -> float:
+    """Our own wait, or a longer one that the participant asks for, as far as the bound leaves time for it."""
+    must_end = reply.operation not in FORWARD or t.has_passed
+    backoff = MUST_END if must_end else MAY_TURN
+    left_s = (t.expires_at - now).total_seconds()
+    if must_end and t.table.waiting_step:
+        left_s += GIVE_UP_WITHIN_S  # the time of the channels, which is not needed any more
+    asked_s = None if reply.retry_after_s is None else min(reply.retry_after_s, left_s)
+    return backoff.honour(backoff.wait_s(run.tries, spread), asked_s)
 
 
 def resume(t: Transaction, why: str, now: datetime) -> tuple[Transaction, tuple[Moved, ...]]:

@@ -66,8 +66,16 @@ def forward(t: Transaction, now: datetime, operation_of: Callable[[Step], Operat
             return max(troubles, key=lambda look: look.verdict is Verdict.STUCK)
         if waiting[0][0].waits_for:
             return Look(waits=True, next_at=min(now + LOOK_AGAIN, t.expires_at))
-        return _ask([(step, run, operation_of(step)) for step, run in waiting], now)
+        look = _ask([(step, run, operation_of(step)) for step, run in waiting], now)
+        return look if t.has_passed else _before_its_time_is_over(t, look, now)
     return Look(verdict=Verdict.COMPLETE)
+
+
+def _before_its_time_is_over(t: Transaction, look: Look, now: datetime) -> Look:
+    """It is looked at when its time is over, however late its next try would be."""
+    if look.next_at is None or now >= t.expires_at:
+        return look
+    return msgspec.structs.replace(look, next_at=min(look.next_at, t.expires_at))
 
 
 def _trouble(t: Transaction, step: Step, run: StepRun, now: datetime) -> Look | None:
