@@ -152,9 +152,7 @@ def resume(t: Transaction, why: str, now: datetime) -> tuple[Transaction, tuple[
         for run in t.steps
         if run.state is StepState.REFUSED and t.has_passed
     ]
-    turned_at = now if t.stuck_in in BACKWARD else t.turned_at
-    t = msgspec.structs.replace(t.put(*fresh, *again), turned_at=turned_at)
-    return _move(t, _RESUMED[t.stuck_in], why, now)
+    return _move(t.put(*fresh, *again), _RESUMED[t.stuck_in], why, now)
 
 
 def given_to_a_person(
@@ -262,7 +260,7 @@ def _move(t: Transaction, happening: StrEnum, why: str, now: datetime) -> tuple[
         state=move.to.value,
         why=said,
         stuck_in=t.state if is_stuck else "",
-        turned_at=(t.turned_at or now) if move.to in BACKWARD else t.turned_at,
+        turned_at=now if move.to in BACKWARD and t.state not in BACKWARD else t.turned_at,
         ended_at=now if move.to in life.FINAL else None,
         due_at=now,
         updated_at=now,

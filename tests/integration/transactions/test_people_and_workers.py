@@ -105,6 +105,17 @@ async def test_a_customer_who_gives_up_gets_everything_back(shop: Shop) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("deed", ["compensate", "retry"])
+async def test_who_lets_it_be_undone_gives_the_channel_its_day_again(shop: Shop, deed: str) -> None:
+    """Stuck because the channel did not say for a day that nobody can pay: it is not called stuck again at once."""
+    t = await shop.begin(a_saga(a_step("coupon"), PAYMENT, within_s=60))
+    await shop.to_the_end()
+    assert ("MANUAL", "COMPENSATING") == ((await shop.now(t)).state, (await shop.now(t)).stuck_in)
+    await decides(shop, deed, t)
+    await shop.rest()
+    assert ("COMPENSATING", shop.clock.now()) == ((await shop.now(t)).state, (await shop.now(t)).turned_at)
+
+
 async def test_a_compensation_mended_goes_on_from_where_it_was(shop: Shop) -> None:
     """The coupon service was broken for long; after its mending one retry ends it, and the case is closed."""
     broken = [True]
