@@ -11,8 +11,12 @@ from typing import Any
 
 import msgspec
 
+from paidup import ids, log
 from paidup.apply import Item, apply
+from paidup.cases import store as cases
+from paidup.db.poison import POISON
 from paidup.db.transaction import Database, Tx
+from paidup.errors import HandlersMissing
 from paidup.handlers import Handlers
 from paidup.participant.call import Operation
 from paidup.settle.book import NeedPerson
@@ -233,5 +237,17 @@ async def _call_person(db: Database, handlers: Handlers, one: Seen, found: Seque
     """One case for a transaction that differs, however often it is looked at."""
     why = "; ".join(f"{f'{d.step}: ' if d.step else ''}{d.what}" for d in found if not d.mended)[:1000]
     need = NeedPerson(order_id=one.order_id, subject_id=one.xid, kind=CASE, why=why)
-    async with db.transaction() as tx:
-        await apply(tx, [Item(what=need, shop=one.shop, road="check")], now, handlers)
+    try:
+        async with db.transaction() as tx:
+            await apply(tx, [Item(what=need, shop=one.shop, road="check")], now, handlers)
+    except HandlersMissing:
+        raise
+    except POISON as error:  # the shop's own handler raised; the others are looked at all the same
+        log.error("case.failed", xid=one.xid, why=str(error)[:500])
+        async with db.transaction() as tx:
+            await cases.open_many(tx, [
+                cases.Case(
+                    id=ids.new_id(ids.CASE, now), shop=one.shop, kind=CASE, subject_id=one.xid, order_id=one.order_id,
+                    why=why, opened_at=now,
+                )
+            ])  # fmt: skip

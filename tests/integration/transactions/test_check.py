@@ -109,6 +109,22 @@ async def test_what_cannot_be_mended_becomes_one_case(shop: Shop) -> None:
     assert [("transaction_differs", done.id)] == await shop.cases()
 
 
+async def test_a_handler_that_raises_on_a_case_keeps_no_other_from_being_looked_at(shop: Shop) -> None:
+    """The shop's own handler of case.opened is broken: the cases are opened without it, and all is compared."""
+    begun = [await shop.begin(a_saga(), number) for number in (1, 2)]
+    await shop.to_the_end()
+    await sql(shop, "UPDATE transaction_steps SET state = 'acting' WHERE name = 'coupon'")
+    handlers = Handlers()
+
+    @handlers.on("case.opened")
+    async def fails(_tx: object, _event: object) -> None:
+        raise ValueError("the shop's own table is full")
+
+    parts = run(shop.db, shop.coordinator.requester, handlers, shop=None, since=None, mend=True)
+    found = together([part async for part in parts])
+    assert (2, {("transaction_differs", t.id) for t in begun}) == (found.open, set(await shop.cases()))
+
+
 async def test_an_order_that_was_paid_after_everything_was_undone_is_found(shop: Shop) -> None:
     """The shop welcomes late money: whoever paid must get what he paid for, or his money back."""
     shop.services["points"].plan = lambda _call, _n: Mischief.REFUSE
