@@ -72,7 +72,9 @@ async def test_a_person_hurries_gives_up_and_cannot_skip_what_is_not_stuck(api: 
     word = {"reason": "the customer called", "who": "lin"}
     retried, _ = await api.call("POST", f"{path}/retry", word)
     skipped, problem = await api.call("POST", f"{path}/skip", word | {"step": "coupon"})
+    denied, _ = await api.call("POST", f"{path}/compensate", word | {"not_done": "coupon"})
     undone, after = await api.call("POST", f"{path}/compensate", word)
+    assert 409 == denied
     assert ([begun["id"]], 200, 409, 200) == ([t["id"] for t in listed["items"]], retried, skipped, undone)
     assert ("COMPENSATING", True) == (after["state"], "waits for a person" in problem["detail"])
     deeds = [(line["what"].partition(" by ")[0], line["why"]) for line in after["record"] if line["kind"] == "operator"]
