@@ -200,7 +200,7 @@ def turn_back(t: Transaction, why: str, now: datetime, not_done: str = "") -> tu
         return t, (*denied, *moved)
     if t.state in BACKWARD:
         return msgspec.structs.replace(t, due_at=now, updated_at=now), ()
-    if t.has_passed or t.state == "CONFIRMING" or t.stuck_in == "CONFIRMING":
+    if not t.is_backward and (t.has_passed or "CONFIRMING" in (t.state, t.stuck_in)):
         raise Conflict(f"{t.id} has passed its pivot, and only goes forward: refund the order instead")
     if t.table.pivot and any(is_open_question(step, run) for step, run in pairs(t, [t.table.pivot])):
         raise Conflict(f"nobody knows yet whether {t.table.pivot.name} was done: {_next_for(t, t.table.pivot.name)}")

@@ -204,8 +204,9 @@ async def _give_to_a_person(db: Database, failed: _Failed, why: str, now: dateti
             async with coordinator.desk, db.transaction() as tx:
                 t, moved = given_to_a_person(failed.after, await _order_state(tx, failed.after), why, now)
                 t, moved = msgspec.structs.replace(t, failures=0), (*failed.moved, *moved)
-                if await store.save(tx, failed.before, t, moved, now, replies=failed.replies):
-                    await announce(tx, failed.before, t, now, coordinator)
+                if not await store.save(tx, failed.before, t, moved, now, replies=failed.replies):
+                    return  # somebody else took it over
+                await announce(tx, failed.before, t, now, coordinator)
         except HandlersMissing:
             raise
         except POISON as untold:

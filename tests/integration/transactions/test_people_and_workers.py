@@ -116,6 +116,23 @@ async def test_who_lets_it_be_undone_gives_the_channel_its_day_again(shop: Shop,
     assert ("COMPENSATING", shop.clock.now()) == ((await shop.now(t)).state, (await shop.now(t)).turned_at)
 
 
+async def test_what_is_being_undone_can_be_undone_once_more_whoever_answered_for_the_payment(shop: Shop) -> None:
+    """Somebody answered for the payment that a channel was silent about, and then the coupon service failed: it has not
+    passed its pivot by that."""
+    shop.services["coupon"].plan = lambda call, _n: (
+        Mischief.ERROR if call.operation is Operation.COMPENSATE else Mischief.NONE
+    )
+    t = await shop.begin(a_saga(a_step("coupon"), PAYMENT, within_s=60))
+    await shop.to_the_end()
+    await decides(shop, "skip_step", t, "payment")
+    await shop.to_the_end()
+    assert "MANUAL" == (await shop.now(t)).state
+    shop.services["coupon"].plan = lambda _call, _n: Mischief.NONE
+    await decides(shop, "compensate", t)
+    await shop.to_the_end()
+    assert ("COMPENSATED", 0, []) == ((await shop.now(t)).state, shop.left(t)["coupon"], await shop.cases())
+
+
 async def test_a_compensation_mended_goes_on_from_where_it_was(shop: Shop) -> None:
     """The coupon service was broken for long; after its mending one retry ends it, and the case is closed."""
     broken = [True]
