@@ -10,6 +10,7 @@ from paidup import log
 from paidup.db.transaction import Tx
 from paidup.errors import BrokenPromise
 from paidup.transactions.decide import Reply
+from paidup.transactions.states import LIVES
 from paidup.transactions.table import Table
 from paidup.transactions.transaction import Moved, StepRun, Transaction
 
@@ -146,27 +147,17 @@ async def claim(tx: Tx, now: datetime, until: datetime, limit: int) -> list[Tran
 
     One that cannot be read is told of, and hinders no other: it is due again when its lease ends.
     """
-    rows = await tx.fetch(CLAIM, now, until, limit)
-    steps = await _steps(tx, rows)
-    found = []
-    for row in rows:
-        try:
-            found.append(_transaction(row, steps[row["id"]]))
-        except (BrokenPromise, msgspec.MsgspecError) as error:
-            log.error("transaction.unreadable", xid=row["id"], why=str(error))
-    return found
+    return await _readable(tx, await tx.fetch(CLAIM, now, until, limit))
 
 
 async def get(tx: Tx, xid: str, shop: str | None = None) -> Transaction | None:
-    """One transaction, of this shop or of any."""
-    found = await _with_steps(tx, await tx.fetch(GET, xid, shop))
-    return found[0] if found else None
+    """One transaction, of this shop or of any. Raises BrokenPromise when it cannot be read."""
+    return await _one(tx, await tx.fetch(GET, xid, shop))
 
 
 async def lock(tx: Tx, xid: str, shop: str | None) -> Transaction | None:
     """The same, locked until the transaction ends."""
-    found = await _with_steps(tx, await tx.fetch(LOCK, xid, shop))
-    return found[0] if found else None
+    return await _one(tx, await tx.fetch(LOCK, xid, shop))
 
 
 async def save(
@@ -214,36 +205,68 @@ async def lines(tx: Tx, xid: str) -> list[Line]:
 
 
 async def of_order(tx: Tx, order_id: str) -> list[Transaction]:
-    """An order's transactions, oldest first."""
-    return await _with_steps(tx, await tx.fetch(OF_ORDER, order_id))
+    """An order's transactions, oldest first; of those that cannot be read the log tells."""
+    return await _readable(tx, await tx.fetch(OF_ORDER, order_id))
 
 
 async def unfinished(tx: Tx, shop: str | None, state: str | None, after: str | None, limit: int) -> list[Transaction]:
-    """What has not ended, oldest first, after the one with this id."""
-    return await _with_steps(tx, await tx.fetch(UNFINISHED, shop, state, after, limit))
+    """What has not ended, oldest first, after the one with this id; `limit` of them while there are so many.
+
+    One that cannot be read is told of, and hides no other.
+    """
+    found: list[Transaction] = []
+    while (room := limit - len(found)) > 0:
+        rows = await tx.fetch(UNFINISHED, shop, state, after, room)
+        found += await _readable(tx, rows)
+        if len(rows) < room:
+            break
+        after = rows[-1]["id"]
+    return found
 
 
-async def _with_steps(tx: Tx, rows: Sequence[Any]) -> list[Transaction]:
+async def _readable(tx: Tx, rows: Sequence[Any]) -> list[Transaction]:
+    """All of these but those that cannot be read, of which the log tells."""
     steps = await _steps(tx, rows)
-    return [_transaction(row, steps[row["id"]]) for row in rows]
+    found = []
+    for row in rows:
+        try:
+            found.append(_transaction(row, steps[row["id"]]))
+        except BrokenPromise as error:
+            log.error("transaction.unreadable", xid=row["id"], why=str(error))
+    return found
 
 
-async def _steps(tx: Tx, rows: Sequence[Any]) -> dict[str, dict[str, StepRun]]:
-    """The steps of these transactions, by transaction and name."""
-    steps: dict[str, dict[str, StepRun]] = {row["id"]: {} for row in rows}
+async def _one(tx: Tx, rows: Sequence[Any]) -> Transaction | None:
+    steps = await _steps(tx, rows)
+    return _transaction(rows[0], steps[rows[0]["id"]]) if rows else None
+
+
+async def _steps(tx: Tx, rows: Sequence[Any]) -> dict[str, dict[str, Any]]:
+    """The rows of these transactions' steps, by transaction and name."""
+    steps: dict[str, dict[str, Any]] = {row["id"]: {} for row in rows}
     for row in await tx.fetch(STEPS, list(steps)) if rows else ():
-        steps[row["xid"]][row["name"]] = msgspec.convert({k: v for k, v in row.items() if k != "xid"}, StepRun)
+        steps[row["xid"]][row["name"]] = row
     return steps
 
 
-def _transaction(row: Any, steps: dict[str, StepRun]) -> Transaction:
-    table = msgspec.json.decode(row["agreed"], type=Table)
-    if [step.name for step in table.step if step.name not in steps]:
-        raise BrokenPromise(f"transaction {row['id']} lacks rows of its steps")
+def _transaction(row: Any, steps: dict[str, Any]) -> Transaction:
+    """Raises BrokenPromise when a row is missing, or says what nobody understands."""
+    try:
+        table = msgspec.json.decode(row["agreed"], type=Table)
+        life = LIVES[table.kind]
+        for state in (row["state"], row["stuck_in"] or row["state"]):
+            life.State(state)
+        if [step.name for step in table.step if step.name not in steps]:
+            raise BrokenPromise(f"transaction {row['id']} lacks rows of its steps")
+        runs = tuple(_run(steps[step.name]) for step in table.step)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise BrokenPromise(f"transaction {row['id']} cannot be read: {error}") from None
     fields = {name: value for name, value in row.items() if name not in ("agreed", "data")}
-    return Transaction(
-        table=table, data=msgspec.Raw(row["data"].encode()), steps=tuple(steps[s.name] for s in table.step), **fields
-    )
+    return Transaction(table=table, data=msgspec.Raw(row["data"].encode()), steps=runs, **fields)
+
+
+def _run(row: Any) -> StepRun:
+    return msgspec.convert({name: value for name, value in row.items() if name != "xid"}, StepRun)
 
 
 def _steps_as_arrays(xid: str, runs: Sequence[StepRun]) -> list[list[object]]:

@@ -4,15 +4,15 @@ import asyncio
 
 import pytest
 
-from paidup.errors import Conflict
+from paidup.errors import BrokenPromise, Conflict
 from paidup.handlers import Handlers
 from paidup.participant import Call, Operation
 from paidup.testing.builders import paid
-from paidup.transactions import participants, person
+from paidup.transactions import participants, person, store
 from paidup.transactions.transaction import Transaction
 from paidup.transactions.worker import Coordinator
 from participant_side import Mischief
-from transaction_side import PAYMENT, Shop, a_saga, a_step
+from transaction_side import PAYMENT, Shop, a_saga, a_step, takes_over
 
 LIN = {"shop": None, "who": "lin", "why": "seen to"}
 
@@ -244,3 +244,35 @@ async def test_a_participant_that_is_not_registered_is_waited_for_within_bounds(
     t = await shop.begin(a_saga())
     await shop.to_the_end()
     assert ("COMPENSATED", 0) == ((await shop.now(t)).state, shop.services["coupon"].left(t.id))
+
+
+async def sql(shop: Shop, query: str, t: Transaction) -> None:
+    async with shop.db.transaction() as tx:
+        await tx.execute(query, t.id)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE transaction_steps SET state = 'paused' WHERE xid = $1 AND name = 'coupon'",
+        "UPDATE transactions SET state = 'PAUSED' WHERE id = $1",
+        "UPDATE transactions SET agreed = '{}' WHERE id = $1",
+    ],
+    ids=["a step", "its state", "its table"],
+)
+async def test_a_transaction_that_cannot_be_read_hinders_no_other(shop: Shop, damage: str) -> None:
+    """An older version after a rollback does not know every state: each round goes on with all the others, and lists
+    show them."""
+    broken, whole, stuck = [await shop.begin(a_saga(), number) for number in (1, 2, 3)]
+    await sql(shop, damage, broken)
+    manual = "UPDATE transactions SET state = 'MANUAL', stuck_in = 'RUNNING', due_at = NULL WHERE id = $1"
+    await sql(shop, manual, stuck)
+    for _ in range(3):
+        await shop.rest()
+        await takes_over(shop)
+    assert "DONE" == (await shop.now(whole)).state
+    async with shop.db.session() as tx:
+        listed = await store.unfinished(tx, None, None, None, 1)
+        assert ([stuck.id], []) == ([t.id for t in listed], await store.of_order(tx, broken.order_id))
+        with pytest.raises(BrokenPromise, match=broken.id):
+            await store.get(tx, broken.id)
