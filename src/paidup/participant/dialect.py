@@ -32,8 +32,11 @@ class Dialect(NamedTuple):
         return self.sql(f"{self.insert} INTO {table} ({', '.join(columns)}) VALUES ({marks}){self.unless_there}")
 
 
-def _tables(text: str, moment: str, more: str = "") -> tuple[str, ...]:
-    """Names are short and plain so that their keys fit into the smallest index that is in use."""
+def _tables(text: str, moment: str, numbered: str, more: str = "") -> tuple[str, ...]:
+    """Names are short and plain so that their keys fit into the smallest index that is in use.
+
+    numbered: the columns seq, which counts rows as they are written, and idem_key.
+    """
     return (
         f"""CREATE TABLE IF NOT EXISTS paidup_barrier (
   xid        varchar({MAX_NAME_CHARS}) NOT NULL,
@@ -47,23 +50,29 @@ def _tables(text: str, moment: str, more: str = "") -> tuple[str, ...]:
   PRIMARY KEY (xid, step, slot)
 ){more}""",
         f"""CREATE TABLE IF NOT EXISTS paidup_effects (
-  idem_key  varchar({MAX_KEY_CHARS}) NOT NULL PRIMARY KEY,
+  {numbered},
   what      {text} NOT NULL,
   outcome   varchar(16) NOT NULL,  -- intended; done; failed
   answer    {text} NOT NULL,
-  at        {moment}
+  at        {moment},
+  UNIQUE (outcome, seq)
 ){more}""",
         f"""CREATE TABLE IF NOT EXISTS paidup_messages (
-  idem_key  varchar({MAX_KEY_CHARS}) NOT NULL PRIMARY KEY,
+  {numbered},
   body      {text} NOT NULL,
   sent      smallint NOT NULL,
-  at        {moment}
+  at        {moment},
+  UNIQUE (sent, seq)
 ){more}""",
     )
 
 
 _NOW = "timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP"
-_PG = ("INSERT", " ON CONFLICT DO NOTHING", " FOR UPDATE", _tables("text", f"timestamptz{_NOW[9:]}"))
+_KEY = f"idem_key  varchar({MAX_KEY_CHARS}) NOT NULL"
+_PG_NUMBERED = f"seq       bigint GENERATED ALWAYS AS IDENTITY,\n  {_KEY} PRIMARY KEY"
+_PG = (
+    "INSERT", " ON CONFLICT DO NOTHING", " FOR UPDATE", _tables("text", f"timestamptz{_NOW[9:]}", _PG_NUMBERED)
+)  # fmt: skip
 
 POSTGRESQL = Dialect("postgresql", "%s", *_PG)
 """psycopg and other drivers of the DB-API with %s."""
@@ -71,11 +80,18 @@ POSTGRESQL = Dialect("postgresql", "%s", *_PG)
 ASYNCPG = Dialect("postgresql", "${n}", *_PG)
 
 # An update that changes nothing locks the row there is for writing. INSERT IGNORE would lock it for reading, and two
-# duplicates that then both want to write it are a deadlock.
+# duplicates that then both want to write it are a deadlock. By the server's own collation Ab3 and aB3 were one key.
 MYSQL = Dialect(
     "mysql", "%s", "INSERT", " ON DUPLICATE KEY UPDATE at = at", " FOR UPDATE",
-    _tables("longtext", _NOW, " ENGINE=InnoDB"),
+    _tables(
+        "longtext", _NOW, f"seq       bigint NOT NULL AUTO_INCREMENT UNIQUE KEY,\n  {_KEY} PRIMARY KEY",
+        more=" ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+    ),
 )  # fmt: skip
 """MySQL and MariaDB, with PyMySQL, mysqlclient or the makers' own drivers."""
 
-SQLITE = Dialect("sqlite", "?", "INSERT OR IGNORE", "", "", _tables("text", _NOW))
+# INSERT OR IGNORE would leave out without a word what lacks a value, too.
+SQLITE = Dialect(
+    "sqlite", "?", "INSERT", " ON CONFLICT DO NOTHING", "",
+    _tables("text", _NOW, f"seq       integer PRIMARY KEY AUTOINCREMENT,\n  {_KEY} UNIQUE"),
+)  # fmt: skip

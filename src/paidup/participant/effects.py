@@ -11,6 +11,7 @@ Whoever dies in between leaves an intent without an outcome: `unsettled` finds i
 same key, which the other side must know to do only once. A side that knows no keys must be asked first.
 """
 
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import msgspec
@@ -43,9 +44,8 @@ class Effects:
         self._put = dialect.insert_unless_there("paidup_effects", "idem_key", "what", "outcome", "answer")
         columns = "idem_key, what, outcome, answer"
         self._get = dialect.sql(f"SELECT {columns} FROM paidup_effects WHERE idem_key = ?")
-        self._open = dialect.sql(
-            f"SELECT {columns} FROM paidup_effects WHERE outcome = '{INTENDED}' ORDER BY at, idem_key LIMIT ?"
-        )
+        its = f"FROM paidup_effects WHERE outcome = '{INTENDED}' AND seq > ? ORDER BY seq LIMIT ?"
+        self._open = dialect.sql(f"SELECT seq, {columns} {its}")
         # The first outcome stands: whoever comes late with another one learns which.
         self._settle = dialect.sql(
             f"UPDATE paidup_effects SET outcome = ?, answer = ? WHERE idem_key = ? AND outcome = '{INTENDED}'"
@@ -67,13 +67,20 @@ class Effects:
         """The same through asyncpg."""
         return await drive_async(connection, self._settled(key, outcome, answer))
 
-    def unsettled(self, cursor: Any, limit: int = 100) -> list[Effect]:
-        """What was begun, and has no outcome: oldest first."""
-        return drive(cursor, self._unsettled(limit))
+    def unsettled(self, cursor: Any, page: int = 100) -> Iterator[Effect]:
+        """All that was begun, and has no outcome, oldest first; so many are read at a time."""
+        after = 0
+        while rows := drive(cursor, self._unsettled(after, page)):
+            yield from (Effect(*row) for _, *row in rows)
+            after = rows[-1][0]
 
-    async def unsettled_async(self, connection: Any, limit: int = 100) -> list[Effect]:
+    async def unsettled_async(self, connection: Any, page: int = 100) -> AsyncIterator[Effect]:
         """The same through asyncpg."""
-        return await drive_async(connection, self._unsettled(limit))
+        after = 0
+        while rows := await drive_async(connection, self._unsettled(after, page)):
+            for _, *row in rows:
+                yield Effect(*row)
+            after = rows[-1][0]
 
     def _intend(self, key: str, what: str) -> Speak[Effect]:
         if not 1 <= len(key) <= MAX_KEY_CHARS:
@@ -93,6 +100,6 @@ class Effects:
             raise InvalidRequest(f"{key} was never intended: call intend, and commit, before the deed")
         return Effect(*rows[0])
 
-    def _unsettled(self, limit: int) -> Speak[list[Effect]]:
-        rows = yield self._open, (limit,)
-        return [Effect(*row) for row in rows]
+    def _unsettled(self, after: int, page: int) -> Speak[list[tuple[Any, ...]]]:
+        rows: list[tuple[Any, ...]] = yield self._open, (after, page)
+        return rows

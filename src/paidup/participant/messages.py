@@ -6,14 +6,16 @@
         cursor.execute("INSERT INTO reviews …")
         messages.write(cursor, "review-4711", '{"points": 50}')
 
-    for message in messages.waiting(cursor):     # the relay, again and again
-        post(message.body, idempotency_key=message.key)   # anything but 2xx: it stays, and is sent again
-        messages.sent(cursor, message.key)
+    for message in messages.waiting(cursor):     # the relay, again and again, where each statement is committed at once
+        if post(message.body, idempotency_key=message.key):   # anything but 2xx: it stays, and is sent again
+            messages.sent(cursor, message.key)
 
-It is sent at least once, under the same key. Where the message must be known before the business is done, let Paidup
-check back instead (`check_back` in the table of steps).
+It is sent at least once, under the same key. One that the receiver never takes stays, is sent again each time, and
+holds up no other. Where the message must be known before the business is done, let Paidup check back instead
+(`check_back` in the table of steps).
 """
 
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import msgspec
@@ -35,8 +37,9 @@ class Messages:
 
     def __init__(self, dialect: Dialect) -> None:
         self._put = dialect.insert_unless_there("paidup_messages", "idem_key", "body", "sent")
-        waiting = "FROM paidup_messages WHERE sent = 0 ORDER BY at, idem_key LIMIT ?"
-        self._open = dialect.sql(f"SELECT idem_key, body {waiting}")
+        self._open = dialect.sql(
+            "SELECT seq, idem_key, body FROM paidup_messages WHERE sent = 0 AND seq > ? ORDER BY seq LIMIT ?"
+        )
         self._close = dialect.sql("UPDATE paidup_messages SET sent = 1 WHERE idem_key = ?")
 
     def write(self, cursor: Any, key: str, body: str) -> None:
@@ -47,13 +50,20 @@ class Messages:
         """The same through asyncpg."""
         await drive_async(connection, self._write(key, body))
 
-    def waiting(self, cursor: Any, limit: int = 100) -> list[Message]:
-        """What has not been sent, oldest first."""
-        return drive(cursor, self._waiting(limit))
+    def waiting(self, cursor: Any, page: int = 100) -> Iterator[Message]:
+        """All that has not been sent, in the order in which it was written; so many are read at a time."""
+        after = 0
+        while rows := drive(cursor, self._waiting(after, page)):
+            yield from (Message(key, body) for _, key, body in rows)
+            after = rows[-1][0]
 
-    async def waiting_async(self, connection: Any, limit: int = 100) -> list[Message]:
+    async def waiting_async(self, connection: Any, page: int = 100) -> AsyncIterator[Message]:
         """The same through asyncpg."""
-        return await drive_async(connection, self._waiting(limit))
+        after = 0
+        while rows := await drive_async(connection, self._waiting(after, page)):
+            for _, key, body in rows:
+                yield Message(key, body)
+            after = rows[-1][0]
 
     def sent(self, cursor: Any, key: str) -> None:
         """The receiver has it."""
@@ -68,9 +78,9 @@ class Messages:
             raise InvalidRequest(f"a key has 1 to {MAX_KEY_CHARS} characters")
         yield self._put, (key, body, 0)
 
-    def _waiting(self, limit: int) -> Speak[list[Message]]:
-        rows = yield self._open, (limit,)
-        return [Message(*row) for row in rows]
+    def _waiting(self, after: int, page: int) -> Speak[list[tuple[int, str, str]]]:
+        rows: list[tuple[int, str, str]] = yield self._open, (after, page)
+        return rows
 
     def _sent(self, key: str) -> Speak[None]:
         yield self._close, (key,)

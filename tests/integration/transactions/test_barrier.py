@@ -216,6 +216,74 @@ async def a_message_by_asyncpg(room: AsyncRoom, xid: str) -> None:
                 raise ZeroDivisionError
         for _ in range(2):
             await messages.write_async(connection, xid, "{}")
-        waiting = [m.key for m in await messages.waiting_async(connection)]
+        waiting = [m.key async for m in messages.waiting_async(connection)]
         await messages.sent_async(connection, xid)
-        assert ([xid], []) == (waiting, await messages.waiting_async(connection))
+        assert ([xid], []) == (waiting, [m async for m in messages.waiting_async(connection)])
+
+
+async def test_messages_leave_in_the_order_in_which_they_were_written(room: Any, xid: str) -> None:
+    """Of one transaction, and of one second; the tenth is not sent before the ninth because of its name."""
+    keys = [f"{xid}-{n}" for n in range(8, 12)]
+    await written(room, keys)
+    assert keys == [key for key in await attempted(room, page=2) if key in keys]
+
+
+async def test_messages_that_the_receiver_never_takes_hold_up_no_other(room: Any, xid: str) -> None:
+    """One that is refused each time stays, in its place; the relay reaches all that stand behind a page of them."""
+    bad, good = [f"{xid}-bad-{n}" for n in range(7)], f"{xid}-good"
+    await written(room, [*bad, good])
+    first, second = [await attempted(room, page=3, takes={good}) for _ in range(2)]
+    assert ([*bad, good], bad) == tuple([key for key in keys if key.startswith(f"{xid}-")] for keys in (first, second))
+
+
+async def test_keys_that_differ_in_capitals_are_two(room: Any, xid: str) -> None:
+    """Also where the server's own collation takes them for one: the second message is not lost."""
+    await written(room, [f"{xid}-Ab", f"{xid}-aB"])
+    assert [f"{xid}-Ab", f"{xid}-aB"] == [key for key in await attempted(room) if key.startswith(f"{xid}-")]
+
+
+async def written(room: Any, keys: list[str]) -> None:
+    """Messages of one transaction."""
+    messages = Messages(room.dialect)
+    if isinstance(room, AsyncRoom):
+        async with room.pool.acquire() as connection, connection.transaction():
+            for key in keys:
+                await messages.write_async(connection, key, "你好")
+        return
+    with room.transaction() as cursor:
+        for key in keys:
+            messages.write(cursor, key, "你好")
+
+
+async def attempted(room: Any, page: int = 100, takes: set[str] = frozenset()) -> list[str]:
+    """One round of a relay as messages.py shows it: the keys that were sent, some of which the receiver takes."""
+    messages, tried = Messages(room.dialect), []
+    if isinstance(room, AsyncRoom):
+        async with room.pool.acquire() as connection:
+            async for message in messages.waiting_async(connection, page):
+                tried.append(message.key)
+                if message.key in takes:
+                    await messages.sent_async(connection, message.key)
+        return tried
+    with room.transaction() as cursor:
+        for message in messages.waiting(cursor, page):
+            tried.append(message.key)
+            if message.key in takes:
+                messages.sent(cursor, message.key)
+    return tried
+
+
+async def test_effects_that_never_have_an_outcome_hide_no_other(room: Any, xid: str) -> None:
+    """Whoever takes up what died in between sees all of it, oldest first, page by page."""
+    effects, keys = Effects(room.dialect), [f"{xid}-{n}" for n in range(8, 12)]
+    if isinstance(room, AsyncRoom):
+        async with room.pool.acquire() as connection:
+            for key in keys:
+                await effects.intend_async(connection, key, "a parcel label")
+            found = [effect.key async for effect in effects.unsettled_async(connection, 2)]
+    else:
+        with room.transaction() as cursor:
+            for key in keys:
+                effects.intend(cursor, key, "a parcel label")
+            found = [effect.key for effect in effects.unsettled(cursor, 2)]
+    assert keys == [key for key in found if key in keys]
