@@ -62,7 +62,10 @@ TCC = Table(
 )
 MESSAGE = Table(
     name="message",
-    step=(Step(name="coupon", participant="coupon", check_back=True), Step(name="points", participant="points")),
+    step=(
+        Step(name="coupon", participant="coupon", check_back=True, after_s=0.0),
+        Step(name="points", participant="points"),
+    ),
 )
 
 

@@ -12,7 +12,7 @@ from paidup.orders import store as orders
 from paidup.transactions import store
 from paidup.transactions.states import SagaState, TccState
 from paidup.transactions.table import Table, check
-from paidup.transactions.transaction import StepRun, Transaction
+from paidup.transactions.transaction import StepRun, Transaction, not_before
 
 MAX_DATA_BYTES = 8 << 10
 
@@ -48,12 +48,7 @@ def _encoded(data: Mapping[str, object], table: Table) -> bytes:
 
 def _fresh(order_id: str, shop: str, table: Table, data: bytes, key: str, now: datetime) -> Transaction:
     first = SagaState.RUNNING if table.kind == "saga" else TccState.INIT
-    steps = tuple(
-        StepRun(
-            name=step.name, due_at=now + timedelta(seconds=step.after_s) if step.after_s else None, updated_at=now
-        )
-        for step in table.step
-    )  # fmt: skip
+    steps = tuple(StepRun(name=step.name, due_at=not_before(step, now, now), updated_at=now) for step in table.step)
     return Transaction(
         id=ids.derived_id(store.TRANSACTION, order_id, f"{table.name}/{key}"),
         shop=shop,

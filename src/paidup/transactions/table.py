@@ -50,6 +50,9 @@ Then a person is called."""
 GIVE_UP_WITHIN_S = 86400.0
 """How long the channels have to say that nobody can pay any more, before a person is called."""
 
+CHECK_BACK_AFTER_S = 60.0
+"""How long a sender has to act by itself before it is asked whether it did, which shuts the door on a later deed."""
+
 SPREAD = 1.1
 """Waits are stretched by at most this factor (ids.spread)."""
 
@@ -59,7 +62,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     parallel: together with the step before. check_back: the participant is not told to act but asked whether it did
     (a reliable message: it acts by itself, in its own transaction); after_s: not sooner than so long after the
-    beginning. timeout_s: for one request. tries: instead of those of MAY_TURN and MUST_END.
+    beginning, CHECK_BACK_AFTER_S unless given, because what it has not done by then it may not do any more.
+    timeout_s: for one request. tries: instead of those of MAY_TURN and MUST_END.
     """
 
     name: str
@@ -68,7 +72,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     pivot: bool = False
     parallel: bool = False
     check_back: bool = False
-    after_s: float = 0.0
+    after_s: float | None = None
     timeout_s: float = 5.0
     tries: int | None = None
 
@@ -76,6 +80,13 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def is_pivot(self) -> bool:
         """Once it is done, there is only forward."""
         return self.pivot or self.check_back or bool(self.waits_for)
+
+    @property
+    def not_before_s(self) -> float:
+        """So long after the beginning nobody is asked."""
+        if not self.check_back:
+            return 0.0
+        return CHECK_BACK_AFTER_S if self.after_s is None else self.after_s
 
     def most_tries(self, backoff: Backoff) -> int:
         """How often it is asked before it is given up."""
@@ -176,7 +187,8 @@ def _check_step(step: Step) -> None:
         raise InvalidRequest(f"step {step.name}: timeout_s lies between 0.1 and {MAX_TIMEOUT_S:g}")
     if step.tries is not None and not 1 <= step.tries <= MAX_TRIES:
         raise InvalidRequest(f"step {step.name}: tries lies between 1 and {MAX_TRIES}")
-    if not 0 <= step.after_s <= MAX_WITHIN_S or (step.after_s and not step.check_back):
+    after_s = step.after_s or 0.0
+    if not 0 <= after_s <= MAX_WITHIN_S or (after_s and not step.check_back):
         raise InvalidRequest(f"step {step.name}: after_s is how long a check_back waits, up to {MAX_WITHIN_S} seconds")
 
 

@@ -109,6 +109,12 @@ def key_of(xid: str, step: str, operation: Operation) -> str:
     return f"{xid}.{step}.{operation}"
 
 
+def not_before(step: Step, began_at: datetime, now: datetime) -> datetime | None:
+    """When a step may be asked at the earliest; None: now."""
+    at = began_at + timedelta(seconds=step.not_before_s)
+    return at if at > now else None
+
+
 def asked_for(step: Step, kind: str) -> Operation:
     """What going forward means for a step."""
     if step.check_back:

@@ -90,6 +90,19 @@ async def test_a_message_whose_sender_acted_is_carried_out(shop: Shop) -> None:
     )  # fmt: skip
 
 
+async def test_a_sender_has_a_minute_to_act_unless_the_table_says_otherwise(shop: Shop) -> None:
+    """A worker goes on as soon as the transaction has begun; a sender that acts a moment later is not denied before."""
+    t = await shop.begin(a_saga(a_step("coupon", check_back=True), a_step("points")))
+    await shop.rest()
+    await shop.clock.advance(59)
+    await shop.rest()
+    acts = Call(xid=t.id, step="coupon", operation=Operation.ACTION, shop="teahouse", order_id="ord1")
+    status, said = shop.services["coupon"].act(acts)
+    await shop.to_the_end()
+    assert (200, "DONE") == (status, (await shop.now(t)).state), said
+    assert 60 == ((await shop.now(t)).ended_at - t.began_at).total_seconds()
+
+
 async def test_a_message_whose_sender_did_not_act_is_dropped_and_he_can_act_no_more(shop: Shop) -> None:
     """Whatever he does afterwards finds the door shut: nothing half-done is left."""
     t = await shop.begin(a_saga(a_step("coupon", check_back=True), a_step("points")))
