@@ -86,9 +86,11 @@ def test_an_unknown_step_names_those_there_are() -> None:
 
 
 def test_the_longest_time_adds_up_all_that_can_be_waited_for() -> None:
-    """The time before the pivot, the channels' day to close, and every try of every stage that has to succeed."""
+    """The time before the pivot or the check back, the channels' day to close, all tries of what has to succeed."""
     step = asks("a", timeout_s=2, tries=2)
     assert MUST_END.wait_s(1, 1.1) + 2 * 2 == step.bound_s(MUST_END)
     assert 3600 + 2 + step.bound_s(MUST_END) == Table(name="t", step=(step,)).bound_s()
+    late = Table(name="t", step=(asks("a", timeout_s=2, tries=2, check_back=True, after_s=86400),))
+    assert 86400 + 2 + step.bound_s(MUST_END) == late.bound_s()
     assert 86400 < read_toml(CHECKOUT).bound_s() < 2 * 86400
     assert (8, 12) == (asks("a").most_tries(MAY_TURN), asks("a").most_tries(MUST_END))

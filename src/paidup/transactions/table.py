@@ -145,7 +145,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         must_end = sum(max((step.bound_s(MUST_END) for step in stage), default=0.0) for stage in called)
         last_call_s = max(step.timeout_s for step in self.step)
         closing_s = GIVE_UP_WITHIN_S if self.waiting_step else 0.0
-        return self.within_s + last_call_s + closing_s + must_end
+        pivot_s = max(self.within_s, *(step.not_before_s for step in self.step))
+        return pivot_s + last_call_s + closing_s + must_end
 
 
 def read_toml(text: str) -> Table:

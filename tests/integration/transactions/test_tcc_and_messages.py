@@ -103,6 +103,14 @@ async def test_a_sender_has_a_minute_to_act_unless_the_table_says_otherwise(shop
     assert 60 == ((await shop.now(t)).ended_at - t.began_at).total_seconds()
 
 
+async def test_a_check_back_after_a_day_ends_by_when_it_says(shop: Shop) -> None:
+    """Asked later than within_s, which is an hour: what `ends_by` promises holds all the same."""
+    t = await shop.begin(a_saga(a_step("coupon", check_back=True, after_s=86400.0), a_step("points")))
+    await shop.to_the_end()
+    seen = await shop.now(t)
+    assert ("COMPENSATED", True) == (seen.state, seen.ended_at <= seen.ends_by)
+
+
 async def test_a_message_whose_sender_did_not_act_is_dropped_and_he_can_act_no_more(shop: Shop) -> None:
     """Whatever he does afterwards finds the door shut: nothing half-done is left."""
     t = await shop.begin(a_saga(a_step("coupon", check_back=True), a_step("points")))
