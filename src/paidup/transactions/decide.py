@@ -20,7 +20,7 @@ from paidup.participant.call import Operation
 from paidup.transactions import saga, tcc
 from paidup.transactions.states import BACKWARD, LIVES, MANUAL, SagaHappening, StepHappening, StepState, TccHappening
 from paidup.transactions.table import GIVE_UP_WITHIN_S, MAX_TRIES, MAY_TURN, MUST_END
-from paidup.transactions.transaction import FORWARD, Moved, StepRun, Transaction, move_step
+from paidup.transactions.transaction import FORWARD, Moved, StepRun, Transaction, move_step, not_before
 from paidup.transactions.ways import Look, is_open_question, pairs
 
 
@@ -138,12 +138,13 @@ def _wait_s(t: Transaction, run: StepRun, reply: Reply, spread: float, now: date
 
 
 def resume(t: Transaction, why: str, now: datetime) -> tuple[Transaction, tuple[Moved, ...]]:
-    """A person lets it go on from where it got stuck, with all its tries. One that is not stuck is only hurried.
+    """A person lets it go on from where it got stuck, with all its tries. One that is not stuck is only hurried, but
+    no check back before its time.
 
     Raises Conflict when it has ended.
     """
     _must_be_alive(t)
-    t = t.put(*(msgspec.structs.replace(run, due_at=None) for run in t.steps if run.due_at and run.due_at > now))
+    t = t.put(*(_hurried(t, run, now) for run in t.steps if run.due_at and run.due_at > now))
     if t.state != MANUAL:
         return msgspec.structs.replace(t, due_at=now, updated_at=now), ()
     fresh = [msgspec.structs.replace(run, tries=0) for run in t.steps if run.state is not StepState.REFUSED]
@@ -164,6 +165,11 @@ def given_to_a_person(
         return turn.transaction, turn.moved
     t, moved = _move(t, SagaHappening.STUCK if t.table.kind == "saga" else TccHappening.STUCK, why, now)
     return msgspec.structs.replace(t, due_at=None if t.state == MANUAL else now + A_LONG_WAIT), moved
+
+
+def _hurried(t: Transaction, run: StepRun, now: datetime) -> StepRun:
+    """Asked at once; but nobody is asked before his time whether he acted, for that denies him what he has not done."""
+    return msgspec.structs.replace(run, due_at=not_before(t.table.find(run.name), t.began_at, now))
 
 
 _RESUMED: dict[str, StrEnum] = {

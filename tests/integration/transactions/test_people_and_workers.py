@@ -1,6 +1,7 @@
 """Claims about those who decide, about many workers, and about services that fail broadly."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -131,6 +132,27 @@ async def test_what_is_being_undone_can_be_undone_once_more_whoever_answered_for
     await decides(shop, "compensate", t)
     await shop.to_the_end()
     assert ("COMPENSATED", 0, []) == ((await shop.now(t)).state, shop.left(t)["coupon"], await shop.cases())
+
+
+async def test_who_hurries_a_message_does_not_deny_its_sender(shop: Shop) -> None:
+    """The question shuts the door on what the sender has not done yet: it is not asked before after_s."""
+    t = await shop.begin(a_saga(a_step("coupon", check_back=True, after_s=600.0), a_step("points")))
+    await shop.rest()
+    await decides(shop, "retry", t)
+    await shop.rest()
+    assert ([], t.began_at + timedelta(seconds=600)) == (shop.asked("coupon"), (await shop.now(t)).due_at)
+
+
+async def test_who_hurries_what_waits_for_its_next_try_has_it_asked_at_once(shop: Shop) -> None:
+    """A check back, too, once it may be asked."""
+    shop.services["coupon"].plan = lambda _call, _n: Mischief.ERROR
+    t = await shop.begin(a_saga(a_step("coupon", check_back=True, after_s=600.0), a_step("points")))
+    await shop.clock.advance(600)
+    await shop.rest()
+    assert 1 == len(shop.asked("coupon"))
+    await decides(shop, "retry", t)
+    await shop.rest()
+    assert 2 == len(shop.asked("coupon"))
 
 
 async def test_a_compensation_mended_goes_on_from_where_it_was(shop: Shop) -> None:
