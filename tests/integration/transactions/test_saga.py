@@ -4,6 +4,7 @@ import pytest
 
 from paidup.participant import Call, Operation
 from paidup.testing.builders import closed, paid
+from paidup.transactions.table import MAX_WITHIN_S
 from participant_side import Mischief
 from transaction_side import PAYMENT, Shop, a_saga, a_step
 
@@ -97,3 +98,21 @@ async def test_the_order_is_given_up_before_anything_is_taken_back(shop: Shop) -
     await shop.hears(closed())
     await shop.to_the_end()
     assert ("COMPENSATED", {"coupon": 0, "points": 0, "parcel": 0}) == ((await shop.now(t)).state, shop.left(t))
+
+
+async def test_rows_of_the_barrier_may_go_when_their_transaction_has_ended_and_not_by_their_age(shop: Shop) -> None:
+    """As the guide says it: one that waited a month for its payment is undone after others' rows were deleted."""
+    ended = await shop.begin(a_saga(), 1)
+    t = await shop.begin(a_saga(a_step("coupon"), PAYMENT, within_s=MAX_WITHIN_S), 2)
+    await shop.rest()
+    await shop.clock.advance(MAX_WITHIN_S + 1)
+    coupons = shop.services["coupon"]
+    for old in (ended, t):
+        if (await shop.now(old)).is_final:
+            coupons.db.execute("DELETE FROM paidup_barrier WHERE xid = ?", (old.id,))
+    await shop.rest()
+    async with shop.db.transaction() as tx:  # the channel says that nobody can pay any more
+        await tx.execute("UPDATE orders SET state = 'closed', updated_at = $1", shop.clock.now())
+    await shop.to_the_end()
+    assert ("COMPENSATED", 0) == ((await shop.now(t)).state, coupons.left(t.id))
+    assert ("DONE", 1) == ((await shop.now(ended)).state, coupons.left(ended.id))
