@@ -41,7 +41,7 @@ from paidup.transactions.transaction import Transaction
 CHUNK = 200
 MENDS_WITHIN = timedelta(days=29)
 """Nothing is asked again of what began before: participants need to remember for 30 days after its end only, and one
-that has forgotten what it did would do it a second time. The day between is for clocks that differ, and for a long check."""
+that has forgotten what it did would do it a second time. The day between is for clocks that differ, and long checks."""
 
 CASE = "transaction_differs"
 
