@@ -63,6 +63,21 @@ class Room:
         with self.transaction() as cursor:
             return self.barrier.run(cursor, call, business)
 
+    async def take_without_transaction(self, call: Call, work: Business = deed) -> Reply:
+        """As a service does that forgot to begin: each statement is committed at once."""
+        return await to_thread(self._take_bare, call, dict.fromkeys(Operation, work))
+
+    def _take_bare(self, call: Call, business: Mapping[Operation, Business]) -> Reply:
+        connection = self.connect()
+        if self.dialect.name == "mysql":
+            connection.autocommit(True)
+        elif self.dialect.name == "postgresql":
+            connection.autocommit = True
+        try:
+            return self.barrier.run(connection.cursor(), call, business)
+        finally:
+            connection.close()
+
     async def deeds(self, xid: str) -> list[str]:
         with self.transaction() as cursor:
             cursor.execute(self.dialect.sql("SELECT operation FROM deeds WHERE xid = ?"), (xid,))
@@ -87,6 +102,10 @@ class AsyncRoom:
                 return plain(_Deaf(), call)
 
         async with self.pool.acquire() as connection, connection.transaction():
+            return await self.barrier.run_async(connection, call, dict.fromkeys(Operation, work))
+
+    async def take_without_transaction(self, call: Call, work: Any = deed_async) -> Reply:
+        async with self.pool.acquire() as connection:
             return await self.barrier.run_async(connection, call, dict.fromkeys(Operation, work))
 
     async def deeds(self, xid: str) -> list[str]:

@@ -1,5 +1,6 @@
 """What a participant believes: only the coordinator's own requests, unchanged and recent. What an answer makes sure."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import msgspec
@@ -36,6 +37,12 @@ def test_what_the_coordinator_signed_is_read() -> None:
     webhook = standardwebhooks.Webhook(SECRET)
     signed = webhook.sign(CALL.key, NOW, BODY.decode())
     assert signed == headers()["webhook-signature"]
+
+
+@pytest.mark.parametrize("case", [str.title, str.upper, str.lower])
+def test_headers_are_read_in_whatever_case_a_framework_gives_them(case: Callable[[str], str]) -> None:
+    """Starlette gives lower case, http.server and Flask Webhook-Id: the same request."""
+    assert CALL == read_call({case(name): value for name, value in headers().items()}, BODY, [SECRET], NOW)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@
 - hanging: a request to act that comes after its undoing is refused.
 
 One row in `paidup_barrier` per xid, step and slot (forward, confirm, back). Whoever writes the row first decides: an
-undoing that finds no forward row writes it, blocked, so that a late forward request finds it there.
+undoing that finds no forward row writes it, blocked, so that a late forward request finds it there. A row's outcome is
+`begun` until the business has ended, so that one that was committed without its business is never taken for a deed.
 """
 
 from collections.abc import Awaitable, Callable, Generator, Mapping
@@ -17,14 +18,14 @@ import msgspec
 from paidup import ids
 from paidup.errors import BrokenPromise, InvalidRequest
 from paidup.participant.call import Call, Operation
-from paidup.participant.dialect import MAX_NAME_CHARS, Dialect
+from paidup.participant.dialect import MAX_NAME_CHARS, SQLITE, Dialect
 from paidup.participant.speak import Speak, drive, drive_async
 
 Business = Callable[[Any, Call], object]
 """What one operation does, with the cursor (or connection) of the transaction; what it returns is answered as JSON."""
 
 FORWARD, CONFIRM, BACK = "forward", "confirm", "back"
-DONE, REFUSED, BLOCKED = "done", "refused", "blocked"
+BEGUN, DONE, REFUSED, BLOCKED = "begun", "done", "refused", "blocked"
 _ACTS = (Operation.ACTION, Operation.TRY)
 _UNDOES = (Operation.COMPENSATE, Operation.CANCEL)
 
@@ -123,7 +124,7 @@ class Barrier:
         return _reply(200, Entry.REPORT, {row[0]: row[1] for row in rows})
 
     def _enter_forward(self, call: Call) -> Speak[Reply | None]:
-        row = yield from self._placed(call, FORWARD, DONE)
+        row = yield from self._placed(call, FORWARD, BEGUN)
         if row.is_ours:
             return None
         if row.outcome == BLOCKED:
@@ -134,7 +135,7 @@ class Barrier:
         forward = yield from self._placed(call, FORWARD, BLOCKED)  # locked: a confirmation waits for our commit
         if (yield from self._found(call, CONFIRM)):
             return _no(Entry.MISPLACED, "it was confirmed: it cannot be taken back any more")
-        row = yield from self._placed(call, BACK, DONE)
+        row = yield from self._placed(call, BACK, BEGUN if forward.outcome == DONE else DONE)
         if not row.is_ours:
             return _again(row)
         return None if forward.outcome == DONE else _reply(200, Entry.NULL, {"nothing": "it was never done"})
@@ -145,7 +146,7 @@ class Barrier:
             return _no(Entry.MISPLACED, "nothing was tried that could be confirmed")
         if (yield from self._found(call, BACK)):
             return _no(Entry.MISPLACED, "it was cancelled: it cannot be confirmed any more")
-        row = yield from self._placed(call, CONFIRM, DONE)
+        row = yield from self._placed(call, CONFIRM, BEGUN)
         return None if row.is_ours else _again(row)
 
     def _check(self, call: Call) -> Speak[Reply | None]:
@@ -158,20 +159,26 @@ class Barrier:
         """Ours, or the one that was there. How many rows an insert changed, drivers count in more than one way."""
         writer = ids.new_secret(16).hex()
         yield self._place, (call.xid, call.step, slot, str(call.operation), writer, outcome, "")
-        row = yield from self._found(call, slot)
+        row = yield from self._found(call, slot, writer)
         if row is None:
             raise BrokenPromise(f"{call.xid} {call.step} {slot} was placed, and cannot be seen: is it READ COMMITTED?")
         return row._replace(is_ours=row.writer == writer)
 
-    def _found(self, call: Call, slot: str) -> Speak["_Row | None"]:
+    def _found(self, call: Call, slot: str, writer: str = "") -> Speak["_Row | None"]:
+        """Nobody else ever sees what has only begun, unless the row was committed without the business."""
         rows = yield self._look, (call.xid, call.step, slot)
-        return next((_Row(*row) for row in rows), None)
+        row = next((_Row(*row) for row in rows), None)
+        if row is not None and row.outcome == BEGUN and row.writer != writer:
+            raise BrokenPromise(
+                f"{call.xid} {call.step} {slot} has begun and not ended: barrier and business are not one transaction "
+                "(does the connection commit by itself?). If it was done, write so as its outcome; else delete the row"
+            )
+        return row
 
     def _done(self, call: Call, answer: object) -> Speak[Reply]:
-        """The savepoint is left to the commit, which ends it: one trip to the database less."""
         said = {} if answer is None else answer
         text = msgspec.json.encode(said).decode()
-        yield self._end, (DONE, text, call.xid, call.step, _slot(call.operation))
+        yield from self._ended(call, DONE, text)
         return Reply(200, text.encode(), Entry.FRESH)
 
     def _refused(self, call: Call, why: str) -> Speak[Reply]:
@@ -180,8 +187,20 @@ class Barrier:
         if call.operation not in _ACTS:
             raise InvalidRequest(f"{call.operation} may not be refused: {why}")
         text = msgspec.json.encode({"refused": why}).decode()
-        yield self._end, (REFUSED, text, call.xid, call.step, FORWARD)
+        yield from self._ended(call, REFUSED, text)
         return Reply(409, text.encode(), Entry.FRESH)
+
+    def _ended(self, call: Call, outcome: str, answer: str) -> Speak[None]:
+        """The savepoint is left to the commit, which ends it: one trip to the database less. In SQLite it is no trip,
+        and where no transaction was begun, this is its commit."""
+        changed = yield self._end, (outcome, answer, call.xid, call.step, _slot(call.operation))
+        if changed == 0:
+            raise BrokenPromise(
+                f"{call.key}: the barrier's row is gone: its transaction was rolled back while the business was done "
+                "(by a deadlock whose error the business kept to itself?). Roll back, and answer 500"
+            )
+        if self.dialect.name == SQLITE.name:
+            yield from _savepoint("RELEASE SAVEPOINT")
 
 
 def _savepoint(what: str) -> Generator[tuple[str, tuple[object, ...]], Any, None]:

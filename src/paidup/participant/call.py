@@ -64,11 +64,12 @@ class Untrusted(NotAllowed):
 
 
 def read_call(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now: datetime) -> Call:
-    """Verify and read a request. headers: with names in lower case. secrets: ``whsec_…``, any of which may sign.
+    """Verify and read a request. headers: with names in any case. secrets: ``whsec_…``, any of which may sign.
 
     Raises Untrusted; ConfigError when a secret of ours is none.
     """
-    message_id, sent, signed = (headers.get(f"webhook-{name}", "") for name in ("id", "timestamp", "signature"))
+    given_headers = {name.lower(): value for name, value in headers.items()}
+    message_id, sent, signed = (given_headers.get(f"webhook-{name}", "") for name in ("id", "timestamp", "signature"))
     if len(body) > MAX_BODY_BYTES or not (sent.isascii() and sent.isdigit() and len(sent) < 15):
         raise Untrusted("this is no request of the coordinator")
     if abs(now.timestamp() - int(sent)) > TOLERANCE_S:

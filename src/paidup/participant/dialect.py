@@ -6,8 +6,16 @@ insert for the first one's commit; in SQLite, begin with BEGIN IMMEDIATE and it 
 
 from typing import NamedTuple
 
+from paidup.errors import InvalidRequest
+
 MAX_NAME_CHARS = 64
 MAX_KEY_CHARS = 200
+
+
+def check_key(key: str) -> None:
+    """Raises InvalidRequest for a key that some database would not keep apart from others."""
+    if not 1 <= len(key) <= MAX_KEY_CHARS or key != key.strip():
+        raise InvalidRequest(f"a key has 1 to {MAX_KEY_CHARS} characters, and no space at either end")
 
 
 class Dialect(NamedTuple):
@@ -44,7 +52,7 @@ def _tables(text: str, moment: str, numbered: str, more: str = "") -> tuple[str,
   slot       varchar(16) NOT NULL,  -- forward, confirm, back
   placed_by  varchar(16) NOT NULL,  -- the operation that wrote the row
   writer     varchar(32) NOT NULL,  -- by which its writer knows that it was he
-  outcome    varchar(16) NOT NULL,  -- done; refused; blocked: it was undone, or denied, before it came
+  outcome    varchar(16) NOT NULL,  -- begun; done; refused; blocked: it was undone, or denied, before it came
   answer     {text} NOT NULL,
   at         {moment},
   PRIMARY KEY (xid, step, slot)

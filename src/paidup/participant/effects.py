@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from paidup.errors import InvalidRequest
-from paidup.participant.dialect import MAX_KEY_CHARS, Dialect
+from paidup.participant.dialect import Dialect, check_key
 from paidup.participant.speak import Speak, drive, drive_async
 
 INTENDED, DONE, FAILED = "intended", "done", "failed"
@@ -83,8 +83,7 @@ class Effects:
             after = rows[-1][0]
 
     def _intend(self, key: str, what: str) -> Speak[Effect]:
-        if not 1 <= len(key) <= MAX_KEY_CHARS:
-            raise InvalidRequest(f"a key has 1 to {MAX_KEY_CHARS} characters")
+        check_key(key)
         yield self._put, (key, what, INTENDED, "")
         return (yield from self._effect(key))
 

@@ -20,8 +20,7 @@ from typing import Any
 
 import msgspec
 
-from paidup.errors import InvalidRequest
-from paidup.participant.dialect import MAX_KEY_CHARS, Dialect
+from paidup.participant.dialect import Dialect, check_key
 from paidup.participant.speak import Speak, drive, drive_async
 
 
@@ -74,8 +73,7 @@ class Messages:
         await drive_async(connection, self._sent(key))
 
     def _write(self, key: str, body: str) -> Speak[None]:
-        if not 1 <= len(key) <= MAX_KEY_CHARS:
-            raise InvalidRequest(f"a key has 1 to {MAX_KEY_CHARS} characters")
+        check_key(key)
         yield self._put, (key, body, 0)
 
     def _waiting(self, after: int, page: int) -> Speak[list[tuple[int, str, str]]]:

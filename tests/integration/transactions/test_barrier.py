@@ -4,15 +4,16 @@ import asyncio
 import contextlib
 import itertools
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from databases import AsyncRoom, Room, a_mariadb, a_pool, asyncpg_room, mysql_room, postgresql_room, sqlite_room
-from paidup.errors import InvalidRequest
-from paidup.participant import Call, Effects, Entry, Messages, Operation, Refused
+from databases import AsyncRoom, Room, a_mariadb, a_pool, asyncpg_room, deed, mysql_room, postgresql_room, sqlite_room
+from paidup.errors import BrokenPromise, InvalidRequest
+from paidup.participant import SQLITE, Call, Effects, Entry, Messages, Operation, Refused
 
 ACTION, COMPENSATE, CHECK = Operation.ACTION, Operation.COMPENSATE, Operation.CHECK
 TRY, CONFIRM, CANCEL = Operation.TRY, Operation.CONFIRM, Operation.CANCEL
@@ -125,6 +126,65 @@ async def test_a_business_that_fails_leaves_the_door_open(room: Any, xid: str) -
     with pytest.raises(ZeroDivisionError):
         await room.take(a_call(ACTION, xid), fails)
     assert [("fresh", 200)] == await entries(room, xid, ACTION)
+
+
+async def test_a_service_that_forgets_its_transaction_is_told_and_nothing_undone_counts_as_done(
+    room: Any, xid: str
+) -> None:
+    """The barrier's row is committed, the business dies: the same request is not answered as done, nor undone."""
+
+    def fails(_cursor: Any, _call: Call) -> None:
+        raise ZeroDivisionError
+
+    async def fails_too(_connection: Any, _call: Call) -> None:
+        raise ZeroDivisionError
+
+    with contextlib.suppress(Exception):  # PostgreSQL itself refuses a savepoint outside of a transaction
+        await room.take_without_transaction(a_call(ACTION, xid), fails_too if isinstance(room, AsyncRoom) else fails)
+    for operation in (ACTION, COMPENSATE, CHECK):
+        with pytest.raises(BrokenPromise, match="does the connection commit by itself"):
+            await room.take(a_call(operation, xid))
+    assert [] == await room.deeds(xid)
+
+
+async def test_where_sqlite_begins_by_itself_what_is_answered_as_done_is_committed(tmp_path: Path) -> None:
+    """Without BEGIN, the savepoint is SQLite's transaction: nobody would commit it."""
+    room = sqlite_room(tmp_path)
+    assert 200 == (await room.take_without_transaction(a_call(ACTION, "txn1"))).status
+    assert ["action"] == await room.deeds("txn1")
+
+
+async def test_a_row_may_be_a_dict(tmp_path: Path) -> None:
+    """As the cursors of many frameworks give it: a repeat is answered, and not refused by the name of a column."""
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(tmp_path / "participant.db", isolation_level=None)
+        connection.row_factory = lambda cursor, row: dict(zip([d[0] for d in cursor.description], row, strict=True))
+        return connection
+
+    room = Room(SQLITE, connect, "BEGIN IMMEDIATE")
+    assert [("fresh", 200), ("duplicate", 200), ("fresh", 200)] == await entries(room, "txn1", TRY, TRY, CONFIRM)
+    assert b'{"confirm":"done","forward":"done"}' == sorted_json(
+        (await room.take(a_call(Operation.REPORT, "txn1"))).body
+    )
+    await written(room, ["a", "b"])
+    assert ["a", "b"] == await attempted(room)
+
+
+async def test_a_business_that_hides_that_its_transaction_is_gone_is_not_answered_as_done(
+    mariadb_socket: Path, xid: str
+) -> None:
+    """A deadlock rolls back the barrier's row with all else; a business that catches it and goes on has done one half,
+    which a repeat would do again."""
+    room = mysql_room(mariadb_socket)
+
+    def hides(cursor: Any, call: Call) -> None:
+        cursor.connection.rollback()  # as the server does by itself
+        deed(cursor, call)
+
+    with pytest.raises(BrokenPromise, match="rolled back while the business"):
+        await room.take(a_call(ACTION, xid), hides)
+    assert ([], [("fresh", 200)]) == (await room.deeds(xid), await entries(room, xid, ACTION))
 
 
 async def test_what_was_confirmed_is_not_cancelled_and_the_other_way_round(room: Any, xid: str) -> None:
@@ -240,6 +300,14 @@ async def test_keys_that_differ_in_capitals_are_two(room: Any, xid: str) -> None
     """Also where the server's own collation takes them for one: the second message is not lost."""
     await written(room, [f"{xid}-Ab", f"{xid}-aB"])
     assert [f"{xid}-Ab", f"{xid}-aB"] == [key for key in await attempted(room) if key.startswith(f"{xid}-")]
+
+
+@pytest.mark.parametrize("key", ["", " a", "a ", "a\n", "x" * 201])
+def test_a_key_that_some_database_takes_for_another_is_refused(key: str) -> None:
+    """MariaDB takes "a" and "a " for one: the second message would not be written."""
+    for write in (lambda: Messages(SQLITE).write(None, key, "{}"), lambda: Effects(SQLITE).intend(None, key, "x")):
+        with pytest.raises(InvalidRequest, match="1 to 200 characters"):
+            write()
 
 
 async def written(room: Any, keys: list[str]) -> None:
