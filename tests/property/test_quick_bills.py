@@ -63,6 +63,21 @@ def test_a_bill_as_most_are_is_read_quickly(table: Table, channel: str) -> None:
     holds()
 
 
+def test_a_refund_on_its_way_is_read_quickly(table: Table) -> None:
+    """What WeChat Pay says of how far each refund is, is said by both readers alike."""
+
+    @RUN
+    @given(ledgers("wechat"), st.sampled_from([b"PROCESSING", b"CHANGE", b"FAIL", b"", b"OTHER"]))
+    def holds(day: BilledDay, status: bytes) -> None:
+        file, _ = printed("wechat", BillKind.TRADES, simple(day))
+        text = plain("wechat", file).replace(b"`ORIGINAL,`SUCCESS", b"`ORIGINAL,`" + status)
+        said = quick(table, PARSED["wechat"], DAY, text, BillProof())
+        assert said is not None
+        assert careful(table, PARSED["wechat"], DAY, text, BillProof()) == said
+
+    holds()
+
+
 @pytest.mark.parametrize("channel", ZONES)
 def test_whatever_is_odd_is_left_to_the_careful_reader(table: Table, channel: str) -> None:
     """Goods of any name, and the text spoiled anywhere: the quick reader says what the careful one says, or nothing."""

@@ -9,7 +9,7 @@ import pytest
 
 import wechat_side as wechat
 from bill_side import GOLDEN, beside, fault, lines, name_of
-from paidup.channels.bill import Bill, BillFault, BillKind, BillName, BillProof, BillRefused, LineKind, Sums
+from paidup.channels.bill import ON_ITS_WAY, Bill, BillFault, BillKind, BillName, BillProof, BillRefused, LineKind, Sums
 from paidup.channels.channel import Retryable
 from paidup.channels.wechat import WechatAccount
 from paidup.channels.wechat.bill import read_bill
@@ -103,7 +103,8 @@ def file(*rows: str, totals: str | None = None, header: str = HEADER) -> bytes:
 def test_the_status_of_a_refund_is_read(word: str, status: str, kind: LineKind) -> None:
     """One that did not reach the customer is no refund that was done; one on its way is; a payment has none."""
     (line,) = lines(read(file(row(交易状态=word, 退款状态=status))))
-    assert (kind, status) == (line.kind, line.status)
+    said = f"{word}{ON_ITS_WAY}" if status == "PROCESSING" else word
+    assert (kind, status, said) == (line.kind, line.status, line.word)
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,11 @@ class LineKind(StrEnum):
     UNKNOWN = "unknown"  # a person must look; never dropped
 
 
+ON_ITS_WAY = " PROCESSING"
+"""So ends the `word` of a refund's line that left our balance and had not reached the customer when the bill was made.
+No later bill says what became of it."""
+
+
 class BillFault(StrEnum):
     """Why a bill was refused whole."""
 

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
+from paidup.channels.bill import ON_ITS_WAY, LineKind
 from paidup.reconcile.states import State
 
 
@@ -94,6 +95,11 @@ class BillSide(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     merchant_ref: str | None = None
     channel_refund_id: str | None = None
     merchant_refund_ref: str | None = None
+
+    @property
+    def is_on_its_way(self) -> bool:
+        """Whether it is a refund that had left, and not arrived, when the bill was made."""
+        return self.kind == LineKind.REFUND and self.word.endswith(ON_ITS_WAY)
 
 
 class OurSide(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

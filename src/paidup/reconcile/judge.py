@@ -5,7 +5,7 @@ Nothing here depends on the order of the lines, on how they were split into file
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import date, datetime
 
 from paidup.channels.bill import LineKind
 from paidup.money import shown
@@ -166,7 +166,8 @@ class _Bench:
             self._extra(line, ours, f"already matched on {day}; this bill has it once more")
             return
         why = f"booked here on {day}, whose bill has not been read since"
-        self._add(Kind.WRONG_DAY, key, why, line, ours, our=0, state=State.WAITING)
+        until = self._day.wait_for(ours.at)
+        self._add(Kind.WRONG_DAY, key, why, line, ours, our=0, state=State.WAITING, until=until)
 
     def _is_of_today(self, ours: OurSide) -> bool:
         return ours.at is None or self._day.begins_at <= ours.at < self._day.ends_at
@@ -274,7 +275,9 @@ class _Bench:
             self._of_another_day(line, ours)
         elif ours is not None:
             why, key = f"given back in the bill, and {ours.state} here", f"refund:{ours.subject_id}"
-            self._add(Kind.STATUS, key, why, line, ours, our=0, state=State.WAITING)
+            is_on_its_way = ours.state == "pending" or (ours.state != "failed" and side_of(line, "").is_on_its_way)
+            until = self._day.wait_for_arrival_until if is_on_its_way else None
+            self._add(Kind.STATUS, key, why, line, ours, our=0, state=State.WAITING, until=until)
         else:
             self._stranger(line)
 
@@ -373,7 +376,7 @@ class _Bench:
 
     def _add(
         self, kind: Kind, key: str, why: str, line: Line, ours: OurSide | None, *, bill: int | None = None,
-        our: int | None = None, state: State = State.OPEN,
+        our: int | None = None, state: State = State.OPEN, until: datetime | None = None,
     ) -> None:  # fmt: skip
         if our is None and ours is not None:
             our = ours.signed_minor
@@ -390,6 +393,6 @@ class _Bench:
                 line=side_of(line, self._day.bill_id),
                 ours=ours,
                 suggestion=self._known.suggestions.get(line.n) if ours is None else None,
-                wait_until=self._day.wait_until if state is State.WAITING else None,
+                wait_until=(until or self._day.wait_until) if state is State.WAITING else None,
             )
         )

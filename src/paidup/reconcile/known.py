@@ -10,6 +10,9 @@ from paidup.reconcile.breaks import BillSide, Found, Kind, OurSide
 from paidup.reconcile.match import Line
 from paidup.reconcile.rules import Rules
 
+ARRIVES_WITHIN = timedelta(days=7)
+"""A refund that is on its way may be so much longer than what another day's bill may bring."""
+
 
 class Day(msgspec.Struct, frozen=True, kw_only=True):
     """The day that is judged: its bounds in the channel's own time zone, and whose bill it is."""
@@ -23,6 +26,16 @@ class Day(msgspec.Struct, frozen=True, kw_only=True):
     def wait_until(self) -> datetime:
         """How long the other side of something may be waited for."""
         return self.ends_at + timedelta(days=self.rules.wait_days)
+
+    @property
+    def wait_for_arrival_until(self) -> datetime:
+        """How long a refund that is on its way may be so: banks take some working days."""
+        return self.wait_until + ARRIVES_WITHIN
+
+    def wait_for(self, at: datetime | None) -> datetime:
+        """How long a day may be waited for on which something of ours stands."""
+        until = self.wait_until
+        return until if at is None else max(until, at + timedelta(days=1 + self.rules.wait_days))
 
     def is_near_its_bounds(self, at: datetime | None) -> bool:
         """Whether another clock may count this moment to the day before or after."""

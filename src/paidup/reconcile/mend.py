@@ -30,7 +30,17 @@ from paidup.reconcile import bills, store, tell
 from paidup.reconcile.breaks import Break
 from paidup.reconcile.decide import Change, happen
 from paidup.reconcile.party import Party
-from paidup.reconcile.propose import ASKED, MAX_TRIES, Budget, Proposal, agrees, ask_again_at, came_back, testimony
+from paidup.reconcile.propose import (
+    ASKED,
+    MAX_TRIES,
+    Budget,
+    Proposal,
+    agrees,
+    ask_again_at,
+    came_back,
+    has_not_arrived,
+    testimony,
+)
 from paidup.reconcile.states import UNSETTLED, Happening, State
 from paidup.refunds import store as refunds
 from paidup.refunds.refund import Cause, Refund
@@ -222,6 +232,10 @@ def _weighed(subject: Subject, answer: Answer, bill: Evidence | None, why: str) 
         return Asked(
             subject, answer, _item(subject, said), contradicts=False, why=f"it left, and came back since: {why}"
         )
+    if under_way := [evidence for evidence in told if has_not_arrived(evidence, bill)]:
+        is_news = subject.refund is None  # one that is known is followed already
+        item = _item(subject, _with_numbers(under_way[-1], bill)) if is_news else None
+        return Asked(subject, answer, item, contradicts=False, why=f"it left, and has not arrived yet: {why}")
     if subject.proposal.broken.state is State.APPROVED:
         return Asked(subject, answer, _item(subject, bill), contradicts=False, why=f"approved by people ({why})")
     if told:
@@ -337,9 +351,12 @@ def _is_mended(one: Asked, result: Result) -> bool:
         payment = result.book.payments.get(str(broken.payment_id))
         return payment is not None and payment.state in MONEY_ARRIVED
     said = one.item.what if one.item is not None else None
-    is_kept = isinstance(said, RefundEvidence) and said.says is RefundSays.SUCCEEDED
     refund = result.book.refunds.get(result.refund_id or "")
-    return refund is not None and refund.state is (RefundState.SUCCEEDED if is_kept else RefundState.FAILED)
+    if refund is None or not isinstance(said, RefundEvidence):
+        return False
+    if said.says is RefundSays.PENDING:  # it is known here now, and followed until it has arrived
+        return True
+    return refund.state is (RefundState.SUCCEEDED if said.says is RefundSays.SUCCEEDED else RefundState.FAILED)
 
 
 async def _failed(tx: Tx, broken: Break, why: str, who: str, now: datetime) -> None:

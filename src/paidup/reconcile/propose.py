@@ -43,6 +43,10 @@ def testimony(one: Break, now: datetime) -> Evidence | None:
         return PaymentEvidence(**base, amount=Money(line.amount_minor, line.currency), says=PaymentSays.PAID)
     if one.kind in (Kind.STATUS, Kind.REFUND_UNKNOWN) and one.what in ("refund", "refund_failed"):
         says = RefundSays.SUCCEEDED if one.what == "refund" else RefundSays.FAILED
+        if line.is_on_its_way:  # what we know already is no news, and what became of it only the channel can tell
+            if one.kind is Kind.STATUS:
+                return None
+            says = RefundSays.PENDING
         return RefundEvidence(
             **base,
             amount=Money(abs(line.amount_minor), line.currency),
@@ -59,7 +63,8 @@ def agrees(told: Evidence, bill: Evidence) -> bool:
         says = (PaymentSays.PAID, PaymentSays.GIVEN_BACK) if bill.says is PaymentSays.PAID else (bill.says,)
         return told.says in says and told.amount in (None, bill.amount)
     if isinstance(told, RefundEvidence) and isinstance(bill, RefundEvidence):
-        return told.says is bill.says and told.amount in (None, bill.amount)
+        has_arrived = (bill.says, told.says) == (RefundSays.PENDING, RefundSays.SUCCEEDED)
+        return (told.says is bill.says or has_arrived) and told.amount in (None, bill.amount)
     return False
 
 
@@ -67,8 +72,17 @@ def came_back(told: Evidence, bill: Evidence) -> bool:
     """Whether the refund that left by this line is said to have come back since: no contradiction, but its end."""
     if not (isinstance(told, RefundEvidence) and isinstance(bill, RefundEvidence)):
         return False
+    has_left = bill.says in (RefundSays.SUCCEEDED, RefundSays.PENDING)
+    return has_left and told.says is RefundSays.FAILED and told.amount in (None, bill.amount)
+
+
+def has_not_arrived(told: Evidence, bill: Evidence) -> bool:
+    """Whether the refund that left by this line is said to be on its way still. Stripe's bill has a refund from the day
+    on which it left, and never says how far it is."""
+    if not (isinstance(told, RefundEvidence) and isinstance(bill, RefundEvidence)):
+        return False
     says = (bill.says, told.says)
-    return says == (RefundSays.SUCCEEDED, RefundSays.FAILED) and told.amount in (None, bill.amount)
+    return says == (RefundSays.SUCCEEDED, RefundSays.PENDING) and told.amount in (None, bill.amount)
 
 
 def ask_again_at(one: Break, now: datetime) -> datetime | None:

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO
 
+from paidup.channels.bill import ON_ITS_WAY
 from paidup.channels.bill_file import Plain, gunzipped
-from paidup.channels.wechat.bill import TRADE_COLUMNS, TRADE_TOTALS, UNDONE, BillTable, stated_of_trades
+from paidup.channels.wechat.bill import PROCESSING, TRADE_COLUMNS, TRADE_TOTALS, UNDONE, BillTable, stated_of_trades
 from paidup.evidence import MAX_NUMBER_CHARS
 from paidup.reconcile.quick import AT, Unusual
 
@@ -64,7 +65,8 @@ class WechatTrades:
           WHEN {word} = 'REFUND' AND {place["退款状态"]} IN ({undone}) THEN 'refund_undone'
           WHEN {word} IN ('REFUND', 'REVOKED') THEN 'refund'
           ELSE 'unknown' END AS kind,
-        nullif({word}, '') AS word, (epoch(substr({at}, 2)::TIMESTAMP) - 28800)::BIGINT AS "at",
+        CASE WHEN {word} = 'REFUND' AND {place["退款状态"]} = '{PROCESSING}' THEN {word} || '{ON_ITS_WAY}'
+          ELSE nullif({word}, '') END AS word, (epoch(substr({at}, 2)::TIMESTAMP) - 28800)::BIGINT AS "at",
         {", ".join(f"({cell}::DECIMAL(18,5) * 100)::BIGINT AS {name}" for name, cell in cells.items())},
         {", ".join(f"nullif(nullif({cell}, ''), '0') AS {name}" for name, cell in numbers.items())}"""
 

@@ -62,7 +62,8 @@ LOCK = f"SELECT {COLUMNS} FROM breaks WHERE id = ANY($1::text[]) ORDER BY id FOR
 ABOUT = f"""
 SELECT {COLUMNS} FROM breaks WHERE channel = $1 AND account = $2 AND day <> $3
   AND (payment_id = ANY($4::text[]) OR refund_id = ANY($4::text[]))
-  AND (cleared_by = $5 OR state IN ('waiting', 'open', 'approved') AND (line IS NULL OR kind = 'wrong_day'))"""
+  AND (cleared_by = $5 OR state IN ('waiting', 'open', 'approved')
+    AND (line IS NULL OR kind = 'wrong_day' OR kind = 'status' AND what = 'refund'))"""
 
 OVERDUE = f"""
 SELECT {COLUMNS} FROM breaks WHERE state = 'waiting' AND wait_until <= $1 AND channel = $2 AND account = $3

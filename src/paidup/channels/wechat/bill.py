@@ -10,6 +10,7 @@ from datetime import datetime, timedelta, timezone
 from typing import BinaryIO
 
 from paidup.channels.bill import (
+    ON_ITS_WAY,
     Bill,
     BillFault,
     BillKind,
@@ -76,6 +77,7 @@ _FUND_TOTALS = ("资金流水总笔数", "收入笔数", "收入金额", "支出
 _TRADE_KINDS = {"SUCCESS": LineKind.PAYMENT, "REFUND": LineKind.REFUND, "REVOKED": LineKind.REFUND}
 UNDONE = ("CHANGE", "FAIL")
 """退款状态 of a refund that did not reach the customer; PROCESSING is on its way, and others are taken for done."""
+PROCESSING = ON_ITS_WAY.strip()
 _FUND_KINDS = {
     "交易": LineKind.PAYMENT,
     "退款": LineKind.REFUND,
@@ -208,7 +210,7 @@ def _trade(number: int, raw: str, cells: list[str], amounts: list[int], account:
         number=number,
         raw=raw,
         kind=_trade_kind(word, status),
-        word=word,
+        word=f"{word}{ON_ITS_WAY}" if word == "REFUND" and status == PROCESSING else word,
         currency=_CNY,
         amount_minor=ordered - asked_back,
         fee_minor=fee,
