@@ -1,11 +1,22 @@
 """Money: integers of minor units, one currency, no floats."""
 
 import pytest
+from babel.core import get_global
 from hypothesis import given
 from hypothesis import strategies as st
 
 from paidup.errors import InvalidRequest
-from paidup.money import MAX_AMOUNT_MINOR, Money, decimals, from_major, major
+from paidup.money import (
+    CODES,
+    MAX_AMOUNT_MINOR,
+    WITH_THREE_DECIMALS,
+    WITHOUT_DECIMALS,
+    Money,
+    decimals,
+    from_major,
+    major,
+    must_be_current,
+)
 
 CURRENCIES = st.sampled_from(["CNY", "USD", "JPY", "KWD"])
 
@@ -53,3 +64,25 @@ def test_equal_numbers_of_two_currencies_differ() -> None:
 def test_an_unknown_currency_has_two_decimals() -> None:
     """As most of ISO 4217 does."""
     assert 2 == decimals("XTS")
+
+
+@pytest.mark.parametrize("code", ["ZZZ", "XTS", "XXX", "XAU", "RMB", "CNH", "DEM"])
+def test_what_nobody_pays_in_is_no_currency_of_an_order(code: str) -> None:
+    """Slips, tests, metals, and money that is no more; the sentence says what to send."""
+    with pytest.raises(InvalidRequest, match="such as CNY"):
+        must_be_current(code)
+
+
+def test_the_codes_are_those_of_the_world() -> None:
+    """Whatever is legal tender anywhere today, as the tables say that write it, may be paid in. Where these give it
+    three decimals it has three here, and what has none here has none there."""
+    tender = {
+        code for of_one in get_global("territory_currencies").values()
+        for code, _, until, is_tender in of_one if is_tender and until is None
+    }  # fmt: skip
+    digits = {code: some[0] for code, some in get_global("currency_fractions").items()}
+    assert set() == tender - CODES
+    assert {"ANG", "BGN", "SVC", "VED"} == CODES - tender
+    assert set() == {code for code in CODES if digits.get(code, 2) > decimals(code)}
+    assert set() == {code for code in WITHOUT_DECIMALS if digits.get(code, 2) > 0}
+    assert {"UYI"} == (WITHOUT_DECIMALS | WITH_THREE_DECIMALS) - CODES

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from paidup import ids, numbers
 from paidup.db.transaction import Tx
 from paidup.errors import Conflict, InvalidRequest
-from paidup.money import Money
+from paidup.money import Money, must_be_current
 from paidup.orders import store as orders
 from paidup.orders.order import Order
 from paidup.orders.states import State
@@ -60,6 +60,7 @@ def must_make_sense(shop_order_no: str, money: Money, ttl_s: int) -> None:
     """Raises InvalidRequest when no order can be like this."""
     if not 1 <= len(shop_order_no) <= MAX_NUMBER_CHARS or not shop_order_no.isprintable():
         raise InvalidRequest(f"shop_order_no must have 1 to {MAX_NUMBER_CHARS} printable characters")
+    must_be_current(money.currency)
     if money.amount_minor <= 0:
         raise InvalidRequest("amount_minor must be at least 1")
     if not 60 <= ttl_s <= 30 * 86400:
