@@ -77,7 +77,9 @@ class Show:
         """A sum, a difference, or money that went out, with its sign, however large."""
         amount = abs(Decimal(minor).scaleb(-decimals(currency)))
         exact = get_currency_precision(currency) == decimals(currency)
-        shown = format_currency(amount, currency, locale=self._visitor.locale, currency_digits=exact)
+        shown = format_currency(
+            amount, currency, locale=self._visitor.locale, currency_digits=exact, decimal_quantization=False
+        )
         return ("−" if minor < 0 else "") + shown.replace("\xa0", " ")
 
     def number(self, number: int | Decimal) -> str:
