@@ -360,6 +360,7 @@ HOLED = {
     "the bill is proof; the channel gave no answer ({a})": "账单即凭证；渠道没有答复（{a}）",
     "no answer: {a}": "没有答复：{a}",
     "it left, and came back since: {a}": "已退出，之后又退回：{a}",
+    "it left, and has not arrived yet: {a}": "已退出，尚未到账：{a}",
     "it is asked again in {a} min": "{a} 分钟后自动再次查询",
     "no bill of {a} is here yet": "{a} 的账单尚未到",
     "the channel says that there is none, and payments of the day stand here: {a}": "渠道称当日无账单，而我方有当日支付：{a}",
