@@ -1,18 +1,22 @@
 """A day with open differences calls people by one case, whatever touched the day last; settled, it calls nobody."""
 
 import io
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from test_reconcile_mends import breaks, day_of, fetched, made, next_morning, no_bills, party, shop, tools, work
 
 from merchant import Merchant
 from paidup.channels.bill import BillKind
+from paidup.db.transaction import Database
 from paidup.reconcile import bills, people
 from paidup.reconcile.breaks import Kind
+from paidup.reconcile.overdue import tell_people
 from paidup.reconcile.states import State as Is
 from paidup.reconcile.worker import work_day
+from paidup.sandbox.bills import Entry, EntryKind
 from paidup.sandbox.faults import Faults
-from upload_side import wechat_bill
+from reconcile_side import book
+from upload_side import DAY, MCHID, NOW, a_party, brought, laid, wechat_bill
 
 __all__ = ["no_bills", "shop"]
 
@@ -94,3 +98,22 @@ async def test_the_days_case_closes_when_a_person_settled_its_last_break(shop: M
     async with shop.db.transaction() as tx:
         await people.resolve(tx, one.id, shop=None, who="anna", why="paid in cash", now=shop.clock.now())
     assert f"wechat/main {day}" not in await shop.column(OPEN_CASES)
+
+
+async def test_what_lacks_here_makes_up_for_nothing_there(db: Database) -> None:
+    """One payment has 0.50 more in the bill than in our books, another 0.50 less: the day's case says 1.00."""
+    its = a_party("teahouse")
+    mine = [
+        Entry(
+            kind=EntryKind.PAYMENT, at=datetime(2026, 11, 22, 4, tzinfo=UTC), amount_minor=minor, fee_minor=8,
+            currency="CNY", number=f"4200009{n:021}", merchant_ref=ref,
+        )
+        for n, (ref, minor) in enumerate({"A-1": 1200, "A-2": 1300}.items())
+    ]  # fmt: skip
+    await book(db, mine, its.account)
+    await brought(db, its, wechat_bill(MCHID, "A-1", "A-2"))
+    await laid(db, its)
+    async with db.transaction() as tx:
+        await tell_people(tx, its, NOW)
+        (why,) = [row["why"] for row in await tx.fetch("SELECT why FROM cases WHERE kind = 'reconcile_breaks'")]
+    assert f"wechat/main {DAY}: 2 amount over 1.00 CNY; see `paidup reconcile breaks --day {DAY}`" == why

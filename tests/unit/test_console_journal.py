@@ -85,8 +85,8 @@ def test_the_refusals_were_found() -> None:
 @pytest.mark.parametrize("kind", list(Kind))
 def test_a_days_case_is_said_in_chinese(kind: Kind) -> None:
     """Alone and beside others: each kind by its name in finance, with its count and money; no English is left."""
-    one = {"breaks": 1, "kind": kind.value, "differs_minor": -1250, "currency": "CNY"}
-    two = {"breaks": 12, "kind": Kind.LONG.value, "differs_minor": 100, "currency": "JPY"}
+    one = {"breaks": 1, "kind": kind.value, "apart_minor": 1250, "currency": "CNY"}
+    two = {"breaks": 12, "kind": Kind.LONG.value, "apart_minor": 100, "currency": "JPY"}
     name = WORDS[f"kind {kind.value}"]
     see = "；见 `paidup reconcile breaks --day 2026-11-22`"
     subject = "wechat/main 2026-11-22"

@@ -99,8 +99,8 @@ def _subject(channel: str, account: str, day: date) -> str:
 
 
 def said_of(subject: str, day: date, counts: Iterable[Mapping[str, Any]]) -> str:
-    """What a day's case says: how many breaks of each kind, and over how much."""
+    """What a day's case says: how many breaks of each kind, and over how much, whichever side has more."""
     said = ", ".join(
-        f"{one['breaks']} {one['kind']} over {shown(abs(one['differs_minor']), one['currency'])}" for one in counts
+        f"{one['breaks']} {one['kind']} over {shown(one['apart_minor'], one['currency'])}" for one in counts
     )
     return f"{subject}: {said}; see `paidup reconcile breaks --day {day}`"

@@ -116,7 +116,7 @@ ORDER BY day DESC, id DESC LIMIT $9"""
 
 COUNTS = """
 SELECT kind, state, currency, count(*) AS breaks, sum(differs_minor)::bigint AS differs_minor,
-  min(first_seen_at) AS oldest FROM breaks
+  sum(abs(differs_minor))::bigint AS apart_minor, min(first_seen_at) AS oldest FROM breaks
 WHERE channel = $1 AND account = $2 AND day = $3 GROUP BY kind, state, currency ORDER BY kind, state, currency"""
 
 UNSETTLED_DAYS = """
@@ -225,7 +225,8 @@ async def page(tx: Tx, wanted: Filter, limit: int) -> list[Break]:
 
 
 async def counts(tx: Tx, channel: str, account: str, day: date) -> list[dict[str, Any]]:
-    """How many breaks of a day there are, and over how much, by kind, state and currency."""
+    """How many breaks of a day there are, and over how much, by kind, state and currency. differs_minor: what would
+    have to be booked for all of them; apart_minor: without signs, for what lacks here makes up for nothing there."""
     return [dict(row) for row in await tx.fetch(COUNTS, channel, account, day)]
 
 
