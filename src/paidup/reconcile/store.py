@@ -80,7 +80,9 @@ SELECT {COLUMNS} FROM breaks WHERE channel = $1 AND account = $2 AND state IN ('
 ORDER BY state <> 'approved', tries, id LIMIT $7"""
 
 APPROVED_DAYS = """
-SELECT DISTINCT channel, account, day FROM breaks WHERE state = 'approved' ORDER BY day, channel, account LIMIT $1"""
+SELECT DISTINCT channel, account, day FROM breaks
+WHERE state = 'approved' AND (channel, account) IN (SELECT * FROM unnest($2::text[], $3::text[]))
+ORDER BY day, channel, account LIMIT $1"""
 
 # Another difference than the channel was silent about is asked about at once.
 UPSERT = f"""
@@ -201,9 +203,12 @@ async def repairable(
     return [_break(row) for row in rows]
 
 
-async def approved_days(tx: Tx, limit: int) -> list[tuple[str, str, date]]:
-    """(channel, account, day) of repairs that people agreed to and nobody has done yet, the oldest first."""
-    return [tuple(row) for row in await tx.fetch(APPROVED_DAYS, limit)]
+async def approved_days(tx: Tx, accounts: Iterable[tuple[str, str]], limit: int) -> list[tuple[str, str, date]]:
+    """(channel, account, day) of repairs of these accounts that people agreed to and nobody has done yet, the oldest
+    first."""
+    wanted = sorted(accounts)
+    channels, names = [channel for channel, _ in wanted], [name for _, name in wanted]
+    return [tuple(row) for row in await tx.fetch(APPROVED_DAYS, limit, channels, names)]
 
 
 async def page(tx: Tx, wanted: Filter, limit: int) -> list[Break]:

@@ -100,12 +100,10 @@ async def _ask_again(
 async def _mend_approved(db: Database, by_account: Mapping[tuple[str, str], Party], limit: int, tools: Tools) -> int:
     """People agree when the bill of the day was read long ago: no bill that is due leads back to it."""
     async with db.session() as tx:
-        days = await store.approved_days(tx, limit)
+        days = await store.approved_days(tx, by_account, limit)  # those of an account that is not here wait
     mended = 0
     for channel, account, day in days:
-        party = by_account.get((channel, account))
-        if party is None:  # the account is not here now; it waits
-            continue
+        party = by_account[channel, account]
         if done := await mend(db, party, day, asker=tools.asker, handlers=tools.handlers, who=WHO):
             mended += done
             await work_day(db, party, day, tools=tools, who=WHO)
