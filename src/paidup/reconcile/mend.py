@@ -143,7 +143,7 @@ async def mend(
     async def settle(some: Sequence[Asked]) -> None:
         nonlocal mended
         async with db.transaction() as tx:
-            done = await _settle(tx, some, handlers, who, now)
+            done = await _settle(tx, party, some, handlers, who, now)
         mended += done
 
     for one, error in await in_halves(asked, settle):
@@ -273,10 +273,11 @@ def _item(subject: Subject, evidence: Evidence) -> Item:
 # Settling ------------------------------------------------------------------------------------------------------------
 
 
-async def _settle(tx: Tx, asked: Sequence[Asked], handlers: Handlers, who: str, now: datetime) -> int:
+async def _settle(tx: Tx, party: Party, asked: Sequence[Asked], handlers: Handlers, who: str, now: datetime) -> int:
     """Bring the proof to the door, and write down how each break fared."""
     await journal.write_calls(tx, [call for one in asked for call in one.answer.calls])
-    asked = await _still(tx, asked)
+    await store.lock_repairs(tx, party.account.channel, party.account.name)
+    asked = await _within_limits(tx, party, await _still(tx, asked), who, now)
     going = [one for one in asked if one.item is not None]
     results = await apply(tx, [one.item for one in going if one.item is not None], now, handlers)
     changes: list[tuple[Break, Change | None, str]] = []
@@ -308,6 +309,20 @@ async def _settle(tx: Tx, asked: Sequence[Asked], handlers: Handlers, who: str, 
     await store.add_steps(tx, said, who, now)
     await store.tried(tx, tried)
     return mended
+
+
+async def _within_limits(tx: Tx, party: Party, asked: Sequence[Asked], who: str, now: datetime) -> list[Asked]:
+    """Those that may be repaired still. Another process, or another day's round, may have used up what was left of
+    today's limits while the channel was asked: then people must agree first."""
+    budget, over = await _budget(tx, party, now), dict[str, str]()
+    for one in asked:
+        proposal = one.subject.proposal
+        if one.item is not None and proposal.evidence is not None and (why := budget.refuses(proposal.broken)):
+            over[proposal.broken.id] = why
+    proposed = [one.subject.proposal for one in asked]
+    needing = [msgspec.structs.replace(p, needs=over[p.broken.id]) for p in proposed if p.broken.id in over]
+    await _ask_people(tx, needing, who, now)
+    return [one for one in asked if one.subject.proposal.broken.id not in over]
 
 
 async def _still(tx: Tx, asked: Sequence[Asked]) -> list[Asked]:

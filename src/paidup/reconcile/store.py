@@ -142,6 +142,8 @@ REPAIRED = """
 INSERT INTO break_repairs (break_id, version, day, channel, account, currency, amount_minor, at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING"""
 
+LOCK_REPAIRS = "SELECT pg_advisory_xact_lock(hashtextextended($1, 6))"
+
 REPAIRED_SO_FAR = """
 SELECT currency, count(*) AS repairs, sum(amount_minor)::bigint AS amount_minor FROM break_repairs
 WHERE channel = $1 AND account = $2 AND day = $3 GROUP BY currency"""
@@ -305,6 +307,11 @@ async def steps_of_order(tx: Tx, order_id: str) -> list[Step]:
 async def repaired(tx: Tx, one: Break, day: date, amount_minor: int, now: datetime) -> None:
     """Count a repair against the day's limits; the same version of a break counts once."""
     await tx.execute(REPAIRED, one.id, one.version, day, one.channel, one.account, one.currency, amount_minor, now)
+
+
+async def lock_repairs(tx: Tx, channel: str, account: str) -> None:
+    """Until the transaction ends nobody else repairs anything of this account: what is left of a day's limits holds."""
+    await tx.execute(LOCK_REPAIRS, f"{channel}/{account}")
 
 
 async def repaired_so_far(tx: Tx, channel: str, account: str, day: date) -> Mapping[str, tuple[int, int]]:
