@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 
+import msgspec
 import pytest
 
 from paidup.reconcile.breaks import Found, Kind, OurSide
@@ -165,3 +166,25 @@ def test_a_dispute_that_was_won_on_the_same_day_agrees(lines: int, agreed: int, 
         Day(bill_id="bil1", begins_at=BEGINS, ends_at=BEGINS + timedelta(days=1), rules=Rules()),
     )
     assert (agreed, kinds) == (len(found.agreed), [one.kind for one in found.breaks])
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "known", "kinds"),
+    [
+        ("dispute", "paid", {"won"}, []),
+        ("dispute", "charged_back", {"lost"}, []),
+        ("dispute_won", "charged_back", {"won", "lost"}, []),
+        ("dispute_won", "disputed", {"won", "opened"}, []),
+        ("dispute_won", "charged_back", {"lost"}, [Kind.STATUS]),
+        ("dispute_won", "disputed", {"opened"}, [Kind.STATUS]),
+    ],
+)
+def test_a_dispute_may_have_ended_on_another_day(kind: str, state: str, known: set[str], kinds: list[Kind]) -> None:
+    """What is known of the payment's disputes agrees with each one's line, whatever another one made of the payment."""
+    ours = msgspec.structs.replace(payment(NOON), state=state)
+    found = judge(
+        Matched(payments=[], refunds=[], others=[payment_line(kind, 9000)], sums=[]),
+        Known(by_number={"p:42": ours, "p:pay1": ours}, by_id={}, disputes={"pay1": frozenset(known)}),
+        Day(bill_id="bil1", begins_at=BEGINS, ends_at=BEGINS + timedelta(days=1), rules=Rules()),
+    )
+    assert kinds == [one.kind for one in found.breaks]

@@ -10,7 +10,7 @@ from datetime import date, datetime
 from paidup.channels.bill import LineKind
 from paidup.money import shown
 from paidup.reconcile.breaks import Found, Kind, OurSide
-from paidup.reconcile.known import Agreed, Apart, Day, Judged, Known, named_apart, order_of, side_of
+from paidup.reconcile.known import OF_DISPUTES, Agreed, Apart, Day, Judged, Known, named_apart, order_of, side_of
 from paidup.reconcile.match import Line, Matched
 from paidup.reconcile.states import State
 
@@ -166,8 +166,7 @@ class _Bench:
             self._extra(line, ours, f"already matched on {day}; this bill has it once more")
             return
         why = f"booked here on {day}, whose bill has not been read since"
-        until = self._day.wait_for(ours.at)
-        self._add(Kind.WRONG_DAY, key, why, line, ours, our=0, state=State.WAITING, until=until)
+        self._add(Kind.WRONG_DAY, key, why, line, ours, our=0, state=State.WAITING, until=self._day.wait_for(ours.at))
 
     def _is_of_today(self, ours: OurSide) -> bool:
         return ours.at is None or self._day.begins_at <= ours.at < self._day.ends_at
@@ -322,22 +321,25 @@ class _Bench:
             is_again = line.kind != LineKind.UNKNOWN and number and (line.kind, number) in seen
             if is_again:
                 self._extra(line, self._our("r", line.rid, line.rref), f"the bill has {number} more than once")
+            elif line.kind in OF_DISPUTES:
+                self._dispute(line, is_won=bool(won & {line.txn, line.ref}))
             else:
-                self._other(line, is_won=bool(won & {line.txn, line.ref}))
+                self._other(line)
             seen.add((line.kind, number))
 
-    def _other(self, line: Line, *, is_won: bool) -> None:
-        """is_won: the same bill has the dispute's end, after which it is paid here, as before."""
-        if line.kind == LineKind.REFUND_FAILED:
-            self._must_stand(line, self._our("r", line.rid, line.rref), frozenset({"failed"}), "came back")
-        elif line.kind == LineKind.REFUND_UNDONE:
-            ours = self._our("r", line.rid, line.rref)
-            self._must_stand(line, ours, frozenset({"failed"}), "did not reach the customer")
-        elif line.kind == LineKind.DISPUTE:
-            states = _PAID if is_won else _DISPUTED
-            self._must_stand(line, self._our("p", line.txn, line.ref), states, "was taken back by the bank")
-        elif line.kind == LineKind.DISPUTE_WON:
-            self._must_stand(line, self._our("p", line.txn, line.ref), frozenset({"paid"}), "was returned by the bank")
+    def _dispute(self, line: Line, *, is_won: bool) -> None:
+        """Its end may stand in this bill (is_won) or in another day's; and other ones may be open, or lost."""
+        ours = self._our("p", line.txn, line.ref)
+        known = self._known.disputes.get(ours.payment_id, frozenset()) if ours else frozenset()
+        if line.kind == LineKind.DISPUTE:
+            self._must_stand(line, ours, _PAID if is_won or known else _DISPUTED, "was taken back by the bank")
+        else:
+            self._must_stand(line, ours, _PAID if "won" in known else frozenset({"paid"}), "was returned by the bank")
+
+    def _other(self, line: Line) -> None:
+        if line.kind in (LineKind.REFUND_FAILED, LineKind.REFUND_UNDONE):
+            what = "came back" if line.kind == LineKind.REFUND_FAILED else "did not reach the customer"
+            self._must_stand(line, self._our("r", line.rid, line.rref), frozenset({"failed"}), what)
         else:
             why = f"a line of the type {line.word or ''!r}"
             key = f"unknown:{line.word}:{line.txn or line.ref or line.at}"

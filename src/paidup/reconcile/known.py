@@ -6,10 +6,12 @@ from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 
+from paidup.channels.bill import LineKind
 from paidup.reconcile.breaks import BillSide, Found, Kind, OurSide
 from paidup.reconcile.match import Line
 from paidup.reconcile.rules import Rules
 
+OF_DISPUTES = (LineKind.DISPUTE, LineKind.DISPUTE_WON)
 ARRIVES_WITHIN = timedelta(days=7)
 """A refund that is on its way may be so much longer than what another day's bill may bring."""
 
@@ -59,7 +61,8 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     """What look-ups told. by_number: our payments and refunds by any number of theirs ("p:…" and "r:…"), in any state
     and of any day. by_id: our rows that a pair names. earlier: by our id. read: days whose bill was read already, and
     when last. days: the day of each of ours, by id. cleared_here: keys of this day's breaks that another day's bill
-    cleared. unsettled_here: keys of those that are not settled. suggestions: by the line's number."""
+    cleared. unsettled_here: keys of those that are not settled. disputes: what was said last of each one, by the
+    payment's id. suggestions: by the line's number."""
 
     by_number: Mapping[str, OurSide]
     by_id: Mapping[str, OurSide]
@@ -68,6 +71,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     days: Mapping[str, date] = {}
     cleared_here: frozenset[str] = frozenset()
     unsettled_here: frozenset[str] = frozenset()
+    disputes: Mapping[str, frozenset[str]] = {}
     suggestions: Mapping[int, OurSide] = {}
 
     @property

@@ -8,7 +8,7 @@ import msgspec
 from paidup.db.transaction import Tx
 from paidup.reconcile import ours, runs, store
 from paidup.reconcile.breaks import OurSide
-from paidup.reconcile.known import Earlier, Known, side_of
+from paidup.reconcile.known import OF_DISPUTES, Earlier, Known, side_of
 from paidup.reconcile.match import Matched
 from paidup.reconcile.party import Party
 from paidup.reconcile.states import UNSETTLED
@@ -31,7 +31,9 @@ async def look_up(tx: Tx, party: Party, day: date, matched: Matched) -> Known:
     days = {subject: side.at.astimezone(zone).date() for subject, side in sides.items() if side.at}
     strangers = [line for line in alone if not {f"p:{line.txn}", f"p:{line.ref}"} & by_number.keys()]
     suggestions = await _suggested(tx, party, strangers)
-    known = Known(by_number=by_number, by_id=by_id, days=days, suggestions=suggestions)
+    disputed = {f"p:{n}" for line in matched.others if line.kind in OF_DISPUTES for n in (line.txn, line.ref) if n}
+    disputes = await ours.disputes(tx, [by_number[n].payment_id for n in disputed & by_number.keys()])
+    known = Known(by_number=by_number, by_id=by_id, days=days, disputes=disputes, suggestions=suggestions)
     return await with_runs(tx, party, day, known)
 
 

@@ -52,6 +52,10 @@ WHERE r.id IN (
   SELECT id FROM refunds WHERE channel = $1 AND account = $2 AND merchant_ref = ANY($3::text[])
   UNION SELECT id FROM refunds WHERE channel = $1 AND account = $2 AND channel_refund_id = ANY($3::text[]))"""
 
+DISPUTES = """
+SELECT id, dispute_says || ARRAY(SELECT value FROM jsonb_each_text(disputes)) AS says FROM payments
+WHERE id = ANY($1::text[]) AND dispute_says IS NOT NULL"""
+
 # What a person may find to belong to a line that nobody knows: unpaid, the same money, begun up to two hours before.
 SUGGESTED = f"""
 SELECT DISTINCT ON (s.n) s.n, {_PAYMENT} FROM unnest($3::int[], $4::text[], $5::bigint[], $6::timestamptz[])
@@ -111,6 +115,13 @@ async def by_number(
                 )
                 found |= {f"{mark}:{number}": side for number in (ref, theirs) if number is not None}
     return found
+
+
+async def disputes(tx: Tx, payment_ids: Iterable[str]) -> dict[str, frozenset[str]]:
+    """What was said last of each dispute of these payments; those that never had one are left out."""
+    wanted = sorted(set(payment_ids))
+    rows = [row for chunk in _chunks(wanted) for row in await tx.fetch(DISPUTES, chunk)]
+    return {row["id"]: frozenset(row["says"]) for row in rows}
 
 
 async def suggestions(
