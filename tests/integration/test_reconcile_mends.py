@@ -10,6 +10,7 @@ from merchant import Merchant
 from paidup import trace as tracing
 from paidup.ask import Answer, Asker
 from paidup.channels.bill import BillKind
+from paidup.channels.channel import BillComing
 from paidup.channels.registry import CHANNELS
 from paidup.orders import store as orders
 from paidup.orders.order import Order
@@ -18,6 +19,7 @@ from paidup.payments.states import State
 from paidup.people.audit import Actor
 from paidup.reconcile import bills, people, runs, store, upload
 from paidup.reconcile.breaks import Break, Kind
+from paidup.reconcile.fetch import fetch_bill
 from paidup.reconcile.overdue import expire
 from paidup.reconcile.party import Party
 from paidup.reconcile.propose import MAX_TRIES
@@ -154,8 +156,6 @@ async def test_without_an_answer_the_bill_alone_is_proof(shop: Merchant) -> None
 
 async def fetched(shop: Merchant, day: date, **faults: float) -> None:
     """The trade bill of the day, kept and not read."""
-    from paidup.reconcile.fetch import fetch_bill
-
     shop.sandbox.faults = Faults(bill=BillFaults(**faults))
     assert isinstance(await fetch_bill(shop.db, shop.asker, party(shop), BillKind.TRADES, day), bills.Kept)
 
@@ -509,3 +509,24 @@ async def test_an_upload_for_which_there_was_no_room_is_read_later(shop: Merchan
     await run_once(shop.db, now=shop.clock.now(), limit=8, parties=[one], tools=roomy)
     async with shop.db.session() as tx:
         assert await runs.latest_of(tx, "wechat", "main", day) is not None
+
+
+@pytest.mark.parametrize("channel", CHANNELS_ALL)
+@pytest.mark.parametrize("fails", [0.0, 1.0], ids=["the channel answers", "the channel is silent"])
+async def test_what_the_bill_has_as_wholly_refunded_pays_no_order(shop: Merchant, channel: str, fails: float) -> None:
+    """Paid, and given back in the channel's console, before we knew of it: both lines stand in the bill. Both are
+    booked, and the shop is not told to ship."""
+    payment, day = await paid(shop, "A-1", channel), day_of(shop, channel)
+    given_back(shop, payment, 1250)
+    await next_morning(shop, channel, day)
+    its = party(shop, channel)
+    found = await fetch_bill(shop.db, shop.asker, its, BillKind.TRADES, day)
+    while isinstance(found, BillComing):
+        await shop.clock.advance(60)
+        found = await fetch_bill(shop.db, shop.asker, its, BillKind.TRADES, day, made_as=found.made_as)
+    shop.sandbox.faults = Faults(fail=fails)
+    await work_day(shop.db, its, day, tools=tools(shop), who="test")
+    now = await shop.payment(payment)
+    assert (State.PAID, 1250) == (now.state, now.refunded_minor)
+    assert {Is.HEALED} == {one.state for one in await breaks(shop)}
+    assert {"order.paid", "order.refunded"} & set(await shop.column("SELECT type FROM events")) == set()

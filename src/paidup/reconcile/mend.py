@@ -17,7 +17,7 @@ from paidup.ask import Answer, Asker
 from paidup.db.poison import in_halves
 from paidup.db.transaction import Database, Tx
 from paidup.errors import InvalidRequest, NotFound
-from paidup.evidence import Evidence, RefundEvidence, RefundSays, Road
+from paidup.evidence import Evidence, PaymentEvidence, PaymentSays, RefundEvidence, RefundSays, Road
 from paidup.handlers import Handlers
 from paidup.journal import store as journal
 from paidup.orders import store as orders
@@ -36,6 +36,7 @@ from paidup.reconcile.propose import (
     Budget,
     Proposal,
     agrees,
+    as_given_back,
     ask_again_at,
     came_back,
     has_not_arrived,
@@ -88,7 +89,7 @@ async def proposals(
             tx, account.channel, account.name, day, [kind.value for kind in ASKED], max_tries=MAX_TRIES, only=only,
             without=[one.broken.id for one in proposed], due_at=None if is_early else now, limit=BATCH,
         )  # fmt: skip
-        proposed += _proposed(found, budget, now)
+        proposed += await _proposed(tx, found, budget, now)
         if len(found) < BATCH or sum(not one.needs for one in proposed) >= most:
             break
     return proposed
@@ -96,7 +97,7 @@ async def proposals(
 
 async def planned(tx: Tx, party: Party, broken: Sequence[Break], now: datetime) -> list[Proposal]:
     """What a repair would do about breaks that are perhaps not written yet: for those who only want to look."""
-    return _proposed(broken, await _budget(tx, party, now), now)
+    return await _proposed(tx, broken, await _budget(tx, party, now), now)
 
 
 async def _budget(tx: Tx, party: Party, now: datetime) -> Budget:
@@ -104,12 +105,14 @@ async def _budget(tx: Tx, party: Party, now: datetime) -> Budget:
     return Budget(party.rules, await store.repaired_so_far(tx, account.channel, account.name, now.date()))
 
 
-def _proposed(broken: Sequence[Break], budget: Budget, now: datetime) -> list[Proposal]:
+async def _proposed(tx: Tx, broken: Sequence[Break], budget: Budget, now: datetime) -> list[Proposal]:
+    back = await store.given_back(tx, [one.payment_id for one in broken if one.payment_id is not None])
     return [
         Proposal(broken=one, evidence=evidence, needs=budget.refuses(one) if evidence is not None else "")
         for one in broken
         if one.payment_id is not None and one.kind in ASKED and one.state in UNSETTLED
-        for evidence in [testimony(one, now)]
+        for back_minor in [back.get((one.payment_id, one.currency), 0)]
+        for evidence in [as_given_back(one, testimony(one, now), back_minor)]
     ]
 
 
@@ -260,6 +263,8 @@ def _with_numbers(told: Evidence, bill: Evidence) -> Evidence:
     if isinstance(told, RefundEvidence) and isinstance(bill, RefundEvidence):
         fields["merchant_refund_ref"] = told.merchant_refund_ref or bill.merchant_refund_ref
         fields["channel_refund_id"] = told.channel_refund_id or bill.channel_refund_id
+    if isinstance(bill, PaymentEvidence) and bill.says is PaymentSays.GIVEN_BACK:
+        fields["says"] = bill.says  # of what became of the money the bills know more than "paid"
     if told.amount is None:
         fields["amount"] = bill.amount
     return msgspec.structs.replace(told, **fields)

@@ -19,6 +19,7 @@ ASK_AGAIN_AFTER = (timedelta(minutes=5), timedelta(minutes=15), timedelta(hours=
 SILENT_TRIES = 3
 """People hear of a difference that has waited long enough only when the channel was silent so often (20 minutes): one
 question that got lost is nothing to get up for."""
+_CAME = {PaymentSays.PAID, PaymentSays.GIVEN_BACK}
 ASKED = (Kind.LONG, Kind.SHORT, Kind.STATUS, Kind.REFUND_UNKNOWN)
 """Kinds about which the channel is asked."""
 
@@ -57,11 +58,19 @@ def testimony(one: Break, now: datetime) -> Evidence | None:
     return None
 
 
+def as_given_back(one: Break, said: Evidence | None, back_minor: int) -> Evidence | None:
+    """The bill's word for a payment of which bills have so much given back, too: when that is all of it, it pays no
+    order."""
+    if isinstance(said, PaymentEvidence) and 0 < (one.bill_minor or 0) <= back_minor:
+        return msgspec.structs.replace(said, says=PaymentSays.GIVEN_BACK)
+    return said
+
+
 def agrees(told: Evidence, bill: Evidence) -> bool:
-    """Whether the channel's answer says the same as its bill. That money went back since contradicts no line."""
+    """Whether the channel's answer says the same as its bill. That money went back since contradicts no line, and some
+    channels call a payment paid whatever became of it."""
     if isinstance(told, PaymentEvidence) and isinstance(bill, PaymentEvidence):
-        says = (PaymentSays.PAID, PaymentSays.GIVEN_BACK) if bill.says is PaymentSays.PAID else (bill.says,)
-        return told.says in says and told.amount in (None, bill.amount)
+        return {told.says, bill.says} <= _CAME and told.amount in (None, bill.amount)
     if isinstance(told, RefundEvidence) and isinstance(bill, RefundEvidence):
         has_arrived = (bill.says, told.says) == (RefundSays.PENDING, RefundSays.SUCCEEDED)
         return (told.says is bill.says or has_arrived) and told.amount in (None, bill.amount)

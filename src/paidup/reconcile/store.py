@@ -79,6 +79,12 @@ SELECT {COLUMNS} FROM breaks WHERE channel = $1 AND account = $2 AND state IN ('
   AND ($6 IS NOT NULL OR $9::timestamptz IS NULL OR ask_at IS NULL OR ask_at <= $9 OR state = 'approved')
 ORDER BY state <> 'approved', tries, id LIMIT $7"""
 
+# A refund's line of a payment that is not paid here, on whatever day it left.
+GONE = """
+SELECT payment_id, currency, -sum(bill_minor)::bigint AS given_back_minor FROM breaks
+WHERE payment_id = ANY($1::text[]) AND kind = 'refund_without_payment' AND what = 'refund'
+  AND state IN ('waiting', 'open', 'approved') GROUP BY payment_id, currency"""
+
 APPROVED_DAYS = """
 SELECT DISTINCT channel, account, day FROM breaks
 WHERE state = 'approved' AND (channel, account) IN (SELECT * FROM unnest($2::text[], $3::text[]))
@@ -203,6 +209,12 @@ async def repairable(
         REPAIRABLE, channel, account, day, kinds, max_tries, wanted, limit, list(without), due_at
     )  # fmt: skip
     return [_break(row) for row in rows]
+
+
+async def given_back(tx: Tx, payment_ids: Iterable[str]) -> dict[tuple[str, str], int]:
+    """How much of payments that are not paid here the bills have as refunds, by payment and currency."""
+    rows = await tx.fetch(GONE, sorted(set(payment_ids)))
+    return {(row["payment_id"], row["currency"]): row["given_back_minor"] for row in rows}
 
 
 async def approved_days(tx: Tx, accounts: Iterable[tuple[str, str]], limit: int) -> list[tuple[str, str, date]]:
