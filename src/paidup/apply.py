@@ -147,7 +147,8 @@ def _standing(book: Book, step: Settled) -> str:
 async def _locate(tx: Tx, items: Sequence[Item]) -> dict[int, str]:
     """The order that each item belongs to; items of unknown payments are left out."""
     homes: dict[int, str] = {}
-    by_payment, by_refund = [], []
+    by_payment: list[tuple[int, str, str, str | None, str | None]] = []
+    by_refund: list[tuple[int, str, str, str | None, str | None]] = []
     for n, item in enumerate(items):
         what = item.what
         if isinstance(what, PaymentEvidence | RefundEvidence | DisputeEvidence):
@@ -157,7 +158,8 @@ async def _locate(tx: Tx, items: Sequence[Item]) -> dict[int, str]:
         elif not isinstance(what, Nothing):
             homes[n] = what.order_id
     homes |= await payments.locate(tx, by_payment)
-    return homes | await refunds.locate(tx, by_refund)
+    # By the refund's own number only where no payment is named: it may be that of another payment's refund, too.
+    return homes | await refunds.locate(tx, [name for name in by_refund if name[0] not in homes])
 
 
 async def _load(tx: Tx, order_ids: set[str]) -> dict[str, Book]:

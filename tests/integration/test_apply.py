@@ -185,6 +185,17 @@ async def test_only_what_came_too_early_waits(db: Database) -> None:
     assert [["payment.paid", "order.paid"]] * 2 == [await told(db, 1), await told(db, 2)]
 
 
+async def test_two_payments_may_each_have_a_refund_of_the_same_number(db: Database) -> None:
+    """Refund "1" of one payment is not refund "1" of another: each is booked on its own order, once."""
+    await keep(db, *(an_offer(number, state=State.PAID, channel_txn_id=f"ali{number}") for number in (1, 2)))
+    back = [
+        refund_says(RefundSays.SUCCEEDED, n, payment=n, merchant_refund_ref="1", channel_refund_id=None) for n in (1, 2)
+    ]
+    results = [result for one in (*back, *reversed(back)) for result in await settle(db, one)]
+    assert ["applied", "applied", "repeated", "repeated"] == [result.outcome for result in results]
+    assert [1250, 1250] == [(await read(db, n)).payments[payment_id(n)].refunded_minor for n in (1, 2)]
+
+
 async def test_a_poisoned_callback_stands_alone(db: Database) -> None:
     """One of fifty names the number of somebody else's trade: 49 are applied at once, it fails alone, again and again,
     and in the end waits for a person, with one case."""

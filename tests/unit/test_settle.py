@@ -27,6 +27,7 @@ from paidup.settle.book import (
 from paidup.testing.builders import (
     a_book,
     a_paid_book,
+    a_paid_payment,
     a_payment,
     a_refund,
     after,
@@ -174,6 +175,18 @@ def test_a_refund_that_comes_back_after_success_gives_the_order_back_its_money()
     ]
     assert ["refund.succeeded", "order.refunded", "refund.failed"] == events(steps)
     assert [("refund_failed", refund_id())] == cases(steps)
+
+
+def test_a_refund_belongs_to_the_payment_that_its_notice_names() -> None:
+    """Two payments of one order may each have a refund "1"; what is said of one is not said of the other."""
+    told = [
+        refund_says(RefundSays.SUCCEEDED, n, payment=n, merchant_refund_ref="1", channel_refund_id=None) for n in (1, 2)
+    ]
+    book = a_book(an_order(), payments=[a_paid_payment(1), a_paid_payment(2)])
+    steps = run(book, *told)
+    assert [("applied", 1250, 0), ("applied", 1250, 1250)] == [
+        (step.outcome, *(p.refunded_minor for p in step.book.payments.values())) for step in steps
+    ]
 
 
 def test_partial_refunds_add_up() -> None:

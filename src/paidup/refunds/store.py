@@ -67,7 +67,7 @@ async def locate(tx: Tx, names: Sequence[tuple[int, str, str, str | None, str | 
 
 
 async def insert(tx: Tx, refunds: Sequence[Refund]) -> None:
-    """Write new refunds; a number used twice at one channel account is an error of the database."""
+    """Write new refunds; a number used twice for one payment is an error of the database."""
     if refunds:
         rows = [(*msgspec.structs.astuple(refund), seal(refund)) for refund in refunds]
         await tx.execute(INSERT, *map(list, zip(*rows, strict=True)))

@@ -52,8 +52,10 @@ def ask_refund(book: Book, item: AskRefund, now: datetime) -> Settled:
 
 
 def refund_evidence(book: Book, evidence: RefundEvidence, now: datetime) -> Settled:
-    refund = _find_refund(book, evidence)
-    payment = book.payments.get(refund.payment_id) if refund else find_payment(book, evidence)
+    payment = find_payment(book, evidence)
+    refund = _find_refund(book, evidence, payment)
+    if refund is not None:
+        payment = book.payments[refund.payment_id]
     if payment is None:
         return Settled(book, Weighed.PARKED, "no payment of this number is known yet; it waits")
     if payment.state not in MONEY_ARRIVED:
@@ -73,8 +75,12 @@ def _too_early(book: Book, payment: Payment, evidence: RefundEvidence) -> Settle
     return Settled(book, Weighed.REJECTED, why, cases=(case,), payment_id=payment.id)
 
 
-def _find_refund(book: Book, evidence: RefundEvidence) -> Refund | None:
+def _find_refund(book: Book, evidence: RefundEvidence, payment: Payment | None) -> Refund | None:
+    """The refund that the evidence speaks of, among those of the payment that it names: Alipay asks for numbers
+    (out_request_no) that are unique within one trade, so that two payments may each have a refund "1"."""
     mine = [r for r in book.refunds.values() if (r.channel, r.account) == (evidence.channel, evidence.account)]
+    if payment is not None:
+        mine = [refund for refund in mine if refund.payment_id == payment.id]
     by_ref = [r for r in mine if evidence.merchant_refund_ref in (r.merchant_ref, r.id)]
     by_id = [r for r in mine if evidence.channel_refund_id and r.channel_refund_id == evidence.channel_refund_id]
     return next(iter(by_ref + by_id), None)
