@@ -91,6 +91,34 @@ async def test_the_budget_is_shared_by_all_workers(merchant: Merchant) -> None:
     assert (3, 7) == (sum(asked), sum(rounds))
 
 
+async def test_an_account_that_has_had_its_share_keeps_no_other_waiting(merchant: Merchant) -> None:
+    """A hundred questions wait for the budget of their account: what is due after them at another account is asked
+    about in the next round all the same."""
+    for n in range(100):
+        await merchant.offer(await merchant.order(f"A-{n}"))
+    other = await merchant.offer(await merchant.order(), "alipay")
+    await merchant.clock.advance(20)
+    async with merchant.db.transaction() as tx:
+        await tx.execute("UPDATE due SET due_at = $1 WHERE channel = 'alipay'", merchant.clock.now())
+    assert 2 == await merchant.repair(budget_per_s=2.0)
+    assert 1 == await merchant.repair(budget_per_s=2.0)
+    assert ["open", "query"] == await merchant.calls(other)
+
+
+async def test_what_a_budget_makes_wait_stands_in_line(merchant: Merchant) -> None:
+    """Not all of a backlog is due again with the next token: after each second, no more than the budget has room for."""
+    for n in range(20):
+        await merchant.offer(await merchant.order(f"A-{n}"))
+    await merchant.clock.advance(20)
+    asked = [await merchant.repair(budget_per_s=2.0)]
+    for _ in range(9):
+        await merchant.clock.advance(1)
+        now_due = "SELECT count(*) FROM due WHERE due_at <= $1"
+        assert await merchant.db.read(now_due, merchant.clock.now()) <= 2
+        asked.append(await merchant.repair(budget_per_s=2.0))
+    assert [2] * 10 == asked
+
+
 async def test_two_workers_never_ask_about_the_same_payment(merchant: Merchant) -> None:
     """A claimed row is nobody else's until its lease ends."""
     offered = [await merchant.offer(await merchant.order(f"A-{n}")) for n in range(6)]

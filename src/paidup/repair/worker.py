@@ -6,7 +6,6 @@ harms nobody.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -38,6 +37,9 @@ from paidup.spans.tell import Spans
 
 BATCH = 32
 _AT_ONCE = 16
+_LOOKS = 64
+"""So often a round looks on when nothing that it found may be asked about now: an account that has had its share must not
+keep the others waiting."""
 
 
 def lease_s(deadline_s: float) -> float:
@@ -89,12 +91,13 @@ async def run_once(
 
     spans: whom to tell what was decided.
     """
-    async with db.transaction() as tx:
-        dues = await schedule.claim(tx, now, now + lease, limit)
-        if not dues:
-            return 0
-        dues = await _within_budget(tx, dues, budget_per_s, now)
-        subjects = await _load(tx, dues)
+    subjects: list[Subject] = []
+    for _ in range(_LOOKS):
+        async with db.transaction() as tx:
+            dues = await schedule.claim(tx, now, now + lease, limit)
+            subjects = await _load(tx, await _within_budget(tx, dues, budget_per_s, now))
+        if subjects or not dues:
+            break
     return await _ask_and_settle(db, subjects, asker, handlers, now, spans)
 
 
@@ -112,8 +115,13 @@ async def ask_now(
     """Query-on-read: somebody is looking at this payment, so ask at once, within the budget; False if not asked."""
     async with db.transaction() as tx:
         due = await schedule.claim_one(tx, payment_id, now, now + lease, now - ASK_AT_MOST_EVERY)
-        dues = await _within_budget(tx, [due] if due else [], budget_per_s, now)
-        subjects = await _load(tx, dues)
+        if due is None:
+            return False
+        granted, wait_s = await schedule.spend(tx, due.channel, due.account, 1, rate_per_s=budget_per_s, now=now)
+        if not granted:
+            await schedule.postpone(tx, [(due, now + timedelta(seconds=wait_s), due.asked)])
+            return False
+        subjects = await _load(tx, [due])
     return await _ask_and_settle(db, subjects, asker, handlers, now, spans) > 0
 
 
@@ -170,20 +178,15 @@ async def _within_budget(
     tx: Tx, dues: Sequence[schedule.Due], budget_per_s: float, now: datetime
 ) -> list[schedule.Due]:
     """Those that may be asked about now; the others wait until the account's budget allows it."""
-    granted: Counter[tuple[str, str]] = Counter()
-    wait_s: dict[tuple[str, str], float] = {}
-    for (channel, account), wanted in sorted(Counter((d.channel, d.account) for d in dues).items()):
-        granted[channel, account], wait_s[channel, account] = await schedule.spend(
-            tx, channel, account, wanted, rate_per_s=budget_per_s, now=now
-        )
     allowed, later = [], []
-    for n, due in enumerate(dues):
-        key = (due.channel, due.account)
-        if granted[key] > 0:
-            granted[key] -= 1
-            allowed.append(due)
-        else:
-            later.append((due, now + timedelta(seconds=wait_s[key] + n / budget_per_s), due.asked))
+    for channel, account in sorted({(due.channel, due.account) for due in dues}):
+        theirs = [due for due in dues if (due.channel, due.account) == (channel, account)]
+        granted, _ = await schedule.spend(tx, channel, account, len(theirs), rate_per_s=budget_per_s, now=now)
+        allowed += theirs[:granted]
+        rest = theirs[granted:]
+        if rest:
+            turns = await schedule.stand_in_line(tx, channel, account, len(rest), rate_per_s=budget_per_s, now=now)
+            later += [(due, turn, due.asked) for due, turn in zip(rest, turns, strict=True)]
     await schedule.postpone(tx, later)
     return allowed
 

@@ -5,7 +5,7 @@ payment that may still change always has one, written in the transaction that ma
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -57,6 +57,13 @@ INSERT INTO query_budgets (channel, account, tokens, at) VALUES ($1, $2, $3, $4)
 LOCK_BUDGET = "SELECT tokens, at FROM query_budgets WHERE channel = $1 AND account = $2 FOR UPDATE"
 
 SPEND = "UPDATE query_budgets SET tokens = $3, at = $4 WHERE channel = $1 AND account = $2"
+
+LINE_ENDS_AT = "SELECT line_ends_at FROM query_budgets WHERE channel = $1 AND account = $2 FOR UPDATE"
+
+LENGTHEN = "UPDATE query_budgets SET line_ends_at = $3 WHERE channel = $1 AND account = $2"
+
+LONGEST_LINE = timedelta(seconds=60)
+"""Whoever stands in line is looked at again after this at the latest: others may have left it."""
 
 DROP = "DELETE FROM due WHERE subject_id = ANY($1::text[])"
 
@@ -110,6 +117,21 @@ async def spend(
     granted, left = Budget(rate_per_s=rate_per_s, burst=burst, tokens=tokens, at=at).take(now, wanted)
     await tx.execute(SPEND, channel, account, left.tokens, left.at)
     return granted, left.wait_s(now)
+
+
+async def stand_in_line(
+    tx: Tx, channel: str, account: str, count: int, *, rate_per_s: float, now: datetime
+) -> list[datetime]:
+    """When `count` questions for which the budget has no room are looked at again: behind those that already wait.
+
+    Were all of a long backlog due again with the next token, the questions about other accounts would stand behind
+    them each time.
+    """
+    latest = now + LONGEST_LINE
+    ends_at = min(max(await tx.fetchval(LINE_ENDS_AT, channel, account) or now, now), latest)
+    turns = [min(ends_at + timedelta(seconds=min(n / rate_per_s, 3600)), latest) for n in range(1, count + 1)]
+    await tx.execute(LENGTHEN, channel, account, turns[-1])
+    return turns
 
 
 async def drop(tx: Tx, subject_ids: Sequence[str]) -> None:

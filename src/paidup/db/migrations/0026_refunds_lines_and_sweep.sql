@@ -2,3 +2,7 @@
 -- a refund "1". Our own numbers are ids. The number stands first in the key, because refunds are looked up by it.
 alter table refunds drop constraint refunds_merchant_ref_account_channel_key;
 alter table refunds add unique (merchant_ref, account, channel, payment_id);
+
+-- Where the line of those ends that an account's budget makes wait.
+alter table query_budgets add column line_ends_at timestamptz;
+comment on column query_budgets.line_ends_at is 'questions beyond the budget stand in line until then, one after the other';
