@@ -1,5 +1,6 @@
 """The silent-channel alarm, and the sweep that gives a job to what lacks one."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 from paidup.apply import Item, apply
@@ -116,3 +117,19 @@ async def test_the_sweep_gives_a_job_to_what_lacks_one(db: Database) -> None:
     assert (1, 0) == (await sweep.run_once(db, now=later, limit=10), await sweep.run_once(db, now=later, limit=10))
     async with db.session() as tx:
         assert [later] == [due.due_at for due in (await schedule.get(tx, [payment.id])).values()]
+
+
+MANY = """
+INSERT INTO payments SELECT (jsonb_populate_record(p, jsonb_build_object(
+  'id', 'pay' || n, 'merchant_ref', 'many-' || n, 'state', 'paid'))).* FROM payments p, generate_series(1, 20000) n"""
+
+
+async def test_the_sweep_reads_what_is_unfinished_and_not_the_books(db: Database) -> None:
+    """It looks once a minute, so what it reads must not grow with what was ever paid."""
+    async with db.transaction() as tx:
+        await an_open_payment(tx, 1)
+        await tx.execute(MANY)
+    async with db.session() as tx:
+        await tx.execute("ANALYZE payments")
+        (plan,) = json.loads(await tx.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sweep.LACKING}", NOW, 500))
+    assert plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"] < 100
