@@ -1,5 +1,8 @@
 """Payments that the shop opened by itself: one call guards them, whatever came before it."""
 
+import asyncio
+from datetime import timedelta
+
 import msgspec
 
 from api_side import ORDER, Api
@@ -8,21 +11,23 @@ from paidup.evidence import PaymentEvidence, PaymentSays, Road
 from paidup.intake import inbox
 from paidup.intake.worker import run_once
 from paidup.money import Money
+from paidup.orders import store as orders
+from waits import PID, somebody_waits_for
 
 REGISTER = ORDER | {"channel": "wechat", "merchant_ref": "SHOP-77"}
 
 
-async def a_callback_comes(api: Api, merchant_ref: str) -> None:
+async def a_callback_comes(api: Api, merchant_ref: str | None, txn_id: str = "42000001") -> None:
     """WeChat says that it is paid, and the entrance makes it durable."""
     now, account = api.paidup.clock.now(), api.paidup.accounts.current.get("wechat", "main")
     says = PaymentEvidence(
         road=Road.CALLBACK, channel="wechat", account="main", key="n1", received_at=now, occurred_at=now,
-        merchant_ref=merchant_ref, channel_txn_id="42000001", amount=Money(1250, "CNY"), payee=account.payee,
+        merchant_ref=merchant_ref, channel_txn_id=txn_id, amount=Money(1250, "CNY"), payee=account.payee,
         says=PaymentSays.PAID,
     )  # fmt: skip
     received = inbox.Received(
-        id="cbk1", received_at=now, shop="acme", channel="wechat", account="main", dedup_key="n1", kind="notify",
-        target="/callbacks/wechat/main", headers="[]", body=b"raw", merchant_ref=merchant_ref,
+        id=f"cbk{txn_id}", received_at=now, shop="acme", channel="wechat", account="main", dedup_key="n1",
+        kind="notify", target="/callbacks/wechat/main", headers="[]", body=b"raw", merchant_ref=merchant_ref,
         evidence=msgspec.json.encode([says]).decode(),
     )  # fmt: skip
     async with api.paidup.db.transaction() as tx:
@@ -42,6 +47,31 @@ async def test_a_callback_that_came_first_is_weighed_at_once(api: Api) -> None:
     assert ("open", 1) == (payment["state"], await intake(api))
     _, order = await api.call("GET", f"/v1/orders/{payment['order_id']}")
     assert ("paid", payment["id"]) == (order["state"], order["paid_by"])
+
+
+async def test_registering_wakes_what_speaks_of_the_payment_and_nothing_else(api: Api) -> None:
+    """What names no number of ours is found by the channel's number; what is said of payments of others sleeps on."""
+    for txn_id in ("42000001", "42000002"):
+        await a_callback_comes(api, None, txn_id)
+    assert (2, 0) == (await intake(api), await intake(api))
+    _, payment = await api.call("POST", "/v1/payments/register", REGISTER | {"channel_txn_id": "42000002"})
+    assert 1 == await intake(api)
+    _, order = await api.call("GET", f"/v1/orders/{payment['order_id']}")
+    assert ("paid", payment["id"]) == (order["state"], order["paid_by"])
+
+
+async def test_registering_and_the_intake_never_wait_for_each_other_in_a_circle(api: Api) -> None:
+    """The intake holds the callback that waits for the payment, and wants its order next."""
+    await a_callback_comes(api, "SHOP-78")
+    await intake(api)
+    order_id, db = await api.an_order(), api.paidup.db
+    body = {"channel": "wechat", "merchant_ref": "SHOP-78"}
+    async with db.transaction() as tx:
+        assert 1 == len(await inbox.claim(tx, api.paidup.clock.now() + timedelta(days=1), 10))
+        registers = asyncio.create_task(api.call("POST", f"/v1/orders/{order_id}/payments/register", body))
+        await somebody_waits_for(db, await tx.fetchval(PID))
+        assert 1 == len(await orders.lock(tx, [order_id]))
+    assert 201 == (await registers)[0]
 
 
 async def test_a_payment_of_a_known_order_is_registered_by_its_id(api: Api) -> None:

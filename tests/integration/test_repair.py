@@ -106,7 +106,7 @@ async def test_an_account_that_has_had_its_share_keeps_no_other_waiting(merchant
 
 
 async def test_what_a_budget_makes_wait_stands_in_line(merchant: Merchant) -> None:
-    """Not all of a backlog is due again with the next token: after each second, no more than the budget has room for."""
+    """Not all of a backlog is due again with the next token: after each second, as much as the budget has room for."""
     for n in range(20):
         await merchant.offer(await merchant.order(f"A-{n}"))
     await merchant.clock.advance(20)

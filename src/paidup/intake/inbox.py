@@ -70,9 +70,11 @@ WHERE q.seq = c.seq"""
 FAILED = """
 UPDATE inbox_queue SET attempts = $5, available_at = $2, why = $3, state = $4 WHERE seq = $1"""
 
+# Of those that name no number of ours, only what speaks of this payment: they may be many, and all of others.
 UNPARK = """
-UPDATE inbox_queue SET available_at = LEAST(available_at, $4)
-WHERE state = 'parked' AND channel = $1 AND account = $2 AND (merchant_ref = $3 OR merchant_ref IS NULL)"""
+UPDATE inbox_queue SET available_at = LEAST(available_at, $5)
+WHERE state = 'parked' AND channel = $1 AND account = $2 AND (merchant_ref = $3 OR merchant_ref IS NULL)
+  AND (merchant_ref IS NOT NULL OR strpos(evidence, $3) > 0 OR strpos(evidence, $4) > 0)"""
 
 GET = """
 SELECT id, received_at, shop, channel, account, dedup_key, kind, target, headers, body FROM inbox WHERE id = $1"""
@@ -157,9 +159,14 @@ async def failed(tx: Tx, seq: int, again_at: datetime, why: str, *, state: str, 
     await tx.execute(FAILED, seq, again_at, why, state, attempts)
 
 
-async def unpark(tx: Tx, channel: str, account: str, merchant_ref: str, now: datetime) -> None:
-    """A payment of this number exists now: what waited for it is tried at once."""
-    await tx.execute(UNPARK, channel, account, merchant_ref, now)
+async def unpark(
+    tx: Tx, channel: str, account: str, merchant_ref: str, channel_txn_id: str | None, now: datetime
+) -> None:
+    """A payment of these numbers exists when this commits: what waits for it is tried at once.
+
+    Before an order is locked: the intake locks what it takes off the queue first, too.
+    """
+    await tx.execute(UNPARK, channel, account, merchant_ref, channel_txn_id, now)
 
 
 async def get(tx: Tx, callback_id: str) -> dict[str, Any] | None:

@@ -38,8 +38,8 @@ from paidup.spans.tell import Spans
 BATCH = 32
 _AT_ONCE = 16
 _LOOKS = 64
-"""So often a round looks on when nothing that it found may be asked about now: an account that has had its share must not
-keep the others waiting."""
+"""So often a round looks on when nothing that it found may be asked about now: an account that has had its share must
+not keep the others waiting."""
 
 
 def lease_s(deadline_s: float) -> float:

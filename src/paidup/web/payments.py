@@ -6,7 +6,7 @@ import msgspec
 from starlette.requests import Request
 
 from paidup.channels.channel import Declined, Retryable, Unknown
-from paidup.checkout.open import Wanted, open_payment, register_payment
+from paidup.checkout.open import Wanted, account_of, open_payment, register_payment
 from paidup.checkout.refund import request_refund
 from paidup.db.transaction import Tx
 from paidup.errors import ChannelError, Conflict, NotFound
@@ -82,19 +82,20 @@ async def register_order(
 async def _register(
     tx: Tx, context: Context, key: ApiKey, order_id: str, body: shapes.RegisterPayment
 ) -> shapes.PaymentOut:
-    now = context.clock.now()
+    now, wanted = context.clock.now(), Wanted(channel=body.channel, account=body.account, method=body.method)
+    account_of(context.asker, key.shop, wanted)
+    # A callback may have come first; it waits for this row, and is weighed once it is there.
+    await inbox.unpark(tx, body.channel, body.account, body.merchant_ref, body.channel_txn_id, now)
     payment = await register_payment(
         tx,
         context.asker,
         shop=key.shop,
         order_id=order_id,
-        wanted=Wanted(channel=body.channel, account=body.account, method=body.method),
+        wanted=wanted,
         merchant_ref=body.merchant_ref,
         channel_txn_id=body.channel_txn_id,
         now=now,
     )
-    # A callback may have come first; it waits for this row, and is weighed once it is there.
-    await inbox.unpark(tx, payment.channel, payment.account, payment.merchant_ref, now)
     return payment_out(payment)
 
 
