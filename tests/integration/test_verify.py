@@ -230,6 +230,15 @@ async def test_what_left_by_age_is_not_missed(db: Database) -> None:
     assert ({"paid once", "event order", "journal"}, {}) == (set(broken(young)), broken(old))
 
 
+async def test_a_callback_that_waits_longer_than_its_bytes_are_kept_is_not_missed(db: Database) -> None:
+    """It speaks of a payment that nobody here knows, and waits for ever; the raw bytes leave after 90 days."""
+    await receive(db, a_callback("cbk1", paid(7)))
+    await take_in(db, 60)
+    await by_hand(db, "DELETE FROM inbox")
+    young, old = await verify(db, now=after(3600)), await verify(db, now=after(91 * 86400))
+    assert ({"callbacks"}, {}) == (set(broken(young)), broken(old))
+
+
 async def test_the_anchor_follows_from_every_row(db: Database) -> None:
     """It is the same for the same orders, and another after any change."""
     await a_life(db)

@@ -47,6 +47,7 @@ CALLBACKS = Claim(
       AND NOT EXISTS (SELECT FROM decisions d WHERE d.callback_id = i.id AND d.decided_at >= $1)
     UNION ALL SELECT q.callback_id FROM inbox_queue q
       WHERE q.received_at >= $1 AND NOT EXISTS (SELECT FROM inbox i WHERE i.id = q.callback_id)""",
+    kept=KEPT["inbox"],  # what waits for a payment that never comes stays in the queue for longer than its bytes
 )
 
 # An endpoint is registered in one transaction and events are given out in another: what was written within a minute of
