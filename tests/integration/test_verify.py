@@ -239,6 +239,14 @@ async def test_a_callback_that_waits_longer_than_its_bytes_are_kept_is_not_misse
     assert ({"callbacks"}, {}) == (set(broken(young)), broken(old))
 
 
+async def test_a_machine_whose_clock_is_behind_is_no_breach(db: Database) -> None:
+    """One placed the order, another that is some seconds behind took its callback in: nothing of it is missed."""
+    await keep(db, an_offer())
+    await receive(db, a_callback("cbk1", paid(), at=after(-5)))
+    await take_in(db, -4)
+    assert {} == broken(await verify(db, now=after(3600)))
+
+
 async def test_the_anchor_follows_from_every_row(db: Database) -> None:
     """It is the same for the same orders, and another after any change."""
     await a_life(db)

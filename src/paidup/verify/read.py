@@ -40,8 +40,8 @@ PAYMENTS = f"SELECT {PAYMENT_COLUMNS}, seal FROM payments WHERE order_id = ANY($
 
 REFUNDS = f"SELECT {REFUND_COLUMNS}, seal FROM refunds WHERE order_id = ANY($1::text[])"
 
-# An order's row is touched last by whatever changes it, so its history lies between its first and its last moment:
-# only the partitions of those days are opened.
+# An order's row is touched last by whatever changes it, so its history lies between its first moment, as clocks go that
+# differ (Order.since), and its last: only the partitions of those days are opened.
 EVENTS = f"""
 SELECT {EVENT_COLUMNS} FROM events WHERE order_id = ANY($1::text[]) AND created_at >= $2 AND created_at <= $3
 ORDER BY order_id, seq"""
@@ -114,7 +114,7 @@ async def _read(tx: Tx, rows: Sequence[Any], now: datetime | None) -> list[Recor
     seals = {row["id"]: row["seal"] for row in rows}
     orders = [_row(row, Order) for row in rows]
     names = [order.id for order in orders]
-    span = min(order.created_at for order in orders) - _SLACK, max(order.updated_at for order in orders) + _SLACK
+    span = min(order.since for order in orders), max(order.updated_at for order in orders) + _SLACK
     payments, refunds = await tx.fetch(PAYMENTS, names), await tx.fetch(REFUNDS, names)
     seals |= {row["id"]: row["seal"] for row in (*payments, *refunds)}
     its_payments = _by_order([payment_of(row) for row in payments])
