@@ -76,3 +76,16 @@ async def test_nobody_waits_while_an_old_day_is_read_that_is_to_be_dropped(
     await reader.execute("ROLLBACK")
     await housekeeping.run_once(db, now=NOW)
     assert {partition_name("decisions", then)} == await days_of(db, then)
+
+
+MANY = """
+INSERT INTO idempotency_keys (shop, key, request_hash, status, answer, created_at)
+SELECT 'teahouse', 'key-' || n, '', 200, '{}', $1 FROM generate_series(1, $2) n"""
+
+
+async def test_what_is_over_its_time_leaves_however_much_it_is(db: Database) -> None:
+    """A pass comes every ten minutes, and a busy shop sends more keys meanwhile than one statement takes away."""
+    async with db.transaction() as tx:
+        await tx.execute(MANY, NOW, housekeeping.FORGET_AT_ONCE + 1)
+    await housekeeping.run_once(db, now=NOW + timedelta(days=31))
+    assert 0 == await db.read("SELECT count(*) FROM idempotency_keys")

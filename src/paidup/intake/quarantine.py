@@ -52,7 +52,7 @@ GET = f"SELECT {COLUMNS} FROM quarantine WHERE id = $1 FOR UPDATE"
 
 MARK = "UPDATE quarantine SET replayed_at = $2, replay_note = $3 WHERE id = $1"
 
-PRUNE = "DELETE FROM quarantine WHERE id IN (SELECT id FROM quarantine WHERE received_at < $1 LIMIT 5000)"
+PRUNE = "DELETE FROM quarantine WHERE id IN (SELECT id FROM quarantine WHERE received_at < $1 LIMIT $2)"
 
 
 async def store(tx: Tx, rows: Sequence[Refused]) -> None:
@@ -86,6 +86,6 @@ async def mark(tx: Tx, quarantine_id: str, now: datetime, note: str) -> None:
     await tx.execute(MARK, quarantine_id, now, note)
 
 
-async def prune(tx: Tx, before: datetime) -> None:
-    """Forget a bounded number of rows older than `before`."""
-    await tx.execute(PRUNE, before)
+async def prune(tx: Tx, before: datetime, limit: int) -> int:
+    """Forget up to `limit` rows older than `before`; returns how many."""
+    return int((await tx.execute(PRUNE, before, limit)).split()[-1])

@@ -48,7 +48,7 @@ FORGET = "DELETE FROM idempotency_keys WHERE shop = $1 AND key = $2 AND status I
 
 PRUNE = """
 DELETE FROM idempotency_keys WHERE (shop, key) IN (
-  SELECT shop, key FROM idempotency_keys WHERE created_at < $1 LIMIT 5000)"""
+  SELECT shop, key FROM idempotency_keys WHERE created_at < $1 LIMIT $2)"""
 
 
 class Busy(Conflict):
@@ -110,6 +110,6 @@ def _answer_of(row: Any) -> Answer | None:
     return Answer(row["status"], row["answer"].encode(), replayed=True) if row and row["status"] is not None else None
 
 
-async def prune(tx: Tx, now: datetime) -> None:
-    """Forget a bounded number of keys that are over their time."""
-    await tx.execute(PRUNE, now - KEPT)
+async def prune(tx: Tx, now: datetime, limit: int) -> int:
+    """Forget up to `limit` keys that are over their time; returns how many."""
+    return int((await tx.execute(PRUNE, now - KEPT, limit)).split()[-1])
