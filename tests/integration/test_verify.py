@@ -10,6 +10,7 @@ from merchant import Merchant
 from paidup.cases import store as cases
 from paidup.db.transaction import Database
 from paidup.delivery.store import fan_out
+from paidup.evidence import PaymentEvidence
 from paidup.orders.states import State as OrderState
 from paidup.payments.states import State as PaymentState
 from paidup.refunds.states import State as RefundState
@@ -237,6 +238,29 @@ async def test_a_callback_that_waits_longer_than_its_bytes_are_kept_is_not_misse
     await by_hand(db, "DELETE FROM inbox")
     young, old = await verify(db, now=after(3600)), await verify(db, now=after(91 * 86400))
     assert ({"callbacks"}, {}) == (set(broken(young)), broken(old))
+
+
+@pytest.mark.parametrize("evidence", [[paid(7)], [paid(2), paid(7)]], ids=["all of it", "a part of it"])
+async def test_a_callback_that_waits_no_more_and_was_never_weighed_is_named(
+    db: Database, evidence: list[PaymentEvidence]
+) -> None:
+    """It came too early, and was taken off the queue by hand: nothing became of it, though it stands in the journal."""
+    await a_life(db)
+    await receive(db, a_callback("cbk9", *evidence))
+    await take_in(db, 60)
+    assert {} == broken(await verify(db))
+    await by_hand(db, "DELETE FROM inbox_queue WHERE callback_id = 'cbk9'")
+    assert {"callbacks": ["cbk9"]} == broken(await verify(db))
+
+
+async def test_a_callback_that_waited_and_was_weighed_is_no_breach(db: Database) -> None:
+    """Its payment came after it, and paid its order."""
+    await receive(db, a_callback("cbk1", paid()))
+    await take_in(db, 40)
+    await keep(db, an_offer())
+    await take_in(db, 60)
+    report = await verify(db)
+    assert ({}, 1) == (broken(report), report.checks[0].sums["applied"])
 
 
 async def test_a_machine_whose_clock_is_behind_is_no_breach(db: Database) -> None:

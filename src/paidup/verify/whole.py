@@ -22,20 +22,21 @@ class Claim(msgspec.Struct, frozen=True):
     kept: timedelta | None = None
 
 
-# Each callback counts once, as the strongest thing that became of its evidence.
+# Each callback counts once, as the strongest thing that became of its evidence. What had to wait must wait still, or
+# have been weighed since, piece by piece: that it waited once is nothing that became of it.
 CALLBACKS = Claim(
     "callbacks",
     "received = applied + repeated + ignored + rejected + parked + waiting + poisoned",
     """
     WITH settled AS (
       SELECT callback_id, bool_or(outcome = 'applied') AS applied, bool_or(outcome = 'rejected') AS rejected,
-        bool_or(outcome = 'repeated') AS repeated
+        bool_or(outcome = 'repeated') AS repeated, bool_or(outcome = 'ignored') AS ignored
       FROM decisions WHERE callback_id IS NOT NULL AND decided_at >= $1 GROUP BY callback_id)
     SELECT count(*) AS received,
       count(*) FILTER (WHERE q.state IS NULL AND s.applied) AS applied,
       count(*) FILTER (WHERE q.state IS NULL AND s.rejected AND NOT s.applied) AS rejected,
       count(*) FILTER (WHERE q.state IS NULL AND s.repeated AND NOT s.applied AND NOT s.rejected) AS repeated,
-      count(*) FILTER (WHERE q.state IS NULL AND NOT (s.applied OR s.rejected OR s.repeated)) AS ignored,
+      count(*) FILTER (WHERE q.state IS NULL AND s.ignored AND NOT (s.applied OR s.rejected OR s.repeated)) AS ignored,
       count(*) FILTER (WHERE q.state = 'parked') AS parked,
       count(*) FILTER (WHERE q.state = 'waiting') AS waiting,
       count(*) FILTER (WHERE q.state = 'poisoned') AS poisoned
@@ -45,6 +46,10 @@ CALLBACKS = Claim(
     SELECT i.id FROM inbox i WHERE i.received_at >= $1
       AND NOT EXISTS (SELECT FROM inbox_queue q WHERE q.callback_id = i.id)
       AND NOT EXISTS (SELECT FROM decisions d WHERE d.callback_id = i.id AND d.decided_at >= $1)
+    UNION ALL SELECT p.callback_id FROM decisions p WHERE p.outcome = 'parked' AND p.decided_at >= $1
+      AND p.callback_id IS NOT NULL AND NOT EXISTS (SELECT FROM inbox_queue q WHERE q.callback_id = p.callback_id)
+      AND NOT EXISTS (SELECT FROM decisions d WHERE d.callback_id = p.callback_id AND d.decided_at >= $1
+        AND d.outcome <> 'parked' AND d.evidence = p.evidence)
     UNION ALL SELECT q.callback_id FROM inbox_queue q
       WHERE q.received_at >= $1 AND NOT EXISTS (SELECT FROM inbox i WHERE i.id = q.callback_id)""",
     kept=KEPT["inbox"],  # what waits for a payment that never comes stays in the queue for longer than its bytes
