@@ -7,7 +7,7 @@ from paidup.evidence import DisputeEvidence, DisputeSays, PaymentSays, Road
 from paidup.money import Money
 from paidup.payments.decide import decide, decide_dispute, happen, mismatch
 from paidup.payments.payment import Payment
-from paidup.payments.states import Happening, State
+from paidup.payments.states import MONEY_ARRIVED, Happening, State
 from paidup.testing.builders import (
     a_paid_payment,
     a_payment,
@@ -94,10 +94,13 @@ def test_what_a_message_does_not_state_is_not_compared() -> None:
     assert "" == mismatch(a_payment(), paid(amount=None, payee=None))
 
 
-def test_a_paid_payment_under_another_number_contradicts_itself() -> None:
-    """The same trade cannot have two numbers at the channel; the first proof stays and a person is called."""
-    decision = decide(a_paid_payment(), paid(channel_txn_id="ali9"))
-    assert (a_paid_payment(), "mismatch") == (decision.payment, decision.move.case)
+@pytest.mark.parametrize("state", sorted(MONEY_ARRIVED))
+def test_a_paid_payment_under_another_number_contradicts_itself(state: State) -> None:
+    """The same trade cannot have two numbers at the channel; the first proof stays and a person is called, also while
+    the customer's bank disputes the first money."""
+    before = a_paid_payment(state=state)
+    decision = decide(before, paid(channel_txn_id="ali9"))
+    assert (before, "mismatch") == (decision.payment, decision.move.case)
 
 
 def test_the_first_proof_stays() -> None:

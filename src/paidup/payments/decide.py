@@ -7,7 +7,7 @@ import msgspec
 
 from paidup.evidence import DisputeEvidence, DisputeSays, PaymentEvidence, PaymentSays, Road
 from paidup.payments.payment import Payment
-from paidup.payments.states import TABLE, Happening, Move, State
+from paidup.payments.states import MONEY_ARRIVED, TABLE, Happening, Move, State
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
@@ -107,7 +107,7 @@ def mismatch(payment: Payment, evidence: PaymentEvidence) -> str:
     if evidence.payee is not None and evidence.payee != payment.payee:
         return f"agreed receiver {payment.payee}, the channel says {evidence.payee}"
     if (
-        payment.state is State.PAID
+        payment.state in MONEY_ARRIVED
         and None not in (payment.channel_txn_id, evidence.channel_txn_id)
         and payment.channel_txn_id != evidence.channel_txn_id
     ):
