@@ -20,6 +20,7 @@ from paidup.intake import worker as intake
 from paidup.intake.receive import Receiver
 from paidup.metrics.exporter import Exporter
 from paidup.metrics.process import Vitals
+from paidup.outbox.floor import Floor
 from paidup.reconcile import worker as reconcile
 from paidup.reconcile.parties import parties_of
 from paidup.reconcile.party import Party
@@ -44,7 +45,7 @@ from paidup.wakeups import (
     NEXT_TRANSACTION,
     Wakeups,
     next_of,
-)
+)  # fmt: skip
 from paidup.web.callbacks import PREFIX, Callbacks, Receive, Scope, Send
 
 INTAKE_BATCH = 500
@@ -91,6 +92,7 @@ class Paidup:
         self._pulse_s = 0.0
         self.vitals = Vitals()
         self.spans: Spans | None = None
+        self._inbox_floor = Floor()
 
     def on(self, event_type: str) -> Callable[[Handler], Handler]:
         """Decorator: run this coroutine function with (tx, event) inside the door's transaction."""
@@ -285,7 +287,9 @@ class Paidup:
         return jobs + [job for role in self.settings.roles for job in by_role.get(role, [])]
 
     async def _intake(self, now: datetime) -> int:
-        done = await intake.run_many(self.db, now=now, limit=INTAKE_BATCH, handlers=self.handlers, spans=self.spans)
+        done = await intake.run_many(
+            self.db, now=now, limit=INTAKE_BATCH, handlers=self.handlers, spans=self.spans, floor=self._inbox_floor
+        )
         if done:
             self.wake("delivery", "repair", "checkout")
         return done

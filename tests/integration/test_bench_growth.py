@@ -16,6 +16,7 @@ from paidup.delivery import store as delivery
 from paidup.handlers import Handlers
 from paidup.intake import inbox
 from paidup.intake import worker as intake
+from paidup.outbox.floor import BEGINNING
 from paidup.schedule import store as schedule
 from paidup.verify import verify
 
@@ -107,7 +108,7 @@ async def test_a_long_inbox_is_taken_from_its_front(place: World) -> None:
             plans = [
                 await explain(tx, query, args, generic=generic)
                 for generic in (False, True)
-                for query, args in ((inbox.CLAIM, (place.now, 100)), (inbox.DONE, (seqs,)))
+                for query, args in ((inbox.CLAIM, (place.now, 100, BEGINNING)), (inbox.DONE, (seqs,)))
             ]
     assert [()] * 4 == [plan.read_whole for plan in plans]
     assert [("inbox_queue_waiting",), ("inbox_queue_pkey",)] * 2 == [plan.indexes for plan in plans]

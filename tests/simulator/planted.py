@@ -79,7 +79,9 @@ def acknowledged_before_the_commit(patch: Patch) -> None:
 
 
 def finished_before_its_consequences(patch: Patch) -> None:
-    async def run_once(db: Any, *, now: datetime, limit: int, handlers: Any, spans: Any = None) -> int:
+    async def run_once(
+        db: Any, *, now: datetime, limit: int, handlers: Any, spans: Any = None, floor: Any = None
+    ) -> int:
         async with db.transaction() as tx:
             claimed = await inbox.claim(tx, now, limit)
             await inbox.done(tx, [row.seq for row in claimed])

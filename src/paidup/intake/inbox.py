@@ -8,6 +8,7 @@ import msgspec
 
 from paidup import ids
 from paidup.db.transaction import Tx
+from paidup.outbox.floor import Floor
 
 
 class Received(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -37,6 +38,7 @@ class Waiting(msgspec.Struct, frozen=True, gc=False):
     evidence: str
     state: str
     attempts: int
+    available_at: datetime
 
 
 # One statement, so that it can be a transaction by itself: a commit then costs one round trip, and not five.
@@ -52,11 +54,12 @@ INSERT INTO inbox_queue (callback_id, received_at, shop, channel, account, merch
 SELECT id, received_at, shop, channel, account, merchant_ref, evidence, received_at FROM r"""
 
 CLAIM = """
-SELECT seq, callback_id, received_at, shop, evidence, state, attempts FROM inbox_queue
-WHERE available_at <= $1 AND state <> 'poisoned' ORDER BY available_at, seq LIMIT $2 FOR UPDATE SKIP LOCKED"""
+SELECT seq, callback_id, received_at, shop, evidence, state, attempts, available_at FROM inbox_queue
+WHERE available_at >= $3 AND available_at <= $1 AND state <> 'poisoned'
+ORDER BY available_at, seq LIMIT $2 FOR UPDATE SKIP LOCKED"""
 
 CLAIM_THESE = """
-SELECT seq, callback_id, received_at, shop, evidence, state, attempts FROM inbox_queue
+SELECT seq, callback_id, received_at, shop, evidence, state, attempts, available_at FROM inbox_queue
 WHERE seq = ANY($1::bigint[]) AND state <> 'poisoned' ORDER BY available_at, seq FOR UPDATE SKIP LOCKED"""
 
 DONE = "DELETE FROM inbox_queue WHERE seq = ANY($1::bigint[])"
@@ -132,9 +135,15 @@ def columns(rows: Sequence[Received]) -> list[list[object]]:
     return [[getattr(row, name) for row in rows] for name in _STORED]
 
 
-async def claim(tx: Tx, now: datetime, limit: int) -> list[Waiting]:
-    """Up to `limit` rows in the order they arrived, locked until the transaction ends."""
-    return [Waiting(*row) for row in await tx.fetch(CLAIM, now, limit)]
+async def claim(tx: Tx, now: datetime, limit: int, floor: Floor | None = None) -> list[Waiting]:
+    """Up to `limit` rows in the order they arrived, locked until the transaction ends.
+
+    floor: what this worker remembers of its looks; without it, this one is at all.
+    """
+    floor = floor or Floor()
+    rows = [Waiting(*row) for row in await tx.fetch(CLAIM, now, limit, floor.begin(now))]
+    floor.took(rows[0].available_at if rows else None)
+    return rows
 
 
 async def claim_these(tx: Tx, seqs: Sequence[int]) -> list[Waiting]:

@@ -14,6 +14,7 @@ from paidup.db.transaction import Database, Tx
 from paidup.evidence import Evidence
 from paidup.handlers import Handlers
 from paidup.intake import inbox
+from paidup.outbox.floor import Floor
 from paidup.settle.book import Weighed
 from paidup.spans.tell import Spans
 
@@ -34,13 +35,24 @@ _EARLY = "unknown_payment"
 _evidence = msgspec.json.Decoder(tuple[Evidence | Nothing, ...])
 
 
-async def run_once(db: Database, *, now: datetime, limit: int, handlers: Handlers, spans: Spans | None = None) -> int:
-    """Apply up to `limit` callbacks; returns how many were taken. spans: whom to tell what was decided."""
+async def run_once(
+    db: Database,
+    *,
+    now: datetime,
+    limit: int,
+    handlers: Handlers,
+    spans: Spans | None = None,
+    floor: Floor | None = None,
+) -> int:
+    """Apply up to `limit` callbacks; returns how many were taken.
+
+    spans: whom to tell what was decided. floor: what this worker remembers of its looks at the queue.
+    """
     claimed: list[inbox.Waiting] = []
     results: list[Result] = []
     try:
         async with db.transaction() as tx:
-            claimed = await inbox.claim(tx, now, limit)
+            claimed = await inbox.claim(tx, now, limit, floor)
             results = await _settle(tx, claimed, now, handlers)
     except POISON:
         results = await _one_by_one(db, claimed, now, handlers)
@@ -50,13 +62,21 @@ async def run_once(db: Database, *, now: datetime, limit: int, handlers: Handler
     return len(claimed)
 
 
-async def run_many(db: Database, *, now: datetime, limit: int, handlers: Handlers, spans: Spans | None = None) -> int:
+async def run_many(
+    db: Database,
+    *,
+    now: datetime,
+    limit: int,
+    handlers: Handlers,
+    spans: Spans | None = None,
+    floor: Floor | None = None,
+) -> int:
     """One batch; when it was full, more of them, two at a time, so that Python weighs one while PostgreSQL writes the
     other. Returns how many were taken, of what had arrived by `now`; a batch that failed is raised when all have ended.
     """
 
     async def batch() -> int:
-        return await run_once(db, now=now, limit=limit, handlers=handlers, spans=spans)
+        return await run_once(db, now=now, limit=limit, handlers=handlers, spans=spans, floor=floor)
 
     async def lane() -> int:
         taken = 0

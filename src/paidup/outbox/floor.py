@@ -1,9 +1,12 @@
-"""Where a look at the queue of events begins.
+"""Where a look at a queue begins: that of events, and that of callbacks.
 
 A row that was taken leaves its entry in the index until a vacuum comes, and whoever asks for the oldest rows walks over
 all of these: at 2,000 paid orders a second, after a minute, 2.3 ms for each batch instead of 0.4. So a worker begins a
-little before the oldest event that it took last. Events are dated when their work began and become visible when it is
+little before the oldest row that it took last. Rows are dated when their work began and become visible when it is
 committed; once a second it looks at all, for those whose commit came later than that.
+
+A vacuum takes away nothing that a transaction which began before may still read: while a backup or a verification
+reads, all that was taken since then is walked over.
 """
 
 from datetime import UTC, datetime, timedelta
