@@ -1,7 +1,5 @@
 """Signing in and out; one's own password and second factor; language, theme and zone."""
 
-import asyncio
-
 from starlette.responses import Response
 
 from paidup.clock import SystemClock
@@ -98,30 +96,23 @@ async def set_password(visit: Visit) -> Response:
     new = form.text("password")
     if new != form.text("again"):
         raise InvalidRequest("the two passwords differ; write the same one twice")
-    async with context.db.session() as tx:
-        secrets = await store.secrets_of(tx, visit.who)
-    if secrets.password_hash and not await asyncio.to_thread(
-        proof.password_fits, form.text("old"), secrets.password_hash
-    ):
-        raise NotAllowed("the present password is wrong")
-    hashed = await asyncio.to_thread(proof.hash_password, new)
-    async with context.db.transaction() as tx:
-        await store.set_password(tx, visit.who, hashed)
-        await sessions.end_all(tx, visit.who, but=visit.visitor.token)
-        await audit.write(tx, Actor(visit.who, "console"), "user.password_changed", now, subject_id=visit.who)
+    await sign_in.change_password(
+        context.db, visit.who, form.text("old"), new,
+        token=visit.visitor.token, source=visit.visitor.source, now=now, rate=context.clock.rate,
+    )  # fmt: skip
     return go(visit.visitor, "/account?done=password")
 
 
 async def set_totp(visit: Visit) -> Response:
     """Turn the second factor on, once a code shows that the app has the secret that this session was shown."""
     context, form, now = visit.context, visit.form, visit.context.clock.now()
-    async with context.db.session() as tx:
-        secret = await sessions.offered_totp(tx, visit.visitor.token)
-    step = proof.totp_step(form.text("code"), secret, SystemClock().now()) if secret else None
-    if secret is None or step is None:
-        raise InvalidRequest("this code does not fit the secret; look at the clock of your phone, and try again")
     async with context.db.transaction() as tx:
-        if (await store.secrets_of(tx, visit.who)).totp_secret:
+        mine = await store.lock(tx, visit.who)
+        secret = await sessions.offered_totp(tx, visit.visitor.token)
+        step = proof.totp_step(form.text("code"), secret, SystemClock().now()) if secret else None
+        if secret is None or step is None:
+            raise InvalidRequest("this code does not fit the secret; look at the clock of your phone, and try again")
+        if mine.totp_secret:
             raise NotAllowed("there is a second factor already; an admin can reset it: paidup users reset")
         await store.set_totp(tx, visit.who, secret)
         await store.use_step(tx, visit.who, step)

@@ -71,6 +71,7 @@ WORDS = {
     "Turn on": "启用",
     "the channel was asked about this payment a moment ago; look again in three seconds": "刚刚查过这笔支付；请三秒后再试",
     "the present password is wrong": "当前密码不对",
+    "you were signed out meanwhile; sign in again": "这期间您已被退出登录，请重新登录",
     "there is a second factor already; an admin can reset it: paidup users reset": (
         "已启用两步验证；管理员可以重置：paidup users reset"
     ),

@@ -21,12 +21,17 @@ _NOBODY = _HASHER.hash("nobody knows this one")
 _STEP_S = 30
 
 
-def hash_password(password: str) -> str:
-    """The argon2id hash. Raises InvalidRequest for a password that is too short or long."""
+def must_do(password: str) -> None:
+    """Raises InvalidRequest for a password that is too short or long."""
     if not MIN_PASSWORD_CHARS <= len(password) <= MAX_PASSWORD_CHARS:
         raise InvalidRequest(
             f"a password has {MIN_PASSWORD_CHARS} to {MAX_PASSWORD_CHARS} characters; four random words make a good one"
         )
+
+
+def hash_password(password: str) -> str:
+    """The argon2id hash. Raises InvalidRequest for a password that is too short or long."""
+    must_do(password)
     return _HASHER.hash(password)
 
 

@@ -6,12 +6,13 @@ from datetime import datetime
 from paidup import log
 from paidup.db.transaction import Database, Tx
 from paidup.errors import NotAllowed, TooSoon
-from paidup.people import audit, failures, sessions, store
+from paidup.people import audit, failures, proof, sessions, store
 from paidup.people.audit import Actor
 from paidup.people.proof import password_fits, totp_step
+from paidup.people.store import Secrets
 from paidup.people.user import NAME, Role, User
 
-_AT_ONCE = asyncio.Semaphore(2)
+HASHING = asyncio.Semaphore(2)
 """Password hashes under way: each takes 64 MiB, and a core for tens of milliseconds."""
 
 
@@ -30,15 +31,49 @@ async def by_password(
     async with db.transaction() as tx:
         await _must_not_guess(tx, name, source, now, rate)
         secrets = await store.secrets_of(tx, name)
-    async with _AT_ONCE:
-        fits = await asyncio.to_thread(password_fits, password, secrets.password_hash)
+    fits = await _fits(password, secrets)
     step = totp_step(code, secrets.totp_secret, wall) if secrets.totp_secret else 0
     async with db.transaction() as tx:
+        fits = fits and secrets.are_those_of(await store.lock(tx, name))  # a reset may have come meanwhile
         if fits and step is not None and (step == 0 or await store.use_step(tx, name, step)):
             await failures.forgive(tx, name, source, now)
             return await _begin(tx, name, source, now, "password", rate)
     log.warning("sign_in.refused", name=name[:64], source=source)
     raise NotAllowed("name, password or code is wrong")
+
+
+async def change_password(
+    db: Database, name: str, old: str, new: str, *, token: str, source: str, now: datetime, rate: float = 1.0
+) -> None:
+    """Another password for whoever is signed in as this session; their other sessions end. Who has none yet need not
+    know it.
+
+    Raises InvalidRequest for a password that cannot be one, NotAllowed when the old one is wrong or the session has
+    ended meanwhile, and TooSoon for whoever guesses, who is not let guess at the door either.
+    """
+    proof.must_do(new)
+    async with db.transaction() as tx:
+        secrets = await store.secrets_of(tx, name)
+        if secrets.password_hash:
+            await _must_not_guess(tx, name, source, now, rate)
+    if secrets.password_hash and not await _fits(old, secrets):
+        log.warning("password.refused", name=name, source=source)
+        raise NotAllowed("the present password is wrong")
+    async with HASHING:
+        hashed = await asyncio.to_thread(proof.hash_password, new)
+    async with db.transaction() as tx:
+        await store.lock(tx, name)
+        if await sessions.find(tx, token, now, rate=rate) is None:
+            raise NotAllowed("you were signed out meanwhile; sign in again")
+        await failures.forgive(tx, name, source, now)
+        await store.set_password(tx, name, hashed)
+        await sessions.end_all(tx, name, but=token)
+        await audit.write(tx, Actor(name, "console"), "user.password_changed", now, subject_id=name)
+
+
+async def _fits(password: str, secrets: Secrets) -> bool:
+    async with HASHING:
+        return await asyncio.to_thread(password_fits, password, secrets.password_hash)
 
 
 async def by_link(
@@ -59,6 +94,7 @@ async def by_link(
             await _must_not_guess(tx, guessed, _BY_LINK + source, now, rate)
     step = totp_step(code, secret, wall) if secret else 0
     async with db.transaction() as tx:
+        await store.lock(tx, link.name)
         if step is None or (step and not await store.use_step(tx, link.name, step)):
             log.warning("sign_in.refused", name=link.name, source=source)
             raise NotAllowed("the code is wrong; look at the clock of your phone, and try again")

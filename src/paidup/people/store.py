@@ -20,6 +20,9 @@ GET = f"SELECT {COLUMNS} FROM users WHERE name = $1"
 
 SECRETS = "SELECT password_hash, totp_secret, totp_step FROM users WHERE name = $1 AND disabled_at IS NULL"
 
+# Whoever resets, disables or gives another role changes this row first, and ends the sessions then.
+LOCK = SECRETS + " FOR NO KEY UPDATE"
+
 SET_ROLE = f"UPDATE users SET role = $2 WHERE name = $1 RETURNING {COLUMNS}"
 
 SET_PASSWORD = "UPDATE users SET password_hash = $2 WHERE name = $1"  # noqa: S105  the name of a column
@@ -44,6 +47,10 @@ class Secrets(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return "Secrets(***)"
+
+    def are_those_of(self, other: "Secrets") -> bool:
+        """Whether neither the password nor the second factor is another one by now."""
+        return (self.password_hash, self.totp_secret) == (other.password_hash, other.totp_secret)
 
 
 async def add(tx: Tx, name: str, role: Role, now: datetime) -> User:
@@ -73,6 +80,12 @@ async def find(tx: Tx, name: str) -> User | None:
 async def secrets_of(tx: Tx, name: str) -> Secrets:
     """What to compare a sign-in with; all empty for somebody who may not sign in."""
     row = await tx.fetchrow(SECRETS, name)
+    return Secrets(*row) if row else Secrets(None, None, 0)
+
+
+async def lock(tx: Tx, name: str) -> Secrets:
+    """The same, as it stands now and until the transaction ends."""
+    row = await tx.fetchrow(LOCK, name)
     return Secrets(*row) if row else Secrets(None, None, 0)
 
 

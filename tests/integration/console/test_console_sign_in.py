@@ -11,7 +11,8 @@ from api_side import Api
 from console_side import PASSWORD, a_browser, a_link, a_user, signed_in
 from paidup.clock import SystemClock
 from paidup.errors import NotAllowed, TooSoon
-from paidup.people import failures, sessions, sign_in, store
+from paidup.people import admin, failures, sessions, sign_in, store
+from paidup.people.audit import Actor
 from paidup.people.user import RIGHTS, Right, Role
 
 SECRET = re.compile(r'<code class="secret">([A-Z2-7]{32})</code>')
@@ -263,6 +264,48 @@ async def test_a_new_password_ends_other_sessions(api: Api) -> None:
         assert 200 == (await browser.post("/account/password", fresh | {"old": PASSWORD})).status
         assert "/console/sign-in" == (await other.get("/account")).location
         assert "/console/account" == (await browser.get("/account")).location
+
+
+async def test_whoever_guesses_the_present_password_must_wait(api: Api) -> None:
+    """Whoever found a browser signed in tries it no more often than at the door, and is not let guess there anew."""
+    fresh = {"password": "four random words here", "again": "four random words here"}
+    async with signed_in(api) as browser, a_browser(api) as other:
+        for n in range(failures.PER_NAME_AND_SOURCE):
+            assert 403 == (await browser.post("/account/password", fresh | {"old": f"guess {n}"})).status
+        refused = await browser.post("/account/password", fresh | {"old": PASSWORD})
+        assert (429, True) == (refused.status, "wait five minutes" in refused.text)
+        assert 429 == (await other.sign_in("alice")).status
+
+
+async def _tried(api: Api, names: int) -> None:
+    """Returns once the passwords of so many are being tried."""
+    tried = "SELECT count(*) FROM sign_in_failures WHERE key LIKE 'both/%'"
+    async with asyncio.timeout(20), api.paidup.db.session() as tx:
+        while await tx.fetchval(tried) < names:
+            pass
+
+
+async def test_a_reset_is_not_overtaken_by_what_was_under_way(api: Api) -> None:
+    """Who knew the old password and was trying it at that moment is neither let in by it nor sets another."""
+    await a_user(api, "alice")
+    now, db = api.paidup.clock.now(), api.paidup.db
+    fresh = {"old": PASSWORD, "password": "four random words here", "again": "four random words here"}
+    async with signed_in(api, "eve") as browser:
+        async with sign_in.HASHING, sign_in.HASHING:  # both wait until there is room for a hash
+            entering = asyncio.ensure_future(
+                sign_in.by_password(db, "alice", PASSWORD, "", source="192.0.2.7", now=now, wall=now)
+            )
+            changing = asyncio.ensure_future(browser.post("/account/password", fresh))
+            await _tried(api, 2)
+            async with db.transaction() as tx:
+                await admin.reset(tx, Actor("root", "cli"), "alice", now)
+                await admin.reset(tx, Actor("root", "cli"), "eve", now)
+        with pytest.raises(NotAllowed):
+            await entering
+        assert 403 == (await changing).status
+    async with db.session() as tx:
+        assert [] == await tx.fetch("SELECT name FROM sessions")
+        assert [] == await tx.fetch("SELECT name FROM users WHERE password_hash IS NOT NULL")
 
 
 async def test_a_short_password_is_refused_with_what_would_do(api: Api) -> None:
