@@ -208,8 +208,9 @@ async def test_every_page_is_open_to_everybody(api: Api, chromium: Browser, look
     await api.call("PUT", "/v1/skus/TEA-250", {"name": "Green tea"})
     theme, size = look
     async with at_work(api, chromium, theme=theme, size=size) as page:
-        its = (f"orders/{payment['order_id']}", f"payments/{payment['id']}/refund", f"reconcile/{waits.break_id}")
-        for path in (*PAGES, *its):
+        deeds = [f"payments/{payment['id']}/{deed}" for deed in ("query", "confirm", "refund", "release")]
+        deeds += [f"orders/{payment['order_id']}/{deed}" for deed in ("close", "resend")]
+        for path in (*PAGES, f"orders/{payment['order_id']}", f"reconcile/{waits.break_id}", *deeds):
             await page.goto(path)
             assert (path, [], False) == (path, await barriers(page), await is_wider_than_the_screen(page))
 
