@@ -3,12 +3,14 @@
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from api_side import ORDER, Api
 from paidup.apply import Item, apply
+from paidup.errors import Conflict
 from paidup.evidence import PaymentEvidence, PaymentSays, Road
-from paidup.hand.approve import approve
+from paidup.hand.approve import approve, refuse
 from paidup.hand.refund import GiveBack, refund
 from paidup.money import Money
 from paidup.people.audit import Actor
@@ -158,6 +160,21 @@ async def test_the_same_key_refunds_once_and_is_written_once(api: Api) -> None:
     assert ("waiting", "done") == (asked.state, (await refund(api.desk, ZOE, wanted, key="ticket-312")).state)
     deeds = [deed["action"] for deed in (await api.call("GET", "/v1/audit"))[1]["items"]]
     assert ([BIG // 2], 1) == (await refunds_of(api, payment), deeds.count("refund.requested"))
+
+
+async def test_asking_a_second_person_twice_asks_once(api: Api) -> None:
+    """The same key with another wish is refused, and so is one whose request was decided; the audit has it once."""
+    payment = await api.confirmed(await a_big_payment(api), "4200-big")
+    wanted = GiveBack(payment_id=payment["id"], amount_minor=BIG // 2, currency="CNY", why="one tea was cold")
+    asked, again = [await refund(api.desk, ZOE, wanted, key="ticket-312") for _ in range(2)]
+    assert asked == again
+    with pytest.raises(Conflict, match="for another request"):
+        await refund(api.desk, ZOE, msgspec.structs.replace(wanted, amount_minor=BIG), key="ticket-312")
+    await refuse(api.desk, Actor("bo", "console"), str(asked.approval_id), "not today")
+    with pytest.raises(Conflict, match="bo has decided this already: refused"):
+        await refund(api.desk, ZOE, wanted, key="ticket-312")
+    deeds = [deed["action"] for deed in (await api.call("GET", "/v1/audit"))[1]["items"]]
+    assert 1 == deeds.count("refund.asked")
 
 
 async def test_pieces_in_one_moment_are_weighed_one_after_the_other(api: Api) -> None:

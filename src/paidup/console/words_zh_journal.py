@@ -214,7 +214,9 @@ ERRORS = {
     "you came in by a link of {a}: sign out, and in again with your own password, so that two people are two": (
         "您是通过 {a} 的登录链接进入的：请退出，用自己的密码重新登录，以确保是两个人"
     ),
+    "{a} has decided this already: {b}; to ask anew, take a fresh key": "{a} 已作出决定：{b}；要重新申请，请换新的键",
     "{a} has decided this already: {b}": "{a} 已作出决定：{b}",
+    "this key was used for another request; take a fresh key for each new deed": "此键已用于另一申请；每次新操作请用新的键",
     "payment {a} is {b}; only a held one waits for a decision": "支付 {a} 的状态为 {b}；只有冻结的才待处理",
     "{a} is held by now, and not {b}; refuse this, and ask again": "现在冻结的是 {a}，不是 {b}；请拒绝后重新申请",
     "at most {a} can be given back": "最多可退 {a}",

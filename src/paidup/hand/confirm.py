@@ -11,11 +11,11 @@ from paidup.evidence import PaymentEvidence, PaymentSays, Road
 from paidup.hand.desk import ABOVE, Desk, a_reason, the_payment
 from paidup.hand.done import Done
 from paidup.hand.query import ask, last_word
+from paidup.hand.second import Question, ask_second
 from paidup.money import Money
 from paidup.payments.payment import Payment
 from paidup.payments.states import MONEY_ARRIVED, State
-from paidup.people import approvals, audit
-from paidup.people.approvals import Approval, new_approval_id
+from paidup.people import audit
 from paidup.people.audit import Actor
 from paidup.settle.book import Weighed
 
@@ -77,7 +77,12 @@ async def confirm(desk: Desk, actor: Actor, wanted: Confirm, *, key: str, shop: 
         return Done("already", f"{payment.channel} itself says that it is paid: nothing is left to confirm")
     async with desk.db.transaction() as tx:
         if foreseen.because:
-            return await _ask_second(tx, desk, actor, wanted, key, foreseen)
+            question = Question(
+                action=ACTION, payment=payment, money=Money(wanted.amount_minor, wanted.currency),
+                because=foreseen.because, wanted=wanted, why=wanted.why, noted=f" ({wanted.channel_txn_id})",
+                deed="payment.confirm_asked", after=foreseen.because,
+            )  # fmt: skip
+            return await ask_second(tx, desk, actor, question, key)
         return await put_through(tx, desk, actor, wanted)
 
 
@@ -107,27 +112,6 @@ async def put_through(tx: Tx, desk: Desk, actor: Actor, wanted: Confirm, *, with
         why=f"{wanted.why} ({wanted.channel_txn_id})", before=result.before, after=result.after,
     )  # fmt: skip
     return Done("done", result.why)
-
-
-async def _ask_second(
-    tx: Tx, desk: Desk, actor: Actor, wanted: Confirm, key: str, foreseen: Foreseen
-) -> Done:  # fmt: skip
-    actor.must_be_themselves()
-    payment, now = foreseen.payment, desk.now()
-    asked = await approvals.ask(
-        tx,
-        Approval(
-            id=new_approval_id(now), asked_at=now, asked_by=actor.who, action=ACTION, key=key, shop=payment.shop,
-            order_id=payment.order_id, subject_id=payment.id, amount_minor=wanted.amount_minor,
-            currency=wanted.currency, because=foreseen.because, request=msgspec.json.encode(wanted).decode(),
-            why=wanted.why,
-        ),
-    )  # fmt: skip
-    await audit.write(
-        tx, actor, "payment.confirm_asked", now, shop=payment.shop, subject_id=payment.id, order_id=payment.order_id,
-        why=f"{wanted.why} ({wanted.channel_txn_id})", before=f"payment {payment.state}", after=foreseen.because,
-    )  # fmt: skip
-    return Done("waiting", foreseen.because, asked.id)
 
 
 def _because(desk: Desk, payment: Payment, wanted: Confirm, says: PaymentSays | None) -> str:

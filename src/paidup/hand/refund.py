@@ -7,12 +7,12 @@ from paidup.db.transaction import Tx
 from paidup.errors import Conflict, InvalidRequest
 from paidup.hand.desk import ABOVE, Desk, a_reason, the_payment
 from paidup.hand.done import Done
+from paidup.hand.second import Question, ask_second
 from paidup.money import Money
 from paidup.orders import store as orders
 from paidup.payments.payment import Payment
 from paidup.payments.states import State
-from paidup.people import approvals, audit
-from paidup.people.approvals import Approval, new_approval_id
+from paidup.people import audit
 from paidup.people.audit import Actor
 from paidup.refunds import store as refunds
 from paidup.refunds.states import State as RefundState
@@ -86,29 +86,12 @@ async def refund(desk: Desk, actor: Actor, wanted: GiveBack, *, key: str, shop: 
             return await give_back(tx, desk, actor, wanted, key=key)
         foreseen = await _foresee(tx, desk, await the_payment(tx, payment.id, None), wanted.money)
         if foreseen.because:
-            return await _ask_second(tx, desk, actor, wanted, key, foreseen)
+            question = Question(
+                action=ACTION, payment=payment, money=wanted.money, because=foreseen.because, wanted=wanted,
+                why=wanted.why, deed="refund.asked", after=f"{wanted.money}: {foreseen.because}",
+            )  # fmt: skip
+            return await ask_second(tx, desk, actor, question, key)
         return await give_back(tx, desk, actor, wanted, key=key)
-
-
-async def _ask_second(
-    tx: Tx, desk: Desk, actor: Actor, wanted: GiveBack, key: str, foreseen: Foreseen
-) -> Done:  # fmt: skip
-    actor.must_be_themselves()
-    payment, now = foreseen.payment, desk.now()
-    asked = await approvals.ask(
-        tx,
-        Approval(
-            id=new_approval_id(now), asked_at=now, asked_by=actor.who, action=ACTION, key=key, shop=payment.shop,
-            order_id=payment.order_id, subject_id=payment.id, amount_minor=wanted.amount_minor,
-            currency=wanted.currency, because=foreseen.because, request=msgspec.json.encode(wanted).decode(),
-            why=wanted.why,
-        ),
-    )  # fmt: skip
-    await audit.write(
-        tx, actor, "refund.asked", now, shop=payment.shop, subject_id=payment.id, order_id=payment.order_id,
-        why=wanted.why, before=f"payment {payment.state}", after=f"{wanted.money}: {foreseen.because}",
-    )  # fmt: skip
-    return Done("waiting", foreseen.because, asked.id)
 
 
 async def give_back(tx: Tx, desk: Desk, actor: Actor, wanted: GiveBack, *, key: str) -> Done:

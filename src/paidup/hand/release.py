@@ -7,6 +7,7 @@ from paidup.db.transaction import Tx
 from paidup.errors import Conflict
 from paidup.hand.desk import ABOVE, Desk, a_reason, the_payment
 from paidup.hand.done import Done
+from paidup.hand.second import Question, ask_second
 from paidup.money import Money
 from paidup.orders import store as orders
 from paidup.payments.payment import Payment
@@ -54,7 +55,13 @@ async def release(desk: Desk, actor: Actor, wanted: Release, *, shop: str | None
         await orders.lock(tx, [payment.order_id])
         foreseen = await _foresee(tx, desk, wanted.payment_id, wanted.decision)
         if foreseen.because:
-            return await _ask_second(tx, desk, actor, wanted, foreseen)
+            action = ACTIONS[wanted.decision]
+            waiting = await approvals.waiting(tx, action, payment.id)
+            question = Question(
+                action=action, payment=payment, money=foreseen.came, because=foreseen.because, wanted=wanted,
+                why=wanted.why, deed="payment.release_asked", after=f"{wanted.decision}: {foreseen.because}",
+            )  # fmt: skip
+            return await ask_second(tx, desk, actor, question, waiting.key if waiting else new_approval_id(desk.now()))
         return await put_through(tx, desk, actor, wanted)
 
 
@@ -91,26 +98,3 @@ async def _foresee(tx: Tx, desk: Desk, payment_id: str, decision: Verdict) -> Fo
         elif decision is Verdict.ACCEPT and order is not None and desk.needs_second(order.money):
             because = "the order that it would pay is above the limit of one person"
     return Foreseen(payment, came, because)
-
-
-async def _ask_second(tx: Tx, desk: Desk, actor: Actor, wanted: Release, foreseen: Foreseen) -> Done:
-    actor.must_be_themselves()
-    payment, now, action = foreseen.payment, desk.now(), ACTIONS[wanted.decision]
-    waiting = await approvals.waiting(tx, action, payment.id)
-    if waiting is not None:
-        return Done("waiting", waiting.because, waiting.id)
-    approval_id = new_approval_id(now)
-    await approvals.ask(
-        tx,
-        Approval(
-            id=approval_id, asked_at=now, asked_by=actor.who, action=action, key=approval_id, shop=payment.shop,
-            order_id=payment.order_id, subject_id=payment.id, amount_minor=foreseen.came.amount_minor,
-            currency=foreseen.came.currency, because=foreseen.because, request=msgspec.json.encode(wanted).decode(),
-            why=wanted.why,
-        ),
-    )  # fmt: skip
-    await audit.write(
-        tx, actor, "payment.release_asked", now, shop=payment.shop, subject_id=payment.id, order_id=payment.order_id,
-        why=wanted.why, before=f"payment {payment.state}", after=f"{wanted.decision}: {foreseen.because}",
-    )  # fmt: skip
-    return Done("waiting", foreseen.because, approval_id)
