@@ -28,6 +28,9 @@ LIST = """
 SELECT id, order_id, channel, account, state, amount_minor, currency, channel_txn_id, created_at, paid_at FROM payments
 WHERE ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR channel = $2) ORDER BY id DESC LIMIT $3"""
 
+SOME = click.IntRange(min=1)
+"""Nothing is no amount: a script that computes 0 does not mean all of it."""
+
 
 @click.group()
 def command() -> None:
@@ -70,7 +73,7 @@ def ask(payment_id: str) -> None:
 @command.command()
 @click.argument("payment_id")
 @click.option("--txn", "channel_txn_id", required=True, help="the channel's number, as its own console shows it")
-@click.option("--amount-minor", type=int, help="minor units that were paid; the payment's own amount unless given")
+@click.option("--amount-minor", type=SOME, help="minor units that were paid; the payment's own amount unless given")
 @click.option("--because", required=True, help="why, for the audit")
 @click.option("--key", help="doing it twice under one key does it once; made of payment and number unless given")
 @json_option
@@ -101,7 +104,7 @@ def confirm(
 
 @command.command()
 @click.argument("payment_id")
-@click.option("--amount-minor", type=int, help="minor units to give back; all that is left unless given")
+@click.option("--amount-minor", type=SOME, help="minor units to give back; all that is left unless given")
 @click.option("--because", required=True, help="why, for the customer and the audit")
 @click.option("--key", required=True, help="any text of yours: the same key refunds once, however often it is run")
 @json_option

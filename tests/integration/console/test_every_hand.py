@@ -363,6 +363,18 @@ async def by_command(api: Api, deed: Deed, ids: Ids) -> None:
     assert 0 == came.exit_code or databases_of_tests_forget, came.output
 
 
+async def test_no_money_is_not_all_of_it(api: Api) -> None:
+    """On the command line an amount of nothing, as a script computes it, gives nothing back and confirms nothing."""
+    ids = await paid(api, "A-1")
+    env = {"PAIDUP_DATABASE_URL": api.paidup.settings.database_url, "PAIDUP_DATA": str(api.paidup.settings.data)}
+    for deed in (("refund", "--key", "k"), ("confirm", "--txn", "42000019990")):
+        words = ["payments", deed[0], ids["payment"], *deed[1:], "--amount-minor", "0", "--because", WHY]
+        came = await asyncio.to_thread(CliRunner().invoke, cli, words, env=env | {"PAIDUP_APP": ""})
+        assert (2, True) == (came.exit_code, "--amount-minor" in came.output), came.output
+    async with api.paidup.db.session() as tx:
+        assert 0 == await tx.fetchval("SELECT count(*) FROM refunds")
+
+
 STANDS = """
 SELECT 'order ' || state AS stands FROM orders UNION ALL SELECT 'payment ' || state FROM payments
 UNION ALL SELECT 'refund ' || state || amount_minor FROM refunds UNION ALL SELECT 'approval ' || state FROM approvals
