@@ -251,3 +251,12 @@ def test_what_makes_no_sense_is_refused_politely(amount: str) -> None:
 def test_the_acknowledgement(status: int, expected: bool) -> None:
     """Any 2xx; a redirect is none."""
     assert expected == merchant.world().provider("stripe", "main").is_acknowledged(status, b"")
+
+
+def test_what_a_stranger_claims_stands_in_no_list_of_events() -> None:
+    """The forged notice is sent, and Stripe itself knows of no such event: who asks it finds out."""
+    world, _ = opened(merchant.Faults(forge=1))
+    world.advance(after(10))
+    [news] = world.news
+    assert (True, "payment_intent.succeeded") == (news.forged, news.kind)
+    assert [] == [event["type"] for event in get(world, "/v1/events")["data"]]

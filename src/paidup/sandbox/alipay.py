@@ -134,6 +134,9 @@ class Alipay:
         """Exactly the seven bytes `success`."""
         return status == 200 and body == b"success"
 
+    def happened(self, news: News) -> None:
+        """The channel keeps no list of its notices."""
+
     def acknowledged(self, news: News) -> None:
         """Nothing depends on it."""
 

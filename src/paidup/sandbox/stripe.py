@@ -125,6 +125,11 @@ class Stripe:
         """Any 2xx."""
         return 200 <= status < 300
 
+    def happened(self, news: News) -> None:
+        """The event can be listed from now on."""
+        self._events[news.key] = msgspec.json.decode(news.content)
+        _forget_oldest(self._events)
+
     def acknowledged(self, news: News) -> None:
         """The event no longer counts as undelivered."""
         if news.key in self._events:
@@ -290,9 +295,6 @@ class Stripe:
 
     def _told(self, trade: Trade, kind: str, told: Json, about: str, now: datetime) -> News:
         key = "evt_" + self._dice.letters(24, "event", kind, about)
-        happened = event(key, kind, told, now)
-        self._events[key] = happened
-        _forget_oldest(self._events)
         return News(
             channel=NAME,
             account=self.account,
@@ -301,7 +303,7 @@ class Stripe:
             kind=kind,
             url=self._webhook_url,
             at=now,
-            content=msgspec.json.format(msgspec.json.encode(happened), indent=2),
+            content=msgspec.json.format(msgspec.json.encode(event(key, kind, told, now)), indent=2),
         )
 
 

@@ -184,6 +184,9 @@ class Wechat:
         """200 or 204."""
         return status in (200, 204)
 
+    def happened(self, news: News) -> None:
+        """The channel keeps no list of its notices."""
+
     def acknowledged(self, news: News) -> None:
         """Nothing depends on it."""
 

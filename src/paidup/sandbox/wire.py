@@ -113,6 +113,10 @@ class Provider(Protocol):
         """Whether the channel takes this answer to a callback as a success."""
         ...
 
+    def happened(self, news: News) -> None:
+        """It is so, and stands in the channel's own records. What a stranger claims never comes here."""
+        ...
+
     def acknowledged(self, news: News) -> None:
         """The merchant has it."""
         ...

@@ -235,7 +235,7 @@ class World:
         if trade.paid_at is None:
             raise InvalidRequest(f"{trade.merchant_ref} was not paid, so nobody disputes it")
         trade.dispute = says
-        self.news += provider.dispute_news(trade, says, now)
+        self._announce(provider, provider.dispute_news(trade, says, now))
 
     def refund_fails(self, trade: Trade, name: str, now: datetime) -> None:
         """A refund that succeeded comes back. Raises InvalidRequest when there is none, or at Alipay."""
@@ -257,11 +257,17 @@ class World:
         return tuple(self._providers.values())
 
     def _tell(self, trade: Trade, now: datetime) -> None:
-        self.news += self._providers[(trade.channel, trade.account)].news(trade, now)
+        provider = self._providers[(trade.channel, trade.account)]
+        self._announce(provider, provider.news(trade, now))
 
     def _tell_refund(self, refund: Refund, now: datetime) -> None:
-        trade = refund.trade
-        self.news += self._providers[(trade.channel, trade.account)].news(refund, now)
+        provider = self._providers[(refund.trade.channel, refund.trade.account)]
+        self._announce(provider, provider.news(refund, now))
+
+    def _announce(self, provider: Provider, told: Sequence[News]) -> None:
+        for one in told:
+            provider.happened(one)
+        self.news += told
 
 
 def _identity(channel: str, ask: Ask) -> str:
