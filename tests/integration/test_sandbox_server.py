@@ -270,3 +270,16 @@ async def test_no_secret_shows_in_a_repr(tmp_path: Path) -> None:
         hidden = (mine.stripe.secret, mine.stripe.webhook, mine.wechat.apiv3.decode())
         assert [False, False, False] == [secret in shown for secret in hidden]
         assert mine.wechat.mchid in json.dumps(shown)
+
+
+async def test_half_a_request_is_not_acted_upon(tmp_path: Path) -> None:
+    """The merchant dies while it sends: no number that was cut short is taken for a whole one."""
+    async with sandbox(tmp_path) as client:
+        where = URL(client.running.base_url)
+        reader, writer = await asyncio.open_connection(where.host, where.port)
+        head = f"authorization: Bearer {client.running.keys['main'].stripe.secret}\r\ncontent-length: 24\r\n"
+        writer.write(f"POST /v1/payment_intents HTTP/1.1\r\nhost: x\r\n{head}\r\ncurrency=usd&amount=12".encode())
+        writer.write_eof()
+        assert b"" == await reader.read()
+        writer.close()
+        assert (200, []) == await client.call("GET", "/sandbox/ledger")

@@ -28,7 +28,10 @@ class Http:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
-        ask = await _read(scope, receive)
+        try:
+            ask = await _read(scope, receive)
+        except _GoneError:
+            return
         if ask is None:
             await _send(send, Tell(413, {"content-type": "text/plain"}, f"at most {MAX_BODY_BYTES} bytes".encode()))
         elif ask.path.startswith("/sandbox/"):
@@ -89,12 +92,18 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
+class _GoneError(Exception):
+    """Whoever asked hung up in the middle of his words."""
+
+
 async def _read(scope: Scope, receive: Receive) -> Ask | None:
-    """The request; None when it is too long."""
+    """The request; None when it is too long. Raises _GoneError: half of a form may read as a whole one."""
     body = bytearray()
     more = True
     while more:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _GoneError
         body += message.get("body", b"")
         more = message.get("more_body", False)
         if len(body) > MAX_BODY_BYTES:
