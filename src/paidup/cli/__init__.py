@@ -8,6 +8,7 @@ import sys
 import click
 
 from paidup import __version__
+from paidup.cli import endings
 from paidup.errors import PaidupError
 from paidup.log import one_line
 
@@ -60,6 +61,14 @@ class _Lazy(click.Group):
             ctx.fail(f"No such command {args[0]!r}; did you mean {near[0]!r}?")
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> object:
+        """As click does, but for its exit code 1 when nobody reads on: that is a verdict's."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            endings.end_unread()
+            raise
+
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -82,6 +91,7 @@ def main() -> None:
 
     SIGTERM ends a command as Ctrl-C does: what it has opened is closed, in the reverse order.
     """
+    endings.prepare_streams()
     # A shell's background process inherits that Ctrl-C is ignored; then SIGTERM would be, too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
@@ -96,3 +106,6 @@ def main() -> None:
     except PaidupError as error:
         click.echo(one_line(f"paidup: {error}"), err=True)
         sys.exit(2)
+    except BaseException as error:
+        endings.end_if_not_our_fault(error)
+        raise

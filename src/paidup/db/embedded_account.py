@@ -87,18 +87,20 @@ def make_folder(folder: Path, mode: int, account: Account | None = None) -> None
     try:
         aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
     except OSError as error:
-        raise ConfigError(
-            f"cannot make the folder {folder}: {error.strerror}; PAIDUP_DATA names another place"
-        ) from None
+        raise _cannot_make(folder, error) from None
     try:
         if account:
             os.chown(aside, account.uid, account.gid)
         aside.chmod(mode)
         aside.rename(folder)
-    except OSError:
+    except OSError as error:
         aside.rmdir()
         if not folder.is_dir():  # otherwise another process was quicker, which is as good
-            raise
+            raise _cannot_make(folder, error) from None
+
+
+def _cannot_make(folder: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"cannot make the folder {folder}: {error.strerror}; PAIDUP_DATA names another place")
 
 
 def _find(name: str) -> Account | None:

@@ -150,7 +150,12 @@ def _make_home(home: Path, account: Account | None) -> Site:
 
 
 def _make_data_dir(data_dir: Path, account: Account | None) -> None:
-    data_dir.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        data_dir.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot make the folder {data_dir.parent}: {error.strerror}; PAIDUP_DATA names another place"
+        ) from None
     make_folder(data_dir, 0o711 if account else _PRIVATE)
 
 
