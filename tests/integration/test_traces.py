@@ -17,15 +17,26 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from api_side import Api, an_api
+from kept import open_cases
+from merchant import LEASE, Merchant
 from paidup import trace as tracing
 from paidup.clock import SystemClock
+from paidup.payments.states import State
+from paidup.repair import worker as repair
 from paidup.sandbox.keys import Keys
 from paidup.spans.context import read_traceparent
-from paidup.spans.tell import Spans
+from paidup.spans.tell import Spans, Told
 from served import served
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 CALLER = f"00-{TRACE}-{SPAN}-01"
+
+
+class Refusing(Spans):
+    """A tracing library that takes no span."""
+
+    def tell(self, told: Told) -> None:
+        raise ValueError(f"no such span as {told.name}")
 
 
 class Shop:
@@ -139,6 +150,20 @@ async def test_what_a_query_found_is_one_trace_with_its_delivery(
     trace_id = told["apply"][0]
     assert ("paid", True) == (seen["state"], trace_id in shown)
     assert {"apply": (trace_id, ""), "delivery": (trace_id, "apply")} == told
+
+
+async def test_a_span_that_cannot_be_told_undoes_no_answer(merchant: Merchant) -> None:
+    """The answers are committed by then: they are not weighed once more, nobody is called, and no question waits."""
+    spans = Refusing(InMemorySpanExporter(), now_of=merchant.clock.now)
+    payment = await merchant.offer(await merchant.order())
+    merchant.pay(payment)
+    await merchant.clock.advance(20)
+    with pytest.raises(ValueError, match="no such span"):
+        await repair.run_once(
+            merchant.db, now=merchant.clock.now(), limit=32, asker=merchant.asker, handlers=merchant.handlers,
+            budget_per_s=100.0, lease=LEASE, spans=spans,
+        )  # fmt: skip
+    assert (State.PAID, []) == ((await merchant.payment(payment)).state, await open_cases(merchant.db))
 
 
 async def test_spans_reach_a_collector_over_http(

@@ -230,15 +230,18 @@ async def _ask_and_settle(
     asked = await asyncio.gather(*map(ask, subjects))
     answered_at = max(now, asker.now_of())  # what follows from an answer comes after it, in every timeline
 
+    settled: list[Result] = []
+
     async def settle(some: Sequence[Asked]) -> None:
         async with db.transaction() as tx:
             results = await _settle(tx, some, handlers, answered_at)
-        if spans:
-            await spans.weighed(db, results, answered_at, spans.now_of())
+        settled.extend(results)
 
     for one, error in await in_halves(asked, settle):
         async with db.transaction() as tx:
             await _put_aside(tx, one, error, handlers, answered_at)
+    if spans and settled:  # last: what goes wrong with it is no fault of an answer, all of which are committed
+        await spans.weighed(db, settled, answered_at, spans.now_of())
     return len(asked)
 
 
