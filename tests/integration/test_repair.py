@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from itertools import pairwise
 
 from merchant import Merchant
 from paidup.cases import store as cases
@@ -321,3 +322,21 @@ async def test_looking_at_a_payment_asks_at_once_but_not_at_every_look(merchant:
             )
         )  # fmt: skip
     assert [True, False, True] == looks
+
+
+async def test_refunds_of_one_alipay_trade_are_sent_three_seconds_apart(merchant: Merchant) -> None:
+    """Three are asked for at once. Alipay wants 3 s between them; each is sent in its turn, and all arrive."""
+    payment = await merchant.offer(await merchant.order(), "alipay")
+    merchant.pay(payment)
+    await merchant.clock.advance(60)
+    while await merchant.repair():
+        pass
+    for n in range(3):
+        await merchant.refund(payment, 100, key=f"r{n}")
+    for _ in range(12):
+        await merchant.repair()
+        await merchant.clock.advance(1)
+    sent = await merchant.column("SELECT called_at FROM channel_calls WHERE purpose = 'refund' ORDER BY called_at")
+    assert ["succeeded"] * 3 == await merchant.column("SELECT state FROM refunds")
+    assert 3 == len(sent)
+    assert [] == [after - before for before, after in pairwise(sent) if after - before < timedelta(seconds=3)]

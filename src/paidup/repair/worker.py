@@ -30,6 +30,7 @@ from paidup.payments.states import State as PaymentState
 from paidup.refunds import store as refunds
 from paidup.refunds.refund import Refund
 from paidup.refunds.states import FINAL as REFUND_FINAL
+from paidup.refunds.states import State as RefundState
 from paidup.repair.due import next_expiry_s, next_query_s, next_refund_ask_s, should_close
 from paidup.schedule import store as schedule
 from paidup.settle.book import CloseOrder, ClosePayment, NeedPerson
@@ -53,6 +54,11 @@ def lease_s(deadline_s: float) -> float:
 
 ASK_AT_MOST_EVERY = timedelta(seconds=3)
 """A buyer's waiting page asks about one payment at most this often; Alipay wants 3 s between calls on one trade."""
+
+
+REFUNDS_APART = {"alipay": timedelta(seconds=3)}
+"""So far apart a channel wants the refunds of one payment to be sent; what it says to those that are not is written
+nowhere, and a no would end the refund. WeChat Pay has a code for it, which is no end: it is sent again later."""
 
 
 LATE_EXPIRY = "poisoned_expiry"
@@ -95,7 +101,7 @@ async def run_once(
     for _ in range(_LOOKS):
         async with db.transaction() as tx:
             dues = await schedule.claim(tx, now, now + lease, limit)
-            subjects = await _load(tx, await _within_budget(tx, dues, budget_per_s, now))
+            subjects = await _load(tx, await _within_budget(tx, dues, budget_per_s, now), now)
         if subjects or not dues:
             break
     return await _ask_and_settle(db, subjects, asker, handlers, now, spans)
@@ -121,7 +127,7 @@ async def ask_now(
         if not granted:
             await schedule.postpone(tx, [(due, now + timedelta(seconds=wait_s), due.asked)])
             return False
-        subjects = await _load(tx, [due])
+        subjects = await _load(tx, [due], now)
     return await _ask_and_settle(db, subjects, asker, handlers, now, spans) > 0
 
 
@@ -191,7 +197,7 @@ async def _within_budget(
     return allowed
 
 
-async def _load(tx: Tx, dues: Sequence[schedule.Due]) -> list[Subject]:
+async def _load(tx: Tx, dues: Sequence[schedule.Due], now: datetime) -> list[Subject]:
     """Read what the rows are about; rows of what is settled already are dropped."""
     found_refunds = {r.id: r for r in await refunds.get_many(tx, [d.subject_id for d in dues if d.kind == "refund"])}
     wanted = [d.subject_id for d in dues if d.kind == "payment"] + [r.payment_id for r in found_refunds.values()]
@@ -206,7 +212,39 @@ async def _load(tx: Tx, dues: Sequence[schedule.Due]) -> list[Subject]:
         else:
             subjects.append(Subject(due, found_orders[payment.order_id], payment, refund))
     await schedule.drop(tx, settled)
-    return subjects
+    return await _apart(tx, subjects, now)
+
+
+async def _apart(tx: Tx, subjects: Sequence[Subject], now: datetime) -> list[Subject]:
+    """Without refunds that would be sent too soon after another one of their payment; these wait for their turn."""
+    to_send = {
+        one.due.subject_id: REFUNDS_APART[one.due.channel]
+        for one in subjects
+        if one.refund and one.refund.state is RefundState.REQUESTED and one.due.channel in REFUNDS_APART
+    }
+    if not to_send:
+        return list(subjects)
+    orders_of = {one.order.id for one in subjects if one.due.subject_id in to_send}
+    siblings = await refunds.of_orders(tx, sorted(orders_of))
+    payment_of = {r.id: r.payment_id for r in siblings if r.channel in REFUNDS_APART}
+    calls = await journal.calls_of(tx, sorted(payment_of), since=now - max(REFUNDS_APART.values()))
+    busy = {
+        payment_of[call.subject_id]
+        for call in calls
+        if call.purpose == "refund" and now - call.called_at < REFUNDS_APART[call.channel]
+    }
+    going: list[Subject] = []
+    later: list[tuple[schedule.Due, datetime, int]] = []
+    for one in subjects:
+        apart = to_send.get(one.due.subject_id)
+        if apart is not None and one.payment.id in busy:
+            later.append((one.due, now + apart, one.due.asked))
+            continue
+        going.append(one)
+        if apart is not None:
+            busy.add(one.payment.id)
+    await schedule.postpone(tx, later)
+    return going
 
 
 def _is_settled(payment: Payment, refund: Refund | None) -> bool:
