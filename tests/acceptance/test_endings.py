@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from paidup.db.transaction import Database
+from paidup.sandbox.accounts import write_accounts
+from sandbox_merchant import keys
 from waits import somebody_waits_for
 
 FULL = Path("/dev/full")
@@ -101,3 +103,22 @@ async def test_a_data_folder_that_is_a_file_is_told(env: dict[str, str], tmp_pat
     ran = await paidup(*args, env=env | {"PAIDUP_DATABASE_URL": "", "PAIDUP_DATA": str(data)})
     assert ran.code
     assert (True, False) == (f"{data}" in ran.lines[0], "Traceback" in ran.err or "lifespan" in ran.err), ran.err
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("stock put nobody TEA-01", "there is no shop 'nobody'; create it with `paidup db shop nobody`"),
+        ("stock policy nobody --hold-s 60", "there is no shop 'nobody'; create it with `paidup db shop nobody`"),
+        ("stock import nobody {note}", "there is no shop 'nobody'; create it with `paidup db shop nobody`"),
+        ("reconcile run --day 9999-12-31", "write the day as 2026-11-22, not '9999-12-31'"),
+    ],
+)
+async def test_a_wrong_word_is_told_in_one_line(env: dict[str, str], tmp_path: Path, command: str, says: str) -> None:
+    """A shop that nobody made, a day that no bill is of: what to write instead, and no traceback."""
+    note = tmp_path / "note.csv"
+    note.write_text("sku,quantity\nTEA-01,5\n")
+    nowhere = "http://127.0.0.1:9"
+    write_accounts(tmp_path / "accounts", keys(), base_url=nowhere, paidup_url=nowhere, shop="acme")
+    ran = await paidup(*command.format(note=note).split(), env=env)
+    assert (2, [f"paidup: {says}"]) == (ran.code, ran.lines), ran.err

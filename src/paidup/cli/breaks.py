@@ -12,6 +12,7 @@ from paidup.cli.output import done, emit, emit_json, json_anyway, json_option, l
 from paidup.cli.whoami import by_option, speaker
 from paidup.db.transaction import Database
 from paidup.errors import InvalidRequest, NotFound
+from paidup.evidence import EARLIEST, LATEST
 from paidup.hand import breaks as hand
 from paidup.hand.desk import Desk
 from paidup.money import shown
@@ -163,9 +164,12 @@ def export(day: str | None, account: str | None, with_settled: bool, limit: int,
 def its_date(text: str) -> date:
     """A day. Raises InvalidRequest."""
     try:
-        return date.fromisoformat(text)
+        found = date.fromisoformat(text)
     except ValueError:
-        raise InvalidRequest(f"write the day as 2026-11-22, not {text[:40]!r}") from None
+        found = date.min
+    if not EARLIEST.date() <= found < LATEST.date():
+        raise InvalidRequest(f"write the day as 2026-11-22, not {text[:40]!r}")
+    return found
 
 
 def split(account: str | None) -> tuple[str | None, str | None]:

@@ -22,6 +22,7 @@ from paidup.inventory.states import EFFECTS, Kind
 from paidup.people.user import Right
 from paidup.report import print_checks
 from paidup.settings import Settings
+from paidup.shops.store import late_payment_of
 from paidup.verify import Check
 from paidup.verify.stock import check_stock
 
@@ -104,6 +105,7 @@ def put(shop: str, sku: str, ships_at: datetime | None, as_json: bool, **describ
 
     async def work(db: Database, settings: Settings) -> Sku:
         async with db.transaction() as tx:
+            await late_payment_of(tx, shop)  # it must be there
             return await put_sku(tx, wanted, parse_clock(settings.clock).now())
 
     _show(run(work), as_json=as_json)
@@ -174,6 +176,7 @@ def policy(shop: str, hold_s: int | None, refunded: str | None, as_json: bool) -
 
     async def work(db: Database, _settings: Settings) -> Policy:
         async with db.transaction() as tx:
+            await late_payment_of(tx, shop)  # it must be there
             now = (await inventory.policies(tx, [shop]))[shop]
             wanted = Policy(
                 shop=shop,
@@ -212,6 +215,7 @@ def import_(shop: str, file: BinaryIO, operator: str | None, as_json: bool) -> N
     async def work(db: Database, settings: Settings) -> tuple[int, int]:
         by = await said_by(db, operator, Right.WORK)
         async with db.transaction() as tx:
+            await late_payment_of(tx, shop)  # it must be there
             return await take_in(tx, shop, data, operator=by, now=parse_clock(settings.clock).now())
 
     lines, units = run(work)
