@@ -122,3 +122,26 @@ async def test_a_wrong_word_is_told_in_one_line(env: dict[str, str], tmp_path: P
     write_accounts(tmp_path / "accounts", keys(), base_url=nowhere, paidup_url=nowhere, shop="acme")
     ran = await paidup(*command.format(note=note).split(), env=env)
     assert (2, [f"paidup: {says}"]) == (ran.code, ran.lines), ran.err
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("--account", "../elsewhere"), "name it with a-z, 0-9, - and _ only"),
+        (("--shop", 'a"b'), "name it with a-z, 0-9, - and _ only"),
+        (("--paidup-url", "ftp://shop"), "is no address for callbacks"),
+        (("--paidup-url", 'http://a"b'), "is no address for callbacks"),
+        (("--port", "99999"), "99999 is not in the range 0<=x<=65535"),
+        (("--median-s", "nan"), "must be numbers"),
+        (("--accounts-dir", "{file}"), "cannot make the folder"),
+    ],
+)
+async def test_the_sandbox_writes_nothing_that_paidup_could_not_read(
+    env: dict[str, str], tmp_path: Path, args: tuple[str, str], says: str
+) -> None:
+    """It refuses to start, in one sentence; an account file with half a name in it would have to be removed by hand."""
+    (tmp_path / "file").touch()
+    words = [word.format(file=tmp_path / "file") for word in args]
+    ran = await paidup("sandbox", "--port", "0", *words, env=env)
+    assert (2, True) == (ran.code, says in ran.lines[-1]), ran.err
+    assert ["file"] == [path.name for path in tmp_path.iterdir()]

@@ -189,3 +189,11 @@ def test_two_runs_with_one_seed_are_the_same_run() -> None:
         return {ref: (trades[ref], [entry for entry in told if entry[0] == ref]) for ref in trades}
 
     assert run(list(range(40))) == run(list(reversed(range(40))))
+
+
+@pytest.mark.parametrize("name", ["delay_s", "reorder_s", "slow_s"])
+@pytest.mark.parametrize("seconds", [-1.0, 1e300, float("nan")])
+def test_no_callback_is_held_back_longer_than_a_year(name: str, seconds: float) -> None:
+    """What no clock can wait for would be a callback that is lost, and counted as under way for ever."""
+    with pytest.raises(ConfigError, match="seconds from 0"):
+        Faults(**{name: seconds})

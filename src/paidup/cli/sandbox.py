@@ -15,7 +15,7 @@ from paidup.settings import load
 
 
 @click.command()
-@click.option("--port", default=8500, show_default=True, type=int)
+@click.option("--port", default=8500, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one")
 @click.option("--accounts-dir", type=click.Path(path_type=Path), help="where account folders are written")
 @click.option("--account", "accounts", multiple=True, default=("main",), show_default=True, help="may be repeated")
 @click.option("--paidup-url", default="http://127.0.0.1:8400", show_default=True, help="where callbacks go to")

@@ -1,6 +1,7 @@
 """Writes the merchant's side of the sandbox's keys as account folders, which Paidup reads."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,14 +11,24 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from paidup.errors import ConfigError
 from paidup.sandbox.keys import AlipayKeys, Keys, StripeKeys, WechatKeys, private_pem, public_pem
 
+# The names that Paidup takes, in a file that anybody may read who tests another integration with it.
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+_URL = re.compile(r"https?://[^\s\"\\?#/]+(?:/[^\s\"\\?#]*)?")
+
 _Files = Mapping[str, str | bytes]
 
 
 def write_accounts(folder: Path, keys: Keys, *, base_url: str, paidup_url: str, shop: str, name: str = "main") -> None:
     """One account of this name per channel below `folder`; files 0600, folders 0700.
 
-    Raises ConfigError, and writes nothing, when one of them is there already and speaks to a real channel.
+    Raises ConfigError, and writes nothing, when one of them is there already and speaks to a real channel, or when
+    Paidup could not read what it writes.
     """
+    for what, text in (("account", name), ("shop", shop)):
+        if not _NAME.fullmatch(text):
+            raise ConfigError(f"{what} {text[:60]!r}: name it with a-z, 0-9, - and _ only, at most 40 characters")
+    if not _URL.fullmatch(paidup_url):
+        raise ConfigError(f"{paidup_url[:80]!r} is no address for callbacks; write it as http://127.0.0.1:8400")
     files: dict[str, _Files] = {
         "wechat": _wechat(keys.wechat),
         "alipay": _alipay(keys.alipay),
@@ -87,7 +98,10 @@ def _must_be_free(folder: Path) -> None:
 
 def _write(folder: Path, files: _Files) -> None:
     """account.toml comes last, and each file at once: who reads in between sees the old account, or an error."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot make the folder {folder} ({error.strerror}): give the sandbox another") from None
     for name, content in files.items():
         fresh = folder / f".{name}.new"
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

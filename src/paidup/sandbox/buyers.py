@@ -1,5 +1,7 @@
 """The buyers: they scan, dither, fail at times, and pay, most of them within a minute."""
 
+from math import inf
+
 import msgspec
 
 from paidup.errors import ConfigError
@@ -21,8 +23,8 @@ class Buyers(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not (0 <= self.pay <= 1 and 0 <= self.fail_first <= 1):
             raise ConfigError("buyers' pay and fail_first must be shares from 0 to 1")
-        if min(self.median_s, self.sigma, self.at_most_s) < 0:
-            raise ConfigError("buyers' median_s, sigma and at_most_s must not be negative")
+        if not all(0 <= value < inf for value in (self.median_s, self.sigma, self.at_most_s)):
+            raise ConfigError("buyers' median_s, sigma and at_most_s must be numbers, and not negative")
 
 
 class Visit(msgspec.Struct, frozen=True):

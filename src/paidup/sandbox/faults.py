@@ -7,6 +7,9 @@ import msgspec
 
 from paidup.errors import ConfigError
 
+MAX_S = 365 * 86_400
+"""No callback or answer is held back for longer than a year."""
+
 SHARES = {
     "lose": "callbacks that never arrive",
     "repeat": "callbacks sent twice",
@@ -109,8 +112,10 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         for name in SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"fault {name!r} must be a probability from 0 to 1, not {getattr(self, name)}")
-        if min(self.delay_s, self.reorder_s, self.slow_s, self.rate_limit_per_s) < 0:
-            raise ConfigError("delay_s, reorder_s, slow_s and rate_limit_per_s must not be negative")
+        if not all(0 <= seconds <= MAX_S for seconds in (self.delay_s, self.reorder_s, self.slow_s)):
+            raise ConfigError(f"delay_s, reorder_s and slow_s must be seconds from 0 to {MAX_S}")
+        if self.rate_limit_per_s < 0:
+            raise ConfigError("rate_limit_per_s must not be negative")
 
 
 class Dice:
