@@ -87,7 +87,7 @@ class Alipay:
             return _unsigned(method, refusal | {"sub_msg": "验签出错: check app_id and the app's private key"}), None
         try:
             told, changed = self._act(method, fields, ask, now)
-        except (msgspec.MsgspecError, InvalidRequest, ValueError) as wrong:
+        except (msgspec.MsgspecError, InvalidRequest, ValueError, OverflowError) as wrong:
             told, changed = _no("ACQ.INVALID_PARAMETER", f"参数无效: {wrong}"), None
         if method == "alipay.trade.page.pay" and told["code"] == "10000":
             return _page(told["out_trade_no"]), changed

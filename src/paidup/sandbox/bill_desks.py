@@ -119,7 +119,7 @@ class AlipayDesk:
         try:
             bill_type, stated, made = _token(ask, "fileId", 3)
             day = date.fromisoformat(stated)
-        except (InvalidRequest, ValueError):
+        except (InvalidRequest, ValueError, OverflowError):
             return Tell(404, {"content-type": "text/html"}, b"no such file")
         if not _lives(made, now, ALIPAY_LIVES_S):
             return Tell(403, {"content-type": "text/html; charset=utf-8"}, "下载链接已过期".encode())

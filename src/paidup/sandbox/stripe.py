@@ -140,7 +140,7 @@ class Stripe:
     def _act_or_say_why(self, ask: Ask, now: datetime) -> tuple[Tell, Trade | Refund | None]:
         try:
             return self._act(ask, now)
-        except (InvalidRequest, ValueError) as wrong:
+        except (InvalidRequest, ValueError, OverflowError) as wrong:
             return error(400, "parameter_invalid", str(wrong)), None
 
     def _act(self, ask: Ask, now: datetime) -> tuple[Tell, Trade | Refund | None]:

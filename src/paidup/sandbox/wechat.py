@@ -127,7 +127,7 @@ class Wechat:
             ), None
         try:
             return self._act(ask, now)
-        except (msgspec.MsgspecError, InvalidRequest, ValueError) as wrong:
+        except (msgspec.MsgspecError, InvalidRequest, ValueError, OverflowError) as wrong:
             return self._error(ask, 400, "PARAM_ERROR", f"参数错误: {wrong}", now), None
 
     def limited(self) -> Tell:
