@@ -20,7 +20,7 @@ ABOUT_HOW_MANY = "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid 
 @click.option("--since-last", is_flag=True, help="only what changed since the last run that held")
 @json_option
 def command(since_last: bool, as_json: bool) -> None:
-    """Prove that nothing is lost, doubled or edited by hand; exits with 1 on a breach.
+    """Prove that nothing is lost, doubled or edited by hand; exits with 1 on a breach, with 2 when it could not look.
 
     \b
     paidup verify
