@@ -2,11 +2,14 @@
 
 ::
 
-    effect = effects.intend(cursor, call.key, "label for order 4711")   # and commit
+    reply = barrier.run(cursor, call, {Operation.ACTION: intends})      # intends: effects.intend(cursor, call.key, …)
+    …                                                                   # commit
+    effect = effects.intend(cursor, call.key, "label for order 4711")   # what stands there; commit
     if not effect.is_settled:
         answer = carrier.make_label(idempotency_key=call.key)            # no transaction is open
-        effects.settle(cursor, call.key, "done", answer)                 # and commit
+        effects.settle(cursor, call.key, "done", answer)                 # and commit; only then answer 200
 
+The barrier comes first: a label that was made before it would stay where the undoing was quicker.
 Whoever dies in between leaves an intent without an outcome: `unsettled` finds it, and the call is made again under the
 same key, which the other side must know to do only once. A side that knows no keys must be asked first.
 """

@@ -5,7 +5,7 @@ import contextlib
 import itertools
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -355,3 +355,68 @@ async def test_effects_that_never_have_an_outcome_hide_no_other(room: Any, xid: 
                 effects.intend(cursor, key, "a parcel label")
             found = [effect.key for effect in effects.unsettled(cursor, 2)]
     assert keys == [key for key in found if key in keys]
+
+
+class Died(Exception):
+    """Where the service was killed."""
+
+
+class Parcels:
+    """The service of the guide that makes labels outside of its database; it can be killed before each of its steps."""
+
+    def __init__(self, folder: Path, dies_at: int) -> None:
+        self.room, self.effects, self.dies_at = sqlite_room(folder), Effects(SQLITE), dies_at
+        self.labels: dict[str, str] = {}
+        self.calls = 0
+
+    def handle(self, call: Call) -> int:
+        step = itertools.count()
+
+        def alive() -> None:
+            if next(step) == self.dies_at:
+                raise Died
+
+        with self.room.transaction() as cursor:
+            reply = self.room.barrier.run(cursor, call, {ACTION: self.intend, COMPENSATE: lambda *_: None})
+            alive()
+        alive()
+        if reply.status == 200 and call.operation is ACTION:
+            self.make_label(call.key, alive)
+        return reply.status
+
+    def intend(self, cursor: Any, call: Call) -> None:
+        self.effects.intend(cursor, call.key, "a label for the parcel")
+
+    def make_label(self, key: str, alive: Callable[[], None]) -> None:
+        with self.room.transaction() as cursor:
+            effect = self.effects.intend(cursor, key, "a label for the parcel")
+        alive()
+        if not effect.is_settled:
+            self.calls += 1
+            number = self.labels.setdefault(key, f"label {self.calls}")  # the carrier knows keys
+            alive()
+            with self.room.transaction() as cursor:
+                self.effects.settle(cursor, key, "done", number)
+                alive()
+        alive()
+
+
+@pytest.mark.parametrize("dies_at", range(7))
+def test_a_label_as_the_guide_makes_it_is_made_once_wherever_the_service_dies(tmp_path: Path, dies_at: int) -> None:
+    """Killed before any of its steps, it makes good at the repeat; what was answered with 200 has its label."""
+    parcels = Parcels(tmp_path, dies_at)
+    with contextlib.suppress(Died):
+        parcels.handle(a_call(ACTION, "txn1"))
+    parcels.dies_at = -1
+    assert (200, 1) == (parcels.handle(a_call(ACTION, "txn1")), len(parcels.labels))
+    with parcels.room.transaction() as cursor:
+        assert [] == list(parcels.effects.unsettled(cursor))
+        key = a_call(ACTION, "txn1").key
+        assert parcels.labels[key] == parcels.effects.intend(cursor, key, "").answer
+
+
+def test_a_label_that_comes_after_its_undoing_is_not_made(tmp_path: Path) -> None:
+    """The barrier stands before the deed outside."""
+    parcels = Parcels(tmp_path, -1)
+    said = [parcels.handle(a_call(operation, "txn1")) for operation in (COMPENSATE, ACTION)]
+    assert ([200, 409], {}) == (said, parcels.labels)
