@@ -155,8 +155,28 @@ def test_every_setting_is_explained_in_chinese(setting: object) -> None:
 @pytest.mark.parametrize("table", [HOLED, REFUSALS, ERRORS, MEANINGS, WHOLE])
 def test_a_translation_keeps_what_stands_in_the_holes(table: dict[str, str]) -> None:
     """None is lost, none is made up."""
-    holes = re.compile(r"\{\w\}")
+    holes = re.compile(r"\{\w+\}")
     assert [] == [text for text, said in table.items() if sorted(holes.findall(text)) != sorted(holes.findall(said))]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("the payment is held; only a paid one is refunded", "支付状态为已冻结；只有已支付的才能退款"),
+        (
+            "payment pay01 is open; only a held one waits for a decision",
+            "支付 pay01 的状态为待支付；只有冻结的才待处理",
+        ),
+        ("your role (operator) may not do this; ask somebody with the role finance, admin", "财务、管理员"),
+        ("bo has decided this already: refused; to ask anew, take a fresh key", "bo 已作出决定：已拒绝；要重新申请"),
+        ("given back in the bill, and failed here", "账单已退款，我方为失败"),
+        ("break brk01 is resolved already", "差异 brk01 "),
+        ("a break of the kind payout cannot be repaired by its bill: resolve it with what was done", "提现不符"),
+    ],
+)
+def test_a_state_in_a_sentence_is_said_in_chinese(text: str, said: str) -> None:
+    """By the word that stands beside it on its page, and not by its name in the tables."""
+    assert said in in_chinese(text)
 
 
 def test_what_others_wrote_stays_as_it_is() -> None:

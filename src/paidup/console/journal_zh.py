@@ -30,8 +30,16 @@ def in_chinese(text: str, depth: int = 0) -> str:
     for pattern, said in _patterns():
         found = pattern.fullmatch(text)
         if found:
-            return said.format(**{name: in_chinese(value, depth + 1) for name, value in found.groupdict().items()})
+            return said.format(**{name: _in_hole(name, value, depth) for name, value in found.groupdict().items()})
     return _in_parts(text, depth + 1)
+
+
+def _in_hole(name: str, value: str, depth: int) -> str:
+    """A hole {a}, {b} holds any sentence; one that is named for a thing, such as {payment}, mostly its state, or
+    several."""
+    thing = "" if name.rstrip("_") == "role" else f"{name.rstrip('_')} "
+    states = [WORDS.get(thing + one, "") for one in value.split(", ")] if len(name) > 1 else [""]
+    return "、".join(states) if all(states) else in_chinese(value, depth + 1)
 
 
 def _of_bills(text: str) -> str:

@@ -195,8 +195,10 @@ REFUSALS = {
 
 ERRORS = {
     "Use the search above, or go to the home page.": "请用上方搜索，或回到首页。",
-    "your role may not do this; ask somebody with the role {a}": "您的角色无权执行；请找角色为 {a} 的同事",
-    "your role ({a}) may not do this; ask somebody with the role {b}": "您的角色（{a}）无权执行；请找角色为 {b} 的同事",
+    "your role may not do this; ask somebody with the role {role}": "您的角色无权执行；请找角色为{role}的同事",
+    "your role ({role}) may not do this; ask somebody with the role {role_}": (
+        "您的角色（{role}）无权执行；请找角色为{role_}的同事"
+    ),
     "there is no order {a}; search for any other number of it": "没有订单 {a}；请用它的其他单号搜索",
     "there is no such order; search for any other number of it": "没有这笔订单；请用它的其他单号搜索",
     "there is no payment {a}": "没有支付 {a}",
@@ -214,14 +216,16 @@ ERRORS = {
     "you came in by a link of {a}: sign out, and in again with your own password, so that two people are two": (
         "您是通过 {a} 的登录链接进入的：请退出，用自己的密码重新登录，以确保是两个人"
     ),
-    "{a} has decided this already: {b}; to ask anew, take a fresh key": "{a} 已作出决定：{b}；要重新申请，请换新的键",
-    "{a} has decided this already: {b}": "{a} 已作出决定：{b}",
+    "{a} has decided this already: {approval}; to ask anew, take a fresh key": (
+        "{a} 已作出决定：{approval}；要重新申请，请换新的键"
+    ),
+    "{a} has decided this already: {approval}": "{a} 已作出决定：{approval}",
     "this key was used for another request; take a fresh key for each new deed": "此键已用于另一申请；每次新操作请用新的键",
-    "payment {a} is {b}; only a held one waits for a decision": "支付 {a} 的状态为 {b}；只有冻结的才待处理",
+    "payment {a} is {payment}; only a held one waits for a decision": "支付 {a} 的状态为{payment}；只有冻结的才待处理",
     "{a} is held by now, and not {b}; refuse this, and ask again": "现在冻结的是 {a}，不是 {b}；请拒绝后重新申请",
     "at most {a} can be given back": "最多可退 {a}",
     "nothing of it is left to refund": "已无可退金额",
-    "the payment is {a}; only a paid one is refunded": "支付状态为 {a}；只有已支付的才能退款",
+    "the payment is {payment}; only a paid one is refunded": "支付状态为{payment}；只有已支付的才能退款",
     "the amount must be above zero": "金额必须大于零",
     "write the channel's number as its console shows it, 6 to 64 characters without blanks": (
         "请按渠道后台显示的填写渠道单号，6 至 64 个字符，不含空格"
@@ -229,6 +233,10 @@ ERRORS = {
     "this form was sent from another site; open the console and try again": "此表单来自其他网站；请打开控制台重试",
     "this form belongs to another session; go back, reload the page and try again": "此表单属于另一个会话；请返回刷新后重试",
     "this is not kept any more, or never was; raw texts are kept for 90 days": "已不再保留，或从未有过；原文保留 90 天",
+    "break {a} is {break} already": "差异 {a} 的状态已是{break}",
+    "a break of the kind {kind} cannot be repaired by its bill: resolve it with what was done": (
+        "类型为“{kind}”的差异不能按账单补单：请写明处理方式并了结"
+    ),
     "tick the deliveries to send again": "请勾选要重新投递的通知",
 }
 
@@ -295,10 +303,10 @@ HOLED = {
     "{a}; another dispute is still open ({b})": "{a}；另一争议仍在进行（{b}）",
     "{a}; another dispute was lost ({b})": "{a}；另一争议已败诉（{b}）",
     "the order was paid by {a}": "订单已由 {a} 支付",
-    "the payment is {a}, and only a paid one can be refunded": "支付状态为 {a}，只有已支付的才能退款",
+    "the payment is {payment}, and only a paid one can be refunded": "支付状态为{payment}，只有已支付的才能退款",
     "{a} is more than the {b} minor units of {c} that are left to refund": "{a} 超过剩余可退的 {b}（{c} 最小单位）",
     "a refund of {a} was asked for": "已申请退款 {a}",
-    "a refund came while the payment is {a}": "支付处于 {a} 时收到退款",
+    "a refund came while the payment is {payment}": "支付状态为{payment}时收到退款",
     "it waits until the payment is known to be paid": "等到确认支付后再处理",
     "the channel says that money went back, and the payment is {a} here ({b})": (
         "渠道答复款项已退回，而我方支付状态为 {a}（{b}）"
@@ -329,7 +337,7 @@ HOLED = {
     "given back in the bill, and came back here on {a}, whose bill has not shown it yet": (
         "账单已退款，我方记为 {a} 退回，该日账单尚未显示"
     ),
-    "given back in the bill, and {a} here": "账单已退款，我方为 {a}",
+    "given back in the bill, and {refund} here": "账单已退款，我方为{refund}",
     "already matched on {a}": "已于 {a} 对上",
     "this bill has it once more": "此账单中又出现一次",
     "already matched on {a}; this bill has it once more": "已于 {a} 对上；此账单中又出现一次",
