@@ -17,11 +17,12 @@ async def show(visit: Visit) -> Response:
     """All, those of one account, or those whose question is late."""
     now = visit.context.clock.now()
     late = visit.query("late") == "yes"
-    where = {name: visit.query(name) for name in ("channel", "account") if visit.query(name)}
+    asked = {name: visit.query(name) for name in ("channel", "account")}
+    where = {name: value for name, value in asked.items() if value}
     async with visit.context.db.session() as tx:
         rows = await watched.page(
             tx, PAGE, after=visit.query("after") or None, before=now - OVERDUE if late else None, **where
         )  # fmt: skip
     more = rows[-1].mark if len(rows) == PAGE else ""
-    values = {"rows": rows, "late": late, "where": where, "more": more}
+    values = {"rows": rows, "late": late, "where": where, "named": asked, "more": more}
     return page(visit.visitor, now, "watched.html", values)

@@ -139,6 +139,7 @@ WORDS = {
     "next {in_time}": "{in_time}查单",
     "Overdue": "逾期",
     "No question is overdue.": "没有逾期的查单。",
+    "Nothing is watched there.": "这里没有正在跟踪的支付或退款。",
     "Nothing is watched: every payment and refund is settled.": "没有需要跟踪的：支付和退款均已完结。",
     "Later ones": "后面的",
     "oldest {ago}": "最早 {ago}",

@@ -62,6 +62,15 @@ async def test_the_page_shows_them_in_both_languages(api: Api) -> None:
     assert ("asked 0 times" in whole, "已查 0 次" in chinese, "nothing is watched" in other.lower()) == (True,) * 3
 
 
+async def test_half_an_address_is_an_address(api: Api) -> None:
+    """All accounts of a channel, or those of one name; where nothing is watched, nothing is said of the others."""
+    await three(api)
+    async with signed_in(api) as browser:
+        pages = [await browser.get(f"/watched?{half}") for half in ("channel=wechat", "account=main", "channel=stripe")]
+    assert [(200, 3), (200, 3), (200, 0)] == [(page.status, page.text.count("/console/orders/ord")) for page in pages]
+    assert "every payment and refund is settled" not in pages[-1].text
+
+
 async def test_the_api_and_the_command_line_show_the_same(api: Api) -> None:
     """Page by page; another shop sees nothing, and a broken mark is refused."""
     ids = await three(api)
