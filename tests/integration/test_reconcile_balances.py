@@ -12,7 +12,7 @@ from bill_desk import DAY, NOON, Desk, desk
 from paidup.channels.bill import BillKind
 from paidup.channels.registry import CHANNELS
 from paidup.db.transaction import Database
-from paidup.finance.books import read_books, read_new_books
+from paidup.finance.books import read_books
 from paidup.finance.day import read_day, read_month
 from paidup.finance.entries import Chart, journal_of
 from paidup.finance.page import day_page
@@ -110,7 +110,7 @@ async def test_books_that_are_read_day_by_day_are_one_ledger(db: Database, there
     days, at = [DAY - timedelta(days=ago) for ago in (2, 1, 0)], "Assets:Channels:Stripe:Main"
     async with db.session() as tx:
         files = [await read_books(tx, Chart(), None, day, day, NEXT, "stripe", "main") for day in days]
-        alone = await read_new_books(tx, Chart(), None, DAY, DAY, NEXT)
+        alone = await read_books(tx, Chart(), None, DAY, DAY, NEXT, anew=True)
     lies, lies_alone = (
         sum(p.amount_minor for entry in entries for p in entry.postings if p.account == at)
         for entries in ([entry for file in files for entry in file.entries], alone.entries)

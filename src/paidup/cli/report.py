@@ -13,7 +13,7 @@ from paidup.cli.output import emit, emit_json, json_option, run, say
 from paidup.clock import parse_clock
 from paidup.db.transaction import Database, Tx
 from paidup.errors import InvalidRequest, NotFound
-from paidup.finance.books import read_books, read_new_books
+from paidup.finance.books import read_books
 from paidup.finance.day import MAX_DAYS, DayReport, MonthReport, month_bounds, read_day, read_month
 from paidup.finance.entries import Chart, Journal, parse_chart
 from paidup.finance.journal import beancount, ledger, sheet
@@ -244,12 +244,12 @@ def books(
     first, last = month_bounds(month) if month else (_needed(since, "--since"), _needed(until, "--until"))
     if (last - first).days >= MAX_DAYS:
         raise InvalidRequest(f"no more than {MAX_DAYS} days at once; ask for them year by year")
-    names, read = _chart(chart) if chart else Chart(), read_new_books if new_ledger else read_books
+    names = _chart(chart) if chart else Chart()
 
     async def work(db: Database, settings: Settings) -> Journal:
         today = parse_clock(settings.clock).now().date()
         async with db.session() as tx:
-            return await read(tx, names, None, first, last, today, *split(account))
+            return await read_books(tx, names, None, first, last, today, *split(account), anew=new_ledger)
 
     journal = run(work)
     if as_json:

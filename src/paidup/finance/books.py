@@ -17,23 +17,11 @@ async def read_books(
     today: date,
     channel: str | None = None,
     account: str | None = None,
+    *,
+    anew: bool = False,
 ) -> Journal:
-    """The days from `since` to `until`, both included, which go on from the days before."""
+    """The days from `since` to `until`, both included, which go on from the days before. anew: for a ledger of their
+    own, which begins with what lay at the channels then."""
     found = await read_month(tx, shop, since, until, today, channel, account)
-    before = await runs.last_balances(tx, shop, since, channel=channel, account=account)
+    before = [] if anew else await runs.last_balances(tx, shop, since, channel=channel, account=account)
     return journal_of(found.days, found.balances, chart, before)
-
-
-async def read_new_books(
-    tx: Tx,
-    chart: Chart,
-    shop: str | None,
-    since: date,
-    until: date,
-    today: date,
-    channel: str | None = None,
-    account: str | None = None,
-) -> Journal:
-    """The same days for a ledger of their own, which begins with what lay at the channels then."""
-    found = await read_month(tx, shop, since, until, today, channel, account)
-    return journal_of(found.days, found.balances, chart)

@@ -3,7 +3,7 @@
 from starlette.requests import Request
 
 from paidup.errors import InvalidRequest
-from paidup.finance.books import read_books, read_new_books
+from paidup.finance.books import read_books
 from paidup.finance.day import MAX_DAYS
 from paidup.finance.entries import Chart, Journal
 from paidup.shops.store import ApiKey, Scope
@@ -25,9 +25,9 @@ async def books(context: Context, key: ApiKey, request: Request) -> Journal:
         raise InvalidRequest(f"?until= is not before ?since=, and no more than {MAX_DAYS} days at once")
     if (ledger := request.query_params.get("ledger", "")) not in ("", "new"):
         raise InvalidRequest(f"?ledger= is `new` or left out, not {ledger[:20]!r}")
-    read = read_new_books if ledger else read_books
     async with context.db.session() as tx:
-        return await read(tx, Chart(), key.shop, since, until, context.clock.now().date(), channel, account)
+        today = context.clock.now().date()
+        return await read_books(tx, Chart(), key.shop, since, until, today, channel, account, anew=bool(ledger))
 
 
 ROUTES = (Route("GET", "/v1/books", books, Scope.READ, gives=Journal, query=(SINCE, UNTIL, ACCOUNT, LEDGER)),)
