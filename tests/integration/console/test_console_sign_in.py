@@ -10,7 +10,7 @@ import pytest
 from api_side import Api
 from console_side import PASSWORD, a_browser, a_link, a_user, signed_in
 from paidup.clock import SystemClock
-from paidup.errors import NotAllowed, TooSoon
+from paidup.errors import Conflict, NotAllowed, NotFound, TooSoon
 from paidup.people import admin, failures, sessions, sign_in, store
 from paidup.people.audit import Actor
 from paidup.people.user import RIGHTS, Right, Role
@@ -172,6 +172,23 @@ async def test_a_disabled_user_is_out_at_once(api: Api) -> None:
         async with api.paidup.db.transaction() as tx:
             await store.disable(tx, "alice", api.paidup.clock.now())
         assert "/console/sign-in" == (await browser.get("/account")).location
+
+
+async def test_nobody_who_is_disabled_or_unknown_comes_in_by_a_link(api: Api) -> None:
+    """One made before does not open, not even once they are back; none is made meanwhile, nor for a made-up name."""
+    await a_user(api, "alice")
+    now, root, link = api.paidup.clock.now(), Actor("root", "cli"), await a_link(api, "alice")
+    async with a_browser(api) as browser:
+        async with api.paidup.db.transaction() as tx:
+            await admin.disable(tx, root, "alice", now)
+        assert 403 == (await browser.post("/link", {"token": link}, csrf="")).status
+        for name, says in (("alice", "is disabled and cannot sign in"), ("mallory", "there is no user mallory")):
+            with pytest.raises((Conflict, NotFound), match=says):
+                async with api.paidup.db.transaction() as tx:
+                    await admin.make_link(tx, root, name, now)
+        async with api.paidup.db.transaction() as tx:
+            await admin.reset(tx, root, "alice", now)
+        assert 403 == (await browser.post("/link", {"token": link}, csrf="")).status
 
 
 @pytest.mark.parametrize("age", [sessions.LASTS, sessions.IDLE], ids=["expired", "idle"])
