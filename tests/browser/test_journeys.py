@@ -9,6 +9,7 @@ from playwright.async_api import Browser, Page, expect
 
 from api_side import Api
 from break_side import a_break, next_round
+from console_side import a_user
 from paidup.hand.query import AT_MOST_EVERY
 from paidup.people.user import Role
 from upload_side import DAY, wechat_bill
@@ -213,6 +214,17 @@ async def test_every_page_is_open_to_everybody(api: Api, chromium: Browser, look
         for path in (*PAGES, f"orders/{payment['order_id']}", f"reconcile/{waits.break_id}", *deeds):
             await page.goto(path)
             assert (path, [], False) == (path, await barriers(page), await is_wider_than_the_screen(page))
+
+
+async def test_an_admin_with_a_phone_reaches_every_button(api: Api, chromium: Browser) -> None:
+    """Disabling somebody in a hurry stands on the screen, and not beside it."""
+    await a_user(api, "bob", Role.FINANCE)
+    async with at_work(api, chromium, size=PHONE) as page:
+        await page.goto("users")
+        for name in ("Change role", "Disable", "Sign-in link", "Reset"):
+            box = await page.get_by_role("button", name=name).bounding_box()
+            assert box is not None
+            assert (name, True) == (name, box["x"] + box["width"] <= PHONE["width"])
 
 
 async def test_what_others_write_never_runs(api: Api, chromium: Browser) -> None:
