@@ -3,60 +3,35 @@
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import AsyncExitStack
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from paidup import housekeeping, log
 from paidup.ask import Asker
 from paidup.channels.accounts import AccountsFolder
-from paidup.clock import Clock, monotonic_s, parse_clock
-from paidup.db import statistics
+from paidup.clock import Clock, parse_clock
 from paidup.db.migrate import migrate
 from paidup.db.open import open_database
 from paidup.delivery import worker as delivery
 from paidup.errors import ConfigError
 from paidup.handlers import Handler, Handlers
-from paidup.intake import worker as intake
 from paidup.intake.receive import Receiver
+from paidup.jobs import Jobs
 from paidup.metrics.exporter import Exporter
 from paidup.metrics.process import Vitals
-from paidup.outbox.floor import Floor
 from paidup.reconcile import worker as reconcile
 from paidup.reconcile.parties import parties_of
 from paidup.reconcile.party import Party
 from paidup.reconcile.rules import read_rules
 from paidup.reconcile.table import Limits as TableLimits
-from paidup.repair import silence, sweep
-from paidup.repair import worker as repair
 from paidup.resilience.breaker import State as BreakerState
 from paidup.settings import Settings, load
 from paidup.spans.tell import Spans
-from paidup.supervisor import Job, Supervisor
-from paidup.tally import worker as tally
+from paidup.supervisor import Supervisor
 from paidup.transactions import worker as transactions
 from paidup.transactions.ask import Requester
-from paidup.wakeups import (
-    BEAT_S,
-    NEXT_BILL,
-    NEXT_DELIVERY,
-    NEXT_EXPIRY,
-    NEXT_INTAKE,
-    NEXT_REPAIR,
-    NEXT_TRANSACTION,
-    Wakeups,
-    next_of,
-)  # fmt: skip
+from paidup.wakeups import Wakeups
 from paidup.web.callbacks import PREFIX, Callbacks, Receive, Scope, Send
 
-INTAKE_BATCH = 500
-DELIVERY_BATCH = 200
-BILLS_AT_ONCE = 8
-LOOK_AGAIN_S = 5.0
-"""A worker without work looks again after so long, whether or not it heard of any; what is due is never waited for."""
-PULSE_S = 1.0
-"""How often it is looked at how late the event loop wakes us, while somebody may ask."""
-STATISTICS_S = 5.0
-"""How often it is looked at which tables have grown several times: until then plans may be those of small ones."""
 START_PATIENCE_S = 60
 """A server that starts together with its database, or while that recovers from a crash, waits for it."""
 
@@ -89,10 +64,8 @@ class Paidup:
         self._asgi: Callable[[Scope, Receive, Send], Awaitable[None]] | None = None
         self._callbacks: Callbacks | None = None
         self._supervisor: Supervisor | None = None
-        self._pulse_s = 0.0
         self.vitals = Vitals()
         self.spans: Spans | None = None
-        self._inbox_floor = Floor()
 
     def on(self, event_type: str) -> Callable[[Handler], Handler]:
         """Decorator: run this coroutine function with (tx, event) inside the door's transaction."""
@@ -136,7 +109,7 @@ class Paidup:
         self._stack.push_async_callback(self.receiver.close)
         self._wakeups = Wakeups(self.db.dsn, settings.roles, heard=self._heard, lost=lambda: self._heard("wakeups"))
         self._stack.push_async_callback(self._wakeups.aclose)
-        self._supervisor = Supervisor(self._jobs(), self.clock)
+        self._supervisor = Supervisor(Jobs(self, self._wakeups).of_roles(), self.clock)
         self.vitals = self._vitals(self._supervisor)
         self._supervisor.start()
         self._stack.push_async_callback(self._supervisor.stop)
@@ -261,81 +234,6 @@ class Paidup:
         else:
             self._wakeups.tell("intake")
 
-    def _jobs(self) -> list[Job]:
-        """The rounds of the roles that this process plays."""
-        jobs = [
-            Job("accounts", self._refresh_accounts, idle_s=5),
-            Job("housekeeping", self._housekeeping, idle_s=600),
-            Job("wakeups", self._wakeups.run_once, idle_s=BEAT_S),
-        ]
-        if self.settings.metrics_token:
-            jobs.append(Job("pulse", self._pulse, idle_s=PULSE_S))
-        by_role = {
-            "intake": [Job("intake", self._intake, LOOK_AGAIN_S, next_of(self.db, NEXT_INTAKE))],
-            "repair": [
-                Job("repair", self._repair, LOOK_AGAIN_S, next_of(self.db, NEXT_REPAIR)),
-                Job("expiry", self._expire, LOOK_AGAIN_S, next_of(self.db, NEXT_EXPIRY)),
-                Job("sweep", self._sweep, idle_s=60),
-                Job("silence", self._silence, idle_s=30),
-                Job("statistics", self._statistics, idle_s=STATISTICS_S),
-            ],
-            "reconcile": [Job("reconcile", self._reconcile, LOOK_AGAIN_S * 6, next_of(self.db, NEXT_BILL))],
-            "web": [Job("tally", self._tally, idle_s=5)],
-            "delivery": [Job("delivery", self._deliver, LOOK_AGAIN_S, self._next_delivery)],
-            "checkout": [Job("checkout", self._transact, LOOK_AGAIN_S, self._next_transaction)],
-        }
-        return jobs + [job for role in self.settings.roles for job in by_role.get(role, [])]
-
-    async def _intake(self, now: datetime) -> int:
-        done = await intake.run_many(
-            self.db, now=now, limit=INTAKE_BATCH, handlers=self.handlers, spans=self.spans, floor=self._inbox_floor
-        )
-        if done:
-            self.wake("delivery", "repair", "checkout")
-        return done
-
-    async def _repair(self, now: datetime) -> int:
-        done = await repair.run_once(
-            self.db,
-            now=now,
-            limit=repair.BATCH,
-            asker=self.asker,
-            handlers=self.handlers,
-            budget_per_s=self.settings.query_budget_per_s,
-            lease=timedelta(seconds=repair.lease_s(self.settings.call_deadline_s) * self.clock.rate),
-            spans=self.spans,
-        )
-        if done:
-            self.wake("delivery", "checkout")
-        return done
-
-    async def _expire(self, now: datetime) -> int:
-        done = await repair.expire_orders(self.db, now=now, limit=INTAKE_BATCH, handlers=self.handlers)
-        if done:
-            self.wake("delivery", "repair", "checkout")
-        return done
-
-    async def _sweep(self, now: datetime) -> int:
-        return await sweep.run_once(self.db, now=now - timedelta(minutes=1), limit=INTAKE_BATCH)
-
-    async def _statistics(self, _now: datetime) -> int:
-        for name in await statistics.refresh(self.db):
-            log.info("table.analyzed", table=name)
-        return 0
-
-    async def _silence(self, now: datetime) -> int:
-        accounts = [(a.channel, a.name, a.shop) for a in self.accounts.current.by_name.values()]
-        await silence.run_once(self.db, now=now, accounts=accounts, silent_minutes=self.settings.silent_channel_minutes)
-        return 0
-
-    async def _reconcile(self, now: datetime) -> int:
-        done = await reconcile.run_once(
-            self.db, now=now, limit=BILLS_AT_ONCE, parties=self.parties(), tools=self.reconcile_tools()
-        )
-        if done:
-            self.wake("delivery", "repair")
-        return done
-
     def parties(self) -> list[Party]:
         """The accounts whose bills are reconciled, with their rules. Raises ConfigError when the rules are wrong."""
         rules = read_rules(self.settings.reconcile_rules or self.settings.data / "reconcile.toml")
@@ -345,46 +243,6 @@ class Paidup:
         """What reconciliation works with."""
         limits = TableLimits(memory_mb=self.settings.reconcile_memory_mb)
         return reconcile.Tools(self.asker, self.handlers, limits, self.settings.reconcile_spill)
-
-    async def _deliver(self, now: datetime) -> int:
-        return await delivery.run_once(self.db, now=now, limit=DELIVERY_BATCH, courier=self.courier)
-
-    async def _next_delivery(self) -> datetime | None:
-        if self.courier.busy:
-            return self.clock.now()  # a round waits for answers by itself
-        return await next_of(self.db, NEXT_DELIVERY)()
-
-    async def _transact(self, now: datetime) -> int:
-        done = await transactions.run_once(self.db, now=now, limit=transactions.BATCH, coordinator=self.coordinator)
-        if done:
-            self.wake("delivery", "repair")
-        return done
-
-    async def _next_transaction(self) -> datetime | None:
-        if self.coordinator.busy:
-            return self.clock.now()  # a round waits for answers by itself
-        return await next_of(self.db, NEXT_TRANSACTION)()
-
-    async def _refresh_accounts(self, _now: datetime) -> int:
-        before = self.accounts.error
-        if self.accounts.refresh():
-            log.info("accounts.changed", accounts=len(self.accounts.current.by_name))
-        if self.accounts.error and self.accounts.error != before:
-            log.error("accounts.unreadable", why=self.accounts.error, kept="the accounts as they were")
-        return 0
-
-    async def _pulse(self, _now: datetime) -> int:
-        before_s, self._pulse_s = self._pulse_s, monotonic_s()
-        if before_s:
-            self.vitals.woken_late(self._pulse_s - before_s - PULSE_S)
-        return 0
-
-    async def _tally(self, now: datetime) -> int:
-        return await tally.run_once(self.db, now=now)
-
-    async def _housekeeping(self, now: datetime) -> int:
-        await housekeeping.run_once(self.db, now=now)
-        return 0
 
 
 def _clients(*, allow_loopback: bool) -> "tuple[ChannelHttp, Sender, Sender]":

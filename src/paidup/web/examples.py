@@ -131,6 +131,7 @@ _ALL: tuple[msgspec.Struct, ...] = (
     transactions.BeginTransaction(table="checkout", data={"coupon": {"code": "TEA10"}, "points": {"spend": 50}}),
     transactions.PutParticipant(name="coupons", url="https://coupons.example/paidup"),
     transactions.Decide(reason="the coupon service is up again", who="lin"),
+    transactions.Compensate(reason="the bank looked: it has no such payout", who="lin", not_done="payout"),
     transactions.Skip(step="parcel", reason="the label was printed by hand", who="lin"),
     _PARTICIPANT, transactions.Participants(items=[_PARTICIPANT]), _TABLE, transactions.Tables(items=[_TABLE]),
     _SHOWN, transactions.Transactions(items=[_SUMMARY]),
