@@ -19,6 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("demo", "simulator"),
     ("report",),
     ("app",),
+    ("jobs",),
     ("housekeeping",),
     ("console",),  # it shows what the API gives, and shares its context and its words for errors
     ("web",),

@@ -109,7 +109,7 @@ class Paidup:
         self._stack.push_async_callback(self.receiver.close)
         self._wakeups = Wakeups(self.db.dsn, settings.roles, heard=self._heard, lost=lambda: self._heard("wakeups"))
         self._stack.push_async_callback(self._wakeups.aclose)
-        self._supervisor = Supervisor(Jobs(self, self._wakeups).of_roles(), self.clock)
+        self._supervisor = Supervisor(self._jobs().of_roles(), self.clock)
         self.vitals = self._vitals(self._supervisor)
         self._supervisor.start()
         self._stack.push_async_callback(self._supervisor.stop)
@@ -233,6 +233,27 @@ class Paidup:
             self._heard("intake")
         else:
             self._wakeups.tell("intake")
+
+    def _jobs(self) -> Jobs:
+        return Jobs(
+            db=self.db,
+            settings=self.settings,
+            clock=self.clock,
+            handlers=self.handlers,
+            accounts=self.accounts,
+            asker=self.asker,
+            courier=self.courier,
+            coordinator=self.coordinator,
+            wakeups=self._wakeups,
+            spans=self.spans,
+            wake=self.wake,
+            woken_late=self._woken_late,
+            parties=self.parties,
+            tools=self.reconcile_tools,
+        )
+
+    def _woken_late(self, by_s: float) -> None:
+        self.vitals.woken_late(by_s)
 
     def parties(self) -> list[Party]:
         """The accounts whose bills are reconciled, with their rules. Raises ConfigError when the rules are wrong."""
