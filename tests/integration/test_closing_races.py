@@ -297,3 +297,23 @@ async def test_an_opening_that_arrives_after_the_close_and_is_paid_is_found(merc
     assert ["payment.closed", "order.closed", "payment.paid", "order.reopened", "order.paid"] == await merchant.told(
         order
     )
+
+
+async def test_a_page_on_which_a_card_was_declined_is_closed_when_its_order_is_given_up(merchant: Merchant) -> None:
+    """The notice names the page's PaymentIntent, which Stripe does not cancel: the page itself is found and expired,
+    and nobody can pay for what is no longer kept for him."""
+    order = await merchant.order(currency="USD")
+    wanted = Wanted(channel="stripe", account="main", method="checkout", extra={"return_url": "https://shop.example/"})
+    now = merchant.clock.now()
+    offer = await open_payment(
+        merchant.db, merchant.asker, merchant.handlers, shop=SHOP, order_id=order.id, wanted=wanted, now=now
+    )
+    trade = merchant.trade(offer.payment)
+    merchant.sandbox.world.fail(trade, now)
+    await deliver(merchant, offer.payment, merchant.sandbox.world.provider("stripe", "main").news(trade, now))
+    known_as = (await merchant.payment(offer.payment)).channel_txn_id
+    await merchant.give_up(order)
+    await settle_all(merchant)
+    assert (trade.number, State.CLOSED, "closed") == (
+        known_as, (await merchant.payment(offer.payment)).state, merchant.trade(offer.payment).state,
+    )  # fmt: skip

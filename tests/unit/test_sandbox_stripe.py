@@ -156,6 +156,19 @@ def test_a_page_has_its_intent_once_it_is_paid() -> None:
     )  # fmt: skip
 
 
+def test_after_a_declined_card_a_page_has_an_intent_and_is_closed_as_a_page() -> None:
+    """The intent is told of and known from the first attempt on, its page is found by it, and cancelling is refused."""
+    world = merchant.world()
+    page = page_open(world)
+    world.fail(world.find("stripe", "main", "order1", NOW), NOW)
+    intent = json.loads(notices(world)[0][1].body)["data"]["object"]["id"]
+    assert "requires_payment_method" == get(world, f"/v1/payment_intents/{intent}")["status"]
+    [found] = get(world, f"/v1/checkout/sessions?payment_intent={intent}&expand[]=data.payment_intent")["data"]
+    assert (page["id"], "open", intent) == (found["id"], found["status"], found["payment_intent"]["id"])
+    assert "created by Checkout" in post(world, f"/v1/payment_intents/{intent}/cancel")["error"]["message"]
+    assert "expired" == post(world, f"/v1/checkout/sessions/{page['id']}/expire")["status"]
+
+
 def test_a_page_can_be_expired_but_not_twice() -> None:
     """checkout.session.expired is told of once, and nobody can pay it."""
     world = merchant.world()

@@ -190,7 +190,7 @@ def test_a_partial_capture_states_what_was_received() -> None:
         ("completed", {}, PaymentSays.PAID, "pi_1"),
         ("completed", {"payment_status": "unpaid"}, PaymentSays.WAITING, "pi_1"),
         ("async_payment_succeeded", {}, PaymentSays.PAID, "pi_1"),
-        ("async_payment_failed", {"payment_status": "unpaid"}, PaymentSays.FAILED, "pi_1"),
+        ("async_payment_failed", {"payment_status": "unpaid"}, PaymentSays.CLOSED, "pi_1"),
         (
             "expired",
             {"status": "expired", "payment_status": "unpaid", "payment_intent": None},
@@ -200,7 +200,8 @@ def test_a_partial_capture_states_what_was_received() -> None:
     ],
 )
 def test_a_checkout_page_tells_of_its_payment(kind: str, fields, says: PaymentSays, txn_id: str) -> None:
-    """Completed is not paid: some ways of paying take days. The page's id stands in until there is an intent."""
+    """Completed is not paid: some ways of paying take days, and when they fail the page takes no second attempt. The
+    page's id stands in until there is an intent."""
     (found,) = evidence(f"checkout.session.{kind}", {**SESSION, **fields})
     assert (says, txn_id, "pay1", USD) == (found.says, found.channel_txn_id, found.merchant_ref, found.amount)
 
@@ -379,6 +380,28 @@ def test_a_query_brings_evidence_and_the_id_to_ask_by_next() -> None:
     outcome = asked.read(answer({**SESSION, "payment_status": "unpaid"}), NOW)
     (found,) = outcome.evidence
     assert ("pi_1", PaymentSays.WAITING, "query:pay1:complete") == (outcome.channel_txn_id, found.says, found.key)
+
+
+@pytest.mark.parametrize(
+    ("page", "intent_status", "says", "txn_id"),
+    [
+        ({"status": "open", "payment_status": "unpaid"}, "requires_payment_method", PaymentSays.WAITING, "cs_1"),
+        ({"payment_status": "unpaid"}, "processing", PaymentSays.WAITING, "pi_1"),
+        ({"payment_status": "unpaid"}, "requires_payment_method", PaymentSays.CLOSED, "pi_1"),
+        ({"status": "expired", "payment_status": "unpaid"}, "canceled", PaymentSays.CLOSED, "pi_1"),
+        ({}, "succeeded", PaymentSays.PAID, "pi_1"),
+    ],
+)
+def test_a_page_of_which_the_intent_is_known_is_asked_for_itself(page, intent_status, says, txn_id) -> None:
+    """Stripe cancels no intent of a page, so an open page's own id is the one to close by; and a completed page whose
+    debit failed can be paid by nobody."""
+    asked = STRIPE.query(name_of("pi_1", "checkout"), account(), NOW)
+    target = "/v1/checkout/sessions?payment_intent=pi_1&limit=1&expand%5B%5D=data.payment_intent"
+    assert ("GET", target) == (asked.request.method, asked.request.target)
+    shown = {**SESSION, **page, "payment_intent": {**INTENT, "status": intent_status}}
+    outcome = asked.read(answer({"object": "list", "has_more": False, "data": [shown]}), NOW)
+    assert [(says, txn_id)] == [(it.says, it.channel_txn_id) for it in outcome.evidence]
+    assert isinstance(asked.read(answer({"object": "list", "has_more": False, "data": []}), NOW), Retryable)
 
 
 def test_an_id_that_stripe_does_not_know_is_not_found() -> None:

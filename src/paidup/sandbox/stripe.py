@@ -25,6 +25,7 @@ from paidup.sandbox.stripe_objects import (
     dispute_object,
     error,
     event,
+    has_intent,
     intent,
     page,
     refund_object,
@@ -168,6 +169,8 @@ class Stripe:
             case ["payment_intents", number]:
                 trade = self._by_intent(number, now)
                 return tell(intent(trade)) if trade else _missing(f"No such payment_intent: '{number}'")
+            case ["checkout", "sessions"]:
+                return self._list_sessions(ask, now)
             case ["checkout", "sessions", number]:
                 trade = self._by_session(number, now)
                 return tell(session(trade)) if trade else _missing(f"No such checkout.session: '{number}'")
@@ -227,6 +230,9 @@ class Stripe:
             status = intent(trade)["status"]
             why = f"You cannot cancel this PaymentIntent because it has a status of {status}."
             return error(400, "payment_intent_unexpected_state", why, payment_intent=intent(trade)), None
+        if trade.method == CHECKOUT:
+            why = "You cannot cancel this PaymentIntent because it was created by Checkout; expire the Session instead."
+            return error(400, None, why, payment_intent=intent(trade)), None
         self._ledger.close(trade, now)
         return tell(intent(trade)), trade
 
@@ -269,6 +275,15 @@ class Stripe:
         found = [refund_object(refund) for refund in reversed(trade.refunds)]
         return tell(page("/v1/refunds", found, _limit(query)))
 
+    def _list_sessions(self, ask: Ask, now: datetime) -> Tell:
+        """Of one PaymentIntent; the sandbox lists no others."""
+        query = ask.query()
+        trade = self._by_intent(query.get("payment_intent", ""), now)
+        found = [session(trade)] if trade and trade.method == CHECKOUT else []
+        if trade and query.get("expand[]") == "data.payment_intent":
+            found = [it | {"payment_intent": intent(trade)} for it in found]
+        return tell(page("/v1/checkout/sessions", found, _limit(query)))
+
     def _list_events(self, ask: Ask) -> Tell:
         """Newest first; by type, by delivery, and after another."""
         query = parse_qs(ask.target.partition("?")[2])
@@ -285,9 +300,9 @@ class Stripe:
         return self._by_intent(fields.get("payment_intent") or fields.get("charge", "").replace("ch_", "pi_"), now)
 
     def _by_intent(self, number: str, now: datetime) -> Trade | None:
-        """The PaymentIntent of a page exists once the customer has paid."""
+        """The PaymentIntent of a page exists once the customer has tried to pay."""
         trade = self._ledger.numbered(NAME, self.account, number, now)
-        return trade if trade and (trade.method == INTENT or trade.paid_at) else None
+        return trade if trade and has_intent(trade) else None
 
     def _by_session(self, number: str, now: datetime) -> Trade | None:
         trade = self._ledger.numbered(NAME, self.account, number.replace("cs_test_", "pi_"), now)

@@ -39,7 +39,7 @@ def intent(trade: Trade) -> Json:
 
 
 def session(trade: Trade) -> Json:
-    """A Checkout Session. It names its PaymentIntent only once the customer has paid."""
+    """A Checkout Session. It names its PaymentIntent only once the customer has tried to pay."""
     return {
         "id": session_number(trade),
         "object": "checkout.session",
@@ -51,7 +51,7 @@ def session(trade: Trade) -> Json:
         "livemode": False,
         "metadata": metadata(trade.extra),
         "mode": "payment",
-        "payment_intent": trade.number if trade.paid_at else None,
+        "payment_intent": trade.number if has_intent(trade) else None,
         "payment_status": "paid" if trade.paid_at else "unpaid",
         "status": _SESSION_STATES[trade.state],
         "url": None
@@ -111,6 +111,11 @@ def event(number: str, kind: str, told: Json, created: datetime) -> Json:
 def page(url: str, objects: list[Json], limit: int) -> Json:
     """A list, of which the caller asked for so many at most."""
     return {"object": "list", "url": url, "has_more": len(objects) > limit, "data": objects[:limit]}
+
+
+def has_intent(trade: Trade) -> bool:
+    """Whether there is a PaymentIntent: a page has one from the first attempt to pay on."""
+    return trade.method == INTENT or trade.paid_at is not None or trade.failed_at is not None
 
 
 def session_number(trade: Trade) -> str:

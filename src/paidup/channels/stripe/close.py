@@ -1,4 +1,4 @@
-"""Making a payment unpayable: cancel the PaymentIntent, or expire the Checkout page while it has none."""
+"""Making a payment unpayable: cancel the PaymentIntent, or expire the Checkout page, whether it has one or not."""
 
 from datetime import datetime
 
@@ -19,8 +19,10 @@ from paidup.evidence import PaymentSays
 
 def close_payment(payment: PaymentName, account: StripeAccount) -> Exchange:
     """Success carries CLOSED; a paid intent's refusal carries the intent, and so PAID. A completed page is Declined,
-    and queried: the query learns its PaymentIntent. A payment whose id was lost is first asked for (WAITING and its
-    id), then closed in the next round; one that Stripe declines to open is closed, for nobody has anything to pay with.
+    and queried: the query learns its PaymentIntent. The PaymentIntent of a page cannot be cancelled, so the query that
+    is sent before tells the page's id as long as the page is open. A payment whose id was lost is first asked for
+    (WAITING and its id), then closed in the next round; one that Stripe declines to open is closed, for nobody has
+    anything to pay with.
     """
     txn_id = stripe_id(payment)
     if txn_id is None:

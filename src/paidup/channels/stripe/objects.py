@@ -34,7 +34,8 @@ class PaymentIntent(_Object, frozen=True, kw_only=True):
 
 
 class Session(_Object, frozen=True, kw_only=True):
-    """A hosted Checkout page. It has a PaymentIntent only once the customer has submitted it."""
+    """A hosted Checkout page. It has a PaymentIntent only once the customer has submitted it; the answer to a question
+    that asks for it shows the PaymentIntent whole."""
 
     status: str | None
     payment_status: str
@@ -42,9 +43,26 @@ class Session(_Object, frozen=True, kw_only=True):
     mode: str = "payment"
     amount_total: Amount | None = None
     currency: str | None = None
-    payment_intent: str | None = None
+    payment_intent: str | PaymentIntent | None = None
     client_reference_id: str | None = None
     url: str | None = None
+
+    @property
+    def intent_id(self) -> str | None:
+        """The PaymentIntent's id, if there is one yet."""
+        return self.payment_intent.id if isinstance(self.payment_intent, PaymentIntent) else self.payment_intent
+
+    @property
+    def txn_id(self) -> str:
+        """The id to ask by, and to close by. While the page is open that is its own: Stripe cancels no PaymentIntent
+        of a page, only the page can be expired."""
+        return self.id if self.status == "open" else self.intent_id or self.id
+
+
+class SessionList(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of Checkout pages."""
+
+    data: list[Session]
 
 
 class Refund(_Object, frozen=True, kw_only=True):

@@ -78,7 +78,7 @@ def _checkout(payment: ToOpen, account: StripeAccount, on_error: OnError) -> Exc
         ours(payment.merchant_ref, session.ref(PAYMENT_REF) or session.client_reference_id)
         told = answered(account, payment.merchant_ref, session.status or "none", session.livemode, now)
         pay_with = {"url": session.url} if session.url else {}
-        return Success(session_says(session, told), pay_with, session.payment_intent or session.id)
+        return Success(session_says(session, told), pay_with, session.txn_id)
 
     item = "line_items[0]"
     parameters = {

@@ -1,11 +1,12 @@
 """Asking Stripe what became of a payment: by its id, or, when its id was lost, by repeating the opening."""
 
 from datetime import datetime
+from urllib.parse import urlencode
 
-from paidup.channels.channel import Declined, Exchange, Outcome, PaymentName, Success
+from paidup.channels.channel import Declined, Exchange, Outcome, PaymentName, Retryable, Success
 from paidup.channels.stripe.api import ApiError, get, no_to_a_deed, no_to_a_question, segment
 from paidup.channels.stripe.keys import StripeAccount
-from paidup.channels.stripe.objects import PAYMENT_REF, PaymentIntent, Session
+from paidup.channels.stripe.objects import PAYMENT_REF, PaymentIntent, Session, SessionList
 from paidup.channels.stripe.open import answered, open_payment, ours
 from paidup.channels.stripe.says import intent_says, session_says
 from paidup.errors import InvalidRequest
@@ -18,7 +19,9 @@ def query_payment(payment: PaymentName, account: StripeAccount) -> Exchange:
     """Stripe cannot be asked by our own number (its search lags behind). An opening whose answer was lost is repeated
     under its Idempotency-Key: that tells the id of what the first one made. Should Stripe have forgotten the key (after
     a day or more) it makes a second one; harmless, for nobody can pay the first, whose secret was never handed out.
-    For the same reason there is nothing to pay where the repetition is declined.
+    For the same reason there is nothing to pay where the repetition is declined. A page whose PaymentIntent alone is
+    known (a notice told of a declined card) is looked for by it: only the page tells whether it can still be paid, and
+    only the page can be closed.
     """
     txn_id = stripe_id(payment)
     if txn_id is None:
@@ -30,6 +33,10 @@ def query_payment(payment: PaymentName, account: StripeAccount) -> Exchange:
     if txn_id.startswith(SESSION_PREFIX):
         path = f"/v1/checkout/sessions/{segment(txn_id)}"
         return get(path, account, Session, lambda session, at: session_told(session, payment, account, at), on_error)
+    if payment.method == "checkout" and txn_id.startswith(INTENT_PREFIX) and not payment.registered:
+        return get(
+            _pages_of(txn_id), account, SessionList, lambda it, at: _page_told(it, payment, account, at), on_error
+        )
     path = f"/v1/payment_intents/{segment(txn_id)}"
     return get(path, account, PaymentIntent, lambda intent, at: intent_told(intent, payment, account, at), on_error)
 
@@ -68,11 +75,22 @@ def intent_told(intent: PaymentIntent, payment: PaymentName, account: StripeAcco
     return Success(intent_says(intent, told), channel_txn_id=intent.id)
 
 
+def _pages_of(intent_id: str) -> str:
+    parameters = {"payment_intent": intent_id, "limit": "1", "expand[]": "data.payment_intent"}
+    return f"/v1/checkout/sessions?{urlencode(parameters)}"
+
+
+def _page_told(found: SessionList, payment: PaymentName, account: StripeAccount, now: datetime) -> Outcome:
+    if not found.data:
+        return Retryable("Stripe shows no Checkout page for the PaymentIntent")
+    return session_told(found.data[0], payment, account, now)
+
+
 def session_told(session: Session, payment: PaymentName, account: StripeAccount, now: datetime) -> Success:
-    """What an answer's session says; once it has a PaymentIntent, that is the id to ask by."""
+    """What an answer's session says; once it is completed, its PaymentIntent's id is the one to ask by."""
     ours(payment.merchant_ref, session.ref(PAYMENT_REF))
     told = answered(account, payment.merchant_ref, session.status or "none", session.livemode, now)
-    return Success(session_says(session, told), channel_txn_id=session.payment_intent or session.id)
+    return Success(session_says(session, told), channel_txn_id=session.txn_id)
 
 
 def unknown_there(payment: PaymentName, account: StripeAccount, now: datetime) -> Success:

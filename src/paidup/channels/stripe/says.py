@@ -85,18 +85,21 @@ def intent_says(intent: PaymentIntent, told: Told, *, attempt_failed: bool = Fal
 
 
 def session_says(session: Session, told: Told, *, attempt_failed: bool = False) -> tuple[PaymentEvidence, ...]:
-    """Until the page has a PaymentIntent, the session's own id stands for the payment. Other modes are not payments."""
+    """Until the page is completed, the session's own id stands for the payment. Other modes are not payments.
+
+    attempt_failed: the debit or transfer that the customer had promised never came. The page takes no second one.
+    """
     if session.mode != "payment":
         return ()
     says = _session(session)
-    if says is PaymentSays.WAITING and attempt_failed:
-        says = PaymentSays.FAILED
+    if says is PaymentSays.WAITING and session.status == "complete" and (attempt_failed or _has_failed(session)):
+        says = PaymentSays.CLOSED
     amount = None
     if session.amount_total is not None and session.currency is not None:
         amount = from_stripe(session.amount_total, session.currency)
     ref = session.ref(PAYMENT_REF) or session.client_reference_id
     note = f"{session.status}/{session.payment_status}"
-    return (_payment(told, says, session.payment_intent or session.id, ref, amount, note),)
+    return (_payment(told, says, session.txn_id, ref, amount, note),)
 
 
 def charge_says(charge: Charge, told: Told) -> tuple[PaymentEvidence | RefundEvidence, ...]:
@@ -167,6 +170,12 @@ def _session(session: Session) -> PaymentSays:
     if session.status == "complete" and session.payment_status in ("paid", "no_payment_required"):
         return PaymentSays.PAID
     return PaymentSays.WAITING
+
+
+def _has_failed(session: Session) -> bool:
+    """Its PaymentIntent, shown whole, waits for another way to pay, which a completed page does not offer."""
+    intent = session.payment_intent
+    return isinstance(intent, PaymentIntent) and intent.status in ("requires_payment_method", "canceled")
 
 
 def _of_refund(told: Told, refund: Refund) -> Told:
