@@ -266,6 +266,7 @@ def test_a_disputes_status_decides(kind: str, status: str, says: DisputeSays) ->
         event("charge.dispute.updated", {**DISPUTE, "status": "brand_new"}),
         event("checkout.session.completed", {**SESSION, "mode": "subscription"}),
         json.dumps({"id": "evt_1", "object": "v2.core.event", "type": "refund.x", "livemode": False, "created": "T"}),
+        json.dumps({"id": "evt_1", "type": "v1.x", "livemode": False, "created": "T", "data": {"error_count": 1}}),
     ],
 )
 def test_what_says_nothing_about_money_is_read_without_evidence(body) -> None:
@@ -283,6 +284,7 @@ def test_what_says_nothing_about_money_is_read_without_evidence(body) -> None:
         event("payment_intent.succeeded", {**INTENT, "currency": "bitcoin"}),
         event("payment_intent.succeeded", {**INTENT, "id": None}),
         event("payment_intent.succeeded", INTENT, created=-5),
+        event("payment_intent.succeeded", INTENT, data={}),
     ],
 )
 def test_a_signed_event_that_makes_no_sense_is_malformed(body: bytes) -> None:

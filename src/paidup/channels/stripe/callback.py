@@ -49,6 +49,8 @@ def _evidence(event: Event, account: StripeAccount, now: datetime) -> tuple[Evid
     reader = _reader(event.type)
     if reader is None or event.data is None or isinstance(event.created, str):
         return ()
+    if event.data.object is msgspec.UNSET:
+        raise InvalidRequest("there is no data.object")
     told = Told(
         road=Road.CALLBACK,
         account=account,

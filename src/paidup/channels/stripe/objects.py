@@ -105,9 +105,10 @@ class Dispute(_Object, frozen=True, kw_only=True):
 
 
 class EventData(msgspec.Struct, frozen=True):
-    """The object as it was when the event happened; it may be older than what we know."""
+    """The object as it was when the event happened; it may be older than what we know. What thin events have here is
+    laid out by each kind for itself, and carries no object."""
 
-    object: msgspec.Raw
+    object: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
