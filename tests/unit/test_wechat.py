@@ -556,6 +556,11 @@ def test_what_nobody_can_pay_is_closed(response: Response, note: str) -> None:
     assert [(PaymentSays.CLOSED, note)] == [(e.says, e.note) for e in outcome.evidence]
 
 
+def test_an_error_that_comes_as_a_success_closes_nothing() -> None:
+    """The trade may still be paid, so it is asked about again."""
+    assert isinstance(DEEDS[1].read(error(200, "SYSTEM_ERROR"), NOW), Unknown)
+
+
 def test_a_paid_trade_is_not_closed() -> None:
     """ORDERPAID is told as such, and the payment is then asked about."""
     outcome = DEEDS[1].read(error(400, "ORDERPAID"), NOW)
