@@ -364,6 +364,20 @@ def test_a_deed_that_failed_is_declined_only_when_alipay_is_sure(fields: dict[st
     assert kind is type(ask(exchange, "alipay.trade.precreate", fields))
 
 
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [
+        ({"code": "20000", "sub_code": "isp.unknow-error"}, Retryable),
+        ({"code": "40004", "sub_code": "ACQ.SYSTEM_ERROR"}, Retryable),
+        ({"code": "40005", "sub_code": "isv.app-call-limited"}, Retryable),
+        ({"code": "40004", "sub_code": "ACQ.INVALID_PARAMETER"}, Declined),
+    ],
+)
+def test_a_question_that_is_refused_for_its_own_sake_was_answered(fields: dict[str, object], kind: type) -> None:
+    """It counts as no failure of Alipay's, so that it keeps nobody else from paying; trouble and limits do."""
+    assert kind is type(ask(ALIPAY.query(name_of(), account(), NOW), QUERY, fields))
+
+
 def test_a_living_code_is_cancelled_and_everything_else_is_closed() -> None:
     """Only cancel kills a code that nobody has scanned; once it has expired, or for a page, close is enough."""
     expired = NOW + timedelta(hours=1)

@@ -403,7 +403,7 @@ def test_a_page_of_which_the_intent_is_known_is_asked_for_itself(page, intent_st
     shown = {**SESSION, **page, "payment_intent": {**INTENT, "status": intent_status}}
     outcome = asked.read(answer({"object": "list", "has_more": False, "data": [shown]}), NOW)
     assert [(says, txn_id)] == [(it.says, it.channel_txn_id) for it in outcome.evidence]
-    assert isinstance(asked.read(answer({"object": "list", "has_more": False, "data": []}), NOW), Retryable)
+    assert isinstance(asked.read(answer({"object": "list", "has_more": False, "data": []}), NOW), Declined)
 
 
 def test_an_id_that_stripe_does_not_know_is_not_found() -> None:
@@ -448,10 +448,15 @@ def test_a_deed_that_failed_is_declined_only_when_stripe_is_sure(response: Respo
     assert kind is type(STRIPE.open(to_open(), account(), NOW).read(response, NOW))
 
 
-@pytest.mark.parametrize("status", [400, 401, 409, 429, 500])
+@pytest.mark.parametrize("status", [401, 403, 409, 429, 500])
 def test_a_question_that_failed_is_asked_again(status: int) -> None:
     """Nothing can have happened."""
     assert isinstance(STRIPE.query(name_of(), account(), NOW).read(error(status), NOW), Retryable)
+
+
+def test_a_question_that_is_refused_for_its_own_sake_was_answered() -> None:
+    """It counts as no failure of Stripe's, so that it keeps nobody else from paying."""
+    assert isinstance(STRIPE.query(name_of(), account(), NOW).read(error(400), NOW), Declined)
 
 
 def test_closing_cancels_the_intent_or_expires_the_page() -> None:

@@ -21,6 +21,7 @@ OK = "10000"
 TRADE_NOT_EXIST = "ACQ.TRADE_NOT_EXIST"
 
 _UNAVAILABLE = "20000"
+_REFUSED = "40004"
 _TOO_OFTEN = "40005"
 _outer: msgspec.json.Decoder[dict[str, msgspec.Raw]] = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _inner: msgspec.json.Decoder[dict[str, object]] = msgspec.json.Decoder(dict[str, object])
@@ -131,7 +132,13 @@ def needed(answer: Answer, name: str) -> str:
 
 
 def no_to_a_question(answer: Answer) -> Outcome:
-    """What an error means when we only asked: nothing happened, so it is asked again later."""
+    """What an error means when we only asked: mostly that it is asked again later.
+
+    A signed refusal of this very question (40004) is an answer, and nothing is wrong with Alipay: a few numbers that it
+    will never take must not stop the questions about all others.
+    """
+    if answer.signed and answer.fields.get("code") == _REFUSED and not _is_trouble(answer):
+        return Declined(answer.fields.get("sub_code", _REFUSED), str(answer))
     return Retryable(f"Alipay cannot say: {answer}")
 
 
@@ -141,14 +148,20 @@ def no_to_a_deed(answer: Answer) -> Outcome:
     Declined only under a signature; a limit on the number of calls certainly did nothing; the system's own trouble
     (``ACQ.SYSTEM_ERROR``, ``isp.…``, 20000) and unsigned errors leave it open.
     """
-    code, sub_code = answer.fields.get("code", ""), answer.fields.get("sub_code", "")
+    code = answer.fields.get("code", "")
     if not answer.signed:
         return Unknown(f"an unsigned error proves nothing: {answer}")
     if code == _TOO_OFTEN:
         return Retryable(str(answer))
-    if code == _UNAVAILABLE or sub_code.endswith("SYSTEM_ERROR") or sub_code.startswith(("isp.", "aop.")):
+    if _is_trouble(answer):
         return Unknown(str(answer))
-    return Declined(sub_code or code or "no code", str(answer))
+    return Declined(answer.fields.get("sub_code") or code or "no code", str(answer))
+
+
+def _is_trouble(answer: Answer) -> bool:
+    """Alipay's own trouble, and no answer to what was asked."""
+    code, sub_code = answer.fields.get("code", ""), answer.fields.get("sub_code", "")
+    return code == _UNAVAILABLE or sub_code.endswith("SYSTEM_ERROR") or sub_code.startswith(("isp.", "aop."))
 
 
 def _members(body: bytes) -> dict[str, msgspec.Raw]:

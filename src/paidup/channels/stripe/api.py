@@ -77,7 +77,10 @@ def segment(identifier: str) -> str:
 
 
 def no_to_a_question(error: ApiError, _: datetime) -> Outcome:
-    """What an error means when we only asked: it is asked again later."""
+    """What an error means when we only asked: mostly that it is asked again later. A question that is refused for its
+    own sake (400) was answered, and nothing is wrong with Stripe: it must not stop the questions about others."""
+    if error.status == 400 and error.type == "invalid_request_error":
+        return Declined(error.code or error.type, str(error))
     return Retryable(f"Stripe cannot say: {error}")
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from urllib.parse import urlencode
 
-from paidup.channels.channel import Declined, Exchange, Outcome, PaymentName, Retryable, Success
+from paidup.channels.channel import Declined, Exchange, Outcome, PaymentName, Success
 from paidup.channels.stripe.api import ApiError, get, no_to_a_deed, no_to_a_question, segment
 from paidup.channels.stripe.keys import StripeAccount
 from paidup.channels.stripe.objects import PAYMENT_REF, PaymentIntent, Session, SessionList
@@ -82,7 +82,7 @@ def _pages_of(intent_id: str) -> str:
 
 def _page_told(found: SessionList, payment: PaymentName, account: StripeAccount, now: datetime) -> Outcome:
     if not found.data:
-        return Retryable("Stripe shows no Checkout page for the PaymentIntent")
+        return Declined("no_page", "Stripe shows no Checkout page of this PaymentIntent")
     return session_told(found.data[0], payment, account, now)
 
 
