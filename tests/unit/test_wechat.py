@@ -521,6 +521,14 @@ def test_a_number_with_odd_characters_stays_one_segment() -> None:
     assert "/v3/pay/transactions/out-trade-no/a%2Fb%3Fc%7C%2A" == path
 
 
+def test_a_number_that_is_empty_is_none() -> None:
+    """An unpaid trade may state its number as empty: it is known and not paid, and can be closed."""
+    outcome = QUESTIONS[0].read(answer(changed(trade_state="NOTPAY", transaction_id="", success_time="")), NOW)
+    assert isinstance(outcome, Success)
+    (found,) = outcome.evidence
+    assert (PaymentSays.WAITING, None, None) == (found.says, found.channel_txn_id, outcome.channel_txn_id)
+
+
 def test_an_unpaid_trade_is_waiting() -> None:
     """NOTPAY states neither a transaction nor a time."""
     unpaid = {k: v for k, v in TRANSACTION.items() if k not in ("transaction_id", "success_time", "payer")}

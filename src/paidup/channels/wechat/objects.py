@@ -15,6 +15,9 @@ Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 Number = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 """An id or a merchant's number. WeChat Pay's own are at most 64 characters long."""
 
+NumberIfAny = Annotated[str, msgspec.Meta(max_length=128)]
+"""The same, or empty while there is none: where one answer leaves such a field out, another may leave it empty."""
+
 
 class Resource(msgspec.Struct, frozen=True):
     """The encrypted part of a notice."""
@@ -51,14 +54,15 @@ class Amount(msgspec.Struct, frozen=True):
 
 
 class Transaction(msgspec.Struct, frozen=True):
-    """A payment, in a notice or as the answer to a query."""
+    """A payment, in a notice or as the answer to a query. Until it is paid, transaction_id and success_time are missing
+    or empty."""
 
     out_trade_no: Number
     trade_state: str
     mchid: str | None = None
     appid: str | None = None
-    transaction_id: Number | None = None
-    success_time: str | None = None  # missing or empty until it succeeded
+    transaction_id: NumberIfAny | None = None
+    success_time: str | None = None
     amount: Amount | None = None
 
 
@@ -66,9 +70,9 @@ class Refund(msgspec.Struct, frozen=True):
     """A refund. A notice calls its state refund_status, the answer to a query calls it status."""
 
     out_refund_no: Number
-    refund_id: Number | None = None
-    out_trade_no: Number | None = None
-    transaction_id: Number | None = None
+    refund_id: NumberIfAny | None = None
+    out_trade_no: NumberIfAny | None = None
+    transaction_id: NumberIfAny | None = None
     refund_status: str | None = None
     status: str | None = None
     mchid: str | None = None
@@ -115,7 +119,7 @@ def payment_says(
             received_at=now,
             occurred_at=_moment(transaction.success_time),
             merchant_ref=transaction.out_trade_no,
-            channel_txn_id=transaction.transaction_id,
+            channel_txn_id=transaction.transaction_id or None,
             amount=Money(amount.total, amount.currency) if amount and amount.total is not None else None,
             payee=_payee(transaction.mchid, transaction.appid, account),
             says=says,
@@ -144,13 +148,13 @@ def refund_says(
             key=key,
             received_at=now,
             occurred_at=_moment(refund.success_time) or told_at,
-            merchant_ref=refund.out_trade_no,
-            channel_txn_id=refund.transaction_id,
+            merchant_ref=refund.out_trade_no or None,
+            channel_txn_id=refund.transaction_id or None,
             amount=Money(amount.refund, amount.currency) if amount and amount.refund is not None else None,
             payee=_payee(refund.mchid, None, account),
             says=_REFUND_SAYS[state],
             merchant_refund_ref=refund.out_refund_no,
-            channel_refund_id=refund.refund_id,
+            channel_refund_id=refund.refund_id or None,
             note=state,
         ),
     )

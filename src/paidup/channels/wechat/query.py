@@ -19,7 +19,7 @@ def query_payment(payment: PaymentName, account: WechatAccount, now: datetime) -
         matching(transaction.out_trade_no, payment.merchant_ref)
         key = f"query:{payment.merchant_ref}:{transaction.trade_state}"
         evidence = payment_says(transaction, account, road=Road.QUERY, key=key, now=at)
-        return Success(evidence, channel_txn_id=transaction.transaction_id)
+        return Success(evidence, channel_txn_id=transaction.transaction_id or None)
 
     def no(error: ApiError, at: datetime) -> Outcome:
         if error.code in NOT_EXIST:
