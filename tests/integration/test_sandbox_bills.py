@@ -13,9 +13,12 @@ from bill_side import fault, lines
 from paidup.channels import registry
 from paidup.channels.bill import BillFault, BillKind, BillLine, BillName, LineKind
 from paidup.channels.channel import BillAt, BillComing, Declined, NoBill, Retryable, Success
+from paidup.channels.stripe.amount import to_stripe
 from paidup.errors import ConfigError
+from paidup.money import Money
 from paidup.sandbox.bills import Entry
 from paidup.sandbox.faults import BILL_SHARES, BillFaults, Faults
+from paidup.sandbox.ledger import Refund, RefundState, Trade, TradeState
 
 CHANNELS = ("wechat", "alipay", "stripe")
 
@@ -47,6 +50,23 @@ async def told(there: Desk, channel: str, **faults: float) -> Counter[tuple[obje
 
 def truth(there: Desk, channel: str) -> Counter[tuple[object, ...]]:
     return Counter(map(entry_key, there.booked(channel)))
+
+
+@pytest.mark.parametrize("currency", ["ISK", "UGX", "MGA", "JPY", "KWD"])
+async def test_a_report_counts_in_the_units_of_the_currency(there: Desk, currency: str) -> None:
+    """Stripe's API counts ISK and UGX in hundredths and MGA whole, its report does not: what was asked is booked."""
+    asked, back = Money(130_000, currency), Money(50_000, currency)
+    trade = there.sandbox.world.ledger.enter(
+        Trade(
+            channel="stripe", account="main", merchant_ref="pay1", number="pi_31", amount_minor=to_stripe(asked),
+            currency=currency, method="payment_intent", opened_at=NOON, expires_at=None, state=TradeState.PAID,
+            paid_at=NOON,
+        )
+    )  # fmt: skip
+    given_back = Refund(trade, "ref1", "re_31", to_stripe(back), RefundState.SUCCEEDED, made_at=NOON, settled_at=NOON)
+    trade.refunds.append(given_back)
+    bill = await there.bill("stripe")
+    assert [(130_000, currency), (-50_000, currency)] == [(it.amount_minor, it.currency) for it in lines(bill)]
 
 
 @pytest.mark.parametrize("channel", CHANNELS)

@@ -59,6 +59,13 @@ def test_curl_may_send_the_key_as_user() -> None:
     assert 200 == merchant.world().respond(ask, NOW).status
 
 
+@pytest.mark.parametrize(("currency", "fine", "odd"), [("isk", "130000", "130050"), ("kwd", "1250", "1255")])
+def test_an_amount_that_stripe_cannot_take_is_refused(currency: str, fine: str, odd: str) -> None:
+    """ISK and UGX are counted in hundredths that must be 00, and three decimals must end in 0."""
+    told = [post(merchant.world(), "/v1/payment_intents", amount=it, currency=currency) for it in (fine, odd)]
+    assert (int(fine), "parameter_invalid") == (told[0]["amount"], told[1]["error"]["code"])
+
+
 def test_an_intent_waits_and_is_then_paid() -> None:
     """What was received is nothing until the buyer pays."""
     world, number = opened()

@@ -251,12 +251,20 @@ def fee_of(channel: str, amount_minor: int) -> int:
     return (amount_minor * 29 + 500) // 1000 + 30 if channel == STRIPE else (amount_minor * 6 + 500) // 1000
 
 
+def booked_minor(amount: int, trade: Trade) -> int:
+    """Minor units of ISO 4217: Stripe's API counts some currencies otherwise, and its reports count none of them."""
+    if trade.channel != STRIPE:
+        return amount
+    return amount // 100 if trade.currency in ("ISK", "UGX") else amount * 100 if trade.currency == "MGA" else amount
+
+
 def _entries(trade: Trade, paid_at: datetime) -> Iterator[Entry]:
+    amount_minor = booked_minor(trade.amount_minor, trade)
     paid = Entry(
         kind=EntryKind.PAYMENT,
         at=paid_at,
-        amount_minor=trade.amount_minor,
-        fee_minor=fee_of(trade.channel, trade.amount_minor),
+        amount_minor=amount_minor,
+        fee_minor=fee_of(trade.channel, amount_minor),
         currency=trade.currency,
         number=trade.number,
         merchant_ref=trade.merchant_ref,
@@ -272,15 +280,15 @@ def _entries(trade: Trade, paid_at: datetime) -> Iterator[Entry]:
 def _given_back(paid: Entry, refund: Refund) -> Iterator[Entry]:
     """Stripe books a refund when it is made, and a failed one back when it fails, and keeps its fee. WeChat Pay and
     Alipay book it once it has succeeded, and return their share of the fee."""
-    channel = refund.trade.channel
+    channel, amount_minor = refund.trade.channel, booked_minor(refund.amount_minor, refund.trade)
     if channel != STRIPE and (refund.state is not RefundState.SUCCEEDED or refund.settled_at is None):
         return
     booked = msgspec.structs.replace(
         paid,
         kind=EntryKind.REFUND,
         at=refund.made_at if channel == STRIPE else refund.settled_at or refund.made_at,
-        amount_minor=-refund.amount_minor,
-        fee_minor=0 if channel == STRIPE else -fee_of(channel, refund.amount_minor),
+        amount_minor=-amount_minor,
+        fee_minor=0 if channel == STRIPE else -fee_of(channel, amount_minor),
         refund_number=refund.number,
         refund_ref=refund.merchant_ref,
         comes_back=channel == STRIPE and refund.state is RefundState.FAILED and refund.settled_at is not None,
@@ -288,5 +296,5 @@ def _given_back(paid: Entry, refund: Refund) -> Iterator[Entry]:
     yield booked
     if booked.comes_back and refund.settled_at is not None:
         yield msgspec.structs.replace(
-            booked, kind=EntryKind.REFUND_FAILURE, at=refund.settled_at, amount_minor=refund.amount_minor
+            booked, kind=EntryKind.REFUND_FAILURE, at=refund.settled_at, amount_minor=amount_minor
         )

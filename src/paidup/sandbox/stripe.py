@@ -27,6 +27,7 @@ from paidup.sandbox.stripe_objects import (
     event,
     has_intent,
     intent,
+    must_be_countable,
     page,
     refund_object,
     session,
@@ -213,6 +214,7 @@ class Stripe:
             expires_at=now + timedelta(days=1) if method == CHECKOUT else None,
             extra=extra,
         )
+        must_be_countable(trade.amount_minor, trade.currency)
         self._ledger.enter(trade)
         return tell(session(trade) if method == CHECKOUT else intent(trade)), trade
 
@@ -261,6 +263,7 @@ class Stripe:
             settled_at=now,
             extra=extra,
         )
+        must_be_countable(refund.amount_minor, trade.currency)
         if not self._ledger.refund(trade, refund):
             why = f"{left if trade.paid_at else 0} is left to refund on {trade.number}"
             return error(400, "charge_already_refunded" if left == 0 else "amount_too_large", why), None

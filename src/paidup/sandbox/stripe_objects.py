@@ -4,6 +4,8 @@ from datetime import datetime
 
 import msgspec
 
+from paidup.errors import InvalidRequest
+from paidup.money import decimals
 from paidup.sandbox.ledger import DisputeState, Refund, Trade, TradeState
 from paidup.sandbox.wire import Tell
 
@@ -116,6 +118,14 @@ def page(url: str, objects: list[Json], limit: int) -> Json:
 def has_intent(trade: Trade) -> bool:
     """Whether there is a PaymentIntent: a page has one from the first attempt to pay on."""
     return trade.method == INTENT or trade.paid_at is not None or trade.failed_at is not None
+
+
+def must_be_countable(amount: int, currency: str) -> None:
+    """ISK and UGX are counted in hundredths that must be 00, and the last of three decimals must be 0. Raises
+    InvalidRequest."""
+    step = 100 if currency in ("ISK", "UGX") else 10 if decimals(currency) == 3 else 1
+    if amount % step:
+        raise InvalidRequest(f"Invalid amount: in {currency.lower()} it must be a multiple of {step}")
 
 
 def session_number(trade: Trade) -> str:
