@@ -227,7 +227,7 @@ def test_a_refund_that_succeeded_may_fail_later() -> None:
     refund = post(world, "/v1/refunds", payment_intent=number, amount="400")
     world.advance(after(5))
     assert ("succeeded", "failed") == (refund["status"], get(world, f"/v1/refunds/{refund['id']}")["status"])
-    assert (["refund.updated", "refund.failed"], 0) == (
+    assert (["refund.created", "refund.failed"], 0) == (
         [news.kind for news in world.news], world.find("stripe", "main", number, NOW).refunded_minor(),
     )  # fmt: skip
 
@@ -256,7 +256,7 @@ def test_events_that_were_not_delivered_can_be_asked_for() -> None:
         [event["type"] for event in get(world, f"/v1/events?{query}")["data"]]
         for query in ("delivery_success=false", "types[]=payment_intent.succeeded", "limit=1")
     ]
-    assert [["refund.updated"], ["payment_intent.succeeded"], ["refund.updated"]] == listed
+    assert [["refund.created"], ["payment_intent.succeeded"], ["refund.created"]] == listed
 
 
 @pytest.mark.parametrize("amount", ["", "0", "-5", "12.5", "٣", "9" * 13])

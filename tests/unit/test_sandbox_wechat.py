@@ -173,6 +173,21 @@ def test_a_refund_is_under_way_before_it_succeeds() -> None:
     )  # fmt: skip
 
 
+def test_a_refund_has_the_fields_that_wechat_pay_documents() -> None:
+    """The answer says how and from what the money goes back; the notice names the merchant, and no currency."""
+    world = paid_world(refund_s=0)
+    notices(world)
+    accepted = wechat_read(world.respond(merchant.wechat_refund("order1", "r1", 400), NOW))
+    world.advance(after(1))
+    _, told = wechat_opened(notices(world, after(1))[0][1])
+    both = {"refund_id", "out_refund_no", "transaction_id", "out_trade_no", "user_received_account", "amount"}
+    amounts = {"total", "refund", "payer_total", "payer_refund"}
+    settled = {"settlement_refund", "settlement_total", "discount_refund", "currency"}
+    answered = both | {"channel", "create_time", "status", "funds_account"}
+    assert (answered, amounts | settled) == ({*accepted} - {"success_time"}, {*accepted["amount"]})
+    assert (both | {"mchid", "refund_status", "success_time"}, amounts) == ({*told}, {*told["amount"]})
+
+
 def test_a_refund_sent_twice_is_paid_once() -> None:
     """The same out_refund_no answers with the same refund_id; another amount under it is refused."""
     world = paid_world()

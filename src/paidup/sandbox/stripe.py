@@ -103,7 +103,7 @@ class Stripe:
     def news(self, what: Trade | Refund, now: datetime) -> tuple[News, ...]:
         """Stripe tells of nearly everything; a paid page is told of twice, as the page and as its PaymentIntent."""
         if isinstance(what, Refund):
-            kind = {RefundState.FAILED: "refund.failed"}.get(what.state, "refund.updated")
+            kind = {RefundState.FAILED: "refund.failed"}.get(what.state, "refund.created")
             return (self._told(what.trade, kind, refund_object(what), f"{what.number} {what.state}", now),)
         return tuple(
             self._told(what, kind, told, f"{what.number} {what.failed_at if kind.endswith('failed') else ''}", now)

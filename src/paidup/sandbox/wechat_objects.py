@@ -39,7 +39,7 @@ def transaction(trade: Trade, mchid: str, appid: str) -> dict[str, object]:
 
 
 def refund_object(refund: Refund, state_name: str) -> dict[str, object]:
-    """A refund. state_name: ``status`` in answers, ``refund_status`` in notices."""
+    """A refund. state_name: ``status`` in answers, ``refund_status`` in notices, which say less."""
     trade = refund.trade
     amount: dict[str, object] = {
         "total": trade.amount_minor,
@@ -47,18 +47,23 @@ def refund_object(refund: Refund, state_name: str) -> dict[str, object]:
         "payer_total": trade.amount_minor,
         "payer_refund": refund.amount_minor,
     }
-    if state_name == "status":  # notices leave the currency out
-        amount["currency"] = trade.currency
     told: dict[str, object] = {
         "refund_id": refund.number,
         "out_refund_no": refund.merchant_ref,
         "transaction_id": trade.number,
         "out_trade_no": trade.merchant_ref,
         state_name: REFUND_STATES[refund.state],
-        "create_time": beijing(refund.made_at),
         "user_received_account": "支付用户零钱",
         "amount": amount,
     }
+    if state_name == "status":
+        told |= {"channel": "ORIGINAL", "create_time": beijing(refund.made_at), "funds_account": "AVAILABLE"}
+        amount |= {
+            "settlement_refund": refund.amount_minor,
+            "settlement_total": trade.amount_minor,
+            "discount_refund": 0,
+            "currency": trade.currency,
+        }
     if refund.state is RefundState.SUCCEEDED and refund.settled_at:
         told["success_time"] = beijing(refund.settled_at)
     return told
