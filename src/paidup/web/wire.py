@@ -11,6 +11,8 @@ import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD_BYTES = 64 << 10
+MAX_AHEAD = 16
+"""Requests that a connection may send before the first of them is answered."""
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
     b"content-length: 24\r\nconnection: close\r\n\r\nthe request is too large"
@@ -68,6 +70,13 @@ class Bounded(HttpToolsProtocol):
         super().data_received(data)
         if self._since_head > self._at_most():
             self._cut_off()
+
+    def on_message_begin(self) -> None:
+        """Whoever sends requests on and on, and waits for no answer, is cut off: each one takes some kilobytes of our
+        memory, and a single piece of what comes may hold thousands."""
+        if len(self.pipeline) >= MAX_AHEAD:
+            raise ValueError("too many requests before the first answer")
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """The head is there; the body is expected now."""
