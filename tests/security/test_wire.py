@@ -4,6 +4,8 @@ whoever it was."""
 import asyncio
 import contextlib
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +74,7 @@ async def wire(db_dsn: str, tmp_path: Path) -> AsyncIterator[Wire]:
 
         class Told(server_options(settings)["http"]):
             patience = Patience(*[PATIENCE_S] * 3)
+            most = LIMIT - 4
 
             def connection_lost(self, exc: Exception | None) -> None:
                 super().connection_lost(exc)
@@ -112,14 +115,34 @@ async def test_whoever_trickles_a_head_is_cut_off(wire: Wire) -> None:
         assert 200 == await wire.honest()
 
 
-async def test_connections_without_number_are_gone_when_their_time_is_over(wire: Wire) -> None:
-    """More idle connections than the server takes: refused with 503 while they last, served as before afterwards."""
-    crowd = [await wire.connect() for _ in range(LIMIT + 10)]
-    meanwhile = await wire.honest()
+STARTS = (b"", b"POST /callb", head(b"content-length: 99") + b"{", b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+"""What a connection may have sent that then says nothing more: nothing, part of a head or body, a whole request."""
+
+
+@pytest.mark.parametrize("start", STARTS)
+async def test_connections_without_number_shut_nobody_out(wire: Wire, start: bytes) -> None:
+    """More connections than the server takes, whose callers let it wait: the oldest makes room, and whoever sends what
+    they have at once is answered meanwhile. Afterwards all are gone."""
+    crowd = []
+    for _ in range(LIMIT + 10):
+        crowd.append(await wire.connect())
+        crowd[-1][1].write(start)
+    assert [200] * 5 == [await wire.honest() for _ in range(5)]
     for reader, writer in crowd:
         await asyncio.wait_for(until_closed(reader), 5)
         writer.close()
-    assert (503, 200) == (meanwhile, await wire.honest())
+    assert 200 == await wire.honest()
+
+
+def test_connections_leave_files_for_the_rest() -> None:
+    """A process that may open 1024 files asks for more, and where it gets none, it takes fewer connections."""
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (%d, %d));"
+        "from paidup.cli.serve import room_for_connections; print(room_for_connections())"
+    )
+    limits = ((1024, 4096), (1024, 1024), (300, 300))
+    said = [subprocess.run([sys.executable, "-c", code % one], capture_output=True, check=True) for one in limits]
+    assert [2000, 768, 150] == [int(one.stdout) for one in said]
 
 
 PIECES = 40_000

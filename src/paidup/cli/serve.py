@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import resource
 import signal
 import socket
 import sys
@@ -22,9 +23,11 @@ from paidup.settings import Settings, load
 from paidup.web.body import MAX_BODY_BYTES
 from paidup.web.callbacks import Receive, Scope, Send
 from paidup.web.upload import MAX_FIELDS_BYTES, PATHS
-from paidup.web.wire import Files, bounded
+from paidup.web.wire import MAX_CONNECTIONS, Files, bounded
 from paidup.written import ROLES
 
+OTHER_FILES = 256
+"""What else we open at once: the database, channels, receivers, files."""
 LINGER_S = 0.5
 """So long the rest of a request may be on its way to us when we are told to end."""
 
@@ -94,6 +97,7 @@ def calm_collector() -> None:
 
 def server_options(settings: Settings) -> dict[str, Any]:
     """How uvicorn is run: bounded in every direction, and saying nothing of itself."""
+    connections = room_for_connections()
     return {
         "host": settings.host,
         "port": settings.port,
@@ -101,6 +105,7 @@ def server_options(settings: Settings) -> dict[str, Any]:
         "http": bounded(
             max(settings.callback_max_bytes, MAX_BODY_BYTES),
             files=Files(paths=PATHS, max_bytes=(settings.upload_max_mb << 20) + MAX_FIELDS_BYTES),
+            most=connections * 9 // 10,
         ),
         "ws": "none",
         "lifespan": "on",
@@ -109,8 +114,26 @@ def server_options(settings: Settings) -> dict[str, Any]:
         "log_level": "warning",
         "server_header": False,
         "timeout_graceful_shutdown": 15,
-        "limit_concurrency": 2000,
+        "limit_concurrency": connections,
     }
+
+
+def room_for_connections() -> int:
+    """How many connections there may be at once, so that files are left for the rest of the work.
+
+    Most systems give a process 1024 files and let it ask for more; without any left, the system hangs up on whoever
+    calls, and the database cannot be reached either.
+    """
+    files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_CONNECTIONS + OTHER_FILES
+    if files != resource.RLIM_INFINITY and files < wanted:
+        raised = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+        with contextlib.suppress(ValueError, OSError):  # some systems promise more than they give
+            resource.setrlimit(resource.RLIMIT_NOFILE, (raised, most))
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    return min(MAX_CONNECTIONS, max(files - OTHER_FILES, files // 2))
 
 
 class _LingeringServer(uvicorn.Server):

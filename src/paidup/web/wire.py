@@ -2,6 +2,8 @@
 
 uvicorn bounds neither the time nor the size of a request's head, of trailers, of a body that nobody reads any more, or
 of an answer that is not taken; whoever trickles or floods would hold a connection, or our memory, as long as he likes.
+Nor does it make room: whoever holds as many connections as there may be would shut out everybody else. Here the one
+that has kept us waiting for longest makes room for the next; a channel sends its callback at once, and is answered.
 """
 
 from asyncio import TimerHandle, Transport
@@ -11,6 +13,7 @@ import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD_BYTES = 64 << 10
+MAX_CONNECTIONS = 2000
 MAX_AHEAD = 16
 """Requests that a connection may send before the first of them is answered."""
 _TOO_LARGE = (
@@ -37,11 +40,17 @@ class Files(msgspec.Struct, frozen=True):
 
 
 class Bounded(HttpToolsProtocol):
-    """One connection. `bounded` makes the class that a server is given."""
+    """One connection. `bounded` makes the class that a server is given.
+
+    most: beyond so many connections, each new one takes the place of the first of `waiting`: those whose caller it is
+    that we wait for, in the order in which we began to.
+    """
 
     patience = Patience()
     files = Files()
     max_request_bytes = MAX_HEAD_BYTES
+    most = MAX_CONNECTIONS
+    waiting: dict["Bounded", None]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -55,6 +64,8 @@ class Bounded(HttpToolsProtocol):
         """Somebody is there: a head is expected now."""
         super().connection_made(transport)
         self._expect(self.patience.head_s)
+        if len(self.connections) > self.most:
+            self._make_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is expected any more."""
@@ -93,6 +104,8 @@ class Bounded(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The last of an answer is given some time to be taken, where we hang up. A file that was refused before all
         of it was there is not waited for as one."""
+        if not self.pipeline:
+            self.waiting[self] = None
         super().on_response_complete()
         if self._is_file and self._reading is not None:
             self._is_file, self._since_head = False, 0
@@ -119,16 +132,27 @@ class Bounded(HttpToolsProtocol):
         """Hang up unless the next part of the request comes in time; None: nothing is expected."""
         if self._reading is not None:
             self._reading.cancel()
+        self.waiting.pop(self, None)
+        if within_s is not None:
+            self.waiting[self] = None
         self._reading = None if within_s is None else self.loop.call_later(within_s, self.transport.abort)
 
     def _write_until_taken(self) -> None:
         if self._writing is None and self.transport.get_write_buffer_size():
             self._writing = self.loop.call_later(self.patience.answer_s, self.transport.abort)
+            self.waiting[self] = None
 
     def _stop_writing(self) -> None:
         if self._writing is not None:
             self._writing.cancel()
             self._writing = None
+            if self._reading is None and self._had_head and not self.cycle.response_complete:
+                self.waiting.pop(self, None)
+
+    def _make_room(self) -> None:
+        oldest = next(iter(self.waiting))
+        del self.waiting[oldest]
+        oldest.transport.abort()
 
     def _at_most(self) -> int:
         """Bytes that may come before the next head."""
@@ -142,11 +166,19 @@ class Bounded(HttpToolsProtocol):
         self.transport.close()
 
 
-def bounded(max_body_bytes: int, patience: Patience | None = None, files: Files | None = None) -> type[Bounded]:
+def bounded(
+    max_body_bytes: int, patience: Patience | None = None, files: Files | None = None, most: int = MAX_CONNECTIONS
+) -> type[Bounded]:
     """The protocol for a server whose bodies have at most so many bytes; their chunks may take as much again.
 
-    files: to which paths larger ones may be sent.
+    files: to which paths larger ones may be sent. most: connections, before those that keep us waiting make room.
     """
     limit = 2 * max_body_bytes + MAX_HEAD_BYTES
-    own = {"max_request_bytes": limit, "patience": patience or Patience(), "files": files or Files()}
+    own = {
+        "max_request_bytes": limit,
+        "patience": patience or Patience(),
+        "files": files or Files(),
+        "most": most,
+        "waiting": {},
+    }
     return type("Limited", (Bounded,), own)
