@@ -24,8 +24,12 @@ STATES = ("waiting", "parked", "poisoned")
 async def received(visit: Visit) -> Response:
     """The newest callbacks."""
     state = visit.query("state") if visit.query("state") in STATES else None
+    channel = visit.query("channel") or None
+    known = visit.context.accounts.current.by_name if channel else None
     async with visit.context.db.session() as tx:
-        rows = await inbox.page(tx, visit.query("channel") or None, state, PAGE, before=visit.query("before") or None)
+        rows = await inbox.page(
+            tx, channel, state, PAGE, before=visit.query("before") or None, accounts=known
+        )  # fmt: skip
     more = rows[-1]["id"] if len(rows) == PAGE else ""
     values = {"rows": rows, "state": state, "states": STATES, "more": more}
     return page(visit.visitor, visit.context.clock.now(), "callbacks.html", values)

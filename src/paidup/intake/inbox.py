@@ -1,14 +1,17 @@
 """The tables `inbox` (raw bytes, for ever readable) and `inbox_queue` (what still waits for the door)."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from paidup import ids
 from paidup.db.transaction import Tx
+from paidup.errors import InvalidRequest
 from paidup.outbox.floor import Floor
+
+_NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 class Received(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -98,6 +101,22 @@ FROM inbox i LEFT JOIN inbox_queue q ON q.callback_id = i.id
 WHERE ($1::text IS NULL OR i.channel = $1) AND ($2::text IS NULL OR coalesce(q.state, 'settled') = $2)
   AND ($4::text IS NULL OR i.id < $4) AND ($5::text IS NULL OR i.shop = $5)
 ORDER BY i.id DESC LIMIT $3"""
+
+# Account by account, because that is the index there is: what came for others is not read. The n-th newest says how far
+# back to look; ids follow the time of receipt to the millisecond only, hence a little further.
+OF_ACCOUNT = """
+SELECT i.id, i.received_at, i.shop, i.channel, i.account, i.kind, i.dedup_key, coalesce(q.state, 'settled') AS state,
+  coalesce(q.why, '') AS why
+FROM inbox i LEFT JOIN inbox_queue q ON q.callback_id = i.id
+WHERE i.channel = $1 AND i.account = $2 AND i.received_at < $5 AND i.received_at >= (SELECT coalesce((
+    SELECT received_at FROM inbox n
+    WHERE channel = $1 AND account = $2 AND received_at < $5 AND ($6::text IS NULL OR id < $6)
+      AND ($7::text IS NULL OR shop = $7)
+      AND ($3::text IS NULL OR NOT EXISTS (SELECT FROM inbox_queue w WHERE w.callback_id = n.id))
+    ORDER BY received_at DESC OFFSET $4::int - 1 LIMIT 1), '-infinity') - interval '5 ms')
+  AND ($6::text IS NULL OR i.id < $6) AND ($7::text IS NULL OR i.shop = $7)
+  AND ($3::text IS NULL OR coalesce(q.state, 'settled') = $3)
+ORDER BY i.received_at DESC"""
 
 # Those that still wait are few: they are found from the queue, however many callbacks are kept.
 LIST_QUEUED = """
@@ -190,14 +209,38 @@ async def get_many(tx: Tx, callback_ids: Sequence[str]) -> list[dict[str, Any]]:
 
 
 async def page(
-    tx: Tx, channel: str | None, state: str | None, limit: int, *, before: str | None = None, shop: str | None = None
+    tx: Tx,
+    channel: str | None,
+    state: str | None,
+    limit: int,
+    *,
+    before: str | None = None,
+    shop: str | None = None,
+    accounts: Collection[tuple[str, str]] | None = None,
 ) -> list[dict[str, Any]]:
     """Newest callbacks, with ids smaller than `before`; state is waiting, parked, poisoned or settled (None: any).
 
-    shop None: of all shops.
+    shop None: of all shops. accounts: only what came for these (channel, account), without reading what came for
+    others; None: for any. Raises InvalidRequest when `before` is not the id of a callback.
     """
-    query = LIST_QUEUED if state in ("waiting", "parked", "poisoned") else LIST
-    return [dict(row) for row in await tx.fetch(query, channel, state, limit, before, shop)]
+    if state in ("waiting", "parked", "poisoned"):
+        return [dict(row) for row in await tx.fetch(LIST_QUEUED, channel, state, limit, before, shop)]
+    if accounts is None:
+        return [dict(row) for row in await tx.fetch(LIST, channel, state, limit, before, shop)]
+    until = _no_later(before) if before else _NEVER
+    rows: list[dict[str, Any]] = []
+    for own in accounts:
+        if channel in (None, own[0]):
+            rows += [dict(row) for row in await tx.fetch(OF_ACCOUNT, *own, state, limit, until, before, shop)]
+    return sorted(rows, key=lambda row: str(row["id"]), reverse=True)[:limit]
+
+
+def _no_later(callback_id: str) -> datetime:
+    """What was received before this moment has all the ids that are smaller than this one."""
+    try:
+        return ids.made_at(callback_id) + timedelta(milliseconds=3)
+    except (ValueError, OverflowError):
+        raise InvalidRequest("before is the id of a callback, such as the `next` of the page before") from None
 
 
 async def replay(tx: Tx, callback_id: str, now: datetime) -> bool:

@@ -124,10 +124,11 @@ async def received(context: Context, key: ApiKey, request: Request) -> Received:
     state = given.get(STATE.name)
     if state is not None and state not in STATES:
         raise InvalidRequest(f"state is one of {', '.join(STATES)}")
+    own = [name for name, account in context.accounts.current.by_name.items() if account.shop == key.shop]
     async with context.db.session() as tx:
         rows = await inbox.page(
-            tx, given.get(CHANNEL.name), state, limit, before=given.get("before"), shop=key.shop
-        )  # fmt: skip
+            tx, given.get(CHANNEL.name), state, limit, before=given.get("before"), shop=key.shop, accounts=own
+        )
     items = [ReceivedOut(**{name: row[name] for name in ReceivedOut.__struct_fields__}) for row in rows]
     return Received(items=items, next=items[-1].id if len(items) == limit else None)
 

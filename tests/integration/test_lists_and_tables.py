@@ -1,0 +1,55 @@
+"""What a list costs does not grow with the table behind it, and a page never leaves a row out."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+from paidup import ids
+from paidup.db.transaction import Database, Tx
+from paidup.intake import inbox
+
+NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+MANY = 5000
+
+
+async def blocks_of(tx: Tx, query: str, *args: object) -> int:
+    """How many blocks a statement touches, with the plan that is kept for any arguments."""
+    await tx.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+    (plan,) = json.loads(await tx.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query}", *args))
+    return int(plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"])
+
+
+def a_callback(n: int, shop: str, account: str) -> inbox.Received:
+    """The n-th, three of which come in each millisecond."""
+    at = NOW + timedelta(microseconds=333 * n)
+    return inbox.Received(
+        id=ids.new_id(ids.CALLBACK, at), received_at=at, shop=shop, channel="stripe", account=account, dedup_key=f"{n}",
+        kind="x", target="/", headers="[]", body=b"{}", merchant_ref=None, evidence="[]",
+    )  # fmt: skip
+
+
+async def test_a_shops_callbacks_are_found_among_those_of_all(db: Database) -> None:
+    """A shop with two callbacks beside one with thousands: only its own are read."""
+    rows = [a_callback(n, "big", "b") for n in range(MANY)] + [a_callback(n, "small", "s") for n in range(2)]
+    async with db.transaction() as tx:
+        await inbox.store(tx, rows)
+        await tx.execute("DELETE FROM inbox_queue")
+        await tx.execute("ANALYZE inbox")
+        args = "stripe", "s", None, 50, NOW + timedelta(days=1), None, "small"
+        read = await blocks_of(tx, inbox.OF_ACCOUNT, *args)
+        found = await inbox.page(tx, None, None, 50, shop="small", accounts=[("stripe", "s")])
+    assert (True, {"small"}, 2) == (read < 200, {row["shop"] for row in found}, len(found)), read
+
+
+async def test_pages_of_callbacks_leave_none_out(db: Database) -> None:
+    """Page after page, of accounts whose callbacks came in the same milliseconds, gives each one once, newest first."""
+    rows = [a_callback(n, "acme", "ab"[n % 2]) for n in range(60)]
+    async with db.transaction() as tx:
+        await inbox.store(tx, rows)
+        await inbox.done(tx, [int(row["seq"]) for row in await tx.fetch("SELECT seq FROM inbox_queue LIMIT 30")])
+        for state, of_all in ((None, 60), ("settled", 30)):
+            seen: list[str] = []
+            while found := await inbox.page(
+                tx, None, state, 7, before=seen[-1] if seen else None, accounts=[("stripe", "a"), ("stripe", "b")]
+            ):
+                seen += [row["id"] for row in found]
+            assert (of_all, sorted(set(seen), reverse=True)) == (len(seen), seen)
