@@ -3,9 +3,12 @@
 import json
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from paidup import ids
 from paidup.db.transaction import Database, Tx
 from paidup.intake import inbox
+from paidup.tally import store as tally
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 MANY = 5000
@@ -23,7 +26,7 @@ def a_callback(n: int, shop: str, account: str) -> inbox.Received:
     at = NOW + timedelta(microseconds=333 * n)
     return inbox.Received(
         id=ids.new_id(ids.CALLBACK, at), received_at=at, shop=shop, channel="stripe", account=account, dedup_key=f"{n}",
-        kind="x", target="/", headers="[]", body=b"{}", merchant_ref=None, evidence="[]",
+        kind="x", target="/", headers="[]", body=b"{}" * 500, merchant_ref=None, evidence="[]",
     )  # fmt: skip
 
 
@@ -53,3 +56,26 @@ async def test_pages_of_callbacks_leave_none_out(db: Database) -> None:
             ):
                 seen += [row["id"] for row in found]
             assert (of_all, sorted(set(seen), reverse=True)) == (len(seen), seen)
+
+
+async def test_counting_the_last_minutes_reads_no_whole_day(db: Database) -> None:
+    """A day of callbacks and decisions that no vacuum has seen yet: the minutes that are counted are read alone."""
+    rows = [a_callback(n, "acme", "a") for n in range(MANY)]
+    later = NOW + timedelta(hours=1)
+    last = msgspec.structs.replace(rows[0], id=ids.new_id(ids.CALLBACK, later), received_at=later)
+    async with db.transaction() as tx:
+        await inbox.store(tx, [*rows, last])
+        for row in (*rows, last):
+            await tx.execute(DECIDED, ids.new_id("dec", row.received_at), row.received_at)
+        await tx.execute("ANALYZE inbox, decisions")
+        since, until = later - timedelta(minutes=2), later + timedelta(minutes=1)
+        named = [ids.first_of(kind, at) for kind in (ids.CALLBACK, "dec") for at in (since, until)]
+        read = await blocks_of(tx, tally.COUNT, since, until, *named)
+        await tally.count(tx, since, until)
+        counted = await tx.fetchval("SELECT sum(callbacks) FROM tally")
+    assert (True, 1) == (read < 35, counted), read
+
+
+DECIDED = """
+INSERT INTO decisions (id, decided_at, road, outcome, why, shop, evidence)
+VALUES ($1, $2, 'callback', 'ignored', '', 'acme', repeat('e', 1000))"""
