@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from paidup import ids
+from paidup.cases import store as cases
 from paidup.db.transaction import Database, Tx
-from paidup.intake import inbox
+from paidup.intake import inbox, quarantine
 from paidup.tally import store as tally
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
@@ -79,3 +80,44 @@ async def test_counting_the_last_minutes_reads_no_whole_day(db: Database) -> Non
 DECIDED = """
 INSERT INTO decisions (id, decided_at, road, outcome, why, shop, evidence)
 VALUES ($1, $2, 'callback', 'ignored', '', 'acme', repeat('e', 1000))"""
+
+
+async def test_a_shops_cases_are_found_among_those_of_all(db: Database) -> None:
+    """A shop with one resolved case beside one with thousands, and the open one among the thousands: few are read."""
+    async with db.transaction() as tx:
+        await tx.execute(CASES, NOW, MANY)
+        await tx.execute("ANALYZE cases")
+        read = [
+            await blocks_of(tx, cases.LIST_OF_SHOP, with_resolved, 50, None, None, shop)
+            for shop, with_resolved in (("small", True), ("small", False), ("big", False))
+        ]
+        found = [
+            [case.id for case in await cases.page(tx, shop, 50, with_resolved=resolved, before=before)]
+            for shop, resolved, before in (("small", True, None), ("small", False, None), ("big", False, None),
+                                           ("big", False, "cas-1"), (None, False, None))
+        ]  # fmt: skip
+    assert (True, [["cas-small"], [], ["cas-1"], [], ["cas-1"]]) == (max(read) < 20, found), read
+
+
+CASES = """
+INSERT INTO cases (id, shop, kind, subject_id, why, opened_at, resolved_at)
+SELECT 'cas-' || n, 'big', 'x', 'pay' || n, '', $1::timestamptz, CASE WHEN n <> 1 THEN $1::timestamptz END FROM generate_series(1, $2::int) n
+UNION ALL SELECT 'cas-small', 'small', 'x', 'pay', '', $1::timestamptz, $1::timestamptz"""
+
+
+async def test_a_shops_quarantine_is_found_among_that_of_all(db: Database) -> None:
+    """An account for which nothing was refused, beside one with thousands: these are not read."""
+    async with db.transaction() as tx:
+        await tx.execute(REFUSED, NOW, MANY)
+        await tx.execute("ANALYZE quarantine")
+        read = await blocks_of(tx, quarantine.OF_ACCOUNTS, ["stripe", "stripe"], ["none", "other"], None, 50)
+        newest = await quarantine.of_accounts(tx, [("stripe", "none"), ("stripe", "many")], 2)
+        next_ones = await quarantine.of_accounts(tx, [("stripe", "many")], 2, before=newest[-1]["id"])
+    ids_of = [row["id"] for row in (*newest, *next_ones)]
+    assert (True, ["qua-999", "qua-998", "qua-997", "qua-996"]) == (read < 20, ids_of), read
+
+
+REFUSED = """
+INSERT INTO quarantine (id, received_at, channel, account, source, verdict, why, target, headers, body)
+SELECT 'qua-' || to_char(n, 'FM000'), $1::timestamptz, 'stripe', 'many', 's', 'v', '', '/', '[]', ''
+FROM generate_series(1, 999) n WHERE n < $2::int"""

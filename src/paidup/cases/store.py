@@ -45,9 +45,15 @@ ON CONFLICT (kind, subject_id) WHERE resolved_at IS NULL DO NOTHING
 RETURNING id"""
 
 LIST = f"""
-SELECT {COLUMNS} FROM cases WHERE ($1::text IS NULL OR shop = $1) AND (resolved_at IS NULL OR $2)
-  AND ($4::text IS NULL OR id < $4) AND ($5::text IS NULL OR kind = $5)
-ORDER BY id DESC LIMIT $3"""
+SELECT {COLUMNS} FROM cases WHERE (resolved_at IS NULL OR $1)
+  AND ($3::text IS NULL OR id < $3) AND ($4::text IS NULL OR kind = $4)
+ORDER BY id DESC LIMIT $2"""
+
+# Compared as a whole, so that it is the index of shops that is walked, and not all cases until enough are the shop's.
+LIST_OF_SHOP = f"""
+SELECT {COLUMNS} FROM cases WHERE (shop, id) >= ($5, '') AND (shop, id) < ($5, coalesce($3, 'zzz'))
+  AND (resolved_at IS NULL OR $1) AND ($4::text IS NULL OR kind = $4)
+ORDER BY shop DESC, id DESC LIMIT $2"""
 
 OF_ORDER = f"SELECT {COLUMNS} FROM cases WHERE order_id = $1 ORDER BY opened_at"
 
@@ -89,7 +95,9 @@ async def page(
     tx: Tx, shop: str | None, limit: int, *, with_resolved: bool, before: str | None = None, kind: str | None = None
 ) -> list[Case]:
     """Cases of a shop (of all shops when None), newest first, with ids smaller than `before`."""
-    return [_case(row) for row in await tx.fetch(LIST, shop, with_resolved, limit, before, kind)]
+    if shop is None:
+        return [_case(row) for row in await tx.fetch(LIST, with_resolved, limit, before, kind)]
+    return [_case(row) for row in await tx.fetch(LIST_OF_SHOP, with_resolved, limit, before, kind, shop)]
 
 
 async def of_order(tx: Tx, order_id: str) -> list[Case]:

@@ -40,12 +40,14 @@ SELECT {_SHOWN} FROM quarantine
 WHERE ($1::text IS NULL OR channel = $1) AND (replayed_at IS NULL OR $2) AND ($3::text IS NULL OR id < $3)
 ORDER BY id DESC LIMIT $4"""
 
-# Account by account, each from its newest on: what came for those of others takes no place, and is not read.
+# Account by account, each from its newest on: what came for those of others takes no place, and is not read. Compared
+# as a whole, so that it is the index of accounts that is walked.
 OF_ACCOUNTS = f"""
 SELECT found.* FROM unnest($1::text[], $2::text[]) AS own (channel, account) CROSS JOIN LATERAL (
   SELECT {_SHOWN} FROM quarantine
-  WHERE channel = own.channel AND account = own.account AND replayed_at IS NULL AND ($3::text IS NULL OR id < $3)
-  ORDER BY id DESC LIMIT $4) AS found
+  WHERE (channel, account, id) >= (own.channel, own.account, '') AND replayed_at IS NULL
+    AND (channel, account, id) < (own.channel, own.account, coalesce($3, 'zzz'))
+  ORDER BY channel DESC, account DESC, id DESC LIMIT $4) AS found
 ORDER BY id DESC LIMIT $4"""
 
 GET = f"SELECT {COLUMNS} FROM quarantine WHERE id = $1 FOR UPDATE"
