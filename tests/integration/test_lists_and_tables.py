@@ -9,6 +9,7 @@ from paidup import ids
 from paidup.cases import store as cases
 from paidup.db.transaction import Database, Tx
 from paidup.intake import inbox, quarantine
+from paidup.reconcile import runs
 from paidup.tally import store as tally
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
@@ -101,7 +102,8 @@ async def test_a_shops_cases_are_found_among_those_of_all(db: Database) -> None:
 
 CASES = """
 INSERT INTO cases (id, shop, kind, subject_id, why, opened_at, resolved_at)
-SELECT 'cas-' || n, 'big', 'x', 'pay' || n, '', $1::timestamptz, CASE WHEN n <> 1 THEN $1::timestamptz END FROM generate_series(1, $2::int) n
+SELECT 'cas-' || n, 'big', 'x', 'pay' || n, '', $1::timestamptz, CASE WHEN n <> 1 THEN $1::timestamptz END
+FROM generate_series(1, $2::int) n
 UNION ALL SELECT 'cas-small', 'small', 'x', 'pay', '', $1::timestamptz, $1::timestamptz"""
 
 
@@ -121,3 +123,21 @@ REFUSED = """
 INSERT INTO quarantine (id, received_at, channel, account, source, verdict, why, target, headers, body)
 SELECT 'qua-' || to_char(n, 'FM000'), $1::timestamptz, 'stripe', 'many', 's', 'v', '', '/', '[]', ''
 FROM generate_series(1, 999) n WHERE n < $2::int"""
+
+
+async def test_the_newest_days_are_found_without_the_older_ones(db: Database) -> None:
+    """A page of reconciled days, the latest run of each, reads about a page of thousands of runs."""
+    async with db.transaction() as tx:
+        await tx.execute(RUNS, NOW, MANY)
+        await tx.execute("ANALYZE reconciliations")
+        read = await blocks_of(tx, runs.PAGE, None, None, None, None, None, 50)
+        newest = [row["id"] for row in await tx.fetch(runs.PAGE, None, None, None, None, None, 3)]
+    assert (True, ["rec-2-5000", "rec-2-4999", "rec-2-4998"]) == (read < 250, newest), read
+
+
+RUNS = """
+INSERT INTO reconciliations (id, shop, channel, account, day, begins_at, ends_at, bill_version, began_at, ended_at,
+  lines, matched, opened, reopened, cleared)
+SELECT 'rec-' || again || '-' || n, 'acme', 'stripe', 'main', date '2012-01-01' + n, $1::timestamptz, $1::timestamptz,
+  1, $1::timestamptz, $1::timestamptz, 0, 0, 0, 0, 0
+FROM generate_series(1, 2) AS again, generate_series(1, $2::int) AS n ORDER BY again, n"""

@@ -7,3 +7,6 @@ drop index decisions_by_time;
 -- pays for it: two index entries more, one when it is resolved.
 create index cases_by_shop on cases (shop, id);
 create index cases_open on cases (shop, id) where resolved_at is null;
+
+-- The newest days, of all accounts: DISTINCT ON stops after a page. One entry more for each run of a day.
+create index reconciliations_by_newest on reconciliations (day desc, channel, account, n desc);
