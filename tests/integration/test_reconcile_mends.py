@@ -3,6 +3,7 @@
 import asyncio
 import io
 from datetime import date, datetime, timedelta
+from importlib.resources import files
 
 import pytest
 
@@ -20,10 +21,12 @@ from paidup.people.audit import Actor
 from paidup.reconcile import bills, people, runs, store, upload
 from paidup.reconcile.breaks import Break, Kind
 from paidup.reconcile.fetch import fetch_bill
+from paidup.reconcile.find import lines_of
 from paidup.reconcile.overdue import expire
 from paidup.reconcile.party import Party
 from paidup.reconcile.propose import MAX_TRIES
 from paidup.reconcile.rules import Rules
+from paidup.reconcile.run import reconcile
 from paidup.reconcile.states import State as Is
 from paidup.reconcile.table import Limits
 from paidup.reconcile.worker import Tools, run_once, work_day
@@ -139,6 +142,75 @@ async def test_a_refund_made_in_the_channels_own_console_is_booked(shop: Merchan
     assert (Kind.REFUND_UNKNOWN, Is.HEALED) == (healed.kind, healed.state)
     assert 500 == (await shop.payment(payment)).refunded_minor
     assert [("succeeded", "at_channel")] == [tuple(row) for row in await shop.rows("SELECT state, cause FROM refunds")]
+
+
+async def namesakes(shop: Merchant, *payments: Payment, amount_minor: int = 500) -> None:
+    """Somebody gives back money of each in Alipay's own console, each time as refund "1"."""
+    ledger = shop.sandbox.world.ledger
+    for payment in payments:
+        trade, now = shop.trade(payment), shop.clock.now()
+        refund = Refund(trade, "1", f"99{payment.id[-8:]}", amount_minor, RefundSandbox.PENDING, now)
+        assert ledger.refund(trade, refund)
+        ledger.settle(refund, RefundSandbox.SUCCEEDED, now)
+
+
+async def refunded(shop: Merchant, *payments: Payment) -> list[int]:
+    return [(await shop.payment(payment)).refunded_minor for payment in payments]
+
+
+async def test_two_trades_may_each_have_a_refund_of_the_same_number_on_a_day(shop: Merchant) -> None:
+    """Alipay's refund "1" of one trade is not that of another: both are found in one bill, each by itself, and booked;
+    looked for by their number, each has its own line."""
+    one, other = await made(shop, "alipay", "A-1"), await made(shop, "alipay", "A-2")
+    day = day_of(shop, "alipay")
+    await namesakes(shop, one, other)
+    await next_morning(shop, "alipay", day)
+    await work(shop, party(shop, "alipay"), day)
+    assert [500, 500] == await refunded(shop, one, other)
+    found = await breaks(shop)
+    assert [(Kind.REFUND_UNKNOWN, Is.HEALED)] * 2 == [(each.kind, each.state) for each in found]
+    lines = await lines_of(shop.db, [party(shop, "alipay")], "1")
+    trades = [shop.trade(payment).number for payment in (one, other)]
+    assert sorted(trades) == sorted(str(each.line.channel_txn_id) for each in lines)
+    assert 2 == len({each.subject_id for each in lines})
+
+
+async def test_two_trades_may_each_have_a_refund_of_the_same_number_on_two_days(shop: Merchant) -> None:
+    """The second day's bill has refund "1" of another trade: it is no repetition of the first day's."""
+    one, other = await made(shop, "alipay", "A-1"), await made(shop, "alipay", "A-2")
+    first = day_of(shop, "alipay")
+    await namesakes(shop, one)
+    await next_morning(shop, "alipay", first)
+    await work(shop, party(shop, "alipay"), first)
+    second = day_of(shop, "alipay")
+    await namesakes(shop, other)
+    await next_morning(shop, "alipay", second)
+    await work(shop, party(shop, "alipay"), second)
+    assert [500, 500] == await refunded(shop, one, other)
+    assert {Is.HEALED} == {each.state for each in await breaks(shop)}
+
+
+async def test_a_break_that_bears_the_number_alone_is_found_again(shop: Merchant) -> None:
+    """A break of a version that named a refund by its number alone keeps its id when the day is laid again, and does
+    not stand beside a second one."""
+    one, other = await made(shop, "alipay", "A-1"), await made(shop, "alipay", "A-2")
+    day, its = day_of(shop, "alipay"), party(shop, "alipay", approve=["refund_unknown"])
+    await namesakes(shop, one, other)
+    await next_morning(shop, "alipay", day)
+    await work(shop, its, day)
+    before = {each.key: each.id for each in await breaks(shop)}
+    trades = [shop.trade(payment).number for payment in (one, other)]
+    assert {f"refund:1 of {trade}" for trade in trades} == before.keys()
+    async with shop.db.transaction() as tx:
+        await tx.execute("UPDATE breaks SET key = 'refund:1' WHERE channel_txn_id = $1", trades[0])
+        await tx.execute("UPDATE breaks SET key = 'refund:1#2' WHERE channel_txn_id = $1", trades[1])
+        await tx.execute(files("paidup.db.migrations").joinpath("0027_keys_of_refunds.sql").read_text("utf-8"))
+        keys = [row["key"] for row in await tx.fetch("SELECT key FROM breaks ORDER BY key")]
+        assert sorted([f"refund:1 of {trades[0]}", f"refund:1 of {trades[1]}#2"]) == sorted(keys)
+        await tx.execute("UPDATE breaks SET key = $1 WHERE channel_txn_id = $2", f"refund:1 of {trades[1]}", trades[1])
+    now = shop.clock.now()
+    outcome = await reconcile(shop.db, its, day, now=now, spill=None, limits=Limits(memory_mb=128), who="test")
+    assert ([], before) == (outcome.changes, {each.key: each.id for each in await breaks(shop)})
 
 
 async def test_without_an_answer_the_bill_alone_is_proof(shop: Merchant) -> None:

@@ -15,6 +15,7 @@ from paidup.reconcile.decide import Whose, decide
 from paidup.reconcile.judge import judge
 from paidup.reconcile.known import Day, Judged, Known
 from paidup.reconcile.match import Matched, match
+from paidup.reconcile.naming import names_in, names_of
 from paidup.reconcile.rules import Rules
 from paidup.reconcile.table import Limits, Table, opened
 
@@ -27,12 +28,14 @@ AMOUNTS = (100, 250, 350, 1250)
 
 
 class Ours(msgspec.Struct, frozen=True):
-    """A payment or refund of ours, by its number. is_of_day: it is paid on this day; else only look-ups find it."""
+    """A payment or refund of ours, by its number. is_of_day: it is paid on this day; else only look-ups find it.
+    is_first: a refund that was made elsewhere, under a number that other payments' refunds bear, too."""
 
     number: int
     amount: int
     state: str
     refund_of: int | None = None
+    is_first: bool = False
 
     @property
     def is_of_day(self) -> bool:
@@ -46,8 +49,9 @@ class Ours(msgspec.Struct, frozen=True):
             payment_id=paid, order_id=f"ord{self.number % 3}", shop="tea", state=self.state, currency="CNY",
             amount_minor=self.amount, at=BEGINS + timedelta(hours=12) if self.is_of_day else None,
             refund_id=f"ref{self.number}" if back else None, channel_txn_id=txn, merchant_ref=paid,
-            channel_refund_id=f"rid{self.number}" if back else None,
-            merchant_refund_ref=f"ref{self.number}" if back else None, shop_order_no=f"A-{self.number % 3}",
+            channel_refund_id=f"rid{self.number}" if back and not self.is_first else None,
+            merchant_refund_ref=("1" if self.is_first else f"ref{self.number}") if back else None,
+            shop_order_no=f"A-{self.number % 3}",
         )  # fmt: skip
 
 
@@ -57,15 +61,18 @@ our_payments = st.lists(
     unique_by=lambda one: one.number, max_size=6,
 )  # fmt: skip
 our_refunds = st.lists(
-    st.builds(Ours, numbers, st.sampled_from((50, 100)), st.sampled_from(("succeeded", "pending", "failed")), numbers),
-    unique_by=lambda one: one.number, max_size=4,
+    st.builds(
+        Ours, numbers, st.sampled_from((50, 100)), st.sampled_from(("succeeded", "pending", "failed")), numbers,
+        st.booleans(),
+    ),
+    unique_by=(lambda one: one.number, lambda one: (one.refund_of if one.is_first else -1 - one.number)), max_size=4,
 )  # fmt: skip
 
 
 @st.composite
 def lines(draw: st.DrawFn) -> BillLine:
     kind = draw(st.sampled_from((LineKind.PAYMENT,) * 4 + (LineKind.REFUND, LineKind.REFUND_FAILED, LineKind.UNKNOWN)))
-    number, amount = draw(numbers), draw(st.sampled_from(AMOUNTS))
+    number, amount, is_first = draw(numbers), draw(st.sampled_from(AMOUNTS)), draw(st.booleans())
     back = kind in (LineKind.REFUND, LineKind.REFUND_FAILED)
     sign = -1 if kind is LineKind.REFUND else 1
     amount = draw(st.sampled_from((50, 100))) if back else amount
@@ -75,7 +82,8 @@ def lines(draw: st.DrawFn) -> BillLine:
         amount_minor=sign * amount, fee_minor=fee, net_minor=sign * amount - fee,
         occurred_at=BEGINS + timedelta(hours=draw(st.integers(1, 20))),
         channel_txn_id=draw(st.sampled_from((f"txn{number}", None))), merchant_ref=f"pay{number}",
-        channel_refund_id=f"rid{number}" if back else None, merchant_refund_ref=f"ref{number}" if back else None,
+        channel_refund_id=f"rid{number}" if back and not is_first else None,
+        merchant_refund_ref=("1" if is_first else f"ref{number}") if back else None,
     )  # fmt: skip
 
 
@@ -99,21 +107,18 @@ def lay(table: Table, files: Sequence[Sequence[BillLine]], ours: Sequence[Ours])
 
 def _row(one: Ours) -> str:
     side = one.side
-    return f"{side.subject_id},{side.channel_refund_id or side.channel_txn_id},,CNY,{one.amount}\n"
+    if side.refund_id is None:
+        return f"{side.subject_id},{side.channel_txn_id},,CNY,{one.amount}\n"
+    number = "1" if one.is_first else ""
+    of = f"{side.channel_txn_id},{side.merchant_ref}"
+    return f"{side.subject_id},{side.channel_refund_id or ''},{number},CNY,{one.amount},{of}\n"
 
 
 def known_of(ours: Sequence[Ours]) -> Known:
-    by_number = {}
-    for one in ours:
-        side, mark = one.side, "r" if one.refund_of is not None else "p"
-        names = (
-            (side.merchant_refund_ref, side.channel_refund_id)
-            if mark == "r"
-            else (side.merchant_ref, side.channel_txn_id)
-        )
-        by_number |= {f"{mark}:{name}": side for name in names}
+    payments = [one.side for one in ours if one.refund_of is None]
     return Known(
-        by_number=by_number,
+        by_number={str(number): side for side in payments for number in (side.merchant_ref, side.channel_txn_id)},
+        refunds=[one.side for one in ours if one.refund_of is not None],
         by_id={one.side.subject_id: one.side for one in ours},
         days={one.side.subject_id: WHOSE.day for one in ours if one.is_of_day},
     )
@@ -206,9 +211,9 @@ def _money(one: Found, currency: str) -> int:
 
 def _undone(found: Judged, ours: Sequence[Ours], currency: str) -> int:
     """Refunds that came back in the same bill: they agree, although our books of the day have none."""
-    failed = {one.side.channel_refund_id for one in ours if one.state == "failed"}
+    failed = {name for one in ours if one.state == "failed" for name in names_of(one.side)}
     return sum(
         one.line.amount
         for one in found.agreed
-        if one.line.kind == "refund" and one.line.currency == currency and one.line.rid in failed
+        if one.line.kind == "refund" and one.line.currency == currency and failed & set(names_in(one.line))
     )

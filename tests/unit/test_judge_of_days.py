@@ -34,7 +34,7 @@ def line(kind: str = "refund", amount: int = -500) -> Line:
 
 def judged(ours: OurSide, *lines: Line, **known: object) -> Judged:
     """Today's bill has these lines, and our books this refund, which is not of today."""
-    sides = {"by_number": {"r:50": ours, "r:ref1": ours}, "by_id": {"ref1": ours}}
+    sides = {"by_number": {}, "refunds": [ours], "by_id": {"ref1": ours}}
     days = {"ref1": ours.at.date()} if ours.at else {}
     refunds = [(one, None) for one in lines if one.kind == "refund"]
     others = [one for one in lines if one.kind != "refund"]
@@ -103,7 +103,7 @@ def test_a_refund_that_the_bill_calls_undone_differs_once() -> None:
     """Our books have it as succeeded, today: a status that differs, and no refund that is missing in the bill; where it
     failed here, too, both sides say the same."""
     ours = refund(NOON)
-    known = Known(by_number={"r:50": ours, "r:ref1": ours}, by_id={"ref1": ours})
+    known = Known(by_number={}, refunds=[ours], by_id={"ref1": ours})
     day = Day(bill_id="bil1", begins_at=BEGINS, ends_at=BEGINS + timedelta(days=1), rules=Rules())
     left = Matched(payments=[], refunds=[(None, "ref1")], others=[line("refund_undone")], sums=[])
     (found,) = judge(left, known, day).breaks
@@ -148,7 +148,7 @@ def test_a_fee_is_judged_where_the_line_is_a_day_late_too(fee: int, kinds: list[
     found = judge(
         Matched(payments=[(payment_line("payment", 9000, fee), None)], refunds=[], others=[], sums=[]),
         Known(
-            by_number={"p:42": ours, "p:pay1": ours}, by_id={}, days={"pay1": YESTERDAY},
+            by_number={"42": ours, "pay1": ours}, by_id={}, days={"pay1": YESTERDAY},
             earlier={"pay1": [Earlier("brk1", "pay1", "ours", YESTERDAY)]},
         ),
         Day(bill_id="bil1", begins_at=BEGINS, ends_at=BEGINS + timedelta(days=1), rules=Rules(fee_ppm=6000)),
@@ -162,7 +162,7 @@ def test_a_dispute_that_was_won_on_the_same_day_agrees(lines: int, agreed: int, 
     ours, both = payment(NOON), [payment_line("dispute", -9000), payment_line("dispute_won", 9000, n=2)]
     found = judge(
         Matched(payments=[], refunds=[], others=both[:lines], sums=[]),
-        Known(by_number={"p:42": ours, "p:pay1": ours}, by_id={}),
+        Known(by_number={"42": ours, "pay1": ours}, by_id={}),
         Day(bill_id="bil1", begins_at=BEGINS, ends_at=BEGINS + timedelta(days=1), rules=Rules()),
     )
     assert (agreed, kinds) == (len(found.agreed), [one.kind for one in found.breaks])
@@ -184,7 +184,7 @@ def test_a_dispute_may_have_ended_on_another_day(kind: str, state: str, known: s
     ours = msgspec.structs.replace(payment(NOON), state=state)
     found = judge(
         Matched(payments=[], refunds=[], others=[payment_line(kind, 9000)], sums=[]),
-        Known(by_number={"p:42": ours, "p:pay1": ours}, by_id={}, disputes={"pay1": frozenset(known)}),
+        Known(by_number={"42": ours, "pay1": ours}, by_id={}, disputes={"pay1": frozenset(known)}),
         Day(bill_id="bil1", begins_at=BEGINS, ends_at=BEGINS + timedelta(days=1), rules=Rules()),
     )
     assert kinds == [one.kind for one in found.breaks]

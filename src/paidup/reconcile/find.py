@@ -13,6 +13,7 @@ from paidup.db.transaction import Database, Tx
 from paidup.errors import NotFound
 from paidup.reconcile import bills, ours
 from paidup.reconcile.breaks import OurSide
+from paidup.reconcile.naming import names_in_bill, names_of
 from paidup.reconcile.party import Party
 from paidup.reconcile.reading import read_bill
 
@@ -85,14 +86,17 @@ async def _bills(tx: Tx, parties: Sequence[Party], side: OurSide) -> list[tuple[
 
 def _in(party: Party, kept: bills.Kept, file: BinaryIO, side: OurSide) -> list[InBill]:
     """Its lines, of the whole file. Raises BillRefused should the file be broken."""
-    numbers = {side.channel_refund_id, side.merchant_refund_ref} if side.refund_id else {
-        side.channel_txn_id, side.merchant_ref}  # fmt: skip
+    numbers, names = {side.channel_txn_id, side.merchant_ref} - {None}, set(names_of(side)) if side.refund_id else set()
     return [
         InBill(
-            subject_id=side.subject_id, channel=kept.channel, account=kept.account, day=kept.day, bill_id=kept.id,
-            version=kept.version, line=line,
+            subject_id=side.subject_id,
+            channel=kept.channel,
+            account=kept.account,
+            day=kept.day,
+            bill_id=kept.id,
+            version=kept.version,
+            line=line,
         )
         for line in read_bill(party, kept, file).lines()
-        if numbers & ({line.channel_refund_id, line.merchant_refund_ref} if side.refund_id
-                      else {line.channel_txn_id, line.merchant_ref}) - {None}
-    ]  # fmt: skip
+        if (names & set(names_in_bill(line)) if side.refund_id else numbers & {line.channel_txn_id, line.merchant_ref})
+    ]

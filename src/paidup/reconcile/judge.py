@@ -12,6 +12,7 @@ from paidup.money import shown
 from paidup.reconcile.breaks import Found, Kind, OurSide
 from paidup.reconcile.known import OF_DISPUTES, Agreed, Apart, Day, Judged, Known, named_apart, order_of, side_of
 from paidup.reconcile.match import Line, Matched
+from paidup.reconcile.naming import by_name, name_of, names_in, told_apart
 from paidup.reconcile.states import State
 
 _OnPair = Callable[[Line, OurSide], None]
@@ -38,6 +39,7 @@ class _Bench:
 
     def __init__(self, known: Known, day: Day) -> None:
         self._known, self._day = known, day
+        self._refunds = by_name(known.refunds)
         self.breaks: list[Found] = []
         self.agreed: list[Agreed] = []
         self.cleared: list[str] = []
@@ -53,7 +55,7 @@ class _Bench:
         for line in sorted(lines, key=order_of):
             number = line.txn or line.ref or ""
             if number and number in seen:
-                self._extra(line, self._our("p", line.txn, line.ref), f"the bill has {number} more than once")
+                self._extra(line, self._payment(line), f"the bill has {number} more than once")
             else:
                 self._payment_line(line)
             seen.add(number)
@@ -137,7 +139,7 @@ class _Bench:
 
     def _payment_line(self, line: Line) -> None:
         """The bill has it; of our books, only a look-up can tell."""
-        ours = self._our("p", line.txn, line.ref)
+        ours = self._payment(line)
         if ours is None:
             number = line.ref or line.txn or "without a number"
             why = f"no payment {number} is known here"
@@ -187,7 +189,7 @@ class _Bench:
         return bool(found)
 
     def _extra(self, line: Line, ours: OurSide | None, why: str) -> None:
-        subject = ours.subject_id if ours else line.rref or line.rid or line.txn or line.ref
+        subject = ours.subject_id if ours else name_of(line) or line.txn or line.ref
         self._add(Kind.DUPLICATE, f"twice:{line.kind}:{subject}", why, line, ours, our=0)
 
     def _ours_only(self, ours: OurSide) -> None:
@@ -219,31 +221,25 @@ class _Bench:
         """Pairs, batches, then what has no other side. A refund that came back in the same bill is none; of one that
         did not arrive the bill has a line, which tells of it by itself."""
         came_back, undone = (
-            {number for line in others if line.kind == kind for number in (line.rid, line.rref) if number}
+            {mine.subject_id for line in others if line.kind == kind and (mine := self._refund(line)) is not None}
             for kind in (LineKind.REFUND_FAILED, LineKind.REFUND_UNDONE)
         )
-        lines, ids = self._split(left, self._refund_pair)
-        ids = [one for one in ids if not undone & self._refund_numbers(one)]
-        lines, ids = self._batches(lines, ids)
+        lines, ids = self._split(told_apart(left, self._known.by_id), self._refund_pair)
+        lines, ids = self._batches(lines, [one for one in ids if one not in undone])
         seen: set[str] = set()
         for line in sorted(lines, key=order_of):
-            number = line.rid or line.rref or ""
-            ours = self._our("r", line.rid, line.rref)
-            if number and number in seen:
-                self._extra(line, ours, f"the bill has {number} more than once")
-            elif ours is not None and ours.state == "failed" and came_back & {line.rid, line.rref}:
+            name, ours = name_of(line), self._refund(line)
+            if name and name in seen:
+                self._extra(line, ours, f"the bill has {line.rid or line.rref} more than once")
+            elif ours is not None and ours.state == "failed" and ours.subject_id in came_back:
                 self._left(line, ours)
             elif ours is not None and ours.state == "failed" and not self._is_of_today(ours):
                 self._came_back_on_another_day(line, ours)
             else:
                 self._refund_line(line, ours)
-            seen.add(number)
+            seen.add(name)
         for one in ids:
             self._ours_only(self._known.by_id[one])
-
-    def _refund_numbers(self, one: str) -> set[str]:
-        ours = self._known.by_id[one]
-        return {number for number in (ours.channel_refund_id, ours.merchant_refund_ref) if number}
 
     def _refund_pair(self, line: Line, ours: OurSide) -> None:
         if self._same_money(line, ours):
@@ -256,8 +252,8 @@ class _Bench:
             ours_of[self._known.by_id[one].payment_id].append(one)
         lines_of: dict[str, list[Line]] = defaultdict(list)
         for line in lines:
-            payment = self._our("p", line.txn, line.ref)
-            if payment is not None and self._our("r", line.rid, line.rref) is None:
+            payment = self._payment(line)
+            if payment is not None and self._refund(line) is None:
                 lines_of[payment.payment_id].append(line)
         settled_lines: set[int] = set()
         settled_ids: set[str] = set()
@@ -298,8 +294,8 @@ class _Bench:
             self.agreed.append(Agreed(line, ours_minor=ours.signed_minor))
 
     def _stranger(self, line: Line) -> None:
-        payment = self._our("p", line.txn, line.ref)
-        key = f"refund:{line.rid or line.rref or (line.txn, line.ref, line.at, line.amount)}"
+        payment = self._payment(line)
+        key = f"refund:{name_of(line) or (line.txn, line.ref, line.at, line.amount)}"
         if payment is None or payment.state not in _PAID:
             state = f"is {payment.state} here" if payment else "is not known here"
             why = f"a refund of payment {line.ref or line.txn}, which {state}"
@@ -318,18 +314,19 @@ class _Bench:
         }
         for line in sorted(lines, key=order_of):
             number = line.rid or line.rref or line.txn or line.ref or ""
-            is_again = line.kind != LineKind.UNKNOWN and number and (line.kind, number) in seen
+            name = name_of(line) or number
+            is_again = line.kind != LineKind.UNKNOWN and name and (line.kind, name) in seen
             if is_again:
-                self._extra(line, self._our("r", line.rid, line.rref), f"the bill has {number} more than once")
+                self._extra(line, self._refund(line), f"the bill has {number} more than once")
             elif line.kind in OF_DISPUTES:
                 self._dispute(line, is_won=bool(won & {line.txn, line.ref}))
             else:
                 self._other(line)
-            seen.add((line.kind, number))
+            seen.add((line.kind, name))
 
     def _dispute(self, line: Line, *, is_won: bool) -> None:
         """Its end may stand in this bill (is_won) or in another day's; and other ones may be open, or lost."""
-        ours = self._our("p", line.txn, line.ref)
+        ours = self._payment(line)
         known = self._known.disputes.get(ours.payment_id, frozenset()) if ours else frozenset()
         if line.kind == LineKind.DISPUTE:
             self._must_stand(line, ours, _PAID if is_won or known else _DISPUTED, "was taken back by the bank")
@@ -339,7 +336,7 @@ class _Bench:
     def _other(self, line: Line) -> None:
         if line.kind in (LineKind.REFUND_FAILED, LineKind.REFUND_UNDONE):
             what = "came back" if line.kind == LineKind.REFUND_FAILED else "did not reach the customer"
-            self._must_stand(line, self._our("r", line.rid, line.rref), frozenset({"failed"}), what)
+            self._must_stand(line, self._refund(line), frozenset({"failed"}), what)
         else:
             why = f"a line of the type {line.word or ''!r}"
             key = f"unknown:{line.word}:{line.txn or line.ref or line.at}"
@@ -355,7 +352,7 @@ class _Bench:
             return
         number = line.rid or line.rref or line.txn or line.ref
         here = f"{ours.state} here" if ours else "not known here"
-        key = f"{line.kind}:{ours.subject_id if ours else number}"
+        key = f"{line.kind}:{ours.subject_id if ours else name_of(line) or number}"
         self._add(Kind.STATUS, key, f"{number} {what}, and is {here}", line, ours, our=0, state=State.WAITING)
 
     def _gives_it_back(self, line: Line, ours: OurSide) -> bool:
@@ -369,12 +366,15 @@ class _Bench:
 
     # Shared --------------------------------------------------------------------------------------------------------
 
-    def _our(self, what: str, *numbers: str | None) -> OurSide | None:
-        """The first of ours that bears one of these numbers."""
-        for number in numbers:
-            if number is not None and f"{what}:{number}" in self._known.by_number:
-                return self._known.by_number[f"{what}:{number}"]
-        return None
+    def _payment(self, line: Line) -> OurSide | None:
+        """The payment of ours that a line names."""
+        found = (self._known.by_number.get(number) for number in (line.txn, line.ref) if number is not None)
+        return next((ours for ours in found if ours is not None), None)
+
+    def _refund(self, line: Line) -> OurSide | None:
+        """The refund of ours that a line names."""
+        its = next((found for name in names_in(line) if (found := self._refunds.get(name))), [])
+        return next((ours for ours in its if self._adds_up([line], [ours])), its[0] if its else None)
 
     def _add(
         self, kind: Kind, key: str, why: str, line: Line, ours: OurSide | None, *, bill: int | None = None,

@@ -58,14 +58,15 @@ class Earlier(msgspec.Struct, frozen=True):
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
-    """What look-ups told. by_number: our payments and refunds by any number of theirs ("p:…" and "r:…"), in any state
-    and of any day. by_id: our rows that a pair names. earlier: by our id. read: days whose bill was read already, and
-    when last. days: the day of each of ours, by id. cleared_here: keys of this day's breaks that another day's bill
-    cleared. unsettled_here: keys of those that are not settled. disputes: what was said last of each one, by the
-    payment's id. suggestions: by the line's number."""
+    """What look-ups told. by_number: our payments by any number of theirs, in any state and of any day. refunds:
+    ours that lines may name (naming.py), likewise. by_id: our rows that a pair names. earlier: by our id. read: days
+    whose bill was read already, and when last. days: the day of each of ours, by id. cleared_here: keys of this day's
+    breaks that another day's bill cleared. unsettled_here: keys of those that are not settled. disputes: what was said
+    last of each one, by the payment's id. suggestions: by the line's number."""
 
     by_number: Mapping[str, OurSide]
     by_id: Mapping[str, OurSide]
+    refunds: Sequence[OurSide] = ()
     earlier: Mapping[str, Sequence[Earlier]] = {}
     read: Mapping[date, datetime] = {}
     days: Mapping[str, date] = {}
@@ -77,7 +78,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def subjects(self) -> set[str]:
         """The ids of all of ours that it tells of."""
-        return {side.subject_id for side in (*self.by_id.values(), *self.by_number.values())}
+        return {side.subject_id for side in (*self.by_id.values(), *self.by_number.values(), *self.refunds)}
 
 
 class Agreed(msgspec.Struct, frozen=True):

@@ -21,19 +21,20 @@ async def look_up(tx: Tx, party: Party, day: date, matched: Matched) -> Known:
     alone = [line for line, one in payments if line is not None and one is None]
     given_back = [line for line, one in refunds if line is not None and one is None]
     by_id = await ours.by_id(tx, [one for _, one in payments if one], [one for _, one in refunds if one])
-    by_number = await ours.by_number(
-        tx, channel, account,
-        [n for line in (*alone, *given_back, *matched.others) for n in (line.txn, line.ref) if n],
-        [n for line in (*given_back, *matched.others) for n in (line.rid, line.rref) if n],
-    )  # fmt: skip
-    sides = {side.subject_id: side for side in (*by_id.values(), *by_number.values())}
+    numbers = [n for line in (*alone, *given_back, *matched.others) for n in (line.txn, line.ref) if n]
+    by_number = await ours.by_number(tx, channel, account, numbers)
+    names = [(n, line.txn, line.ref) for line in (*given_back, *matched.others) for n in (line.rid, line.rref) if n]
+    refunds_named = await ours.refunds_named(tx, channel, account, names)
+    sides = {side.subject_id: side for side in (*by_id.values(), *by_number.values(), *refunds_named)}
     zone = party.channel.bill_zone(party.account)
     days = {subject: side.at.astimezone(zone).date() for subject, side in sides.items() if side.at}
-    strangers = [line for line in alone if not {f"p:{line.txn}", f"p:{line.ref}"} & by_number.keys()]
+    strangers = [line for line in alone if not {line.txn, line.ref} & by_number.keys()]
     suggestions = await _suggested(tx, party, strangers)
-    disputed = {f"p:{n}" for line in matched.others if line.kind in OF_DISPUTES for n in (line.txn, line.ref) if n}
+    disputed = {n for line in matched.others if line.kind in OF_DISPUTES for n in (line.txn, line.ref) if n}
     disputes = await ours.disputes(tx, [by_number[n].payment_id for n in disputed & by_number.keys()])
-    known = Known(by_number=by_number, by_id=by_id, days=days, disputes=disputes, suggestions=suggestions)
+    known = Known(
+        by_number=by_number, refunds=refunds_named, by_id=by_id, days=days, disputes=disputes, suggestions=suggestions
+    )  # fmt: skip
     return await with_runs(tx, party, day, known)
 
 

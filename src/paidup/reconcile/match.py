@@ -1,6 +1,7 @@
 """Which line of the bill belongs to which of our rows. Pure: a laid table in, what does not simply agree out.
 
-Each side is used once. Payments are matched by the channel's number, the rest by ours; refunds by their own two.
+Each side is used once. Payments are matched by the channel's number, the rest by ours; refunds by their own two, of
+which ours names one within its payment (naming.py).
 What is found twice, or differs in anything, is handed out whole: the judge (judge.py) says what it means. What agrees
 is only counted, so that five million lines that agree cost no more than their join.
 """
@@ -97,6 +98,7 @@ def _left(
     by their texts: by the channel's number first, then what is left of both by ours."""
     differs = _differs(kind, sign, rules)
     first, second = keys
+    then = _THEN_REFUNDS if kind is LineKind.REFUND else _THEN
     sql.execute(_DOUBTFUL.format(kind=kind, table=table))
     if sql.execute("SELECT NOT EXISTS (FROM bill) AND NOT EXISTS (FROM ours)").fetchone() == (True,):
         return []
@@ -106,13 +108,7 @@ def _left(
         FROM bill b FULL JOIN ours o ON b.{first} = o.txn
         WHERE b.n IS NULL OR o.o IS NULL OR {differs} OR b.{first} IN (SELECT key FROM twice)"""
     )
-    sql.execute(_TWICE.format(name="twice_too", source="(FROM one WHERE o IS NULL)", key=second))
-    sql.execute(
-        f"""CREATE OR REPLACE TEMP TABLE two AS
-        SELECT b.* EXCLUDE (o), o.o, ({differs}) OR b.{second} IN (SELECT key FROM twice_too) AS differs
-        FROM (FROM one WHERE o IS NULL) b JOIN (FROM ours WHERE o IN (SELECT o FROM one WHERE n IS NULL)) o
-          ON b.{second} = o.ref"""
-    )
+    sql.execute(then.format(key=second, differs=differs))
     found = sql.execute(_FOUND.format(limit=MAX_LEFT + 1)).fetchall()
     _must_be_bearable(len(found))
     return [(Line(*row[:-1]) if row[0] is not None else None, row[-1]) for row in found]
@@ -137,8 +133,8 @@ SELECT coalesce(b.key, o.key) AS key, b.dear IS NULL AS is_ours, o.rest IS NULL 
 FROM (SELECT key, rest, {costs_otherwise} AS dear FROM {lines} b) b FULL JOIN {table} o ON b.key = o.key
 WHERE b.dear IS NULL OR o.rest IS NULL OR b.rest IS DISTINCT FROM o.rest OR b.dear"""
 
-# A row of ours bears its number alone (the database sees to that). So where more lines than rows found another side,
-# some line is there more than once; which one, is only looked for in those few of 4096 parts.
+# A row of ours bears the channel's number alone (the database sees to that). So where more lines than rows found
+# another side, some line is there more than once; which one, is only looked for in those few of 4096 parts.
 _DOUBTED_KEYS = """
 CREATE OR REPLACE TEMP TABLE doubted_keys AS WITH crowded AS MATERIALIZED (
   SELECT part FROM (
@@ -153,7 +149,7 @@ UNION SELECT key FROM {lines} WHERE key >> 52 IN (FROM crowded) GROUP BY key HAV
 _DOUBTFUL = f"""
 CREATE OR REPLACE TEMP TABLE bill AS SELECT {_COLUMNS} FROM aside
 WHERE kind = '{{kind}}' AND (key IS NULL OR key IN (FROM doubted_keys));
-CREATE OR REPLACE TEMP TABLE ours AS SELECT rowid AS o, id, txn, coalesce(ref, id) AS ref, currency, amount
+CREATE OR REPLACE TEMP TABLE ours AS SELECT rowid AS o, * EXCLUDE (key, rest) REPLACE (coalesce(ref, id) AS ref)
 FROM {{table}} WHERE rowid IN (SELECT rowid FROM {{table}} WHERE key IS NULL OR key IN (FROM doubted_keys))"""
 
 # By a hash first: five million numbers grouped as texts would not fit into the memory that is allowed.
@@ -161,6 +157,31 @@ _TWICE = """
 CREATE OR REPLACE TEMP TABLE {name} AS WITH perhaps AS MATERIALIZED (
   SELECT hash({key}) AS hashed FROM {source} WHERE {key} IS NOT NULL GROUP BY ALL HAVING count(*) > 1)
 SELECT {key} AS key FROM {source} WHERE hash({key}) IN (FROM perhaps) GROUP BY ALL HAVING count(*) > 1"""
+
+# A payment's number is borne by no other.
+_THEN = f"""{_TWICE.format(name="twice_too", source="(FROM one WHERE o IS NULL)", key="{key}")};
+CREATE OR REPLACE TEMP TABLE two AS
+SELECT b.* EXCLUDE (o), o.o, ({{differs}}) OR b.{{key}} IN (SELECT key FROM twice_too) AS differs
+FROM (FROM one WHERE o IS NULL) b JOIN (FROM ours WHERE o IN (SELECT o FROM one WHERE n IS NULL)) o
+  ON b.{{key}} = o.ref"""
+
+# A refund's number may be borne by refunds of several payments: it is the one whose payment the line names. Where a
+# line names none, or the number is our own id, the number must be enough, and is so unless several of ours bear it.
+_THEN_REFUNDS = """
+CREATE OR REPLACE TEMP TABLE two AS SELECT b.* EXCLUDE (o), o.o, ({differs}) AS differs
+FROM (FROM one WHERE o IS NULL) b JOIN (FROM ours WHERE o IN (SELECT o FROM one WHERE n IS NULL)) o
+  ON b.{key} = o.ref AND b.txn = o.of_txn;
+CREATE OR REPLACE TEMP TABLE lone AS
+FROM one WHERE o IS NULL AND {key} IS NOT NULL AND n NOT IN (SELECT n FROM two);
+CREATE OR REPLACE TEMP TABLE rest AS
+FROM ours WHERE ref IN (SELECT {key} FROM lone) AND o IN (SELECT o FROM one WHERE n IS NULL);
+INSERT INTO two SELECT b.* EXCLUDE (o), o.o, ({differs}) FROM lone b JOIN (SELECT n, arg_min(o, nth) AS o FROM (
+  SELECT b.n, o.o, 1 AS nth FROM lone b JOIN rest o ON b.{key} = o.ref AND b.ref = o.of_ref
+  UNION ALL SELECT b.n, o.o, 2 FROM lone b JOIN rest o ON b.{key} = o.ref AND o.ref = o.id
+  UNION ALL SELECT b.n, o.o, 3 FROM lone b
+    JOIN (SELECT ref, any_value(o) AS o FROM rest GROUP BY ref HAVING count(*) = 1) o ON b.{key} = o.ref
+    WHERE b.txn IS NULL AND b.ref IS NULL) GROUP BY n) met ON met.n = b.n JOIN rest o ON o.o = met.o;
+UPDATE two SET differs = true WHERE o IN (SELECT o FROM two GROUP BY o HAVING count(*) > 1)"""
 
 _FOUND = """
 SELECT found.* EXCLUDE (o), ours.id FROM (

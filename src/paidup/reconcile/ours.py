@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -12,17 +13,21 @@ from paidup.reconcile.breaks import OurSide
 COPY_TIMEOUT_S = 600.0
 CHUNK = 10_000
 MAX_SUGGESTIONS = 1000
+MAX_NAMESAKES = 20
 LOOK_UP_S = 120.0
 
-# The numbers of a payment or refund, as in table.OURS. Our own number is most often the id itself, and then not sent.
+# The numbers of a payment or refund, as in table.OUR_TABLES. Our own number is most often the id itself, and then not
+# sent.
 PAYMENTS_OF_DAY = """
 SELECT id, channel_txn_id, nullif(merchant_ref, id), currency, amount_minor FROM payments
 WHERE channel = $1 AND account = $2 AND paid_at >= $3 AND paid_at < $4
   AND state IN ('paid', 'disputed', 'charged_back')"""
 
 REFUNDS_OF_DAY = """
-SELECT id, channel_refund_id, nullif(merchant_ref, id), currency, amount_minor FROM refunds
-WHERE channel = $1 AND account = $2 AND settled_at >= $3 AND settled_at < $4 AND state = 'succeeded'"""
+SELECT r.id, r.channel_refund_id, nullif(r.merchant_ref, r.id), r.currency, r.amount_minor, p.channel_txn_id,
+  p.merchant_ref
+FROM refunds r JOIN payments p ON p.id = r.payment_id
+WHERE r.channel = $1 AND r.account = $2 AND r.settled_at >= $3 AND r.settled_at < $4 AND r.state = 'succeeded'"""
 
 _PAYMENT = """p.id AS payment_id, p.order_id, p.shop, p.state, p.currency, p.amount_minor, p.paid_at AS at,
 NULL AS refund_id, p.channel_txn_id, p.merchant_ref, NULL AS channel_refund_id, NULL AS merchant_refund_ref,
@@ -46,11 +51,23 @@ SELECT {_PAYMENT} FROM payments p JOIN orders o ON o.id = p.order_id WHERE p.id 
   SELECT id FROM payments WHERE channel = $1 AND account = $2 AND merchant_ref = ANY($3::text[])
   UNION SELECT id FROM payments WHERE channel = $1 AND account = $2 AND channel_txn_id = ANY($3::text[]))"""
 
+# Those of the payment that a line names ($4, $5), and of others with the same number only some: there may be very many.
 REFUNDS_BY_NUMBER = f"""
+WITH named AS MATERIALIZED (
+  SELECT number, txn, ref FROM unnest($3::text[], $4::text[], $5::text[]) AS n (number, txn, ref))
 SELECT {_REFUND} FROM refunds r JOIN payments p ON p.id = r.payment_id JOIN orders o ON o.id = r.order_id
 WHERE r.id IN (
-  SELECT id FROM refunds WHERE channel = $1 AND account = $2 AND merchant_ref = ANY($3::text[])
-  UNION SELECT id FROM refunds WHERE channel = $1 AND account = $2 AND channel_refund_id = ANY($3::text[]))"""
+  SELECT b.id FROM named n JOIN refunds b ON b.channel_refund_id = n.number AND b.account = $2 AND b.channel = $1
+  UNION SELECT b.id FROM named n
+    JOIN payments q ON q.channel_txn_id = n.txn AND q.account = $2 AND q.channel = $1
+    JOIN refunds b ON b.merchant_ref = n.number AND b.account = $2 AND b.channel = $1 AND b.payment_id = q.id
+  UNION SELECT b.id FROM named n
+    JOIN payments q ON q.merchant_ref = n.ref AND q.account = $2 AND q.channel = $1
+    JOIN refunds b ON b.merchant_ref = n.number AND b.account = $2 AND b.channel = $1 AND b.payment_id = q.id
+  UNION SELECT b.id FROM (SELECT DISTINCT number FROM named) n CROSS JOIN LATERAL (
+    SELECT id FROM refunds WHERE merchant_ref = n.number AND account = $2 AND channel = $1
+    ORDER BY payment_id DESC LIMIT {MAX_NAMESAKES}) b)
+ORDER BY r.id"""
 
 DISPUTES = """
 SELECT id, dispute_says || ARRAY(SELECT value FROM jsonb_each_text(disputes)) AS says FROM payments
@@ -96,25 +113,27 @@ async def account_of(tx: Tx, payment_id: str) -> tuple[str, str]:
     return (row["channel"], row["account"]) if row else ("", "")
 
 
-async def by_number(
-    tx: Tx, channel: str, account: str, payment_numbers: Iterable[str], refund_numbers: Iterable[str]
-) -> dict[str, OurSide]:
-    """Our rows by any number of theirs, as judge.Known wants them, in any state and of any day."""
+async def by_number(tx: Tx, channel: str, account: str, numbers: Iterable[str]) -> dict[str, OurSide]:
+    """Our payments by any number of theirs, in any state and of any day."""
     found: dict[str, OurSide] = {}
-    for query, mark, wanted in (
-        (PAYMENTS_BY_NUMBER, "p", sorted(set(payment_numbers))),
-        (REFUNDS_BY_NUMBER, "r", sorted(set(refund_numbers))),
-    ):
-        for chunk in _chunks(wanted):
-            for row in await tx.fetch(query, channel, account, chunk):
-                side = msgspec.convert(dict(row), OurSide)
-                ref, theirs = (
-                    (side.merchant_refund_ref, side.channel_refund_id)
-                    if side.refund_id
-                    else (side.merchant_ref, side.channel_txn_id)
-                )
-                found |= {f"{mark}:{number}": side for number in (ref, theirs) if number is not None}
+    for chunk in _chunks(sorted(set(numbers))):
+        for row in await tx.fetch(PAYMENTS_BY_NUMBER, channel, account, chunk):
+            side = msgspec.convert(dict(row), OurSide)
+            found |= {number: side for number in (side.merchant_ref, side.channel_txn_id) if number is not None}
     return found
+
+
+async def refunds_named(
+    tx: Tx, channel: str, account: str, names: Iterable[tuple[str, str | None, str | None]]
+) -> list[OurSide]:
+    """Our refunds by (any number of theirs, the channel's number of their payment, ours of it), in any state and of any
+    day; and some of other payments that bear the same number."""
+    found: dict[str, OurSide] = {}
+    for chunk in _chunks(sorted(set(names), key=str)):
+        rows = await tx.fetch(REFUNDS_BY_NUMBER, channel, account, *map(list, zip(*chunk, strict=True)))
+        sides = [msgspec.convert(dict(row), OurSide) for row in rows]
+        found |= {side.subject_id: side for side in sides}
+    return [found[one] for one in sorted(found)]
 
 
 async def disputes(tx: Tx, payment_ids: Iterable[str]) -> dict[str, frozenset[str]]:
@@ -137,5 +156,8 @@ async def suggestions(
     return {row.pop("n"): msgspec.convert(row, OurSide) for row in rows}
 
 
-def _chunks(wanted: Sequence[str]) -> Iterable[list[str]]:
+T = TypeVar("T")
+
+
+def _chunks(wanted: Sequence[T]) -> Iterable[list[T]]:
     return (list(wanted[at : at + CHUNK]) for at in range(0, len(wanted), CHUNK))

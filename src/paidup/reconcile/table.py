@@ -33,7 +33,8 @@ OURS = {
     "id": "VARCHAR", "txn": "VARCHAR", "ref": "VARCHAR", "currency": "VARCHAR", "amount": "BIGINT",
 }  # fmt: skip
 """A payment or a refund of ours. txn, ref: its own numbers; ref is NULL where it is the id."""
-OUR_TABLES = ("payments", "refunds")
+OUR_TABLES = {"payments": OURS, "refunds": OURS | {"of_txn": "VARCHAR", "of_ref": "VARCHAR"}}
+"""of_txn, of_ref: the numbers of the payment that a refund is of."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +75,8 @@ class Table:
         """Lay our rows down, out of a CSV file without header in which nothing between two commas is NULL."""
         if table not in OUR_TABLES:
             raise ValueError(table)
-        self.sql.execute(f"INSERT INTO {table} SELECT *, {_OUR_KEYS} FROM {_reading(path, OURS, _AS_POSTGRES_ENDS)}")
+        rows = _reading(path, OUR_TABLES[table], _AS_POSTGRES_ENDS)
+        self.sql.execute(f"INSERT INTO {table} SELECT *, {_OUR_KEYS} FROM {rows}")
 
 
 @contextmanager
@@ -91,8 +93,8 @@ def opened(spill: Path | None, limits: Limits) -> Iterator[Table]:
     ):
         try:
             connection.execute(f"CREATE TABLE lines ({_columns(LINES | {'kind': _KINDS} | KEYS)})")
-            for table in OUR_TABLES:
-                connection.execute(f"CREATE TABLE {table} ({_columns(OURS | KEYS)})")
+            for table, columns in OUR_TABLES.items():
+                connection.execute(f"CREATE TABLE {table} ({_columns(columns | KEYS)})")
             yield Table(connection, folder)
         except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
             raise NoRoom(
