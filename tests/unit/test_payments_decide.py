@@ -210,3 +210,30 @@ def test_what_is_held_is_what_the_channel_stated(minor: int, currency: str, came
     """Nothing, where it stated that nothing came; what was agreed, where it stated no amount."""
     held = msgspec.structs.replace(a_payment(), state=State.HELD, received_minor=minor, received_currency=currency)
     assert came == held.came
+
+
+def test_an_answer_that_is_newer_than_the_close_opens_nothing_but_what_can_be_paid() -> None:
+    """That it was paid, pays it; that the channel closed it, leaves it closed."""
+    payment = a_payment(state=State.CLOSED, updated_at=after(900))
+    newer = {"road": Road.QUERY, "received_at": after(901)}
+    assert [State.PAID, State.CLOSED, State.CLOSED] == [
+        decide(payment, evidence).payment.state for evidence in (paid(**newer), closed(**newer), not_found(**newer))
+    ]
+
+
+def test_only_the_close_of_what_was_given_back_is_no_contradiction() -> None:
+    """That the channel does not know it at all is one, whatever went back."""
+    decision = decide(a_paid_payment(refunded_minor=1250), not_found())
+    assert (State.PAID, "contradiction") == (decision.payment.state, decision.move.case)
+
+
+def test_the_number_under_which_it_is_paid_may_be_another_than_the_one_it_was_offered_under() -> None:
+    """A Stripe Checkout page that is paid before its PaymentIntent was ever heard of."""
+    payment = decide(a_payment(channel_txn_id="cs_1"), paid(channel_txn_id="pi_1")).payment
+    assert (State.PAID, "pi_1") == (payment.state, payment.channel_txn_id)
+
+
+def test_a_repeat_that_states_no_number_contradicts_nothing() -> None:
+    """What is not stated is not compared."""
+    decision = decide(a_paid_payment(), paid(channel_txn_id=None))
+    assert (a_paid_payment(), None) == (decision.payment, decision.move.case)

@@ -8,8 +8,9 @@ import pytest
 from paidup.evidence import DisputeSays, Evidence, RefundSays, Road
 from paidup.money import Money
 from paidup.orders.order import LatePayment
+from paidup.orders.states import State as OrderState
 from paidup.payments.states import State as PaymentState
-from paidup.refunds.refund import Cause
+from paidup.refunds.refund import Cause, Refund
 from paidup.refunds.states import State as RefundState
 from paidup.settle import settle
 from paidup.settle.book import (
@@ -373,3 +374,245 @@ def test_settling_twice_changes_nothing(start: Book, item: Evidence | Command) -
     """No state, no sum, no event, no time stamp: whatever the item, its repeat is a no-op."""
     once, again = run(start, item, item)
     assert (once.book, ()) == (again.book, again.events)
+
+
+@pytest.mark.parametrize("start", [two_offers(), a_paid_book(), run(two_offers(), paid(2))[-1].book])
+@pytest.mark.parametrize("item", EVERYTHING, ids=lambda item: type(item).__name__)
+def test_what_changed_bears_the_moment_of_its_change(start: Book, item: Evidence | Command) -> None:
+    """And nothing else does: by it, an answer is told from older news."""
+    book = settle(start, item, after(5000)).book
+    rows = [(start.order, book.order)]
+    rows += [(start.payments.get(row.id), row) for row in book.payments.values()]  # type: ignore[misc]
+    rows += [(start.refunds.get(row.id), row) for row in book.refunds.values()]  # type: ignore[misc]
+    assert [old != new for old, new in rows] == [new.updated_at == after(5000) for _, new in rows]
+
+
+@pytest.mark.parametrize("state", PaymentState)
+def test_an_order_closes_only_when_no_payment_may_pay_it_any_more(state: PaymentState) -> None:
+    """One that is being closed, or held, may."""
+    may_pay = {PaymentState.CREATED, PaymentState.OPEN, PaymentState.CLOSING, PaymentState.HELD}
+    book = a_book(an_order(state=OrderState.CLOSING), payments=[a_payment(1), a_payment(2, state=state)])
+    step = settle(book, closed(1), after(60))
+    assert ("closing" if state in may_pay else "closed") == step.book.order.state
+    assert (state not in may_pay) == ("order.closed" in events([step]))
+
+
+def test_an_order_whose_offers_are_all_gone_is_not_announced_as_closed() -> None:
+    """Nobody gave it up: the customer may start a new payment."""
+    steps = run(two_offers(), closed(1), closed(2))
+    assert (["unpaid", "closed", "closed"], ["payment.closed"] * 2) == (states(steps[-1].book), events(steps))
+
+
+def test_money_that_was_given_back_once_is_not_given_back_again() -> None:
+    """A refund's number follows from its payment: also when the first one failed, or when some went back before."""
+    made = run(two_offers(), paid(1), paid(2))[-1].book
+    (refund,) = made.refunds.values()
+    for known in (refund, msgspec.structs.replace(refund, state=RefundState.FAILED)):
+        book = made.put(a_payment(2), known)
+        assert {known.id: known} == settle(book, paid(2), after(60)).book.refunds
+    part = a_refund(1, payment_id=payment_id(2), amount_minor=1000)
+    book = settle(msgspec.structs.replace(made, refunds={}).put(a_payment(2), part), paid(2), after(60)).book
+    assert [1000, 250] == [one.amount_minor for one in book.refunds.values()]
+
+
+def test_a_late_payments_refund_says_that_the_order_was_closed() -> None:
+    """Its reason is what the customer may read at the channel."""
+    book = run(a_book(an_order(late_payment=LatePayment.REFUND)), GIVE_UP, closed(), paid())[-1].book
+    assert ["the order was closed"] == [refund.reason for refund in book.refunds.values()]
+
+
+def test_a_second_payment_that_went_back_leaves_the_order_paid() -> None:
+    """What the first one paid is still here."""
+    book = run(two_offers(), paid(1), paid(2))[-1].book
+    (refund,) = book.refunds.values()
+    step = settle(book, refund_says(RefundSays.SUCCEEDED, payment=2, merchant_refund_ref=refund.id), after(900))
+    assert ["paid", "paid", "paid", "succeeded"] == states(step.book)
+    assert (["refund.succeeded"], [0, 1250]) == (
+        events([step]), [payment.refunded_minor for payment in step.book.payments.values()]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("minor", "is_booked"), [(1, True), (250, True), (251, False)])
+def test_a_refund_made_in_the_channels_console_is_no_more_than_what_is_left(minor: int, is_booked: bool) -> None:
+    """What went back, and what is on its way, is not left."""
+    for state in (RefundState.SUCCEEDED, RefundState.PENDING, RefundState.REQUESTED):
+        book = a_paid_book(refunds=[a_refund(1, amount_minor=1000, state=state)])
+        step = settle(book, refund_says(RefundSays.SUCCEEDED, 2, amount=Money(minor, "CNY")), after(900))
+        assert ([] if is_booked else [("unknown_refund", payment_id())]) == cases([step])
+        assert 1 + is_booked == len(step.book.refunds)
+
+
+def test_a_refund_under_way_that_was_made_in_the_channels_console_is_news() -> None:
+    """It is followed from now on; told once more, it is not."""
+    told = refund_says(RefundSays.PENDING)
+    steps = run(a_paid_book(), told, told)
+    assert [Weighed.APPLIED, Weighed.REPEATED] == [step.outcome for step in steps]
+    assert ["paid", "paid", "pending"] == states(steps[-1].book)
+
+
+def test_a_refund_that_bears_no_number_cannot_be_booked() -> None:
+    """Told twice, it would be two."""
+    nameless = refund_says(RefundSays.SUCCEEDED, merchant_refund_ref=None, channel_refund_id=None)
+    assert (a_paid_book(), [("unknown_refund", payment_id())]) == (
+        (step := settle(a_paid_book(), nameless, after(900))).book, cases([step])
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("numbers", "name"),
+    [
+        ({"merchant_refund_ref": "mine", "channel_refund_id": "theirs"}, "mine"),
+        ({"merchant_refund_ref": None, "channel_refund_id": "theirs"}, "theirs"),
+        ({"merchant_refund_ref": None, "channel_refund_id": None}, payment_id()),
+    ],
+)
+def test_the_refund_of_everything_bears_the_number_by_which_it_was_told(numbers: dict[str, str], name: str) -> None:
+    """Where none was told, there is one refund of the payment, and it bears the payment's."""
+    steps = run(a_book(), given_back(), refund_says(RefundSays.SUCCEEDED, amount=None, so_far=ALL, **numbers))
+    assert [(name, 1250)] == [(one.merchant_ref, one.amount_minor) for one in steps[-1].book.refunds.values()]
+
+
+@pytest.mark.parametrize(
+    ("said", "booked"),
+    [
+        ({"amount": Money(500, "CNY"), "so_far": ALL}, [500]),
+        ({"amount": None, "so_far": Money(900, "CNY")}, []),
+        ({"amount": None, "so_far": Money(1250, "USD")}, []),
+        ({"amount": None, "so_far": None}, []),
+    ],
+)
+def test_a_sum_stands_for_one_refund_only_when_it_is_all_that_was_paid(
+    said: dict[str, Money | None], booked: list[int]
+) -> None:
+    """A refund's own amount counts more than the sum; of a part, nobody knows of how many refunds it is."""
+    step = run(a_book(), given_back(), refund_says(RefundSays.SUCCEEDED, **said))[-1]
+    assert booked == [one.amount_minor for one in step.book.refunds.values()]
+    assert ([] if booked else [("unknown_refund", payment_id())]) == cases([step])
+
+
+@pytest.mark.parametrize(
+    ("refund", "so_far"),
+    [
+        (a_refund(state=RefundState.PENDING), ALL),
+        (a_refund(state=RefundState.SUCCEEDED), Money(1250, "USD")),
+        (a_refund(state=RefundState.SUCCEEDED, amount_minor=1249), ALL),
+    ],
+)
+def test_a_sum_that_is_more_than_what_went_back_here_calls_a_person(refund: Refund, so_far: Money) -> None:
+    """What is on its way has not gone back, and another currency is other money."""
+    told = refund_says(RefundSays.SUCCEEDED, 9, amount=None, so_far=so_far)
+    assert [("unknown_refund", payment_id())] == cases([settle(a_paid_book(refunds=[refund]), told, after(900))])
+
+
+def test_a_payment_of_which_a_refund_is_known_is_never_given_back_by_a_sum() -> None:
+    """A second payment, whose refund failed: that all of it went back may be another refund, and a person is told."""
+    book = run(two_offers(), paid(1), paid(2))[-1].book
+    (refund,) = book.refunds.values()
+    book = book.put(msgspec.structs.replace(refund, state=RefundState.FAILED))
+    told = refund_says(RefundSays.SUCCEEDED, 9, payment=2, amount=None, so_far=ALL)
+    step = settle(book, told, after(900))
+    assert (book, [("unknown_refund", payment_id(2))]) == (step.book, cases([step]))
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        {"merchant_refund_ref": refund_id(), "channel_refund_id": None},
+        {"merchant_refund_ref": "named-otherwise", "channel_refund_id": None},
+        {"merchant_refund_ref": None, "channel_refund_id": "alr1"},
+    ],
+)
+def test_a_refund_is_found_by_each_of_its_numbers(numbers: dict[str, str]) -> None:
+    """Also when its notice names no payment; under another account, the same numbers are another refund's."""
+    refund = a_refund(merchant_ref="named-otherwise", channel_refund_id="alr1")
+    book = a_paid_book(refunds=[refund, a_refund(2, amount_minor=1)])
+    told = refund_says(RefundSays.SUCCEEDED, merchant_ref=None, channel_txn_id=None, **numbers)
+    step = settle(book, told, after(900))
+    assert (Weighed.APPLIED, ["refunded", "paid", "succeeded", "requested"]) == (step.outcome, states(step.book))
+    other = settle(book, msgspec.structs.replace(told, account="other"), after(900))
+    assert (Weighed.PARKED, book) == (other.outcome, other.book)
+
+
+def test_a_refund_without_any_number_is_none_of_ours() -> None:
+    """Not even of those whose number at the channel is not known yet."""
+    told = refund_says(RefundSays.SUCCEEDED, merchant_refund_ref=None, channel_refund_id=None)
+    step = settle(a_paid_book(refunds=[a_refund()]), told, after(900))
+    assert ["paid", "paid", "requested"] == states(step.book)
+
+
+def test_only_an_answer_that_money_went_back_calls_a_person_before_its_payment() -> None:
+    """That it is on its way is asked for again."""
+    step = settle(a_book(), refund_says(RefundSays.PENDING, road=Road.QUERY), after(60))
+    assert (Weighed.PARKED, []) == (step.outcome, cases([step]))
+
+
+@pytest.mark.parametrize(
+    ("number", "way", "kept"),
+    [
+        ("ali1", {"code": "1"}, ("ali1", {"code": "1"})),
+        ("ali2", {"code": "2"}, ("ali1", {"code": "2"})),
+        ("ali2", {}, ("ali1", {"code": "1"})),
+        (None, {}, ("ali1", {"code": "1"})),
+    ],
+)
+def test_an_opening_tells_how_to_pay_and_under_which_number(
+    number: str | None, way: dict[str, str], kept: tuple[str, dict[str, str]]
+) -> None:
+    """The first number stays, and an answer that tells no way to pay takes none away."""
+    first = Opened(order_id(), payment_id(), "ali1", {"code": "1"})
+    book = run(a_book(payments=[a_payment(state=PaymentState.CREATED)]), first)[-1].book
+    payment = settle(book, Opened(order_id(), payment_id(), number, way), after(900)).book.payments[payment_id()]
+    assert (PaymentState.OPEN, kept) == (payment.state, (payment.channel_txn_id, payment.pay_with))
+
+
+def asked_for(number: int = 1) -> AskRefund:
+    return AskRefund(order_id(), a_refund(number))
+
+
+OF_PAYMENT, OF_REFUND = (payment_id(), None), (payment_id(), refund_id())
+
+
+@pytest.mark.parametrize(
+    ("book", "item", "outcome", "names"),
+    [
+        (a_book(), paid(), Weighed.APPLIED, OF_PAYMENT),
+        (a_book(), paid(amount=Money(1, "CNY")), Weighed.APPLIED, OF_PAYMENT),
+        (a_book(payments=[a_payment(state=PaymentState.HELD)]), paid(payee="x"), Weighed.REJECTED, OF_PAYMENT),
+        (a_book(), dispute_says(DisputeSays.OPENED), Weighed.PARKED, OF_PAYMENT),
+        (a_book(), GIVE_UP, Weighed.APPLIED, (None, None)),
+        (a_book(an_order(state=OrderState.CLOSING)), GIVE_UP, Weighed.REPEATED, (None, None)),
+        (a_book(an_order(state=OrderState.CLOSED)), GIVE_UP, Weighed.REPEATED, (None, None)),
+        (a_paid_book(), GIVE_UP, Weighed.REJECTED, (None, None)),
+        (a_book(an_order(state=OrderState.REFUNDED)), GIVE_UP, Weighed.REJECTED, (None, None)),
+        (a_paid_book(), asked_for(), Weighed.APPLIED, OF_REFUND),
+        (a_paid_book(refunds=[a_refund()]), asked_for(), Weighed.REPEATED, (None, refund_id())),
+        (a_paid_book(refunds=[a_refund()]), asked_for(2), Weighed.REJECTED, OF_PAYMENT),
+        (a_book(), asked_for(), Weighed.REJECTED, OF_PAYMENT),
+        (a_book(), refund_says(RefundSays.SUCCEEDED), Weighed.PARKED, OF_PAYMENT),
+        (a_book(), refund_says(RefundSays.SUCCEEDED, road=Road.QUERY), Weighed.REJECTED, OF_PAYMENT),
+        (a_paid_book(), refund_says(RefundSays.SUCCEEDED, amount=None), Weighed.REJECTED, OF_PAYMENT),
+        (a_paid_book(), refund_says(RefundSays.NOT_FOUND), Weighed.REPEATED, OF_PAYMENT),
+        (a_paid_book(refunds=[a_refund()]), refund_says(RefundSays.PENDING), Weighed.APPLIED, OF_REFUND),
+        (a_paid_book(refunds=[a_refund()]), refund_says(RefundSays.NOT_FOUND, channel_refund_id=None),
+         Weighed.REPEATED, OF_REFUND),
+        (a_paid_book(refunds=[a_refund()]), refund_says(RefundSays.FAILED), Weighed.APPLIED, OF_REFUND),
+        (a_paid_book(refunds=[a_refund()]), refund_says(RefundSays.FAILED, amount=Money(1, "CNY")),
+         Weighed.REJECTED, OF_REFUND),
+        (a_book(), NeedPerson(order_id(), payment_id(), "k", "w"), Weighed.APPLIED, OF_PAYMENT),
+        (a_paid_book(refunds=[a_refund()]), NeedPerson(order_id(), refund_id(), "k", "w"), Weighed.APPLIED,
+         (None, refund_id())),
+        (a_book(), NeedPerson(order_id(), "gtx1", "k", "w"), Weighed.APPLIED, (None, None)),
+    ],
+)  # fmt: skip
+def test_how_it_fared_and_what_it_is_about_is_told(
+    book: Book, item: Evidence | Command, outcome: Weighed, names: tuple[str | None, str | None]
+) -> None:
+    """By both, people find it in the life of the payment or refund; what is rejected has changed no state."""
+    step = settle(book, item, after(900))
+    assert (outcome, names) == (step.outcome, (step.payment_id, step.refund_id))
+
+
+def test_a_refund_is_asked_for_when_it_is_asked_for() -> None:
+    """Its age, by which the channel is asked again, begins then."""
+    step = settle(a_paid_book(), asked_for(), after(900))
+    assert [after(900)] == [refund.created_at for refund in step.book.refunds.values()]
