@@ -23,6 +23,7 @@ from paidup.settle.book import (
     Opened,
     RefundDeclined,
     Settled,
+    TransactionEnded,
     Weighed,
 )
 from paidup.testing.builders import (
@@ -198,6 +199,7 @@ def test_partial_refunds_add_up() -> None:
     assert [("paid", 1000), ("refunded", 1250)] == [
         (step.book.order.state, step.book.payments[payment_id()].refunded_minor) for step in steps
     ]
+    assert a_paid_book().order == steps[0].book.order  # untouched by a part
 
 
 @pytest.mark.parametrize(
@@ -376,8 +378,11 @@ def test_settling_twice_changes_nothing(start: Book, item: Evidence | Command) -
     assert (once.book, ()) == (again.book, again.events)
 
 
-@pytest.mark.parametrize("start", [two_offers(), a_paid_book(), run(two_offers(), paid(2))[-1].book])
-@pytest.mark.parametrize("item", EVERYTHING, ids=lambda item: type(item).__name__)
+MORE = (*EVERYTHING, refund_says(RefundSays.SUCCEEDED), refund_says(RefundSays.PENDING))
+
+
+@pytest.mark.parametrize("start", [two_offers(), a_paid_book(), a_paid_book(refunds=[a_refund()])])
+@pytest.mark.parametrize("item", MORE, ids=lambda item: type(item).__name__)
 def test_what_changed_bears_the_moment_of_its_change(start: Book, item: Evidence | Command) -> None:
     """And nothing else does: by it, an answer is told from older news."""
     book = settle(start, item, after(5000)).book
@@ -444,7 +449,7 @@ def test_a_refund_made_in_the_channels_console_is_no_more_than_what_is_left(mino
 
 def test_a_refund_under_way_that_was_made_in_the_channels_console_is_news() -> None:
     """It is followed from now on; told once more, it is not."""
-    told = refund_says(RefundSays.PENDING)
+    told = refund_says(RefundSays.PENDING, channel_refund_id=None)
     steps = run(a_paid_book(), told, told)
     assert [Weighed.APPLIED, Weighed.REPEATED] == [step.outcome for step in steps]
     assert ["paid", "paid", "pending"] == states(steps[-1].book)
@@ -616,3 +621,34 @@ def test_a_refund_is_asked_for_when_it_is_asked_for() -> None:
     """Its age, by which the channel is asked again, begins then."""
     step = settle(a_paid_book(), asked_for(), after(900))
     assert [after(900)] == [refund.created_at for refund in step.book.refunds.values()]
+
+
+def test_an_event_tells_of_the_order_and_of_the_payment_as_they_are_now() -> None:
+    """An order's event is about the order, a payment's about the payment; both name both."""
+    paid_event, order_event = settle(a_book(), paid(), after(60)).events
+    order = {
+        "order_id": order_id(), "shop_order_no": "A-1", "amount_minor": 1250, "currency": "CNY", "order_state": "paid",
+    }  # fmt: skip
+    payment = {
+        "payment_id": payment_id(), "channel": "alipay", "account": "main", "merchant_ref": payment_id(),
+        "channel_txn_id": "ali1", "payment_amount_minor": 1250, "payment_state": "paid",
+        "paid_at": after(20).isoformat(),
+    }  # fmt: skip
+    assert (payment_id(), order_id(), "teahouse") == (paid_event.subject_id, paid_event.order_id, paid_event.shop)
+    assert (order_id(), order | payment) == (order_event.subject_id, order_event.data)
+    assert order | payment | {"order_state": "unpaid"} == paid_event.data
+    (_, closed_event) = run(a_book(), GIVE_UP, closed())[-1].events
+    assert (order_id(), order | {"order_state": "closed"}) == (closed_event.subject_id, closed_event.data)
+
+
+@pytest.mark.parametrize(("undone", "kind"), [(True, "transaction.undone"), (False, "transaction.done")])
+def test_the_end_of_a_transaction_is_told_and_changes_nothing(undone: bool, kind: str) -> None:
+    """The event is about the transaction, of this order."""
+    step = settle(a_book(), TransactionEnded(order_id(), "gtx1", "ship", undone, "all agree"), after(60))
+    (told,) = step.events
+    assert (a_book(), Weighed.APPLIED, "all agree") == (step.book, step.outcome, step.why)
+    assert (kind, "teahouse", order_id(), "gtx1") == (told.type, told.shop, told.order_id, told.subject_id)
+    assert {
+        "order_id": order_id(), "shop_order_no": "A-1", "order_state": "unpaid", "transaction_id": "gtx1",
+        "name": "ship", "why": "all agree",
+    } == told.data  # fmt: skip
