@@ -2,8 +2,12 @@
 
 from datetime import UTC, date, datetime, timedelta
 
+import msgspec
+import pytest
+
+from paidup.errors import InvalidRequest
 from paidup.finance.day import MonthReport, Tally
-from paidup.finance.entries import Chart, Journal, journal_of
+from paidup.finance.entries import MAX_NAME_CHARS, Chart, Journal, account_of, journal_of, parse_chart
 from paidup.finance.journal import beancount
 from paidup.finance.rows import month_rows
 from paidup.reconcile.runs import Balance, Run, Sum
@@ -91,3 +95,92 @@ def test_a_day_without_any_money_has_one_row_in_the_month() -> None:
     day = date(2026, 11, 30)
     (row,) = month_rows(MonthReport(since=day, until=day, days=[a_run(day)], balances=[], tallies=[]))
     assert (day, "", None, 0) == (row[0], row[3], row[6], row[14])
+
+
+SALES, BACK, FEES, DISCOUNTS = "Income:Sales", "Income:Refunds", "Expenses:Channel-Fees", "Expenses:Discounts"
+DISPUTES, SUSPENSE, BANK = "Expenses:Disputes", "Liabilities:Suspense", "Assets:Bank"
+
+
+@pytest.mark.parametrize(
+    ("what", "bill", "fee", "net", "ours", "postings"),
+    [
+        ("payment", 1000, 6, 994, 1000, {AT: 994, FEES: 6, SALES: -1000}),
+        ("payment", 1000, 6, 894, 1000, {AT: 894, FEES: 6, DISCOUNTS: 100, SALES: -1000}),
+        ("payment", 1000, 6, 994, 900, {AT: 994, FEES: 6, SALES: -900, SUSPENSE: -100}),
+        ("payment", 1000, 6, 994, 0, {AT: 994, FEES: 6, SUSPENSE: -1000}),
+        ("refund", -500, -3, -497, -500, {AT: -497, FEES: -3, BACK: 500}),
+        ("refund", -500, 0, -500, -200, {AT: -500, BACK: 200, SUSPENSE: 300}),
+        ("refund_failed", 500, 0, 500, 500, {AT: 500, BACK: -500}),
+        ("refund_failed", 500, 0, 500, 0, {AT: 500, SUSPENSE: -500}),
+        ("refund_undone", 500, 0, 500, 0, {AT: 500, SUSPENSE: -500}),
+        ("dispute", -1000, 15, -1015, 0, {AT: -1015, FEES: 15, DISPUTES: 1000}),
+        ("dispute_won", 1000, 0, 1000, 0, {AT: 1000, DISPUTES: -1000}),
+        ("fee", -30, 0, -30, 0, {AT: -30, FEES: 30}),
+        ("fee", 0, 30, -30, 0, {AT: -30, FEES: 30}),
+        ("unknown", 70, 0, 70, 0, {AT: 70, SUSPENSE: -70}),
+        ("payment", 0, 0, 0, 0, {}),
+        ("payout", -900, 0, -900, 0, {}),
+    ],
+)
+def test_each_kind_of_line_has_its_accounts(
+    what: str, bill: int, fee: int, net: int, ours: int, postings: dict[str, int]
+) -> None:
+    """The channel's account moves as the bill says, our side as our books say, and what lies between is in suspense.
+    Zeros are left out. A payout is entered from the balance, where it stands once."""
+    one = msgspec.structs.replace(a_sum(what, bill, ours), bill_fee_minor=fee, bill_net_minor=net)
+    journal = journal_of([a_run(date(2026, 11, 30), one)], [], Chart())
+    assert [postings] * bool(postings) == [{p.account: p.amount_minor for p in e.postings} for e in journal.entries]
+    assert [0] * bool(postings) == [sum(p.amount_minor for p in entry.postings) for entry in journal.entries]
+
+
+def test_what_was_paid_out_lies_in_the_bank() -> None:
+    """Out of the channel's account, on the day of the payout."""
+    day = date(2026, 11, 30)
+    balance = msgspec.structs.replace(a_balance(day, 900, 0), payouts_minor=900, closing_minor=0)
+    journal = journal_of([], [balance], Chart(), before=[a_balance(day - timedelta(days=1), 0, 900)])
+    (entry,) = journal.entries
+    assert {AT: -900, BANK: 900} == {posting.account: posting.amount_minor for posting in entry.postings}
+    assert (day, "CNY", "wechat/main: paid out") == (entry.day, entry.currency, entry.what)
+    assert [(day, AT, "CNY", 0)] == [(one.day, one.account, one.currency, one.amount_minor) for one in journal.closings]
+
+
+def test_what_a_later_day_opens_with_beyond_what_lay_there_is_in_suspense() -> None:
+    """It moved between two days, unseen; days are entered in their order, whatever order they are given in."""
+    first, second = a_balance(date(2026, 11, 29), 300, 100), a_balance(date(2026, 11, 30), 450, 0)
+    journal = journal_of([], [second, first], Chart())
+    assert [("wechat/main: opening balance", [300, -300]), ("wechat/main: moved unseen", [50, -50])] == [
+        (entry.what, [posting.amount_minor for posting in entry.postings]) for entry in journal.entries
+    ]
+    assert [400, 450] == [one.amount_minor for one in journal.closings]
+    assert {("CNY", AT): 350, ("CNY", "Equity:Opening-Balances"): -300, ("CNY", SUSPENSE): -50} == posted(journal)
+
+
+def test_a_ledger_that_begins_opens_every_account_and_one_without_days_none() -> None:
+    """The channel's own name stands for those accounts that have a day."""
+    names = {SALES, BACK, FEES, DISCOUNTS, DISPUTES, SUSPENSE, BANK, "Equity:Opening-Balances"}
+    assert sorted({AT} | names) == journal_of([], [a_balance(date(2026, 11, 30), 0, 0)], Chart()).opened
+    assert sorted(names) == journal_of([a_run(date(2026, 11, 30), a_sum("payment", 0, 5))], [], Chart()).opened
+    assert [] == journal_of([], [], Chart()).opened
+
+
+@pytest.mark.parametrize(
+    ("account", "name"), [("main", "Main"), ("ma_in", "Ma-in"), ("_a", "X-a"), ("主", "X-"), ("7a", "7a"), ("aB", "AB")]
+)
+def test_a_channel_account_has_a_name_that_every_program_reads(account: str, name: str) -> None:
+    """Letters, digits and hyphens of ASCII, and a capital first."""
+    assert f"Assets:Channels:Wechat:{name}" == account_of(Chart(), "wechat", account)
+
+
+@pytest.mark.parametrize("name", ["", "A:  B", 'A:"B', "A;B", "A\nB", "A" * (MAX_NAME_CHARS + 1)])
+def test_a_name_that_no_program_could_read_is_refused(name: str) -> None:
+    """The refusal names the role."""
+    with pytest.raises(InvalidRequest, match="bank cannot be"):
+        parse_chart({"bank": name})
+
+
+def test_a_chart_names_what_it_wants_to_name() -> None:
+    """The rest stays as it is; a role that there is not is a slip."""
+    longest = "A" * MAX_NAME_CHARS
+    assert Chart(bank=longest, income="Erlöse: Tee 1") == parse_chart({"bank": longest, "income": "Erlöse: Tee 1"})
+    with pytest.raises(InvalidRequest, match="chart of accounts"):
+        parse_chart({"banks": "Assets:Bank"})

@@ -162,6 +162,9 @@ def test_money_that_nobody_knows_is_a_long_and_names_whose_it_may_be() -> None:
     assert {near} == {one.suggestion for one in said.breaks}
     nameless = judged(payments=[(line(txn=None, ref=None, n=n), None) for n in (1, 2)])
     assert [Kind.LONG] * 2 == [one.kind for one in nameless.breaks]
+    two = judged(payments=[(line(txn=f"t{n}", n=n), None) for n in (1, 2)])
+    assert ["payment:t1", "payment:t2"] == [one.key for one in two.breaks]
+    assert Kind.LONG is the(judged(payments=[(line(3), None)], rules=Rules(tolerance_minor={"CNY": 5}))).kind
     by_ref = judged(payments=[(line(txn=None, n=n), None) for n in (1, 2)])
     assert ["payment:pay1", "twice:payment:pay1"] == [one.key for one in by_ref.breaks]
 
@@ -317,3 +320,13 @@ def test_other_lines_that_the_bill_has_twice_are_one_too_many() -> None:
         line(-1000, "dispute", n=1), line(-1000, "dispute", 2, n=2), line(-1000, "dispute", n=3, txn=None, ref="pay1"),
     ])  # fmt: skip
     assert ([], 3) == (apart.breaks, len(apart.agreed))
+
+
+def test_of_a_refund_that_is_a_day_late_no_fee_is_judged() -> None:
+    """What a channel gives back of its fee is agreed with nobody."""
+    ours, day = ref(at=BEGINS - timedelta(minutes=1)), BEGINS.date() - timedelta(days=1)
+    said = judged(
+        ours, refunds=[(line(-500, "refund", fee=-99), None)], rules=Rules(fee_ppm=6000), days={"ref1": day},
+        earlier={"ref1": [Earlier("brk1", "ref1", "ours", day)]},
+    )  # fmt: skip
+    assert ([], ["brk1"], 1) == (said.breaks, said.cleared, len(said.agreed))

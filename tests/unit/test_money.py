@@ -16,6 +16,7 @@ from paidup.money import (
     from_major,
     major,
     must_be_current,
+    shown,
 )
 
 CURRENCIES = st.sampled_from(["CNY", "USD", "JPY", "KWD"])
@@ -56,6 +57,25 @@ def test_money_that_makes_no_sense_cannot_be_made(minor: int, currency: str) -> 
         Money(minor, currency)
 
 
+def test_the_largest_amount_is_one() -> None:
+    """And nothing is one, too."""
+    assert [0, MAX_AMOUNT_MINOR] == [Money(minor, "CNY").amount_minor for minor in (0, MAX_AMOUNT_MINOR)]
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "text"),
+    [
+        (-1250, "CNY", "-12.50 CNY"),
+        (-5, "JPY", "-5 JPY"),
+        (10**17, "KWD", "100000000000000.000 KWD"),
+        (0, "CNY", "0.00 CNY"),
+    ],
+)
+def test_a_sum_has_a_sign_and_no_bounds(minor: int, currency: str, text: str) -> None:
+    """Sums of a day are no amounts of a payment."""
+    assert text == shown(minor, currency)
+
+
 def test_equal_numbers_of_two_currencies_differ() -> None:
     """12.50 yuan are not 12.50 dollars."""
     assert Money(1250, "CNY") != Money(1250, "USD")
@@ -71,6 +91,12 @@ def test_what_nobody_pays_in_is_no_currency_of_an_order(code: str) -> None:
     """Slips, tests, metals, and money that is no more; the sentence says what to send."""
     with pytest.raises(InvalidRequest, match="such as CNY"):
         must_be_current(code)
+
+
+@pytest.mark.parametrize("code", sorted(CODES))
+def test_what_people_pay_in_is_a_currency_of_an_order(code: str) -> None:
+    """Nobody is refused for it."""
+    must_be_current(code)
 
 
 def test_the_codes_are_those_of_the_world() -> None:

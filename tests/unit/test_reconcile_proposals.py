@@ -112,8 +112,9 @@ def test_a_payment_of_which_all_went_back_pays_no_order(back: int, what: Payment
 
 @pytest.mark.parametrize("bill_minor", [None, 0])
 def test_where_nothing_came_nothing_was_given_back(bill_minor: int | None) -> None:
-    """The bill's word stays as it is."""
-    assert paid() == as_given_back(a_break(Kind.LONG, bill_minor=bill_minor), paid(), 0)
+    """The bill's word stays as it is, whatever went back of other payments."""
+    for back_minor in (0, 1250):
+        assert paid() == as_given_back(a_break(Kind.LONG, bill_minor=bill_minor), paid(), back_minor)
 
 
 def test_the_bills_word_for_a_refund_is_never_a_payment_given_back() -> None:

@@ -89,3 +89,40 @@ def test_declined_ends_a_refund_that_the_channel_never_took() -> None:
         decision.refund.state,
         decision.why,
     )
+
+
+def test_the_first_number_at_the_channel_stays() -> None:
+    """A later notice may bear another one, or none."""
+    first = told(refund_says(RefundSays.PENDING, channel_refund_id="one"))
+    for number in ("two", None):
+        assert (
+            "one" == told(refund_says(RefundSays.SUCCEEDED, channel_refund_id=number), refund=first).channel_refund_id
+        )
+
+
+def test_without_a_stated_moment_the_time_of_receipt_stands_in() -> None:
+    """An answer may not say when; a repeat that does not say it either makes nothing later."""
+    unstated = refund_says(RefundSays.SUCCEEDED, occurred_at=None, received_at=after(130))
+    again = refund_says(RefundSays.SUCCEEDED, occurred_at=None, received_at=after(900))
+    assert [after(130), after(130)] == [told(unstated).settled_at, told(unstated, again).settled_at]
+
+
+def test_news_without_a_moment_is_as_new_as_it_comes() -> None:
+    """A failure that does not say when it happened is not older than the success."""
+    assert State.FAILED is told(at(100, RefundSays.SUCCEEDED), at(200, RefundSays.FAILED), refund=None).state
+    unstated = refund_says(RefundSays.FAILED, occurred_at=None, received_at=after(900))
+    assert (State.FAILED, after(900)) == (
+        (refund := told(at(100, RefundSays.SUCCEEDED), unstated)).state, refund.settled_at
+    )  # fmt: skip
+
+
+def test_a_repeat_that_happened_later_dates_it_later_and_an_older_one_changes_nothing() -> None:
+    """A failure from between the two is then the older news."""
+    history = at(100, RefundSays.SUCCEEDED), at(300, RefundSays.SUCCEEDED), at(200, RefundSays.FAILED)
+    assert (State.SUCCEEDED, after(300)) == ((refund := told(*history)).state, refund.settled_at)
+    assert refund == told(at(100, RefundSays.SUCCEEDED), refund=refund)
+
+
+def test_what_does_not_settle_it_does_not_date_it() -> None:
+    """On its way, it has no moment."""
+    assert told(refund_says(RefundSays.PENDING)).settled_at is None

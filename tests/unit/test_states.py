@@ -114,6 +114,33 @@ def test_a_final_payment_stays_final() -> None:
     assert (payments.FINAL, payments.State.CLOSING) == (moves, payments.TABLE[late].to)
 
 
+def test_only_a_payment_that_may_yet_be_paid_or_closed_is_asked_about() -> None:
+    """What is held waits for a person, and what has money for nobody."""
+    asked = {payments.State.CREATED, payments.State.OPEN, payments.State.CLOSING}
+    assert set(payments.State) - asked == payments.FINAL
+
+
+def test_a_channel_that_contradicts_the_books_and_a_bank_that_wants_money_call_a_person() -> None:
+    """Money here that the channel does not know, or calls closed while no bank took it; each dispute, when it is first
+    heard of."""
+    state, happening = payments.State, payments.Happening
+    contradicted = {(one, happening.NOT_FOUND) for one in payments.MONEY_ARRIVED} | {
+        (one, happening.CHANNEL_CLOSED) for one in (state.PAID, state.DISPUTED)
+    }
+    disputed = {
+        (state.PAID, happening.DISPUTE_OPENED),
+        (state.PAID, happening.DISPUTE_LOST),
+        (state.CHARGED_BACK, happening.DISPUTE_OPENED),
+    }
+    assert contradicted == {where for where, move in payments.TABLE.items() if move.case == "contradiction"}
+    assert disputed == {where for where, move in payments.TABLE.items() if move.case == "dispute"}
+    assert {None, "contradiction", "dispute", "mismatch"} == {move.case for move in payments.TABLE.values()}
+    assert {None, "contradiction", "refund_failed"} == {move.case for move in refunds.TABLE.values()}
+    assert ["contradiction"] == [
+        move.case for where, move in refunds.TABLE.items() if where[1] is refunds.Happening.NOT_FOUND and move.case
+    ]
+
+
 def test_a_final_refund_stays_final() -> None:
     """Success and failure may follow each other, but no refund is sent or asked about again."""
     assert refunds.FINAL == {move.to for (old, _), move in refunds.TABLE.items() if old in refunds.FINAL}
