@@ -212,3 +212,18 @@ def test_rules_that_cannot_work_are_refused(wrong: dict[str, float]) -> None:
     """A breaker that could never close, or would open on nothing, is a mistake that shows at once."""
     with pytest.raises(ConfigError, match="a breaker"):
         Rules(**wrong)
+
+
+def test_a_stage_lets_through_as_many_as_it_has_and_is_judged_when_all_have_ended() -> None:
+    """One that ended makes no room for another, and one that failed does not decide for the others."""
+    at = datetime(2026, 11, 23, 8, tzinfo=UTC)
+    breaker = Breaker(rules=Rules(stages=(1, 4)), state=State.HALF_OPEN, stage=1, reopens_at=at, wait_s=10)
+    permits = []
+    for _ in range(4):
+        permit, breaker = breaker.begin(at)
+        assert permit is not None
+        permits.append(permit)
+    for permit, ending in zip(permits, (Ending.FAILED, *[Ending.WORKED] * 3), strict=True):
+        assert (State.HALF_OPEN, False) == (breaker.state, breaker.allows(at))
+        breaker = breaker.ended(permit, at, ending, 0.1)
+    assert State.CLOSED is breaker.state

@@ -157,3 +157,20 @@ def test_no_wait_is_much_longer_than_the_outage_before_it():
 def test_the_spread_stretches_the_wait():
     """Retries of many deliveries do not come at the same moment."""
     assert NOW + timedelta(seconds=5.5) == decide(_answer(500), 1, NOW, 1.1).due_at
+
+
+def test_an_overloaded_endpoint_is_paused_though_the_delivery_was_given_up() -> None:
+    """Its other deliveries wait."""
+    plan = _plan(_answer(429), attempts=18)
+    assert (Step.DEAD, NOW + timedelta(seconds=THROTTLE_S)) == (plan.step, plan.pause_until)
+
+
+@pytest.mark.parametrize("status", [199, 300])
+def test_next_to_2xx_is_no_acknowledgement(status: int) -> None:
+    """Whatever its body says."""
+    assert Step.AGAIN is _plan(_answer(status, body=b'{"applied": true}')).step
+
+
+def test_a_date_without_a_zone_is_in_utc() -> None:
+    """-0000 says that the zone is not known."""
+    assert 60.0 == retry_after_s("Mon, 23 Nov 2026 08:01:00 -0000", NOW)

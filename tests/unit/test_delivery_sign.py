@@ -121,3 +121,18 @@ def _with_note(note: str) -> sign.Message:
         seq=2,
         data=f'{{"note":"{note}"}}',
     )
+
+
+def test_a_secret_that_is_not_wholly_base64_is_refused() -> None:
+    """Read leniently, two shops' programs would make two keys of it."""
+    secret = sign.secret_text(b"k" * 24)
+    assert b"k" * 24 == sign.key_of(secret)
+    with pytest.raises(ConfigError):
+        sign.key_of(f"{secret[:10]}!{secret[10:]}")
+
+
+@pytest.mark.parametrize("size", [23, 65])
+def test_a_key_of_another_size_is_never_shown_as_a_secret(size: int) -> None:
+    """Nobody could sign with it afterwards."""
+    with pytest.raises(ConfigError):
+        sign.secret_text(b"k" * size)

@@ -330,3 +330,33 @@ def test_of_a_refund_that_is_a_day_late_no_fee_is_judged() -> None:
         earlier={"ref1": [Earlier("brk1", "ref1", "ours", day)]},
     )  # fmt: skip
     assert ([], ["brk1"], 1) == (said.breaks, said.cleared, len(said.agreed))
+
+
+@pytest.mark.parametrize(
+    ("at", "kind"),
+    [
+        (None, Kind.DUPLICATE),
+        (BEGINS, Kind.DUPLICATE),
+        (BEGINS - timedelta(seconds=1), Kind.WRONG_DAY),
+        (BEGINS + timedelta(days=1), Kind.WRONG_DAY),
+    ],
+)
+def test_a_line_of_a_payment_that_has_its_own_is_one_too_many(at: datetime | None, kind: Kind) -> None:
+    """It is of this day, and was laid beside its line; of another day, that day is waited for."""
+    days = {"pay1": at.date()} if at else {}
+    said = judged(pay(at=at), payments=[(line(), None)], days=days)
+    assert [(kind, 0)] == [(one.kind, one.ours_minor) for one in said.breaks]
+
+
+def test_what_another_day_cleared_waits_for_it_again_unless_its_money_differs_now() -> None:
+    """The other day was read with it; what this bill says may have been corrected since."""
+    at = BEGINS + timedelta(hours=30)
+    rest: dict[str, Any] = {
+        "days": {"pay1": at.date()}, "read": {at.date(): at + timedelta(days=1)},
+        "cleared_here": frozenset({"payment:pay1"}),
+    }  # fmt: skip
+    found = the(judged(pay(at=at), payments=[(line(), None)], **rest))
+    assert (Kind.WRONG_DAY, "payment:pay1", State.WAITING, 1000, 0) == brief(found)
+    assert at + timedelta(days=3) == found.wait_until
+    other = the(judged(pay(at=at), payments=[(line(999), None)], **rest))
+    assert (Kind.AMOUNT, "payment:pay1", State.OPEN, 999, 1000) == brief(other)
