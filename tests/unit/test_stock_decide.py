@@ -103,6 +103,10 @@ def test_a_shelf_is_what_it_was_and_what_moved() -> None:
     shelf = moved({TEA: a_sku(5), CUP: a_sku(7, "cup")}, [*some, *some], after(5))
     assert {TEA: a_sku(1, reserved=4, updated_at=after(5)), CUP: a_sku(7, "cup")} == shelf
     assert after(5) == moved(shelf, some, after(1))[TEA].updated_at
+    sold = moved(shelf, movements(units(State.SOLD), Kind.CONFIRM, after(6)), after(6))[TEA]
+    assert (1, 2, 2) == (sold.available, sold.reserved, sold.sold)
+    back = moved({TEA: sold}, movements(units(State.RETURNED), Kind.RETURN, after(7)), after(7))[TEA]
+    assert (3, 2, 0) == (back.available, back.reserved, back.sold)
 
 
 @pytest.mark.parametrize(
@@ -117,6 +121,8 @@ def test_a_shelf_is_what_it_was_and_what_moved() -> None:
         (a_sku(2, low_at=3, is_low=True, reserved=2), a_sku(4, low_at=3, is_low=True), [], True),
         (a_sku(2, low_at=3, is_low=True), a_sku(4, low_at=3, is_low=True), [], False),
         (a_sku(1, low_at=3, is_low=True), a_sku(2, low_at=3, is_low=True), [Alarm.LOW], True),
+        (a_sku(2, low_at=3, is_low=True), a_sku(2, low_at=3, is_low=True, preorder_limit=2), [], False),
+        (a_sku(2, low_at=3, is_low=True, sold=5), a_sku(3, low_at=3, is_low=True, sold=4), [], True),
         (a_sku(1), a_sku(0, reserved=1), [Alarm.SOLD_OUT], False),
         (a_sku(2), a_sku(1, reserved=1), [], False),
         (a_sku(0), a_sku(-1, reserved=1), [], False),
