@@ -418,6 +418,9 @@ def test_money_that_was_given_back_once_is_not_given_back_again() -> None:
     part = a_refund(1, payment_id=payment_id(2), amount_minor=1000)
     book = settle(msgspec.structs.replace(made, refunds={}).put(a_payment(2), part), paid(2), after(60)).book
     assert [1000, 250] == [one.amount_minor for one in book.refunds.values()]
+    whole = msgspec.structs.replace(part, amount_minor=1250)
+    book = settle(msgspec.structs.replace(made, refunds={}).put(a_payment(2), whole), paid(2), after(60)).book
+    assert {whole.id: whole} == book.refunds
 
 
 def test_a_late_payments_refund_says_that_the_order_was_closed() -> None:

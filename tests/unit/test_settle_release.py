@@ -22,8 +22,8 @@ def held(came: Money | None = CAME, number: int = 1) -> Payment:
     return decide(a_payment(number), paid(number, amount=came, payee="app/stranger")).payment
 
 
-def release(book: Book, verdict: Verdict) -> Settled:
-    return settle(book, Release(order_id(), payment_id(), verdict, "as agreed by phone"), after(60))
+def release(book: Book, verdict: Verdict, seconds: float = 60) -> Settled:
+    return settle(book, Release(order_id(), payment_id(), verdict, "as agreed by phone"), after(seconds))
 
 
 def told(step: Settled) -> list[str]:
@@ -71,7 +71,7 @@ def test_a_decision_that_was_taken_is_not_taken_again(verdict: Verdict) -> None:
     """Whatever a second person says, nothing is paid or given back twice."""
     for first in Verdict:
         book = release(a_book(payments=[held()]), first).book
-        again = release(book, verdict)
+        again = release(book, verdict, 900)
         assert (book, Weighed.REPEATED, ()) == (again.book, again.outcome, again.events)
 
 
