@@ -41,6 +41,37 @@ async def test_processes_may_start_together(empty_db: Database, tmp_path: Path) 
     assert ["0001_orders", "0002_payments"] == sorted(name for names in applied for name in names)
 
 
+async def test_nobody_waits_behind_a_migration(empty_db: Database, tmp_path: Path) -> None:
+    """While a backup reads a table that a migration changes, others go on using it; then the migration is applied."""
+    await migrate(empty_db, _folder(tmp_path, {"0001_orders.sql": ORDERS}))
+    _folder(tmp_path, {"0002_more.sql": "alter table orders add column more text;"})
+    async with empty_db.session() as backup:
+        await backup.execute("begin; lock table orders in access share mode")
+        upgrade = asyncio.create_task(migrate(empty_db, tmp_path))
+        for _ in range(15):
+            async with empty_db.transaction() as tx:
+                await tx.execute("insert into orders values (gen_random_uuid())", timeout=2)
+            await asyncio.sleep(0.1)
+        assert not upgrade.done()
+        await backup.execute("rollback")
+        assert ["0002_more"] == await upgrade
+
+
+async def test_a_migration_that_meets_a_deadlock_begins_anew(empty_db: Database, tmp_path: Path) -> None:
+    """Whoever locks the same tables in another order does not keep the new version from starting."""
+    await migrate(empty_db, _folder(tmp_path, {"0001_both.sql": ORDERS + PAYMENTS}))
+    change = (
+        "alter table orders add column more text;\nselect pg_sleep(0.2);\nalter table payments add column more text;"
+    )
+    _folder(tmp_path, {"0002_more.sql": change})
+    async with empty_db.session() as other:
+        await other.execute("begin; insert into payments values ('1')")
+        upgrade = asyncio.create_task(migrate(empty_db, tmp_path))
+        await asyncio.sleep(0.1)
+        await other.execute("insert into orders values ('1'); commit", timeout=5)
+    assert ["0002_more"] == await upgrade
+
+
 async def test_a_file_that_fails_leaves_nothing(empty_db: Database, tmp_path: Path) -> None:
     """The file's changes and its row go together; the files before it stay applied."""
     folder = _folder(tmp_path, {"0001_orders.sql": ORDERS, "0002_payments.sql": PAYMENTS + "\nselect 1/0;"})

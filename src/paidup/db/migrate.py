@@ -12,13 +12,21 @@ from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-from paidup.db.transaction import Database, Tx
+import asyncpg
+
+from paidup import log
+from paidup.clock import SystemClock
+from paidup.db.transaction import READ_WHOLE, Database, Tx
 from paidup.errors import ConfigError
 
 MIGRATIONS = files("paidup.db") / "migrations"
 MAX_MIGRATION_BYTES = 1_000_000
 _FILE_NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 _TIMEOUT_S = 3600.0  # rewriting a big table takes longer than the pool's usual patience
+_PAUSE_S = 2.0
+_ATTEMPTS = 1800  # an hour: as long as a backup may take
+_TELL_EACH = 30
+_IN_THE_WAY = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
 
 
 @dataclass(frozen=True)
@@ -57,17 +65,34 @@ class History:
 async def migrate(db: Database, folder: Traversable = MIGRATIONS) -> list[str]:
     """Apply what is missing, and return the names of what was applied.
 
-    Any number of processes may call it at the same time. Raises ConfigError when the database does not fit the
-    files; a migration that fails raises asyncpg's error and leaves the database as it was before that file.
+    Any number of processes may call it at the same time, and others may work meanwhile. A table that somebody uses for
+    long, as a backup does, is waited for without making anybody wait. Raises ConfigError when the database does not fit
+    the files; a migration that fails raises asyncpg's error and leaves the database as it was before that file.
     """
     migrations = read_migrations(folder)
     names: list[str] = []
     while True:
-        async with db.transaction() as tx:
-            name = await _apply_next(tx, migrations)
+        name = await _when_free(db, migrations)
         if name is None:
             return names
         names.append(name)
+
+
+async def _when_free(db: Database, migrations: Sequence[Migration]) -> str | None:
+    """Apply one, beginning anew until all that it locks is free. Raises ConfigError when that takes too long."""
+    said = ""
+    for n in range(_ATTEMPTS):
+        try:
+            async with db.transaction() as tx:
+                return await _apply_next(tx, migrations)
+        except _IN_THE_WAY as busy:
+            said = f"{busy}".partition("\n")[0]
+            if n % _TELL_EACH == 0:
+                log.warning("migration.awaited", why=f"somebody uses a table for long, as a backup does ({said})")
+            await SystemClock().sleep(_PAUSE_S)
+    raise ConfigError(
+        f"the tables were not free for a migration within an hour ({said}): end what reads them, try again"
+    )
 
 
 async def pending(db: Database, folder: Traversable = MIGRATIONS) -> list[str]:
@@ -141,6 +166,10 @@ _COMMENT = "comment on table schema_migrations is 'retention: for ever'"
 _RECORD = "insert into schema_migrations (version, name, sha256) values ($1, $2, $3)"
 
 
+# Whoever waits for a table lock makes everybody wait who comes later: better give up at once, and come again.
+_BE_PATIENT_BRIEFLY = "set local lock_timeout = '300ms'"
+
+
 async def _apply_next(tx: Tx, migrations: Sequence[Migration]) -> str | None:
     await tx.execute(_LOCK, timeout=_TIMEOUT_S)
     # Read under the lock: another process may just have applied it.
@@ -148,6 +177,8 @@ async def _apply_next(tx: Tx, migrations: Sequence[Migration]) -> str | None:
     if not todo:
         return None
     migration = todo[0]
+    await tx.execute(_BE_PATIENT_BRIEFLY)
+    await tx.execute(READ_WHOLE)
     if migration.version == 1:
         await tx.execute(_CREATE)
         await tx.execute(_COMMENT)
