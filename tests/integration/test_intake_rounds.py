@@ -7,6 +7,7 @@ import pytest
 
 from kept import a_callback_each, an_offer, count, keep, receive
 from paidup.db.transaction import Database, Tx
+from paidup.errors import ConfigError
 from paidup.handlers import Handlers
 from paidup.intake import inbox
 from paidup.intake.worker import run_many
@@ -51,6 +52,19 @@ async def test_a_batch_that_fails_is_raised_when_the_others_have_ended(db: Datab
     with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
         await run_many(db, now=after(40), limit=1, handlers=handlers)
     assert (8, 1) == (await count(db, "orders", "state = 'paid'"), await count(db, "inbox_queue"))
+
+
+async def test_who_is_older_than_the_database_blames_no_callback(db: Database) -> None:
+    """A newer version has changed a table under us: what waits is left to it, as it is, and no person is called."""
+    await waiting(db, 3)
+    async with db.transaction() as tx:
+        await tx.execute("ALTER TABLE numbers ADD COLUMN whose text NOT NULL DEFAULT ''")
+        await tx.execute("ALTER TABLE numbers ALTER COLUMN whose DROP DEFAULT")
+        await tx.execute("INSERT INTO schema_migrations (version, name, sha256) VALUES (9999, 'whose_number', '')")
+    for minute in range(1, 10):
+        with pytest.raises(ConfigError, match="9999_whose_number"):
+            await run_many(db, now=after(60 * minute), limit=500, handlers=Handlers())
+    assert (3, 0) == (await count(db, "inbox_queue", "state = 'waiting' AND attempts = 0"), await count(db, "cases"))
 
 
 async def test_a_round_does_not_walk_over_what_was_taken_before_it(db: Database) -> None:

@@ -5,6 +5,8 @@ from typing import TypeVar
 
 import asyncpg
 
+from paidup.db.migrate import pending
+from paidup.db.transaction import Database
 from paidup.errors import HandlersMissing, PaidupError
 
 POISON = (
@@ -20,6 +22,24 @@ POISON = (
 """What one bad item may raise. A lost connection or a deadlock is nobody's fault: it passes through, all is retried."""
 
 T = TypeVar("T")
+
+
+async def bad_ones(
+    db: Database, items: Sequence[T], attempt: Callable[[Sequence[T]], Awaitable[None]]
+) -> list[tuple[T, BaseException]]:
+    """As in_halves; but raises ConfigError instead of blaming an item, when the schema does not fit this code."""
+    bad = await in_halves(items, attempt)
+    if bad:
+        await must_fit(db)
+    return bad
+
+
+async def must_fit(db: Database) -> None:
+    """Asked before an item is blamed: a newer version may have changed the tables under us, and it takes them all.
+
+    Raises ConfigError, as `pending` does.
+    """
+    await pending(db)
 
 
 async def in_halves(

@@ -9,7 +9,7 @@ import msgspec
 from paidup import ids, log
 from paidup.apply import Item, Nothing, Result, apply
 from paidup.cases import store as cases
-from paidup.db.poison import POISON, in_halves
+from paidup.db.poison import POISON, bad_ones
 from paidup.db.transaction import Database, Tx
 from paidup.evidence import Evidence
 from paidup.handlers import Handlers
@@ -112,7 +112,7 @@ async def _one_by_one(
             results = await _settle(tx, mine, now, handlers)
         settled.extend(results)
 
-    for row, error in await in_halves(claimed, attempt):
+    for row, error in await bad_ones(db, claimed, attempt):
         async with db.transaction() as tx:
             await _put_aside(tx, row, error, now)
     return settled

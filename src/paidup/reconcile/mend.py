@@ -14,7 +14,7 @@ import msgspec
 from paidup import log
 from paidup.apply import Item, Result, apply
 from paidup.ask import Answer, Asker
-from paidup.db.poison import in_halves
+from paidup.db.poison import bad_ones
 from paidup.db.transaction import Database, Tx
 from paidup.errors import InvalidRequest, NotFound
 from paidup.evidence import Evidence, PaymentEvidence, PaymentSays, RefundEvidence, RefundSays, Road
@@ -149,7 +149,7 @@ async def mend(
             done = await _settle(tx, party, some, handlers, who, now)
         mended += done
 
-    for one, error in await in_halves(asked, settle):
+    for one, error in await bad_ones(db, asked, settle):
         async with db.transaction() as tx:
             await _failed(tx, one.subject.proposal.broken, f"{type(error).__name__}: {error}"[:500], who, now)
     async with db.transaction() as tx:

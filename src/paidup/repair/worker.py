@@ -15,7 +15,7 @@ from paidup import ids, log
 from paidup.apply import Item, Result, apply
 from paidup.ask import Answer, Asker
 from paidup.cases import store as cases
-from paidup.db.poison import POISON, in_halves
+from paidup.db.poison import POISON, bad_ones
 from paidup.db.transaction import Database, Tx
 from paidup.errors import InvalidRequest, NotFound
 from paidup.handlers import Handlers
@@ -149,7 +149,7 @@ async def expire_orders(db: Database, *, now: datetime, limit: int, handlers: Ha
             async with db.transaction() as tx:
                 await _expire(tx, await expiry.still_expired(tx, now, some), now, handlers)
 
-        for order_id, error in await in_halves(expired, attempt):
+        for order_id, error in await bad_ones(db, expired, attempt):
             await _expire_later(db, order_id, error, now, handlers)
     return len(expired)
 
@@ -176,7 +176,7 @@ async def _expire_later(db: Database, order_id: str, error: BaseException, now: 
         async with db.transaction() as tx:
             await apply(tx, [Item(what=need, shop="", road="clock") for need in needs], now, handlers)
 
-    for _, untold in await in_halves([order_id], tell):  # its handler raised: told next time
+    for _, untold in await bad_ones(db, [order_id], tell):  # its handler raised: told next time
         log.error("case.failed", order=order_id, why=str(untold)[:500])
 
 
@@ -275,7 +275,7 @@ async def _ask_and_settle(
             results = await _settle(tx, some, handlers, answered_at)
         settled.extend(results)
 
-    for one, error in await in_halves(asked, settle):
+    for one, error in await bad_ones(db, asked, settle):
         async with db.transaction() as tx:
             await _put_aside(tx, one, error, handlers, answered_at)
     if spans and settled:  # last: what goes wrong with it is no fault of an answer, all of which are committed

@@ -14,7 +14,7 @@ import msgspec
 from paidup import ids, log
 from paidup.apply import Item, apply
 from paidup.cases import store as cases
-from paidup.db.poison import POISON
+from paidup.db.poison import POISON, must_fit
 from paidup.db.transaction import Database, Tx
 from paidup.errors import BrokenPromise, HandlersMissing
 from paidup.handlers import Handlers
@@ -135,6 +135,7 @@ async def _pursue(db: Database, held: _Held, now: datetime, coordinator: Coordin
         except HandlersMissing:
             raise  # this process is at fault, and another one takes it
         except POISON as error:
+            await must_fit(db)
             await _put_aside(db, _Failed(t, after, replies, moved, error), now, coordinator)
             return
         if turn is None:
