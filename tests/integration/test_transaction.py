@@ -86,7 +86,11 @@ async def test_the_password_is_not_shown(db_dsn: str) -> None:
         ("postgresql://u:secret@db.example:5432/paidup", "postgresql://u:***@db.example:5432/paidup"),
         ("postgresql://u@/paidup?host=/run/pg&password=secret", "postgresql://u@/paidup?host=/run/pg&password=***"),
         ("postgresql://u:se@cret@db.example/paidup", "postgresql://u:***@db.example/paidup"),
+        ("postgresql://u@/paidup?sslpassword=secret", "postgresql://u@/paidup?sslpassword=***"),
         ("postgresql://[::1/secret", "<a DSN that cannot be read>"),
+        ("postgresql://u:se/cret@db.example/paidup", "<a DSN that cannot be read>"),
+        ("postgresql://u:se#cret@db.example/paidup", "<a DSN that cannot be read>"),
+        ("postgresql://u:se?cret@db.example/paidup", "<a DSN that cannot be read>"),
     ],
 )
 def test_a_dsn_without_its_password(dsn: str, shown: str) -> None:
@@ -99,6 +103,7 @@ def test_a_dsn_without_its_password(dsn: str, shown: str) -> None:
     [
         "postgresql://somebody:hush@127.0.0.1:1/paidup",
         "postgresql://somebody:hush@127.0.0.1:port/paidup",
+        "postgresql://somebody:hush/hush@127.0.0.1:1/paidup",
         "mysql://somebody:hush@127.0.0.1/paidup",
     ],
 )

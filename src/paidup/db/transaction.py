@@ -217,11 +217,17 @@ def require_version(major: int) -> None:
 
 
 def without_password(dsn: str) -> str:
-    """The DSN as it may be shown to people: the password, wherever it stands, is ``***``."""
+    """The DSN as it may be shown to people: the password, wherever it stands, is ``***``.
+
+    One whose password holds a mark that ends the host (``/``, ``?``, ``#``) cannot be told apart, and is not shown.
+    """
     try:
         parts = urlsplit(dsn)
-        hidden = [(key, "***" if key == "password" else value) for key, value in parse_qsl(parts.query)]
+        hidden = [(key, "***" if "password" in key.lower() else value) for key, value in parse_qsl(parts.query)]
+        is_whole = parts.fragment == "" and "@" not in f"{parts.path}{parts.query}"
     except ValueError:
+        is_whole = False
+    if not is_whole:
         return "<a DSN that cannot be read>"
     user, at, host = parts.netloc.rpartition("@")
     name, colon, _ = user.partition(":")
@@ -231,7 +237,9 @@ def without_password(dsn: str) -> str:
 
 def _cannot_connect(dsn: str, failure: Exception) -> str:
     # A DSN that cannot be read may be quoted, password and all, by the library's own message.
-    why = type(failure).__name__ if isinstance(failure, ValueError) else f"{failure}" or type(failure).__name__
+    why = f"{failure}" or type(failure).__name__
+    if isinstance(failure, ValueError):
+        why = "it is no address; marks such as / ? # @ in a password are written %2F %3F %23 %40"
     return (
         f"cannot connect to {without_password(dsn)}: {why}. "
         "Check that the server runs, and the host, user, password and database name in the URL"
