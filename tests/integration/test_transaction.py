@@ -54,6 +54,20 @@ async def test_sessions_are_set_up(empty_db: Database) -> None:
     assert ("paidup", "off", "UTC") == tuple(row)
 
 
+async def test_what_the_server_allows_others_does_not_cut_us_short(db: Database) -> None:
+    """A server that ends statements, waits and sessions after a moment does so for others; ours take their time."""
+    async with db.session() as tx:
+        for name in ("statement_timeout", "lock_timeout", "idle_session_timeout"):
+            await tx.execute(
+                f"DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET {name} = 50', current_database()); END $$"
+            )
+    ours = await Database.connect(db.dsn)
+    try:
+        assert 1 == await ours.read("SELECT 1 FROM pg_sleep(0.2)")
+    finally:
+        await ours.close()
+
+
 async def test_jsonb_is_text(empty_db: Database) -> None:
     """jsonb goes in and comes out as str; whoever owns the column decodes it."""
     async with empty_db.session() as tx:

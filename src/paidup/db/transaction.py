@@ -38,6 +38,10 @@ _SESSION = {
     # with 80,000 new orders the door then took half a second for each batch. Every look-up of ours has an index that
     # fits; whoever wants whole tables says so (READ_WHOLE).
     "enable_seqscan": "off",
+    # What a server allows others is not meant for migrations and reports; ours have limits of their own (the pool's).
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_session_timeout": "0",
     # A worker that hangs inside a transaction must not hold its row locks for ever.
     "idle_in_transaction_session_timeout": "60s",
 }
