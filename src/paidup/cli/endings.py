@@ -52,11 +52,15 @@ def end_if_not_our_fault(error: BaseException) -> None:
 
 
 def _why(error: BaseException) -> str | None:
-    from paidup.db.away import is_away  # the driver is loaded by those who need it
+    from paidup.db.away import is_away, takes_no_writes  # the driver is loaded by those who need it
 
     chain = [one for one in (error, error.__cause__, error.__context__) if one]
     if any(map(is_away, chain)):
         return "the database went away in the middle; what was begun may be done or not: look before you run it again"
+    if any(map(takes_no_writes, chain)):
+        from paidup.db.migrate import NO_WRITES
+
+        return NO_WRITES
     if any(isinstance(one, UnicodeEncodeError) for one in chain) and not all(map(_is_text, sys.argv)):
         return "an argument is not UTF-8: does the terminal write what LANG and LC_ALL say it does?"
     if isinstance(error, OSError) and error.strerror:

@@ -21,3 +21,8 @@ def is_away(error: BaseException) -> bool:
         return True
     was_connecting = any(Path(frame.f_code.co_filename) == _CONNECTS for frame, _ in walk_tb(error.__traceback__))
     return isinstance(error, OSError) and was_connecting
+
+
+def takes_no_writes(error: BaseException) -> bool:
+    """Whether the server is a standby, or was told to be read-only."""
+    return isinstance(error, asyncpg.ReadOnlySQLTransactionError)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from paidup.clock import Clock
-from paidup.db.migrate import pending
+from paidup.db.migrate import MAKE_IT_OURS, NO_WRITES, pending
 from paidup.db.transaction import OLDEST_SERVER_MAJOR, Database
 from paidup.errors import ConfigError
 
@@ -50,6 +50,9 @@ class Facts:
     full_page_writes: str
     data_checksums: str
     is_standby: bool
+    is_read_only: bool  # our transactions, whoever says so
+    may_make_tables: bool
+    others_tables: int  # that another user owns, so that we can neither cut nor analyze them
     connections: int  # that ordinary users may open
     clock_difference: timedelta  # the database's clock minus ours
     pending: tuple[str, ...] = ()  # names of migrations that are not applied
@@ -66,6 +69,10 @@ select
     current_setting('full_page_writes') as full_page_writes,
     current_setting('data_checksums') as data_checksums,
     pg_is_in_recovery() as is_standby,
+    current_setting('transaction_read_only')::boolean as is_read_only,
+    coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) as may_make_tables,
+    (select count(*) from pg_class where relkind in ('r', 'p') and relnamespace = current_schema()::regnamespace
+        and not pg_has_role(relowner, 'USAGE'))::integer as others_tables,
     current_setting('max_connections')::integer
         - current_setting('superuser_reserved_connections')::integer
         - coalesce(current_setting('reserved_connections', true)::integer, 0) as connections,
@@ -99,6 +106,7 @@ def judge(facts: Facts, connections_needed: int = CONNECTIONS_NEEDED) -> list[Fi
         _version(facts),
         _schema(facts),
         _role(facts),
+        _rights(facts),
         _encoding(facts),
         _timezone(facts),
         _fsync(facts),
@@ -129,7 +137,16 @@ def _schema(facts: Facts) -> Finding:
 def _role(facts: Facts) -> Finding:
     if facts.is_standby:
         return _refuse("role", "The server is a standby and takes no writes: give the URL of the primary.")
+    if facts.is_read_only:
+        return _refuse("role", f"{NO_WRITES[0].upper()}{NO_WRITES[1:]}.")
     return _ok("role", "The server takes writes.")
+
+
+def _rights(facts: Facts) -> Finding:
+    if not facts.may_make_tables or facts.others_tables:
+        may_not = "make tables here" if not facts.may_make_tables else f"change {facts.others_tables} of the tables"
+        return _refuse("rights", f"Our user may not {may_not}, so that no new day can be made: {MAKE_IT_OURS}.")
+    return _ok("rights", "Our user may make and change tables.")
 
 
 def _encoding(facts: Facts) -> Finding:

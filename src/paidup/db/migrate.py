@@ -26,6 +26,14 @@ _TIMEOUT_S = 3600.0  # rewriting a big table takes longer than the pool's usual 
 _PAUSE_S = 2.0
 _ATTEMPTS = 1800  # an hour: as long as a backup may take
 _TELL_EACH = 30
+NO_WRITES = (
+    "the database takes no writes: give the URL of the primary, not of a standby, "
+    "and set default_transaction_read_only = off for this user and database"
+)
+MAKE_IT_OURS = (
+    "give Paidup's user a database of its own (CREATE DATABASE paidup OWNER …), or the schema "
+    "(GRANT CREATE, USAGE ON SCHEMA public TO …) and the tables that are there (ALTER TABLE … OWNER TO …)"
+)
 _IN_THE_WAY = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
 
 
@@ -85,6 +93,8 @@ async def _when_free(db: Database, migrations: Sequence[Migration]) -> str | Non
         try:
             async with db.transaction() as tx:
                 return await _apply_next(tx, migrations)
+        except asyncpg.InsufficientPrivilegeError as denied:
+            raise ConfigError(f"a migration may not do what it must ({denied}): {MAKE_IT_OURS}") from None
         except _IN_THE_WAY as busy:
             said = f"{busy}".partition("\n")[0]
             if n % _TELL_EACH == 0:
@@ -149,6 +159,8 @@ def _compare(applied: Applied, migration: Migration) -> None:
         )
 
 
+_TAKES_NO_WRITES = "select current_setting('transaction_read_only')::boolean"
+
 # One migration at a time in this database. The number names the lock and means nothing else.
 _LOCK = "select pg_advisory_xact_lock(7243917)"
 
@@ -171,6 +183,8 @@ _BE_PATIENT_BRIEFLY = "set local lock_timeout = '300ms'"
 
 
 async def _apply_next(tx: Tx, migrations: Sequence[Migration]) -> str | None:
+    if await tx.fetchval(_TAKES_NO_WRITES):
+        raise ConfigError(NO_WRITES)
     await tx.execute(_LOCK, timeout=_TIMEOUT_S)
     # Read under the lock: another process may just have applied it.
     todo = missing(await _history(tx), migrations)
