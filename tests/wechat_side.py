@@ -90,11 +90,11 @@ def public_pem(name: str) -> bytes:
 
 
 @cache
-def certificate(name: str, serial: str = CERTIFICATE_SERIAL) -> bytes:
-    """A platform certificate over the key of this name, in PEM form, for five years."""
+def certificate(name: str, serial: str = CERTIFICATE_SERIAL, days: int = 5 * 365) -> bytes:
+    """A platform certificate over the key of this name, in PEM form, for five years unless told otherwise."""
     who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Tenpay.com sign")])
     builder = x509.CertificateBuilder(who, who, key(name).public_key(), int(serial, 16))
-    builder = builder.not_valid_before(NOW - timedelta(days=1)).not_valid_after(NOW + timedelta(days=5 * 365))
+    builder = builder.not_valid_before(NOW - timedelta(days=9)).not_valid_after(NOW + timedelta(days=days))
     return builder.sign(key(name), SHA256()).public_bytes(Encoding.PEM)
 
 

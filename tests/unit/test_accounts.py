@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from paidup.channels.accounts import MAX_FILE_BYTES, MAX_FILES, AccountsFolder, changed_since, load_accounts
+from paidup.channels.accounts import (
+    MAX_FILE_BYTES,
+    MAX_FILES,
+    AccountsFolder,
+    add_file,
+    changed_since,
+    load_accounts,
+)
 from paidup.channels.channel import Account
 from paidup.channels.registry import CHANNELS, channel
 from paidup.errors import ConfigError, NotFound
@@ -264,3 +271,16 @@ def test_an_unknown_channel_is_not_found() -> None:
 def test_every_channel_stands_under_its_own_name() -> None:
     """What the registry calls it is what it calls itself."""
     assert {name: known.name for name, known in CHANNELS.items()} == {name: name for name in CHANNELS}
+
+
+def test_a_file_is_added_whole_or_not_at_all_and_over_no_other(tmp_path: Path) -> None:
+    """Two who add the same one at once both succeed; who would replace another's is told what to move away."""
+    add(tmp_path, "main")
+    for _ in "12":
+        add_file(tmp_path, "toy", "main", "new.pem", CERTIFICATE)
+    with pytest.raises(ConfigError, match=r"new\.pem: is there already, with other content; move it away"):
+        add_file(tmp_path, "toy", "main", "new.pem", CERTIFICATE + CERTIFICATE)
+    where = tmp_path / "toy" / "main"
+    assert CERTIFICATE == (where / "new.pem").read_bytes()
+    assert ["account.toml", "new.pem", "secret.txt"] == sorted(path.name for path in where.iterdir())
+    assert "main" == load_accounts(tmp_path, TOY).get("toy", "main").name

@@ -8,15 +8,16 @@ import ipaddress
 import os
 import re
 import stat
+import tempfile
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
-from paidup.channels.channel import Account, Channel
+from paidup.channels.channel import Account, AccountT, Channel
 from paidup.channels.registry import CHANNELS
 from paidup.errors import ConfigError, NotFound
 
@@ -33,6 +34,7 @@ _PUBLIC_PEM = frozenset({b"CERTIFICATE", b"PUBLIC KEY", b"RSA PUBLIC KEY"})
 Channels = Mapping[str, Channel[Any]]  # each channel has an account type of its own
 _Key = tuple[str, str]
 _Files = Mapping[_Key, Mapping[str, bytes]]
+Parse = Callable[[str, Mapping[str, object], Mapping[str, bytes]], AccountT]  # as Channel.parse_account
 
 
 class Accounts(msgspec.Struct, frozen=True):
@@ -45,8 +47,7 @@ class Accounts(msgspec.Struct, frozen=True):
         """The account of this channel and name. Raises NotFound naming the accounts there are."""
         account = self.by_name.get((channel, name))
         if account is None:
-            known = ", ".join(sorted("/".join(key) for key in self.by_name)) or "none"
-            raise NotFound(f"no channel account {channel}/{name}; known are: {known[:300]}")
+            raise _no_account(channel, name, self.by_name)
         return account
 
     def of_shop(self, shop: str) -> tuple[Account, ...]:
@@ -55,6 +56,11 @@ class Accounts(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"Accounts({', '.join('/'.join(key) for key in sorted(self.by_name))})"
+
+
+def _no_account(channel: str, name: str, keys: Iterable[_Key]) -> NotFound:
+    known = ", ".join(sorted("/".join(key) for key in keys)) or "none"
+    return NotFound(f"no channel account {channel}/{name}; known are: {known[:300]}")
 
 
 class AccountsFolder:
@@ -88,6 +94,35 @@ def load_accounts(folder: Path, channels: Channels = CHANNELS) -> Accounts:
     return Accounts(accounts, _fingerprint(found))
 
 
+def load_account(folder: Path, channel: str, name: str, parse: Parse[AccountT]) -> AccountT:
+    """Read one account alone, whatever is wrong with the others. Raises ConfigError, and NotFound."""
+    where = _where(folder, channel, name)
+    return _built(where, name, _read_account(where, folder.resolve()), parse)
+
+
+def add_file(folder: Path, channel: str, name: str, file: str, data: bytes) -> None:
+    """Put a file that everybody may read beside an account: whole or not at all, and never over another one.
+
+    Raises ConfigError, and NotFound.
+    """
+    where = _where(folder, channel, name)
+    if len(_listed(where, folder.resolve())) >= MAX_FILES:
+        raise ConfigError(f"{where}: has {MAX_FILES} files already; move away what the account does not need")
+    try:
+        # Its name begins with a dot until it is whole: nobody reads it before.
+        with tempfile.NamedTemporaryFile(dir=where, prefix=f".{file}.") as fresh:
+            os.fchmod(fresh.fileno(), 0o644)  # made by another user's timer, it must not shut `serve` out
+            fresh.write(data)
+            fresh.flush()
+            os.fsync(fresh.fileno())
+            os.link(fresh.name, where / file)  # which, unlike a rename, replaces nothing
+    except FileExistsError:
+        if _read_file(where / file) != data:
+            raise ConfigError(f"{where / file}: is there already, with other content; move it away") from None
+    except OSError as error:
+        raise ConfigError(f"{where}: cannot write {file} ({error.strerror}); this user must be able to") from None
+
+
 def changed_since(folder: Path, fingerprint: str) -> bool:
     """Whether the files differ from those the fingerprint was made of. Raises ConfigError when they cannot be read."""
     return _fingerprint(_read_folder(folder)) != fingerprint
@@ -98,10 +133,15 @@ def _parse(folder: Path, key: _Key, files: Mapping[str, bytes], channels: Channe
     where = folder / channel / name
     if channel not in channels:
         raise ConfigError(f"{where}: there is no channel {channel!r}; known are {', '.join(sorted(channels))}")
+    account: Account = _built(where, name, files, channels[channel].parse_account)
+    return account
+
+
+def _built(where: Path, name: str, files: Mapping[str, bytes], parse: Parse[AccountT]) -> AccountT:
     if _TOML not in files:
         raise ConfigError(f"{where}: has no {_TOML}; write one, or move the folder away")
     beside = {file: data for file, data in files.items() if file != _TOML}
-    account: Account = channels[channel].parse_account(name, _toml(where / _TOML, files[_TOML]), beside)
+    account = parse(name, _toml(where / _TOML, files[_TOML]), beside)
     _must_be_safe_to_send_to(where, account.base_url)
     return account
 
@@ -140,10 +180,23 @@ def _is_loopback(host: str) -> bool:
 def _read_folder(folder: Path) -> _Files:
     """The files of every account. Names that begin with a dot are passed over (editors and mounts leave such)."""
     root = folder.resolve()
-    keys = [(channel.name, name.name) for channel in _folders(root, root) for name in _folders(channel, root)]
+    keys = _keys(root)
     if len(keys) > MAX_ACCOUNTS:
         raise ConfigError(f"{folder}: more than {MAX_ACCOUNTS} accounts; run another shard")
     return {key: _read_account(root.joinpath(*key), root) for key in keys}
+
+
+def _keys(root: Path) -> list[_Key]:
+    return [(channel.name, name.name) for channel in _folders(root, root) for name in _folders(channel, root)]
+
+
+def _where(folder: Path, channel: str, name: str) -> Path:
+    """The account's own folder. Raises NotFound naming the accounts there are."""
+    root = folder.resolve()
+    keys = _keys(root)
+    if (channel, name) not in keys:
+        raise _no_account(channel, name, keys)
+    return root / channel / name
 
 
 def _folders(parent: Path, root: Path) -> Iterator[Path]:

@@ -2,6 +2,8 @@
 
 import asyncio
 import sys
+from collections.abc import Collection
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -36,7 +38,7 @@ def command(accounts: tuple[str, ...], as_json: bool) -> None:
     \b
     paidup doctor --account wechat/main
     """
-    findings = asyncio.run(_examine())
+    findings = asyncio.run(_examine(but=accounts))
     for account in accounts:
         findings += _go_live(account)
     if as_json:
@@ -48,11 +50,11 @@ def command(accounts: tuple[str, ...], as_json: bool) -> None:
         sys.exit(1)
 
 
-async def _examine() -> list[Finding]:
+async def _examine(but: Collection[str]) -> list[Finding]:
     settings = load()
     async with open_database(settings) as db:
         findings = await examine(db, SystemClock())
-        findings.append(_accounts(settings.accounts))
+        findings += _accounts(settings.accounts, parse_clock(settings.clock).now(), but)
         if not any(one.topic == "schema" and one.severity is Severity.REFUSE for one in findings):
             findings += await _reconcile(db, settings)
     return findings
@@ -73,10 +75,18 @@ def _go_live(account: str) -> list[Finding]:
     return [Finding(account, Severity(one.state), one.says.english()) for one in found]
 
 
-def _accounts(folder: Path) -> Finding:
+def _accounts(folder: Path, now: datetime, but: Collection[str]) -> list[Finding]:
+    """How many there are, and which keys end; of those in `but` the look at an account that goes live says it."""
     try:
-        count = len(AccountsFolder(folder).current.by_name)
+        accounts = AccountsFolder(folder).current.by_name
     except ConfigError as error:
-        return Finding("accounts", Severity.REFUSE, str(error))
+        return [Finding("accounts", Severity.REFUSE, str(error))]
+    ends = [
+        Finding(name, Severity.WARN, found.says.english())
+        for key, account in sorted(accounts.items())
+        if (name := "/".join(key)) not in but
+        for found in golive.keys_that_end(account, now)
+    ]
+    count = len(accounts)
     says = f"{count} channel accounts in {folder}" if count else f"no channel accounts in {folder} yet"
-    return Finding("accounts", Severity.OK if count else Severity.WARN, says)
+    return [Finding("accounts", Severity.OK if count else Severity.WARN, says), *ends]

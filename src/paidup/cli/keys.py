@@ -4,6 +4,7 @@ import click
 
 from paidup.channels.accounts import AccountsFolder
 from paidup.channels.registry import CHANNELS
+from paidup.cli.certificates import fetch_certificates
 from paidup.cli.output import done, emit, emit_json, json_option, run, say
 from paidup.cli.whoami import operator
 from paidup.clock import SystemClock, parse_clock
@@ -43,6 +44,9 @@ def list_(as_json: bool) -> None:
         for key in CHANNELS[channel].keys(account)
     ]
     emit(rows, as_json=as_json, empty=f"no channel accounts in {load().accounts}")
+
+
+command.add_command(fetch_certificates)
 
 
 @command.command("create-api")

@@ -165,6 +165,13 @@ WORDS = {
     "No channel account yet: put one into the accounts folder.": "还没有渠道账号：请放入账号文件夹。",
     "The key {name} has expired: add its successor.": "密钥 {name} 已过期：请添加新密钥。",
     "The key {name} expires on {at}: add its successor.": "密钥 {name} 将于 {at} 过期：请添加新密钥。",
+    "The certificate {name} has ended, and another is there: remove its file.": "平台证书 {name} 已过期，"
+    "已有其他证书可用：请移除其文件。",
+    "The certificate {name} has ended: fetch its successor by `paidup keys fetch-certificates {account}`.": "平台证书 "
+    "{name} 已过期：请运行 `paidup keys fetch-certificates {account}` 获取新证书。",
+    "The certificate {name} ends on {at}: fetch its successor by `paidup keys fetch-certificates {account}`, twice a day "
+    "until it is there.": "平台证书 {name} 将于 {at} 过期：请每天两次运行 `paidup keys fetch-certificates {account}`，"
+    "直到取得新证书。",
     "All keys can be read, and none expires soon.": "所有密钥可读，近期没有过期。",
     "The account names no callback address; it must stand in the channel's console.": "账号没有写回调地址；须在渠道后台配置。",
     "Only this network can reach the callback address {url}: fine for trying.": "回调地址 {url} 只有本网可达：试用可以。",

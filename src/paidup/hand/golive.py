@@ -3,13 +3,14 @@ made: a proper "unknown" shows that our signature is accepted, and that theirs c
 
 import ipaddress
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from urllib.parse import urlsplit
 
 import msgspec
 
 from paidup import ids
-from paidup.channels.channel import Account, Declined, PaymentName, Success, ToOpen
+from paidup.channels.channel import Account, Declined, KeyInfo, PaymentName, Success, ToOpen
 from paidup.channels.registry import CHANNELS
 from paidup.diagnosis import Said, Value
 from paidup.hand.desk import Desk
@@ -55,14 +56,48 @@ def is_ready(findings: Sequence[Finding]) -> bool:
 
 
 def _keys(desk: Desk, account: Account) -> list[Finding]:
-    found = []
-    for key in CHANNELS[account.channel].keys(account):
-        if key.expires_at and key.expires_at < desk.now():
-            found.append(Finding("refuse", Said("The key {name} has expired: add its successor.", {"name": key.name})))
-        elif key.expires_at and key.expires_at < desk.now() + SOON:
-            values: dict[str, Value] = {"name": key.name, "at": key.expires_at}
-            found.append(Finding("warn", Said("The key {name} expires on {at}: add its successor.", values)))
+    found = keys_that_end(account, desk.now())
     return found or [Finding("ok", Said("All keys can be read, and none expires soon."))]
+
+
+def keys_that_end(account: Account, now: datetime) -> list[Finding]:
+    """What is to be done about keys that have expired, or will within 30 days."""
+    keys = CHANNELS[account.channel].keys(account)
+    lasting = any(key.expires_at and key.expires_at >= now + SOON for key in keys)
+    look = partial(_platform_certificate, lasting=lasting) if account.channel == "wechat" else _key
+    return [found for key in keys if key.expires_at and (found := look(account, key, key.expires_at, now))]
+
+
+def _key(_account: Account, key: KeyInfo, ends_at: datetime, now: datetime) -> Finding | None:
+    if ends_at < now:
+        return Finding("refuse", Said("The key {name} has expired: add its successor.", {"name": key.name}))
+    if ends_at < now + SOON:
+        values: dict[str, Value] = {"name": key.name, "at": ends_at}
+        return Finding("warn", Said("The key {name} expires on {at}: add its successor.", values))
+    return None
+
+
+def _platform_certificate(
+    account: Account, key: KeyInfo, ends_at: datetime, now: datetime, *, lasting: bool
+) -> Finding | None:
+    """WeChat Pay gives the successor to those who ask for it; the old one then ends without harm."""
+    values: dict[str, Value] = {"name": key.name, "at": ends_at, "account": f"{account.channel}/{account.name}"}
+    if ends_at < now and lasting:
+        return Finding("warn", Said("The certificate {name} has ended, and another is there: remove its file.", values))
+    if ends_at < now:
+        says = Said(
+            "The certificate {name} has ended: fetch its successor by `paidup keys fetch-certificates {account}`.",
+            values,
+        )
+        return Finding("refuse", says)
+    if ends_at < now + SOON and not lasting:
+        says = Said(
+            "The certificate {name} ends on {at}: fetch its successor by `paidup keys fetch-certificates {account}`, "
+            "twice a day until it is there.",
+            values,
+        )
+        return Finding("warn", says)
+    return None
 
 
 def _address(account: Account) -> Finding:

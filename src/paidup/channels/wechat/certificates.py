@@ -1,11 +1,13 @@
 """Fetching WeChat Pay's platform certificates: they come encrypted with the APIv3 key, old and new side by side.
 
-Never done inside a callback: whoever sends forged callbacks would make us call WeChat Pay for each.
+Never done inside a callback: whoever sends forged callbacks would make us call WeChat Pay for each. A person or a timer
+runs `paidup keys fetch-certificates`.
 """
 
 from datetime import datetime
 
 import msgspec
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from paidup.channels.channel import Exchange, Outcome, Response, Retryable, Success
 from paidup.channels.wechat.api import get, no_to_a_question, reading
@@ -37,7 +39,10 @@ def certificates(account: WechatAccount, now: datetime) -> Exchange:
         return Success(pay_with=open_certificates(answer, account))
 
     def read(response: Response, at: datetime) -> Outcome:
-        known = _knowing_also(account, response.body)
+        try:
+            known = _knowing_also(account, response.body)
+        except CallbackRefused as refusal:
+            return Retryable(f"HTTP {response.status} with certificates that cannot be used: {refusal}")
         return reading(known, Certificates, told, no_to_a_question, Retryable)(response, at)
 
     asked = get("/v3/certificates", {}, account, now, Certificates, told, no_to_a_question)
@@ -45,7 +50,12 @@ def certificates(account: WechatAccount, now: datetime) -> Exchange:
 
 
 def open_certificates(answer: Certificates, account: WechatAccount) -> dict[str, str]:
-    """Decrypt each certificate; its serial must be the one it was announced under. Raises CallbackRefused."""
+    """Decrypt each certificate; its serial must be the one it was announced under. Raises CallbackRefused.
+
+    What comes back is the certificate in PEM form and nothing else that may have stood around it.
+    """
+    from cryptography import x509  # noqa: PLC0415  slow to load, and few accounts have certificates
+
     found = {}
     for sealed in answer.data:
         box = sealed.encrypt_certificate
@@ -56,15 +66,15 @@ def open_certificates(answer: Certificates, account: WechatAccount) -> dict[str,
             raise CallbackRefused(Verdict.MALFORMED, f"{sealed.serial_no[:60]} is no RSA certificate") from None
         if serial != sealed.serial_no.upper().lstrip("0"):
             raise CallbackRefused(Verdict.UNKNOWN_KEY, f"announced as {sealed.serial_no[:60]}, but it is {serial}")
-        found[serial] = pem.decode("ascii", "replace")
+        found[serial] = x509.load_pem_x509_certificate(pem).public_bytes(Encoding.PEM).decode("ascii")
     return found
 
 
 def _knowing_also(account: WechatAccount, body: bytes) -> WechatAccount:
-    """The account with the keys that this answer brings; as it is when nothing in it can be opened."""
+    """The account with the keys that this answer brings; as it is when it brings none. Raises CallbackRefused."""
     try:
         brought = open_certificates(msgspec.json.decode(body, type=Certificates), account)
-    except (msgspec.MsgspecError, CallbackRefused, ValueError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return account
     fresh = tuple(certificate_key(pem.encode("ascii", "replace")) for pem in brought.values())
     return msgspec.structs.replace(account, verify_keys=(*account.verify_keys, *fresh))

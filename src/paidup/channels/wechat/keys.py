@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TypeGuard
 
@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from paidup.channels.account_toml import AccountToml
 from paidup.channels.channel import Account, KeyInfo
+from paidup.errors import ConfigError
 
 PRODUCTION_URL = "https://api.mch.weixin.qq.com"
 PUBLIC_KEY_PREFIX = "PUB_KEY_ID_"
@@ -33,6 +34,7 @@ _NAMES = (
 _MCHID = re.compile(r"[0-9]{1,32}")
 _APPID = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _SERIAL = re.compile(r"[0-9A-Fa-f]{1,64}")
+_KEPT = re.compile(r"platform_([0-9A-F]{1,64})\.pem")
 
 
 class VerifyKey(msgspec.Struct, frozen=True):
@@ -70,13 +72,23 @@ class WechatAccount(Account, frozen=True, kw_only=True):
 
 def parse_account(name: str, table: Mapping[str, object], files: Mapping[str, bytes]) -> WechatAccount:
     """Build the account from account.toml and its key files. Raises ConfigError naming what is wrong."""
+    account = parse_new_account(name, table, files)
+    if not account.verify_keys:
+        raise AccountToml(f"wechat/{name}", table, files, _NAMES).wrong(
+            "public_keys",
+            "or platform_certificates must name a key of WeChat Pay to verify with; in certificate mode run: "
+            f"paidup keys fetch-certificates wechat/{name}",
+        )
+    return account
+
+
+def parse_new_account(name: str, table: Mapping[str, object], files: Mapping[str, bytes]) -> WechatAccount:
+    """The same for one that may have no key of WeChat Pay's yet: enough to fetch its certificates, and no more."""
     toml = AccountToml(f"wechat/{name}", table, files, _NAMES)
     mchid = _formed(toml, "mchid", _MCHID, "must be the merchant's number (商户号), digits only")
     appid = _formed(toml, "appid", _APPID, "must be the app's id, such as wx1234567890abcdef")
     serial = _formed(toml, "certificate_serial", _SERIAL, "must be the merchant certificate's serial number in hex")
-    verify_keys = (*_public_keys(toml, table, files), *_certificates(toml, table))
-    if not verify_keys:
-        raise toml.wrong("public_keys", "or platform_certificates must name a key of WeChat Pay to verify with")
+    named = _certificates(toml, table)
     return WechatAccount(
         channel="wechat",
         name=name,
@@ -89,7 +101,7 @@ def parse_account(name: str, table: Mapping[str, object], files: Mapping[str, by
         private_key=_private_key(toml),
         certificate_serial=serial.upper(),
         apiv3_keys=tuple(_apiv3_key(toml, *file) for file in toml.file_list("apiv3_keys")),
-        verify_keys=verify_keys,
+        verify_keys=(*_public_keys(toml, table, files), *named, *_kept(table, files, named, name)),
     )
 
 
@@ -119,6 +131,33 @@ def certificate_key(pem: bytes) -> VerifyKey:
     if not _is_strong(public):
         raise ValueError(f"not an RSA certificate of {MIN_KEY_BITS} bits or more")
     return VerifyKey(f"{certificate.serial_number:X}", public, certificate.not_valid_after_utc)
+
+
+def kept_file(serial: str) -> str:
+    """The file of a platform certificate that is in force without a line in account.toml: its name says whose it is."""
+    return f"platform_{serial}.pem"
+
+
+def _kept(
+    table: Mapping[str, object], files: Mapping[str, bytes], named: tuple[VerifyKey, ...], account: str
+) -> Iterator[VerifyKey]:
+    """The certificates in files named by their serial, but for those that account.toml names, too."""
+    in_toml, known = table.get("platform_certificates"), {key.serial for key in named}
+    for file in sorted(files):
+        form = _KEPT.fullmatch(file)
+        if form is None or (isinstance(in_toml, list) and file in in_toml):
+            continue
+        try:
+            key = certificate_key(files[file])
+        except ValueError:
+            key = None
+        if key is None or file != kept_file(key.serial):
+            raise ConfigError(
+                f"wechat/{account}/{file}: is not the RSA certificate of serial {form[1]}; move it away, "
+                f"and run: paidup keys fetch-certificates wechat/{account}"
+            )
+        if key.serial not in known:
+            yield key
 
 
 def _certificates(toml: AccountToml, table: Mapping[str, object]) -> tuple[VerifyKey, ...]:
