@@ -33,6 +33,7 @@ SAYS_NO = {
     "paidup verify": "BROKEN  seals",  # the break's payment was moved into the past by hand
     "paidup reconcile run": "账单正在生成中",  # yesterday's, before ten o'clock
     "paidup tx skip": "only when it waits for a person",  # that of the page does
+    "paidup tx compensate txn… --not-done": "there is no step 'payout'",  # the page's own table has none
     "paidup reconcile find": "a bill has it: `paidup reconcile explain brk",
 }
 """Beginnings of commands that end with an error where they stand → what is said then."""

@@ -10,7 +10,7 @@ import pytest
 import stripe_side as stripe
 from bill_side import fault, lines, name_of
 from paidup.channels.bill import Bill, BillFault, BillKind, BillName, BillProof, LineKind
-from paidup.channels.channel import BillAt, BillComing, Outcome, Response, Retryable, Success, Unknown
+from paidup.channels.channel import BillAt, BillComing, Declined, Outcome, Response, Success, Unknown
 from paidup.channels.stripe import STRIPE, StripeAccount
 from paidup.channels.stripe.bill import COLUMNS, OUR_NUMBERS
 from paidup.errors import ConfigError
@@ -196,7 +196,7 @@ def test_a_day_whose_data_are_not_complete_is_coming() -> None:
     young, old = asked(refusal), asked(refusal, at=datetime(2026, 11, 27, tzinfo=UTC))
     assert isinstance(young, Success)
     assert isinstance(young.bill, BillComing)
-    assert isinstance(old, Retryable)
+    assert isinstance(old, Declined)
 
 
 def test_a_run_that_is_gone_is_started_anew() -> None:

@@ -56,13 +56,16 @@ def judged(
     rules: Rules = RULES, **known: Any,
 ) -> Judged:  # fmt: skip
     """The day's bill and our books, which have all of these, differ in no more than is named."""
-    numbers = {}
-    for one in ours:
-        names = (one.channel_refund_id, one.refund_id) if one.refund_id else (one.channel_txn_id, one.payment_id)
-        numbers |= {f"{'r' if one.refund_id else 'p'}:{name}": one for name in names}
+    payments_of_ours = [one for one in ours if not one.refund_id]
+    numbers = {str(name): one for one in payments_of_ours for name in (one.channel_txn_id, one.payment_id)}
     return judge(
         Matched(payments=list(payments), refunds=list(refunds), others=list(others), sums=[]),
-        Known(by_number=numbers, by_id={one.subject_id: one for one in ours}, **known),
+        Known(
+            by_number=numbers,
+            by_id={one.subject_id: one for one in ours},
+            refunds=[one for one in ours if one.refund_id],
+            **known,
+        ),
         Day(bill_id="bil1", begins_at=BEGINS, ends_at=BEGINS + timedelta(days=1), rules=rules),
     )
 
