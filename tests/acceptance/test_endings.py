@@ -31,7 +31,8 @@ class Ran:
 
 @pytest.fixture
 def env(db_dsn: str, tmp_path: Path) -> dict[str, str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("PAIDUP_")}
+    """As in a terminal, where Python keeps back what is printed until there is more, or until it ends."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PAIDUP_", "PYTHON"))}
     return clean | {"PAIDUP_DATABASE_URL": db_dsn, "PAIDUP_DATA": str(tmp_path), "PAIDUP_PORT": "0"}
 
 

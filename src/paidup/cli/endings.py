@@ -34,9 +34,16 @@ def prepare_streams() -> None:
 
 def end_unread() -> None:
     """Exit as whoever reads along wants: quietly."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)  # what is buffered still goes somewhere when Python ends
+    _let_go_of_stdout()
     sys.exit(PIPE_CLOSED)
+
+
+def _let_go_of_stdout() -> None:
+    """What is buffered still goes somewhere when Python ends: it would end with an exit code of its own."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def end_if_not_our_fault(error: BaseException) -> None:
@@ -47,6 +54,7 @@ def end_if_not_our_fault(error: BaseException) -> None:
         return
     why = _why(error)
     if why:
+        _let_go_of_stdout()
         click.echo(one_line(f"paidup: {why}"), err=True)
         sys.exit(FAILED)
 
