@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 SLACK = timedelta(minutes=10)
 """On top of what a transaction promises: so long may all processes be dead or stand still."""
 
+LONGEST_WAIT = timedelta(seconds=1800 * 1.1)
+"""Between two tries of what must end. Where all stood still for longer than SLACK, or a service was away until the
+trouble ended, the next try may be so far off."""
+
 MOMENT = timedelta(milliseconds=1)
 """Events of one commit are told apart by microseconds."""
 
@@ -231,10 +235,10 @@ async def read_agreement(
 
 
 async def too_late(connection: "Connection[Record]", calm_at: datetime, now: datetime) -> list[Breach]:
-    """Each transaction has ended, or called a person, by the moment that it names."""
+    """Each transaction has ended, or called a person, by the moment that it names, or by its next try in the calm."""
     late = await store.unfinished(connection, None, None, None, 1000)
     return [
         Breach("transactions end within the bound", f"{t.table.name} {t.id} is still {t.state}: {t.why}")
         for t in late
-        if t.state != "MANUAL" and max(t.ends_by, calm_at) + SLACK < now
+        if t.state != "MANUAL" and max(t.ends_by, calm_at + LONGEST_WAIT) + SLACK < now
     ]
