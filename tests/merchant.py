@@ -25,6 +25,7 @@ from paidup.payments import store as payments
 from paidup.payments.payment import Payment
 from paidup.refunds import store as refunds
 from paidup.refunds.refund import Refund
+from paidup.repair import expire
 from paidup.repair import worker as repair
 from paidup.sandbox.faults import Faults
 from paidup.sandbox.ledger import Trade
@@ -127,7 +128,7 @@ class Merchant:
         """Let time pass, with rounds of repair and of the expiry of orders in between."""
         for _ in range(int(seconds / step_s)):
             await self.clock.advance(step_s)
-            await repair.expire_orders(self.db, now=self.clock.now(), limit=100, handlers=self.handlers)
+            await expire.run_once(self.db, now=self.clock.now(), limit=100, handlers=self.handlers)
             while await self.repair():
                 pass
 

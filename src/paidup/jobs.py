@@ -16,7 +16,7 @@ from paidup.intake import worker as intake
 from paidup.outbox.floor import Floor
 from paidup.reconcile import worker as reconcile
 from paidup.reconcile.party import Party
-from paidup.repair import silence, sweep
+from paidup.repair import expire, silence, sweep
 from paidup.repair import worker as repair
 from paidup.settings import Settings
 from paidup.spans.tell import Spans
@@ -124,7 +124,7 @@ class Jobs:
         return done
 
     async def _expire(self, now: datetime) -> int:
-        done = await repair.expire_orders(self.db, now=now, limit=INTAKE_BATCH, handlers=self.handlers)
+        done = await expire.run_once(self.db, now=now, limit=INTAKE_BATCH, handlers=self.handlers)
         if done:
             self.wake("delivery", "repair", "checkout")
         return done

@@ -1,7 +1,8 @@
 """What happens between our question, our closing and the customer's money, against channels that speak their real wire
 format: an order is never told as paid with money that is gone, and nothing is called closed that can still be paid."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -9,7 +10,9 @@ import msgspec
 import pytest
 
 from merchant import Merchant
+from paidup import ids
 from paidup.channels.channel import CallbackRequest, Unknown
+from paidup.channels.http import Sent
 from paidup.channels.registry import CHANNELS
 from paidup.checkout.open import Wanted, open_payment
 from paidup.checkout.sell import Wanted as WantedOrder
@@ -17,6 +20,7 @@ from paidup.checkout.sell import sell
 from paidup.intake import inbox
 from paidup.intake.receive import received
 from paidup.inventory.sku import Item as Units
+from paidup.journal.store import Call
 from paidup.money import Money
 from paidup.orders import store as orders
 from paidup.orders.order import Order
@@ -67,6 +71,27 @@ def the_answer_is_lost(merchant: Merchant, purpose: str) -> None:
         return msgspec.structs.replace(sent, outcome=Unknown("no usable answer: it was lost")), call
 
     merchant.asker.send = sending  # type: ignore[method-assign]
+
+
+def acts_late(merchant: Merchant, purpose: str) -> list[Callable[[], Awaitable[Any]]]:
+    """The first such call reaches the channel long after we gave up: when what this returns is called."""
+    send, late = merchant.asker.send, []
+
+    async def sending(account: Any, exchange: Any, shop: str, subject_id: str, what: str) -> Any:
+        if what != purpose or late:
+            return await send(account, exchange, shop, subject_id, what)
+        late.append(partial(send, account, exchange, shop, subject_id, what))
+        sent = Sent(outcome=Unknown("no answer"), status=None, elapsed_ms=2000, request_line="", answer=b"")
+        now = merchant.clock.now()
+        call = Call(
+            id=ids.new_id(ids.CALL, now), called_at=now, shop=shop, channel=account.channel, account=account.name,
+            subject_id=subject_id, purpose=what, outcome="unknown", why="no answer", status=None, elapsed_ms=2000,
+            answer="",
+        )  # fmt: skip
+        return sent, call
+
+    merchant.asker.send = sending  # type: ignore[method-assign]
+    return late
 
 
 def pays_unheard(merchant: Merchant, payment: Payment) -> list[News]:
@@ -149,6 +174,25 @@ async def test_an_order_that_was_told_as_paid_before_the_cancel_answered_is_told
     await settle_all(merchant)
     assert ["payment.paid", "order.paid", "refund.succeeded", "order.refunded"] == await merchant.told(order)
     assert (OrderState.REFUNDED, []) == ((await the_order(merchant, order)).state, await merchant.cases())
+
+
+async def test_money_that_a_late_cancel_gave_back_is_booked_when_it_is_told(merchant: Merchant) -> None:
+    """Our cancel hangs on its way, the customer pays, a question finds it; then the cancel arrives and gives all of it
+    back. Its notice states the sum of all refunds only, and names no refund: it is one, of everything."""
+    order = await merchant.order()
+    payment = await merchant.offer(order, "alipay")
+    merchant.sandbox.world.scan(merchant.trade(payment), merchant.clock.now())
+    late = acts_late(merchant, "close")
+    await merchant.give_up(order)
+    await settle_all(merchant)
+    merchant.pay(payment)
+    await merchant.repair_for(120)
+    paid = await merchant.told(order)
+    await late[0]()
+    await deliver(merchant, payment, news_of_its_refund(merchant, payment))
+    assert ["payment.paid", "order.paid"] == paid
+    assert ["refund.succeeded", "order.refunded"] == (await merchant.told(order))[len(paid) :]
+    assert (1250, []) == ((await merchant.payment(payment)).refunded_minor, await merchant.cases())
 
 
 async def test_a_payment_first_heard_of_as_wholly_refunded_pays_no_order(merchant: Merchant) -> None:

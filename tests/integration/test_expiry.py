@@ -9,7 +9,7 @@ from paidup.handlers import Handlers
 from paidup.orders import store as orders
 from paidup.orders.states import State
 from paidup.outbox.store import Written
-from paidup.repair import worker as repair
+from paidup.repair import expire as expiring
 from paidup.settle.book import Book, CloseOrder
 from paidup.testing.builders import after, an_order, order_id
 from paidup.wakeups import NEXT_EXPIRY
@@ -20,7 +20,7 @@ STUCK = ("poisoned_expiry", order_id(1))
 
 async def expire(db: Database, seconds: float, handlers: Handlers | None = None, *, limit: int = 100) -> int:
     """One round, so many seconds after `NOW`."""
-    return await repair.expire_orders(db, now=after(seconds), limit=limit, handlers=handlers or Handlers())
+    return await expiring.run_once(db, now=after(seconds), limit=limit, handlers=handlers or Handlers())
 
 
 def refusing(*event_types: str) -> Handlers:
@@ -90,7 +90,7 @@ async def test_an_order_that_cannot_expire_is_tried_less_and_less_often(db: Data
     await kept(db, 1)
     pauses, at = [], after(600)
     for _ in range(8):
-        await repair.expire_orders(db, now=at, limit=10, handlers=refusing("order.closed"))
+        await expiring.run_once(db, now=at, limit=10, handlers=refusing("order.closed"))
         again_at = await next_round_at(db)
         assert again_at is not None
         pauses.append((again_at - at).total_seconds() / 60)

@@ -13,7 +13,7 @@ from paidup.money import Money
 from paidup.payments import store as payments
 from paidup.payments.payment import Payment
 from paidup.refunds.refund import Cause
-from paidup.repair import worker as repair
+from paidup.repair import expire as expiring
 from paidup.settle.book import Verdict
 from paidup.testing.builders import AMOUNT, SHOP, a_payment, after, closed, order_id, paid, payment_id
 from paidup.verify import verify
@@ -34,7 +34,7 @@ async def held(db: Database, came: Money = TOO_LITTLE) -> None:
 
 async def expire(db: Database, seconds: float) -> None:
     """What is not paid by then is given up."""
-    await repair.expire_orders(db, now=after(seconds), limit=10, handlers=Handlers())
+    await expiring.run_once(db, now=after(seconds), limit=10, handlers=Handlers())
 
 
 async def release(db: Database, verdict: Verdict, *, shop: str | None = SHOP) -> Payment:

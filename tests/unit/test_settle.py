@@ -280,6 +280,16 @@ def test_the_sum_of_all_refunds_is_no_single_refund_of_a_payment_that_was_known(
     assert (a_paid_book(), [("unknown_refund", payment_id())]) == (steps[-1].book, cases(steps))
 
 
+def test_a_refund_that_nobody_named_is_one_of_everything() -> None:
+    """Alipay wants a number for each part: what bears the payment's own is all of it, as its cancel gives it back; but
+    not where a part of it is known to have gone back before."""
+    told = refund_says(RefundSays.SUCCEEDED, amount=None, so_far=ALL, merchant_refund_ref=payment_id())
+    (step,) = run(a_paid_book(), told)
+    assert (1250, []) == (step.book.payments[payment_id()].refunded_minor, cases([step]))
+    known = a_paid_book(refunds=[a_refund(1, amount_minor=250, state=RefundState.SUCCEEDED)])
+    assert (known, [("unknown_refund", payment_id())]) == (run(known, told)[0].book, cases(run(known, told)))
+
+
 def test_the_sum_of_refunds_that_are_all_known_tells_nothing_new() -> None:
     """Asked about a payment that we gave back, Alipay names no refund: only that all of it went back."""
     book = a_paid_book(refunds=[a_refund(1, amount_minor=1250)])

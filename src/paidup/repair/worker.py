@@ -14,13 +14,11 @@ import msgspec
 from paidup import ids, log
 from paidup.apply import Item, Result, apply
 from paidup.ask import Answer, Asker
-from paidup.cases import store as cases
-from paidup.db.poison import POISON, bad_ones
+from paidup.db.poison import bad_ones
 from paidup.db.transaction import Database, Tx
 from paidup.errors import InvalidRequest, NotFound
 from paidup.handlers import Handlers
 from paidup.journal import store as journal
-from paidup.orders import expiry
 from paidup.orders import store as orders
 from paidup.orders.order import Order
 from paidup.payments import store as payments
@@ -31,9 +29,9 @@ from paidup.refunds import store as refunds
 from paidup.refunds.refund import Refund
 from paidup.refunds.states import FINAL as REFUND_FINAL
 from paidup.refunds.states import State as RefundState
-from paidup.repair.due import next_expiry_s, next_query_s, next_refund_ask_s, should_close
+from paidup.repair.due import next_query_s, next_refund_ask_s, should_close
 from paidup.schedule import store as schedule
-from paidup.settle.book import CloseOrder, ClosePayment, NeedPerson
+from paidup.settle.book import ClosePayment, NeedPerson
 from paidup.spans.tell import Spans
 
 BATCH = 32
@@ -59,11 +57,6 @@ ASK_AT_MOST_EVERY = timedelta(seconds=3)
 REFUNDS_APART = {"alipay": timedelta(seconds=3)}
 """So far apart a channel wants the refunds of one payment to be sent; what it says to those that are not is written
 nowhere, and a no would end the refund. WeChat Pay has a code for it, which is no end: it is sent again later."""
-
-
-LATE_EXPIRY = "poisoned_expiry"
-LATE_EXPIRY_AFTER = 3
-"""So often an order may fail to be given up before a person is told: its shop's warehouse may be away for a minute."""
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -129,55 +122,6 @@ async def ask_now(
             return False
         subjects = await _load(tx, [due], now)
     return await _ask_and_settle(db, subjects, asker, handlers, now, spans) > 0
-
-
-async def expire_orders(db: Database, *, now: datetime, limit: int, handlers: Handlers) -> int:
-    """Give up unpaid orders whose time is over; their payments are then closed at the channel.
-
-    One that cannot be given up (a handler raises, a counter was edited) is tried again later and holds up no other.
-    """
-    expired: list[str] = []
-    try:
-        async with db.transaction() as tx:
-            overtaken = await expiry.drop_overtaken(tx, now)
-            await cases.resolve_kind(tx, LATE_EXPIRY, overtaken, "it was paid or given up meanwhile", now)
-            expired = await expiry.expired(tx, now, limit)
-            await _expire(tx, expired, now, handlers)
-    except POISON:
-
-        async def attempt(some: Sequence[str]) -> None:
-            async with db.transaction() as tx:
-                await _expire(tx, await expiry.still_expired(tx, now, some), now, handlers)
-
-        for order_id, error in await bad_ones(db, expired, attempt):
-            await _expire_later(db, order_id, error, now, handlers)
-    return len(expired)
-
-
-async def _expire(tx: Tx, order_ids: Sequence[str], now: datetime, handlers: Handlers) -> None:
-    items = [Item(what=CloseOrder(order_id, "its time is over"), shop="", road="clock") for order_id in order_ids]
-    await apply(tx, items, now, handlers)
-    failed_before = await expiry.drop(tx, order_ids)
-    await cases.resolve_kind(tx, LATE_EXPIRY, failed_before, "it could be given up now", now)
-
-
-async def _expire_later(db: Database, order_id: str, error: BaseException, now: datetime, handlers: Handlers) -> None:
-    """Leave it alone for a while; a person is told when it failed several times."""
-    why = f"its time is over, and it cannot be given up: {type(error).__name__}: {error}"[:500]
-    async with db.transaction() as tx:
-        failures = await expiry.failures(tx, order_id) + 1
-        await expiry.set_aside(tx, order_id, failures, now + timedelta(seconds=next_expiry_s(failures)), why)
-    log.error("expiry.failed", order=order_id, failures=failures, why=why)
-    if failures < LATE_EXPIRY_AFTER:
-        return
-
-    async def tell(some: Sequence[str]) -> None:
-        needs = [NeedPerson(order_id=one, subject_id=one, kind=LATE_EXPIRY, why=why) for one in some]
-        async with db.transaction() as tx:
-            await apply(tx, [Item(what=need, shop="", road="clock") for need in needs], now, handlers)
-
-    for _, untold in await bad_ones(db, [order_id], tell):  # its handler raised: told next time
-        log.error("case.failed", order=order_id, why=str(untold)[:500])
 
 
 async def _within_budget(

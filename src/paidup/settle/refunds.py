@@ -118,11 +118,14 @@ def _is_all_known(evidence: RefundEvidence, book: Book, payment: Payment) -> boo
 def _is_all_of_it(evidence: RefundEvidence, book: Book, payment: Payment) -> bool:
     """Whether the sum stands for one refund of everything: the payment was first heard of when all of it had gone back.
     Several refunds may have made up the sum; then the bill will say so. Of a payment that was known before, one that we
-    could not book may be among them, so there the sum is never taken for a refund's own amount."""
+    could not book may be among them, so there the sum is taken for a refund's own amount only where nobody named the
+    refund: Alipay wants a number (out_request_no) for each part, and what goes back without one, as by its cancel, is
+    all of it and bears the payment's own number (alipay.trade.refund)."""
     never_ours = book.order.paid_by != payment.id and not any(
         refund.payment_id == payment.id for refund in book.refunds.values()
     )
-    return never_ours and evidence.amount is None and evidence.so_far == payment.money
+    is_unnamed = evidence.merchant_refund_ref == payment.merchant_ref
+    return (never_ours or is_unnamed) and evidence.amount is None and evidence.so_far == payment.money
 
 
 def _fits(evidence: RefundEvidence, amount: Money, book: Book, payment: Payment) -> bool:

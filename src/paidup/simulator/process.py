@@ -23,7 +23,7 @@ from paidup.reconcile.parties import parties_of
 from paidup.reconcile.party import Party
 from paidup.reconcile.rules import RuleBook
 from paidup.reconcile.table import Limits as TableLimits
-from paidup.repair import sweep
+from paidup.repair import expire, sweep
 from paidup.repair import worker as repair
 from paidup.settings import Settings
 from paidup.simulator.channels import StagedChannels
@@ -113,7 +113,7 @@ class Process:
             case "repair":
                 return await self._repair(now)
             case "expiry":
-                return await repair.expire_orders(self.db, now=now, limit=self._limits.intake, handlers=self._handlers)
+                return await expire.run_once(self.db, now=now, limit=self._limits.intake, handlers=self._handlers)
             case "delivery":
                 self.landed = False
                 return await delivery.run_once(self.db, now=now, limit=self._limits.delivery, courier=self.courier)
