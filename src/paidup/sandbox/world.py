@@ -192,7 +192,13 @@ class World:
         state = RefundState.FAILED if fails and trade.channel != ALIPAY else RefundState.SUCCEEDED
         if refund.state is not state:
             later = now + timedelta(seconds=self.manners.refund_s)
-            self._at(later, partial(self._settle, refund, state))
+            self._at(later, partial(self._ends, refund, refund.state, state))
+
+    def _ends(self, refund: Refund, was: RefundState, state: RefundState, now: datetime) -> None:
+        """What is under way ends, but not what somebody has made fail in the meantime: that money may be given back
+        again already, by another refund."""
+        if refund.state is was:
+            self._settle(refund, state, now)
 
     def _settle(self, refund: Refund, state: RefundState, now: datetime) -> None:
         self.ledger.settle(refund, state, now)
@@ -238,12 +244,15 @@ class World:
         self._announce(provider, provider.dispute_news(trade, says, now))
 
     def refund_fails(self, trade: Trade, name: str, now: datetime) -> None:
-        """A refund that succeeded comes back. Raises InvalidRequest when there is none, or at Alipay."""
+        """A refund comes back, or does not arrive. Raises InvalidRequest when there is none, when it has failed
+        already, or at Alipay."""
         refund = next((it for it in trade.refunds if name in (it.merchant_ref, it.number)), None)
         if refund is None:
             raise InvalidRequest(f"{trade.merchant_ref} has no refund {name[:80]!r}")
         if trade.channel == ALIPAY:
             raise InvalidRequest("at Alipay a refund that succeeded does not come back")
+        if refund.state is RefundState.FAILED:
+            raise InvalidRequest(f"refund {name[:80]!r} has failed already")
         self._settle(refund, RefundState.FAILED, now)
 
     def resend(self, trade: Trade, now: datetime) -> None:
