@@ -40,3 +40,42 @@ def test_a_refund_does_not_fail_twice() -> None:
     with pytest.raises(InvalidRequest, match="failed already"):
         world.refund_fails(trade, "r1", after(2))
     assert [] == notices(world)
+
+
+def stripe_form(world, target: str, fields: dict[str, str], *, key: str = "", method: str = "POST", now=NOW) -> dict:
+    """Stripe's answer to a form with names as they stand."""
+    headers = {"authorization": f"Bearer {merchant.keys().stripe.secret}"} | ({"idempotency-key": key} if key else {})
+    ask = merchant.Ask(method, target, headers, merchant.urlencode(fields).encode())
+    return merchant.stripe_read(world.respond(ask, now))
+
+
+def line_item(n: int, unit: int, quantity: int, currency: str = "usd") -> dict[str, str]:
+    line, price = f"line_items[{n}]", f"line_items[{n}][price_data]"
+    return {f"{line}[quantity]": str(quantity), f"{price}[unit_amount]": str(unit), f"{price}[currency]": currency}
+
+
+def test_a_page_asks_for_all_its_items() -> None:
+    """And refuses items in several currencies, or none at all."""
+    items = [line_item(0, 300, 2), line_item(1, 100, 1), line_item(10, 25, 4)]
+    whole = stripe_form(merchant.world(), "/v1/checkout/sessions", items[0] | items[1] | items[2])
+    mixed = stripe_form(merchant.world(), "/v1/checkout/sessions", line_item(0, 300, 2) | line_item(1, 1, 1, "eur"))
+    none = stripe_form(merchant.world(), "/v1/checkout/sessions", {"mode": "payment"})
+    assert (800, True, True) == (whole["amount_total"], "error" in mixed, "error" in none)
+
+
+@pytest.mark.parametrize(
+    ("target", "more"),
+    [
+        ("checkout/sessions", {"discounts[0][coupon]": "TENOFF"}),
+        ("checkout/sessions", {"mode": "subscription"}),
+        ("checkout/sessions", {"shipping_options[0][shipping_rate_data][fixed_amount][amount]": "500"}),
+        ("payment_intents", {"capture_method": "manual"}),
+        ("payment_intents", {"confirm": "true", "payment_method": "pm_card_visa"}),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_what_is_not_played_and_changes_the_money_is_refused(target: str, more: dict[str, str]) -> None:
+    """And not passed over in silence: Stripe itself would ask for another amount, or move it at another time."""
+    fields = {"amount": "800", "currency": "usd"} | line_item(0, 800, 1)
+    refused = stripe_form(merchant.world(), f"/v1/{target}", fields | more)
+    assert "does not play" in refused["error"]["message"]

@@ -3,7 +3,6 @@
 Source: Stripe's API reference and webhook documents.
 """
 
-import base64
 import hashlib
 import hmac
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from paidup.sandbox.bills import Bills
 from paidup.sandbox.faults import Dice
 from paidup.sandbox.keys import StripeKeys
 from paidup.sandbox.ledger import DisputeState, Ledger, Refund, RefundState, Trade, TradeState
+from paidup.sandbox.stripe_forms import count, key_of, noted, price, price_of_items
 from paidup.sandbox.stripe_objects import (
     CHECKOUT,
     INTENT,
@@ -44,7 +44,6 @@ KEYS_KEPT = timedelta(hours=24)
 MAX_KEPT = 100_000
 """Events, and answers under idempotency keys: the oldest are forgotten."""
 
-_ITEM = "line_items[0][price_data]"
 _INTENT_METADATA = "payment_intent_data[metadata]["
 
 
@@ -194,33 +193,30 @@ class Stripe:
                 return _missing("No such object, or an unrecognized request URL")
 
     def _open(self, method: str, fields: dict[str, str], now: datetime) -> tuple[Tell, Trade]:
-        prefix = f"{_ITEM}[" if method == CHECKOUT else ""
-        end = "]" if prefix else ""
-        amount = _count(fields, f"{prefix}{'unit_amount' if prefix else 'amount'}{end}")
-        quantity = _count(fields, "line_items[0][quantity]") if prefix else 1
+        amount_minor, currency = price_of_items(fields) if method == CHECKOUT else price(fields)
+        must_be_countable(amount_minor, currency)
         # What the merchant notes on the session's PaymentIntent is shown on both here.
-        noted = {f"metadata[{name[len(_INTENT_METADATA) :]}": v for name, v in fields.items() if _is_noted(name)}
-        extra = noted | {name: value for name, value in fields.items() if name.startswith(_KEPT)}
+        on_intent = {f"metadata[{name[len(_INTENT_METADATA) :]}": v for name, v in fields.items() if _is_noted(name)}
+        extra = on_intent | {name: value for name, value in fields.items() if name.startswith(_KEPT)}
         number, ref = self._numbers(extra)
         trade = Trade(
             channel=NAME,
             account=self.account,
             merchant_ref=ref,
             number=number,
-            amount_minor=amount * quantity,
-            currency=_currency(fields, f"{prefix}currency{end}"),
+            amount_minor=amount_minor,
+            currency=currency,
             method=method,
             opened_at=now,
             expires_at=now + timedelta(days=1) if method == CHECKOUT else None,
             extra=extra,
         )
-        must_be_countable(trade.amount_minor, trade.currency)
         self._ledger.enter(trade)
         return tell(session(trade) if method == CHECKOUT else intent(trade)), trade
 
     def _numbers(self, extra: Mapping[str, str]) -> tuple[str, str]:
         """Stripe's number and the merchant's. The merchant's is a mere note, and may be there twice."""
-        ref = extra.get("client_reference_id") or _noted(extra, "payment") or _noted(extra, "order") or ""
+        ref = extra.get("client_reference_id") or noted(extra, "payment") or noted(extra, "order") or ""
         nth = self._ledger.how_many(NAME, self.account, ref) if ref else len(self._ledger)
         number = "pi_3" + self._dice.letters(23, "intent", self.account, ref, nth)
         return number, ref or number
@@ -255,9 +251,9 @@ class Stripe:
         number = "re_3" + self._dice.letters(23, "refund", trade.number, len(trade.refunds))
         refund = Refund(
             trade=trade,
-            merchant_ref=_noted(extra, "refund") or number,
+            merchant_ref=noted(extra, "refund") or number,
             number=number,
-            amount_minor=_count(fields, "amount") if "amount" in fields else left,
+            amount_minor=count(fields, "amount") if "amount" in fields else left,
             state=RefundState.SUCCEEDED,
             made_at=now,
             settled_at=now,
@@ -328,17 +324,6 @@ class Stripe:
 _KEPT = ("metadata[", "description", "client_reference_id")
 
 
-def key_of(ask: Ask) -> str:
-    """The secret key: as a bearer token, or as the user of Basic authentication (``curl -u sk_test_…:``)."""
-    scheme, _, value = ask.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "basic":
-        return value if scheme.lower() == "bearer" else ""
-    try:
-        return base64.b64decode(value, validate=True).decode().partition(":")[0]
-    except ValueError:
-        return ""
-
-
 def _again(known: _Answered, ask: Ask) -> Tell:
     """Errors, too, are repeated: Stripe keeps the first answer whatever it was."""
     if (known.path, known.body) != (ask.path, ask.body):
@@ -360,32 +345,12 @@ def _happened(trade: Trade) -> tuple[tuple[str, Json], ...]:
     return (("payment_intent.payment_failed", intent(trade)),) if trade.failed_at else ()
 
 
-def _noted(extra: Mapping[str, str], word: str) -> str | None:
-    """The first metadata value whose name holds this word: where merchants put their own numbers."""
-    return next((value for name, value in extra.items() if name.startswith("metadata[") and word in name), None)
-
-
 def _is_noted(name: str) -> bool:
     return name.startswith(_INTENT_METADATA)
 
 
 def _missing(message: str) -> Tell:
     return error(404, "resource_missing", message)
-
-
-def _count(fields: Mapping[str, str], name: str) -> int:
-    """A positive integer. Raises InvalidRequest."""
-    text = fields.get(name, "")
-    if not (text.isascii() and text.isdigit() and len(text) <= 12 and int(text) > 0):
-        raise InvalidRequest(f"Invalid or missing positive integer: {name}")
-    return int(text)
-
-
-def _currency(fields: Mapping[str, str], name: str) -> str:
-    text = fields.get(name, "")
-    if not (text.isascii() and text.isalpha() and len(text) == 3):
-        raise InvalidRequest(f"Invalid or missing currency: {name}")
-    return text.upper()
 
 
 def _limit(query: Mapping[str, str]) -> int:

@@ -23,7 +23,8 @@ from paidup.sandbox.faults import Dice, Faults
 from paidup.sandbox.keys import Keys
 from paidup.sandbox.ledger import DisputeState, Ledger, Refund, RefundState, Trade, TradeState
 from paidup.sandbox.stripe import NAME as STRIPE
-from paidup.sandbox.stripe import Stripe, key_of
+from paidup.sandbox.stripe import Stripe
+from paidup.sandbox.stripe_forms import key_of
 from paidup.sandbox.wechat import NAME as WECHAT
 from paidup.sandbox.wechat import Wechat, claims_of
 from paidup.sandbox.wire import Ask, News, Provider, Tell
