@@ -1,6 +1,9 @@
 """What the real channels refuse, the sandbox refuses, and in their words: judged by merchants who make mistakes."""
 
+from itertools import islice
+
 import pytest
+import stripe
 
 import sandbox_merchant as merchant
 from paidup.errors import InvalidRequest
@@ -79,3 +82,50 @@ def test_what_is_not_played_and_changes_the_money_is_refused(target: str, more: 
     fields = {"amount": "800", "currency": "usd"} | line_item(0, 800, 1)
     refused = stripe_form(merchant.world(), f"/v1/{target}", fields | more)
     assert "does not play" in refused["error"]["message"]
+
+
+class AtHand(stripe.HTTPClient):
+    """Stripe's own library, talking to a world without a server between them."""
+
+    name = "at hand"
+
+    def __init__(self, world) -> None:
+        super().__init__()
+        self._world = world
+
+    def request(self, method, url, headers, post_data=None):
+        sent = {name.lower(): value for name, value in headers.items()}
+        target = url.removeprefix("https://api.stripe.com")
+        tell = self._world.respond(merchant.Ask(method.upper(), target, sent, (post_data or "").encode()), NOW)
+        return tell.body, tell.status, dict(tell.headers)
+
+
+def library(world) -> stripe.StripeClient:
+    return stripe.StripeClient(merchant.keys().stripe.secret, http_client=AtHand(world))
+
+
+def test_stripes_library_pages_to_the_end_of_every_list() -> None:
+    """A page ends where the next begins, in both directions; what was never there is no place to begin at."""
+    world = merchant.world()
+    for ref in ("A", "B", "C"):
+        world.respond(merchant.stripe_open(ref), NOW)
+        number = world.find("stripe", "main", ref, NOW).number
+        world.pay(world.find("stripe", "main", ref, NOW), NOW)
+        stripe_form(world, "/v1/refunds", {"payment_intent": number, "amount": "100"})
+        stripe_form(world, "/v1/refunds", {"payment_intent": number, "amount": "200"})
+    v1 = library(world).v1
+    lengths = [
+        len(list(islice(first.auto_paging_iter(), 20)))
+        for first in (
+            v1.refunds.list({"payment_intent": number, "limit": 1}),
+            v1.refunds.list({"limit": 1}),
+            v1.events.list({"limit": 2}),
+            v1.payment_intents.list({"limit": 2}),
+            v1.events.list({"created": {"gt": int(NOW.timestamp())}}),
+        )
+    ]
+    assert [2, 6, 9, 3, 0] == lengths
+    everything = [refund.id for refund in v1.refunds.list()]
+    assert everything[1:3] == [it.id for it in v1.refunds.list({"ending_before": everything[3], "limit": 2})]
+    with pytest.raises(stripe.InvalidRequestError, match="No such object"):
+        v1.refunds.list({"starting_after": "re_unknown"})

@@ -169,13 +169,9 @@ class Stripe:
             case ["payment_intents", number]:
                 trade = self._by_intent(number, now)
                 return tell(intent(trade)) if trade else _missing(f"No such payment_intent: '{number}'")
-            case ["checkout", "sessions"]:
-                return self._list_sessions(ask, now)
             case ["checkout", "sessions", number]:
                 trade = self._by_session(number, now)
                 return tell(session(trade)) if trade else _missing(f"No such checkout.session: '{number}'")
-            case ["refunds"]:
-                return self._list_refunds(ask, now)
             case ["refunds", number]:
                 refund = self._ledger.refund_at(NAME, self.account, number)
                 return tell(refund_object(refund)) if refund else _missing(f"No such refund: '{number}'")
@@ -185,10 +181,21 @@ class Stripe:
             case ["files", number, "contents"]:
                 file = self._desk.file(number)
                 return Tell(200, {"content-type": "text/csv"}, file) if file else _missing(f"No such file: '{number}'")
-            case ["events"]:
-                return self._list_events(ask)
             case ["events", number] if number in self._events:
                 return tell(self._events[number])
+            case _:
+                return self._list("/".join(path), ask, now)
+
+    def _list(self, what: str, ask: Ask, now: datetime) -> Tell:
+        match what:
+            case "payment_intents":
+                return self._list_intents(ask)
+            case "checkout/sessions":
+                return self._list_sessions(ask, now)
+            case "refunds":
+                return self._list_refunds(ask, now)
+            case "events":
+                return self._list_events(ask)
             case _:
                 return _missing("No such object, or an unrecognized request URL")
 
@@ -266,34 +273,44 @@ class Stripe:
         return tell(refund_object(refund)), refund
 
     def _list_refunds(self, ask: Ask, now: datetime) -> Tell:
-        """Newest first."""
+        """Of one payment, or of all."""
         query = ask.query()
         trade = self._refunded_from(query, now)
-        if trade is None:
+        if trade is None and ("payment_intent" in query or "charge" in query):
             return _missing("No such payment_intent or charge")
-        found = [refund_object(refund) for refund in reversed(trade.refunds)]
-        return tell(page("/v1/refunds", found, _limit(query)))
+        refunds = [it for one in ([trade] if trade else self._ever()) for it in one.refunds]
+        oldest_first = sorted(refunds, key=lambda refund: refund.made_at)
+        return page("/v1/refunds", [refund_object(refund) for refund in reversed(oldest_first)], query)
+
+    def _list_intents(self, ask: Ask) -> Tell:
+        found = [intent(trade) for trade in reversed(self._ever()) if has_intent(trade)]
+        return page("/v1/payment_intents", found, ask.query())
 
     def _list_sessions(self, ask: Ask, now: datetime) -> Tell:
-        """Of one PaymentIntent; the sandbox lists no others."""
+        """Of one PaymentIntent, or all."""
         query = ask.query()
-        trade = self._by_intent(query.get("payment_intent", ""), now)
-        found = [session(trade)] if trade and trade.method == CHECKOUT else []
-        if trade and query.get("expand[]") == "data.payment_intent":
-            found = [it | {"payment_intent": intent(trade)} for it in found]
-        return tell(page("/v1/checkout/sessions", found, _limit(query)))
+        trade = self._by_intent(query["payment_intent"], now) if "payment_intent" in query else None
+        trades = [trade] if trade else [] if "payment_intent" in query else reversed(self._ever())
+        found = [
+            session(it) | ({"payment_intent": intent(it)} if _is_expanded(query) and has_intent(it) else {})
+            for it in trades
+            if it.method == CHECKOUT
+        ]
+        return page("/v1/checkout/sessions", found, query)
 
     def _list_events(self, ask: Ask) -> Tell:
-        """Newest first; by type, by delivery, and after another."""
+        """By type, and by delivery."""
         query = parse_qs(ask.target.partition("?")[2])
-        kinds, after = query.get("types[]", []) + query.get("type", []), query.get("starting_after", [""])[0]
+        kinds = query.get("types[]", []) + query.get("type", [])
         delivered = query.get("delivery_success", [""])[0]
         wanted = {"true": (0,), "false": (1,)}.get(delivered, (0, 1))
         found = [it for it in reversed(self._events.values()) if it["pending_webhooks"] in wanted]
-        found = [it for it in found if not kinds or it["type"] in kinds]
-        ids = [it["id"] for it in found]
-        start = ids.index(after) + 1 if after in ids else 0
-        return tell(page("/v1/events", found[start:], _limit({"limit": query.get("limit", ["10"])[0]})))
+        return page("/v1/events", [it for it in found if not kinds or it["type"] in kinds], ask.query())
+
+    def _ever(self) -> list[Trade]:
+        """All trades of this account, the oldest first."""
+        trades = self._ledger.page(0, len(self._ledger))
+        return [trade for trade in trades if (trade.channel, trade.account) == (NAME, self.account)]
 
     def _refunded_from(self, fields: Mapping[str, str], now: datetime) -> Trade | None:
         return self._by_intent(fields.get("payment_intent") or fields.get("charge", "").replace("ch_", "pi_"), now)
@@ -353,9 +370,8 @@ def _missing(message: str) -> Tell:
     return error(404, "resource_missing", message)
 
 
-def _limit(query: Mapping[str, str]) -> int:
-    text = query.get("limit", "10")
-    return min(int(text), 100) if text.isascii() and text.isdigit() and len(text) < 4 else 10
+def _is_expanded(query: Mapping[str, str]) -> bool:
+    return query.get("expand[]") == "data.payment_intent"
 
 
 def _forget_oldest(kept: dict[str, _Answered] | dict[str, Json]) -> None:

@@ -1,6 +1,9 @@
 """Stripe's objects as JSON: what the API answers with and what events carry."""
 
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -14,6 +17,10 @@ INTENT = "payment_intent"
 API_VERSION = "2025-03-31.basil"
 
 Json = dict[str, object]
+
+_COMPARED: Mapping[str, Callable[[Any, int], bool]] = {
+    "gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le,
+}  # fmt: skip
 
 _SESSION_STATES = {TradeState.WAITING: "open", TradeState.PAID: "complete", TradeState.CLOSED: "expired"}
 _DISPUTES = {DisputeState.OPENED: "needs_response", DisputeState.WON: "won", DisputeState.LOST: "lost"}
@@ -110,9 +117,30 @@ def event(number: str, kind: str, told: Json, created: datetime) -> Json:
     }
 
 
-def page(url: str, objects: list[Json], limit: int) -> Json:
-    """A list, of which the caller asked for so many at most."""
-    return {"object": "list", "url": url, "has_more": len(objects) > limit, "data": objects[:limit]}
+def page(url: str, objects: Sequence[Json], query: Mapping[str, str]) -> Tell:
+    """A list, newest first: at most `limit` of what was `created` then, after or before the object that the caller has
+    seen last. Raises InvalidRequest and ValueError."""
+    for word, holds in _COMPARED.items():
+        if f"created[{word}]" in query:
+            at = int(query[f"created[{word}]"])
+            objects = [it for it in objects if holds(it["created"], at)]
+    limit, ids = _limit(query), [it["id"] for it in objects]
+    seen = query.get("starting_after") or query.get("ending_before")
+    if seen and seen not in ids:
+        return error(404, "resource_missing", f"No such object: '{seen}'")
+    if query.get("starting_after"):
+        objects = objects[ids.index(seen) + 1 :]
+    elif seen:
+        objects = objects[: ids.index(seen)]
+    part = objects[-limit:] if query.get("ending_before") else objects[:limit]
+    return tell({"object": "list", "url": url, "has_more": len(objects) > limit, "data": part})
+
+
+def _limit(query: Mapping[str, str]) -> int:
+    text = query.get("limit", "10")
+    if not (text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= 100):
+        raise InvalidRequest("Invalid integer: limit must be from 1 to 100")
+    return int(text)
 
 
 def has_intent(trade: Trade) -> bool:
