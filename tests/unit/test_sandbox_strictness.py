@@ -8,7 +8,7 @@ import stripe
 import sandbox_merchant as merchant
 from paidup.errors import InvalidRequest
 from paidup.sandbox.ledger import RefundState
-from sandbox_merchant import NOW, after, notices, wechat_opened
+from sandbox_merchant import NOW, after, notices, wechat_opened, wechat_read
 
 
 def paid_at_wechat(**manners):
@@ -129,3 +129,53 @@ def test_stripes_library_pages_to_the_end_of_every_list() -> None:
     assert everything[1:3] == [it.id for it in v1.refunds.list({"ending_before": everything[3], "limit": 2})]
     with pytest.raises(stripe.InvalidRequestError, match="No such object"):
         v1.refunds.list({"starting_after": "re_unknown"})
+
+
+def wechat_raw(target: str, body: bytes) -> merchant.Ask:
+    mine, timestamp = merchant.keys().wechat, str(int(NOW.timestamp()))
+    signature = merchant.rsa_sign(mine.merchant, f"POST\n{target}\n{timestamp}\nn\n".encode() + body + b"\n")
+    claims = f'mchid="{mine.mchid}",nonce_str="n",timestamp="{timestamp}",serial_no="{mine.merchant_serial}"'
+    head = f'WECHATPAY2-SHA256-RSA2048 {claims},signature="{signature}"'
+    return merchant.Ask("POST", target, {"authorization": head}, body)
+
+
+def alipay_raw(method: str, biz_content: str) -> merchant.Ask:
+    mine = merchant.keys().alipay
+    fields = {"app_id": mine.app_id, "biz_content": biz_content, "method": method, "sign_type": "RSA2"}
+    text = "&".join(f"{name}={value}" for name, value in sorted(fields.items()))
+    fields["sign"] = merchant.rsa_sign(mine.app, text.encode())
+    return merchant.Ask("POST", "/gateway.do", {}, merchant.urlencode(fields).encode())
+
+
+DEEP = b'{"x":' + b"[" * 100_000
+RUN = {
+    "report_type": "balance.summary.1",
+    "parameters[interval_start]": "1795305600",
+    "parameters[interval_end]": "1795392000",
+}
+
+
+def test_json_nested_without_end_is_refused() -> None:
+    """Whatever the channel, the answer is the channel's own refusal, and no crash."""
+    world = merchant.world()
+    wechat = wechat_read(world.respond(wechat_raw("/v3/pay/transactions/native", DEEP), NOW))
+    ask = alipay_raw("alipay.trade.query", DEEP.decode())
+    alipay = merchant.alipay_read(world.respond(ask, NOW))
+    subjects = [world.provider("wechat", "main").subject(wechat_raw("/v3/refund/domestic/refunds", DEEP))]
+    subjects.append(world.provider("alipay", "main").subject(ask))
+    assert ("PARAM_ERROR", "ACQ.INVALID_PARAMETER") == (wechat["code"], alipay["sub_code"])
+    assert ["/v3/refund/domestic/refunds", "alipay.trade.query"] == subjects
+
+
+@pytest.mark.parametrize("zone", ["Mars/Base", "America", "zone.tab", "../../etc/passwd", "a\0b"])
+def test_a_report_in_a_zone_that_there_is_not_is_refused(zone: str) -> None:
+    """400 in Stripe's words, and no crash."""
+    refused = stripe_form(merchant.world(), "/v1/reporting/report_runs", RUN | {"parameters[timezone]": zone})
+    assert "invalid_request_error" == refused["error"]["type"]
+
+
+@pytest.mark.parametrize("made", ["%C2%B2", "9" * 400, "", "-1"])
+def test_a_bills_address_that_nobody_gave_out_is_refused(made: str) -> None:
+    """403 at Alipay, whatever stands for the time in it."""
+    target = f"/downloadBillFile.resource?app_id=1&fileId=trade.2026-11-22.{made}"
+    assert 403 == merchant.world().respond(merchant.Ask("GET", target, {}, b""), NOW).status

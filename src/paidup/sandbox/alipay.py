@@ -16,7 +16,7 @@ from paidup.sandbox.bills import Bills
 from paidup.sandbox.faults import Dice
 from paidup.sandbox.keys import AlipayKeys, is_signed, sign
 from paidup.sandbox.ledger import Ledger, Refund, RefundState, Trade, TradeState
-from paidup.sandbox.wire import Ask, News, Notice, Tell
+from paidup.sandbox.wire import NONSENSE, Ask, News, Notice, Tell
 
 NAME = "alipay"
 RETRIES_S = (240, 600, 600, 3600, 7200, 21600, 54000)
@@ -72,7 +72,7 @@ class Alipay:
         fields = fields_of(ask)
         try:
             wanted = msgspec.json.decode(fields.get("biz_content", "{}"), type=_Wanted)
-        except (msgspec.MsgspecError, ValueError):
+        except NONSENSE:
             return fields.get("method", "")
         return f"{fields.get('method', '')} {wanted.out_trade_no or wanted.trade_no} {wanted.out_request_no}"
 
@@ -87,7 +87,7 @@ class Alipay:
             return _unsigned(method, refusal | {"sub_msg": "验签出错: check app_id and the app's private key"}), None
         try:
             told, changed = self._act(method, fields, ask, now)
-        except (msgspec.MsgspecError, InvalidRequest, ValueError, OverflowError) as wrong:
+        except NONSENSE as wrong:
             told, changed = _no("ACQ.INVALID_PARAMETER", f"参数无效: {wrong}"), None
         if method == "alipay.trade.page.pay" and told["code"] == "10000":
             return _page(told["out_trade_no"]), changed

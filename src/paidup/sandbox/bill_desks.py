@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from paidup.errors import InvalidRequest
 from paidup.sandbox.bill_formats import (
@@ -26,7 +26,7 @@ from paidup.sandbox.bill_formats import (
 )
 from paidup.sandbox.bills import BilledDay, Bills, Standing
 from paidup.sandbox.keys import AlipayKeys, WechatKeys
-from paidup.sandbox.wire import Ask, Tell
+from paidup.sandbox.wire import NONSENSE, Ask, Tell
 
 ALIPAY_METHOD = "alipay.data.dataservice.bill.downloadurl.query"
 ALIPAY_DOWNLOAD = "/downloadBillFile.resource"
@@ -119,7 +119,7 @@ class AlipayDesk:
         try:
             bill_type, stated, made = _token(ask, "fileId", 3)
             day = date.fromisoformat(stated)
-        except (InvalidRequest, ValueError, OverflowError):
+        except NONSENSE:
             return Tell(404, {"content-type": "text/html"}, b"no such file")
         if not _lives(made, now, ALIPAY_LIVES_S):
             return Tell(403, {"content-type": "text/html; charset=utf-8"}, "下载链接已过期".encode())
@@ -216,12 +216,15 @@ class StripeDesk:
 
 
 def _span(fields: Mapping[str, str]) -> tuple[datetime, datetime, tzinfo]:
-    """Raises ValueError."""
+    """Raises InvalidRequest and ValueError."""
     begins, ends = (
         datetime.fromtimestamp(int(fields.get(f"parameters[interval_{it}]", "")), UTC) for it in ("start", "end")
     )
     name = fields.get("parameters[timezone]", "Etc/UTC")
-    return begins, ends, UTC if name == "Etc/UTC" else ZoneInfo(name)
+    try:
+        return begins, ends, UTC if name == "Etc/UTC" else ZoneInfo(name)
+    except (ZoneInfoNotFoundError, OSError):
+        raise InvalidRequest(f"parameters[timezone]: there is no zone {name[:60]!r}") from None
 
 
 def _columns(fields: Mapping[str, str]) -> list[str]:
@@ -249,4 +252,4 @@ def _token(ask: Ask, name: str, parts: int) -> list[str]:
 
 
 def _lives(made: str, now: datetime, lives_s: int) -> bool:
-    return made.isdigit() and 0 <= now.timestamp() - int(made) < lives_s + 1
+    return made.isascii() and made.isdigit() and len(made) < 12 and 0 <= now.timestamp() - int(made) < lives_s + 1

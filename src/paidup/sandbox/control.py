@@ -9,7 +9,7 @@ from paidup.errors import ConfigError, InvalidRequest
 from paidup.sandbox.faults import Faults
 from paidup.sandbox.ledger import DisputeState, RefundState, Trade
 from paidup.sandbox.server import Sandbox
-from paidup.sandbox.wire import Ask, Tell
+from paidup.sandbox.wire import NONSENSE, Ask, Tell
 from paidup.sandbox.world import CHANNELS
 
 MAX_PAGE = 10_000
@@ -54,7 +54,7 @@ class Control:
         try:
             self._sandbox.now()
             done = act(ask)
-        except (InvalidRequest, ConfigError, msgspec.MsgspecError, ValueError) as error:
+        except (*NONSENSE, ConfigError) as error:
             return _tell(400, {"error": str(error)})
         self._sandbox.pass_on()
         return _tell(200, done)

@@ -11,7 +11,6 @@ from urllib.parse import parse_qs, parse_qsl
 
 import msgspec
 
-from paidup.errors import InvalidRequest
 from paidup.sandbox.bill_desks import StripeDesk
 from paidup.sandbox.bills import Bills
 from paidup.sandbox.faults import Dice
@@ -34,7 +33,7 @@ from paidup.sandbox.stripe_objects import (
     session_number,
     tell,
 )
-from paidup.sandbox.wire import Ask, News, Notice, Tell
+from paidup.sandbox.wire import NONSENSE, Ask, News, Notice, Tell
 
 NAME = "stripe"
 RETRIES_S = (60, 300, 1800, 7200, 18000, 36000, 36000, 43200, 43200, 43200)
@@ -141,7 +140,7 @@ class Stripe:
     def _act_or_say_why(self, ask: Ask, now: datetime) -> tuple[Tell, Trade | Refund | None]:
         try:
             return self._act(ask, now)
-        except (InvalidRequest, ValueError, OverflowError) as wrong:
+        except NONSENSE as wrong:
             return error(400, "parameter_invalid", str(wrong)), None
 
     def _act(self, ask: Ask, now: datetime) -> tuple[Tell, Trade | Refund | None]:

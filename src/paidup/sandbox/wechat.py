@@ -21,7 +21,7 @@ from paidup.sandbox.faults import Dice
 from paidup.sandbox.keys import WechatKeys, is_signed, sign
 from paidup.sandbox.ledger import Ledger, Refund, RefundState, Trade, TradeState
 from paidup.sandbox.wechat_objects import REFUND_STATES, beijing, pay_with, refund_object, transaction
-from paidup.sandbox.wire import Ask, News, Notice, Tell
+from paidup.sandbox.wire import NONSENSE, Ask, News, Notice, Tell
 
 NAME = "wechat"
 RETRIES_S = (15, 15, 30, 180, 600, 1200, 1800, 1800, 1800, 3600, 10800, 10800, 10800, 21600, 21600)
@@ -114,7 +114,7 @@ class Wechat:
             return ask.path
         try:
             named = msgspec.json.decode(ask.body, type=_Subject)
-        except (msgspec.MsgspecError, ValueError):
+        except NONSENSE:
             return ask.path
         return f"{ask.path} {named.out_refund_no or named.out_trade_no}"
 
@@ -127,7 +127,7 @@ class Wechat:
             ), None
         try:
             return self._act(ask, now)
-        except (msgspec.MsgspecError, InvalidRequest, ValueError, OverflowError) as wrong:
+        except NONSENSE as wrong:
             return self._error(ask, 400, "PARAM_ERROR", f"参数错误: {wrong}", now), None
 
     def limited(self) -> Tell:

@@ -7,7 +7,12 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from paidup.errors import InvalidRequest
 from paidup.sandbox.ledger import Refund, Trade
+
+NONSENSE = (msgspec.MsgspecError, InvalidRequest, ValueError, OverflowError, RecursionError)
+"""What reading a request may raise that makes no sense: the sender's mistake, and answered as such. The last is JSON
+that is nested a thousand deep."""
 
 
 class Ask(msgspec.Struct, frozen=True):

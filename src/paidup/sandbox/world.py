@@ -32,7 +32,9 @@ from paidup.sandbox.wire import Ask, News, Provider, Tell
 CHANNELS = (WECHAT, ALIPAY, STRIPE)
 _PREFIXES = (("/v3/", WECHAT), ("/gateway.do", ALIPAY), (ALIPAY_DOWNLOAD, ALIPAY), ("/v1/", STRIPE))
 _NOBODY = Tell(
-    404, {"content-type": "text/plain"}, b"neither WeChat Pay (/v3/), nor Alipay (/gateway.do), nor Stripe (/v1/)"
+    404,
+    {"content-type": "text/plain"},
+    b"neither WeChat Pay (/v3/), nor Alipay (/gateway.do), nor Stripe (/v1/), nor the sandbox itself (/sandbox/)\n",
 )
 
 
