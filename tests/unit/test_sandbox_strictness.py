@@ -179,3 +179,25 @@ def test_a_bills_address_that_nobody_gave_out_is_refused(made: str) -> None:
     """403 at Alipay, whatever stands for the time in it."""
     target = f"/downloadBillFile.resource?app_id=1&fileId=trade.2026-11-22.{made}"
     assert 403 == merchant.world().respond(merchant.Ask("GET", target, {}, b""), NOW).status
+
+
+def test_an_idempotency_key_is_not_spent_by_nonsense() -> None:
+    """Stripe keeps an answer only once it has begun to act; a refusal for the money's sake is kept."""
+    world = merchant.world()
+    asks = ({"currency": "usd"}, {"currency": "usd", "amount": "500"})
+    first, second = (stripe_form(world, "/v1/payment_intents", fields, key="k1") for fields in asks)
+    assert ("error", second["id"]) == (next(iter(first)), world.ledger.page(0, 9)[0].number)
+    refund = {"payment_intent": second["id"]}
+    early = stripe_form(world, "/v1/refunds", refund, key="k2")
+    world.pay(world.ledger.page(0, 9)[0], NOW)
+    assert early == stripe_form(world, "/v1/refunds", refund, key="k2")
+    assert 500 == stripe_form(world, "/v1/refunds", refund, key="k3")["amount"]
+
+
+def test_the_order_of_a_form_is_not_what_it_asks_for() -> None:
+    """A repetition that names the same parameters in another order is one."""
+    world, fields = merchant.world(), {"amount": "500", "currency": "usd"}
+    first = stripe_form(world, "/v1/payment_intents", fields, key="k1")
+    assert first == stripe_form(world, "/v1/payment_intents", dict(reversed(fields.items())), key="k1")
+    other = stripe_form(world, "/v1/payment_intents", fields | {"amount": "501"}, key="k1")
+    assert "idempotency_error" == other["error"]["type"]

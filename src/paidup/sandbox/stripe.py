@@ -50,7 +50,7 @@ class _Answered(msgspec.Struct, frozen=True):
     """What was asked for under an idempotency key, and what was said."""
 
     path: str
-    body: bytes
+    fields: dict[str, str]
     answer: Tell
     at: datetime
 
@@ -80,18 +80,21 @@ class Stripe:
         return f"{ask.path} {ask.headers.get('idempotency-key', '')}"
 
     def respond(self, ask: Ask, now: datetime) -> tuple[Tell, Trade | Refund | None]:
-        """Answer one request; the second value is what it changed. A key gives the same answer again."""
+        """Answer one request; the second value is what it changed. A key gives the same answer again, but for what made
+        no sense: then nothing was begun, and nothing is kept."""
         if not hmac.compare_digest(key_of(ask).encode(), self._keys.secret.encode()):
             return error(401, None, "Invalid API Key provided"), None
         key = ask.headers.get("idempotency-key") if ask.method == "POST" else None
-        if key is None:
-            return self._act_or_say_why(ask, now)
-        known = self._answers.get(key)
-        if known and now - known.at < KEYS_KEPT:
-            return _again(known, ask), None
-        answer, changed = self._act_or_say_why(ask, now)
-        self._answers[key] = _Answered(ask.path, ask.body, answer, now)
-        _forget_oldest(self._answers)
+        known = self._answers.get(key) if key else None
+        try:
+            if known and now - known.at < KEYS_KEPT:
+                return _again(known, ask), None
+            answer, changed = self._act(ask, now)
+        except NONSENSE as wrong:
+            return error(400, "parameter_invalid", str(wrong)), None
+        if key:
+            self._answers[key] = _Answered(ask.path, _fields_in(ask), answer, now)
+            _forget_oldest(self._answers)
         return answer, changed
 
     def limited(self) -> Tell:
@@ -137,14 +140,8 @@ class Stripe:
 
     # Requests --------------------------------------------------------------------------------------------------------
 
-    def _act_or_say_why(self, ask: Ask, now: datetime) -> tuple[Tell, Trade | Refund | None]:
-        try:
-            return self._act(ask, now)
-        except NONSENSE as wrong:
-            return error(400, "parameter_invalid", str(wrong)), None
-
     def _act(self, ask: Ask, now: datetime) -> tuple[Tell, Trade | Refund | None]:
-        fields = dict(parse_qsl(ask.body.decode(), keep_blank_values=True))
+        fields = _fields_in(ask)
         match (ask.method, *ask.path.strip("/").split("/")[1:]):
             case ("POST", "payment_intents"):
                 return self._open(INTENT, fields, now)
@@ -340,9 +337,13 @@ class Stripe:
 _KEPT = ("metadata[", "description", "client_reference_id")
 
 
+def _fields_in(ask: Ask) -> dict[str, str]:
+    return dict(parse_qsl(ask.body.decode(), keep_blank_values=True))
+
+
 def _again(known: _Answered, ask: Ask) -> Tell:
-    """Errors, too, are repeated: Stripe keeps the first answer whatever it was."""
-    if (known.path, known.body) != (ask.path, ask.body):
+    """Refusals, too, are repeated. What counts is what is asked for, and not in which order the form says it."""
+    if (known.path, known.fields) != (ask.path, _fields_in(ask)):
         why = "Keys for idempotent requests can only be used with the same parameters they were first used with."
         return error(400, None, why, "idempotency_error")
     return Tell(known.answer.status, {**known.answer.headers, "idempotent-replayed": "true"}, known.answer.body)
