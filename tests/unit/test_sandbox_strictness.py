@@ -201,3 +201,15 @@ def test_the_order_of_a_form_is_not_what_it_asks_for() -> None:
     assert first == stripe_form(world, "/v1/payment_intents", dict(reversed(fields.items())), key="k1")
     other = stripe_form(world, "/v1/payment_intents", fields | {"amount": "501"}, key="k1")
     assert "idempotency_error" == other["error"]["type"]
+
+
+@pytest.mark.parametrize("method", ["alipay.trade.pay", "alipay.trade.wap.pay", "alipay.trade.create", "nonsense"])
+def test_a_method_that_is_not_spoken_is_called_so(method: str) -> None:
+    """40002 isv.invalid-method, and never that a trade is not there, whether it is or not."""
+    world = merchant.world()
+    world.respond(merchant.alipay_open("A1"), NOW)
+    world.pay(world.find("alipay", "main", "A1", NOW), NOW)
+    for ref in ("A1", "A2"):
+        ask = merchant.alipay_ask(method, out_trade_no=ref, total_amount="1.00", subject="tea")
+        told = merchant.alipay_read(world.respond(ask, NOW))
+        assert ("40002", "isv.invalid-method") == (told["code"], told["sub_code"])

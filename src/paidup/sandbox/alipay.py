@@ -5,12 +5,13 @@ Source: Alipay's open platform documents and the official easysdk's Signer.
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 import msgspec
 
 from paidup.errors import InvalidRequest
 from paidup.money import Money, from_major, major
+from paidup.sandbox.alipay_forms import Wanted, expiry, fields_of, signed_text
 from paidup.sandbox.bill_desks import ALIPAY_DOWNLOAD, ALIPAY_METHOD, AlipayDesk
 from paidup.sandbox.bills import Bills
 from paidup.sandbox.faults import Dice
@@ -30,22 +31,13 @@ _STATES = {
     TradeState.CLOSED: "TRADE_CLOSED",
 }
 _OPENING = ("alipay.trade.precreate", "alipay.trade.page.pay")
+_ABOUT_A_TRADE = tuple(
+    f"alipay.trade.{what}" for what in ("query", "close", "cancel", "refund", "fastpay.refund.query")
+)
+_INVALID = {"code": "40002", "msg": "Invalid Arguments"}
+_UNSPOKEN = "the sandbox speaks precreate, page.pay, query, close, cancel, refund, its query, and bills"
+_SIGNED_WITH = "app_id, sign_type=RSA2, charset utf-8, and the app's private key"
 _NOTICE_HEADERS = {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}
-
-
-class _Wanted(msgspec.Struct):
-    """What biz_content may say. Amounts come as text in yuan, from some merchants as numbers."""
-
-    out_trade_no: str = ""
-    trade_no: str = ""
-    total_amount: str | int | float = ""
-    subject: str = ""
-    time_expire: str = ""
-    timeout_express: str = ""
-    refund_amount: str | int | float = ""
-    out_request_no: str = ""
-    bill_type: str = ""
-    bill_date: str = ""
 
 
 class Alipay:
@@ -71,7 +63,7 @@ class Alipay:
         """The method, and the numbers that biz_content names."""
         fields = fields_of(ask)
         try:
-            wanted = msgspec.json.decode(fields.get("biz_content", "{}"), type=_Wanted)
+            wanted = msgspec.json.decode(fields.get("biz_content", "{}"), type=Wanted)
         except NONSENSE:
             return fields.get("method", "")
         return f"{fields.get('method', '')} {wanted.out_trade_no or wanted.trade_no} {wanted.out_request_no}"
@@ -83,8 +75,8 @@ class Alipay:
         fields = fields_of(ask)
         method = fields.get("method", "")
         if not self._is_genuine(fields):
-            refusal = {"code": "40002", "msg": "Invalid Arguments", "sub_code": "isv.invalid-signature"}
-            return _unsigned(method, refusal | {"sub_msg": "验签出错: check app_id and the app's private key"}), None
+            why = {"sub_code": "isv.invalid-signature", "sub_msg": f"验签出错: check {_SIGNED_WITH}"}
+            return _unsigned(method, _INVALID | why), None
         try:
             told, changed = self._act(method, fields, ask, now)
         except NONSENSE as wrong:
@@ -127,7 +119,7 @@ class Alipay:
         """A form, signed over its decoded fields but for sign and sign_type."""
         fields = msgspec.json.decode(news.content, type=dict[str, str])
         key = self._keys.stranger if news.forged else self._keys.platform
-        fields |= {"sign": sign(key, _signed_text(fields)), "sign_type": "RSA2"}
+        fields |= {"sign": sign(key, signed_text(fields)), "sign_type": "RSA2"}
         return Notice(_NOTICE_HEADERS, urlencode(fields).encode())
 
     def is_acknowledged(self, status: int, body: bytes) -> bool:
@@ -145,12 +137,15 @@ class Alipay:
     def _act(
         self, method: str, fields: Mapping[str, str], ask: Ask, now: datetime
     ) -> tuple[dict[str, str], Trade | Refund | None]:
-        wanted = msgspec.json.decode(fields.get("biz_content", "{}"), type=_Wanted)
+        wanted = msgspec.json.decode(fields.get("biz_content", "{}"), type=Wanted)
         if method == ALIPAY_METHOD:
             found = self._desk.where(wanted.bill_type, wanted.bill_date, ask, now)
             return _ok(found) if found else _no("isp.bill_not_exist", "账单不存在"), None
         if method in _OPENING:
             return self._open(method, fields, wanted, now)
+        if method not in _ABOUT_A_TRADE:
+            # Before anything is looked for: that a trade is not there would be a word about money.
+            return _INVALID | {"sub_code": "isv.invalid-method", "sub_msg": f"不存在的方法名: {_UNSPOKEN}"}, None
         trade = self._ledger.named(NAME, self.account, wanted.out_trade_no, now)
         trade = trade or self._ledger.numbered(NAME, self.account, wanted.trade_no, now)
         if trade is not None and method == "alipay.trade.cancel":
@@ -164,13 +159,11 @@ class Alipay:
                 return self._close(trade, now)
             case "alipay.trade.refund":
                 return self._refund(trade, wanted, now)
-            case "alipay.trade.fastpay.refund.query":
-                return _query_refund(trade, wanted), None
             case _:
-                return _no("isv.invalid-method", "不存在的方法名"), None
+                return _query_refund(trade, wanted), None
 
     def _open(
-        self, method: str, fields: Mapping[str, str], wanted: _Wanted, now: datetime
+        self, method: str, fields: Mapping[str, str], wanted: Wanted, now: datetime
     ) -> tuple[dict[str, str], Trade | None]:
         if not 1 <= len(wanted.out_trade_no) <= 64 or not wanted.subject:
             raise InvalidRequest("out_trade_no (at most 64 characters) and subject are needed")
@@ -190,7 +183,7 @@ class Alipay:
             {"out_trade_no": trade.merchant_ref, "qr_code": f"https://qr.alipay.com/bax{trade.number[-12:]}"}
         ), opened
 
-    def _new_trade(self, method: str, fields: Mapping[str, str], wanted: _Wanted, money: Money, now: datetime) -> Trade:
+    def _new_trade(self, method: str, fields: Mapping[str, str], wanted: Wanted, money: Money, now: datetime) -> Trade:
         digits = self._dice.digits(14, "trade", self.account, wanted.out_trade_no)
         return Trade(
             channel=NAME,
@@ -201,7 +194,7 @@ class Alipay:
             currency=CURRENCY,
             method=method.removeprefix("alipay.trade."),
             opened_at=now,
-            expires_at=_expiry(wanted, now),
+            expires_at=expiry(wanted, now),
             notify_url=fields.get("notify_url", ""),
             extra={"subject": wanted.subject},
         )
@@ -227,7 +220,7 @@ class Alipay:
             return _ok(told | {"action": "refund"}), None
         return _ok(told | {"action": "refund"}), self._give_back(trade, trade.merchant_ref, left, now)
 
-    def _refund(self, trade: Trade, wanted: _Wanted, now: datetime) -> tuple[dict[str, str], Refund | None]:
+    def _refund(self, trade: Trade, wanted: Wanted, now: datetime) -> tuple[dict[str, str], Refund | None]:
         ref = wanted.out_request_no or trade.merchant_ref
         amount_minor = from_major(str(wanted.refund_amount), CURRENCY).amount_minor
         known = trade.refund_named(ref)
@@ -278,22 +271,12 @@ class Alipay:
     def _is_genuine(self, fields: Mapping[str, str]) -> bool:
         unsigned = {name: value for name, value in fields.items() if name != "sign" and value}
         known = fields.get("app_id") == self._keys.app_id and fields.get("sign_type") == "RSA2"
-        return known and is_signed(self._app, _signed_text(unsigned), fields.get("sign", ""))
+        return known and is_signed(self._app, signed_text(unsigned), fields.get("sign", ""))
 
     def _tell(self, method: str, told: Mapping[str, str]) -> Tell:
         """The signature covers the bytes of the answer's own member as they stand."""
         inner = msgspec.json.encode(told)
         return _answer(method, inner, sign(self._keys.platform, inner))
-
-
-def fields_of(ask: Ask) -> dict[str, str]:
-    """The parameters of a call: system ones mostly in the query, biz_content mostly in the body."""
-    form = ask.body.decode("utf-8", "replace") if ask.method == "POST" else ""
-    return dict(parse_qsl(form, keep_blank_values=True)) | ask.query()
-
-
-def _signed_text(fields: Mapping[str, str]) -> bytes:
-    return "&".join(f"{name}={value}" for name, value in sorted(fields.items())).encode()
 
 
 def _unsigned(method: str, told: Mapping[str, str]) -> Tell:
@@ -312,7 +295,7 @@ def _page(merchant_ref: str) -> Tell:
     return Tell(200, {"content-type": "text/html; charset=utf-8"}, page.encode())
 
 
-def _query_refund(trade: Trade, wanted: _Wanted) -> dict[str, str]:
+def _query_refund(trade: Trade, wanted: Wanted) -> dict[str, str]:
     """A success without refund_status: there is no such refund."""
     refund = trade.refund_named(wanted.out_request_no)
     if refund is None:
@@ -367,19 +350,6 @@ def _ok(told: Mapping[str, str]) -> dict[str, str]:
 
 def _no(sub_code: str, sub_msg: str) -> dict[str, str]:
     return {"code": "40004", "msg": "Business Failed", "sub_code": sub_code, "sub_msg": sub_msg}
-
-
-def _expiry(wanted: _Wanted, now: datetime) -> datetime:
-    """time_expire in Beijing time, or timeout_express such as 30m, 2h or 1d; fifteen days when neither is given."""
-    if wanted.time_expire:
-        return datetime.fromisoformat(wanted.time_expire).replace(tzinfo=_BEIJING)
-    units = {"m": 60, "h": 3600, "d": 86400}
-    if not wanted.timeout_express:
-        return now + timedelta(days=15)
-    count, unit = wanted.timeout_express[:-1], wanted.timeout_express[-1]
-    if unit not in units or not (count.isascii() and count.isdigit() and len(count) < 6):
-        raise InvalidRequest(f"timeout_express {wanted.timeout_express[:20]!r} is none such as 30m, 2h or 1d")
-    return now + timedelta(seconds=int(count) * units[unit])
 
 
 def _yuan(amount_minor: int) -> str:

@@ -15,7 +15,8 @@ import msgspec
 
 from paidup.errors import InvalidRequest
 from paidup.sandbox.alipay import NAME as ALIPAY
-from paidup.sandbox.alipay import Alipay, fields_of
+from paidup.sandbox.alipay import Alipay
+from paidup.sandbox.alipay_forms import fields_of
 from paidup.sandbox.bill_desks import ALIPAY_DOWNLOAD
 from paidup.sandbox.bills import Bills
 from paidup.sandbox.buyers import Buyers, visit
