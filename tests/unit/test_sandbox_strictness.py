@@ -213,3 +213,43 @@ def test_a_method_that_is_not_spoken_is_called_so(method: str) -> None:
         ask = merchant.alipay_ask(method, out_trade_no=ref, total_amount="1.00", subject="tea")
         told = merchant.alipay_read(world.respond(ask, NOW))
         assert ("40002", "isv.invalid-method") == (told["code"], told["sub_code"])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"total_amount": "0"},
+        {"total_amount": "0.00"},
+        {"total_amount": "100000000.01"},
+        {"time_expire": "2026-11-23 16:00:00"},
+        {"timeout_express": "0m"},
+        {"timeout_express": "16d"},
+        {"timeout_express": "2c"},
+    ],
+    ids=lambda wrong: "".join(wrong.values()),
+)
+def test_a_trade_at_alipay_that_nobody_could_pay_is_not_opened(wrong: dict[str, str]) -> None:
+    """Of nothing, of too much, over before it began, or open for longer than fifteen days."""
+    world = merchant.world()
+    fields = {"out_trade_no": "A1", "subject": "tea", "total_amount": "1.00"} | wrong
+    told = merchant.alipay_read(world.respond(merchant.alipay_ask("alipay.trade.precreate", **fields), NOW))
+    assert ("ACQ.INVALID_PARAMETER", 0) == (told["sub_code"], len(world.ledger))
+
+
+def test_a_trade_of_1c_is_open_until_the_day_ends_in_beijing() -> None:
+    """NOW is 16:00 there."""
+    world = merchant.world()
+    world.respond(merchant.alipay_open("A1", timeout_express="1c"), NOW)
+    assert after(8 * 3600) == world.find("alipay", "main", "A1", NOW).expires_at
+
+
+def test_alipays_own_number_goes_before_the_merchants() -> None:
+    """Where both are named; a wrong one is not made good by the other."""
+    world = merchant.world()
+    for ref in ("A1", "A2"):
+        world.respond(merchant.alipay_open(ref), NOW)
+        world.pay(world.find("alipay", "main", ref, NOW), NOW)
+    number = world.find("alipay", "main", "A2", NOW).number
+    asks = [merchant.alipay_ask("alipay.trade.query", out_trade_no="A1", trade_no=it) for it in (number, "2026nobody")]
+    told = [merchant.alipay_read(world.respond(ask, NOW)) for ask in asks]
+    assert ("A2", "ACQ.TRADE_NOT_EXIST") == (told[0]["out_trade_no"], told[1]["sub_code"])

@@ -23,6 +23,7 @@ NAME = "alipay"
 RETRIES_S = (240, 600, 600, 3600, 7200, 21600, 54000)
 """Eight sendings within 24 hours and 24 minutes."""
 CURRENCY = "CNY"
+MAX_MINOR = 100_000_000_00
 
 _BEIJING = timezone(timedelta(hours=8))
 _STATES = {
@@ -146,8 +147,11 @@ class Alipay:
         if method not in _ABOUT_A_TRADE:
             # Before anything is looked for: that a trade is not there would be a word about money.
             return _INVALID | {"sub_code": "isv.invalid-method", "sub_msg": f"不存在的方法名: {_UNSPOKEN}"}, None
-        trade = self._ledger.named(NAME, self.account, wanted.out_trade_no, now)
-        trade = trade or self._ledger.numbered(NAME, self.account, wanted.trade_no, now)
+        # Where both are named, Alipay goes by its own number.
+        find, name = (
+            (self._ledger.numbered, wanted.trade_no) if wanted.trade_no else (self._ledger.named, wanted.out_trade_no)
+        )
+        trade = find(NAME, self.account, name, now)
         if trade is not None and method == "alipay.trade.cancel":
             return self._cancel(trade, now)
         if trade is None or not _is_made(trade, now):
@@ -168,6 +172,8 @@ class Alipay:
         if not 1 <= len(wanted.out_trade_no) <= 64 or not wanted.subject:
             raise InvalidRequest("out_trade_no (at most 64 characters) and subject are needed")
         money = from_major(str(wanted.total_amount), CURRENCY)
+        if not 1 <= money.amount_minor <= MAX_MINOR:
+            raise InvalidRequest("total_amount must be from 0.01 to 100000000")
         trade, opened = self._ledger.named(NAME, self.account, wanted.out_trade_no, now), None
         if trade is None:
             trade = opened = self._ledger.enter(self._new_trade(method, fields, wanted, money, now))
