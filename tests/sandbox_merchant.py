@@ -95,7 +95,8 @@ def wechat_close(ref: str, *, now: datetime = NOW) -> Ask:
 
 
 def wechat_refund(ref: str, refund_ref: str, amount: int, total: int = 1250, *, now: datetime = NOW) -> Ask:
-    body = {"out_trade_no": ref, "out_refund_no": refund_ref, "amount": {"refund": amount, "total": total}}
+    amounts = {"refund": amount, "total": total, "currency": "CNY"}
+    body = {"out_trade_no": ref, "out_refund_no": refund_ref, "amount": amounts}
     return wechat_ask("POST", "/v3/refund/domestic/refunds", body, now=now)
 
 

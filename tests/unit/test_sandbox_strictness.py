@@ -253,3 +253,70 @@ def test_alipays_own_number_goes_before_the_merchants() -> None:
     asks = [merchant.alipay_ask("alipay.trade.query", out_trade_no="A1", trade_no=it) for it in (number, "2026nobody")]
     told = [merchant.alipay_read(world.respond(ask, NOW)) for ask in asks]
     assert ("A2", "ACQ.TRADE_NOT_EXIST") == (told[0]["out_trade_no"], told[1]["sub_code"])
+
+
+def test_a_number_in_an_address_may_be_percent_encoded() -> None:
+    """As WeChat Pay's own libraries send `|`, `*` and `@`; the signature covers the address as it was sent."""
+    world = merchant.world()
+    world.respond(merchant.wechat_open("order|1*"), NOW)
+    world.pay(world.find("wechat", "main", "order|1*", NOW), NOW)
+    world.respond(merchant.wechat_refund("order|1*", "r@1", 100), NOW)
+    paid = wechat_read(world.respond(merchant.wechat_query("order%7C1%2A"), NOW))
+    closed = wechat_read(world.respond(merchant.wechat_close("order%7C1%2A"), NOW))
+    refund = wechat_read(world.respond(merchant.wechat_ask("GET", "/v3/refund/domestic/refunds/r%401"), NOW))
+    assert ("order|1*", "ORDERPAID", "r@1") == (paid["out_trade_no"], closed["code"], refund["out_refund_no"])
+
+
+def test_what_the_merchant_attached_comes_back() -> None:
+    """In the query, in the notice and in the bill; and a jsapi order is paid by whom it names."""
+    world = merchant.world()
+    payer = {"openid": "oSomebody"}
+    world.respond(merchant.wechat_open("order1", method="jsapi", attach="table 7", payer=payer), NOW)
+    world.pay(world.find("wechat", "main", "order1", NOW), NOW)
+    [(_, notice)] = notices(world)
+    asked = wechat_read(world.respond(merchant.wechat_query("order1"), NOW))
+    told = wechat_opened(notice)[1]
+    assert [("table 7", payer)] * 2 == [(it["attach"], it["payer"]) for it in (asked, told)]
+    [entry] = world.bills.day("wechat", "main", NOW.date(), merchant.BEIJING).entries
+    assert "table 7" == entry.attach
+
+
+@pytest.mark.parametrize(
+    ("method", "wrong"),
+    [
+        ("jsapi", {}),
+        ("h5", {"scene_info": {"payer_client_ip": "192.0.2.1"}}),
+        ("native", {"amount": {"total": 1250, "currency": "USD"}}),
+        ("native", {"description": ""}),
+        ("native", {"description": "x" * 128}),
+        ("native", {"attach": "x" * 129}),
+        ("native", {"notify_url": "shop.example/notify"}),
+        ("native", {"time_expire": "2026-11-23T16:00:00+08:00"}),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_an_order_that_wechat_pay_would_not_take_is_refused(method: str, wrong: dict[str, object]) -> None:
+    """PARAM_ERROR, and no order."""
+    world = merchant.world()
+    told = wechat_read(world.respond(merchant.wechat_open("order1", method=method, **wrong), NOW))
+    assert ("PARAM_ERROR", 0) == (told["code"], len(world.ledger))
+
+
+def test_another_order_under_the_same_number_is_403() -> None:
+    """OUT_TRADE_NO_USED, with the status that WeChat Pay's table of errors gives it."""
+    world = merchant.world()
+    tells = [world.respond(merchant.wechat_open("order1", total), NOW) for total in (1250, 1251)]
+    assert [200, 403] == [tell.status for tell in tells]
+
+
+def test_a_refund_names_its_currency_and_comes_within_a_year() -> None:
+    """PARAM_ERROR without a currency; after a year nothing goes back."""
+    world = paid_at_wechat()
+    body = {"out_trade_no": "order1", "out_refund_no": "r1", "amount": {"refund": 1, "total": 1250}}
+    nameless = world.respond(merchant.wechat_ask("POST", "/v3/refund/domestic/refunds", body), NOW)
+    year = 365 * 86400
+    codes = [
+        wechat_read(world.respond(merchant.wechat_refund("order1", f"r{s}", 1, now=after(s)), after(s))).get("code")
+        for s in (year, year + 1)
+    ]
+    assert ("PARAM_ERROR", [None, "INVALID_REQUEST"]) == (wechat_read(nameless)["code"], codes)

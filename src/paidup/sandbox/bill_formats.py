@@ -91,7 +91,8 @@ def _wechat_trade(entry: Entry, mchid: str, appid: str) -> Sequence[str]:
         _beijing(entry.at), appid, mchid, "0", "", entry.number, entry.merchant_ref, "oSandboxBuyer0000000000000", kind,
         word, "OTHERS", "CNY", amount if paid else "0.00", "0.00",
         "0" if paid else entry.refund_number, "0" if paid else entry.refund_ref, "0.00" if paid else amount, "0.00",
-        "" if paid else "ORIGINAL", "" if paid else status, entry.title, "", _fee(entry.fee_minor), "0.60%",
+        "" if paid else "ORIGINAL", "" if paid else status, entry.title, entry.attach,
+        _fee(entry.fee_minor), "0.60%",
         amount if paid else "0.00", "0.00" if paid else amount, "",
     )  # fmt: skip
 

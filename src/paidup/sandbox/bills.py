@@ -49,6 +49,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     refund_number: str = ""
     refund_ref: str = ""
     title: str = ""
+    attach: str = ""
     method: str = ""
     channel: str = ""
     comes_back: bool = False
@@ -269,6 +270,7 @@ def _entries(trade: Trade, paid_at: datetime) -> Iterator[Entry]:
         number=trade.number,
         merchant_ref=trade.merchant_ref,
         title=trade.extra.get("subject") or trade.extra.get("description") or "",
+        attach=trade.extra.get("attach", ""),
         method=trade.method,
         channel=trade.channel,
     )

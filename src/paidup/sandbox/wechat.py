@@ -7,7 +7,7 @@ import base64
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated
+from urllib.parse import unquote
 
 import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -20,6 +20,7 @@ from paidup.sandbox.bills import Bills
 from paidup.sandbox.faults import Dice
 from paidup.sandbox.keys import WechatKeys, is_signed, sign
 from paidup.sandbox.ledger import Ledger, Refund, RefundState, Trade, TradeState
+from paidup.sandbox.wechat_forms import SCHEME, Subject, ToClose, ToOpen, ToRefund, claims_of
 from paidup.sandbox.wechat_objects import REFUND_STATES, beijing, pay_with, refund_object, transaction
 from paidup.sandbox.wire import NONSENSE, Ask, News, Notice, Tell
 
@@ -28,52 +29,11 @@ RETRIES_S = (15, 15, 30, 180, 600, 1200, 1800, 1800, 1800, 3600, 10800, 10800, 1
 """回调通知处理: fifteen more tries within 24 hours and 4 minutes."""
 TOLERANCE_S = 300
 MAX_REFUNDS = 50
+REFUNDABLE = timedelta(days=365)
 
-_SCHEME = "WECHATPAY2-SHA256-RSA2048"
-_CLAIM = re.compile(r'(\w+)="([^"]*)"')
 _SECONDS = re.compile(r"[0-9]{1,12}")
 _BY_REF = re.compile(r"/v3/pay/transactions/out-trade-no/([^/]+)(/close)?")
 _METHODS = ("native", "jsapi", "h5", "app")
-_Number = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z_|*@-]{1,64}$")]
-_Fen = Annotated[int, msgspec.Meta(ge=1, le=10**12)]
-
-
-class _Amount(msgspec.Struct):
-    total: _Fen
-    currency: str = "CNY"
-
-
-class _RefundAmount(msgspec.Struct):
-    refund: _Fen
-    total: _Fen
-    currency: str = "CNY"
-
-
-class _Open(msgspec.Struct):
-    mchid: str
-    appid: str
-    description: str
-    out_trade_no: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z_|*-]{6,32}$")]
-    notify_url: str
-    amount: _Amount
-    time_expire: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-
-
-class _Refund(msgspec.Struct):
-    out_refund_no: _Number
-    amount: _RefundAmount
-    out_trade_no: str = ""
-    transaction_id: str = ""
-    notify_url: str = ""
-
-
-class _Close(msgspec.Struct):
-    mchid: str
-
-
-class _Subject(msgspec.Struct):
-    out_trade_no: str = ""
-    out_refund_no: str = ""
 
 
 class Wechat:
@@ -113,7 +73,7 @@ class Wechat:
         if ask.method == "GET" or not ask.body:
             return ask.path
         try:
-            named = msgspec.json.decode(ask.body, type=_Subject)
+            named = msgspec.json.decode(ask.body, type=Subject)
         except NONSENSE:
             return ask.path
         return f"{ask.path} {named.out_refund_no or named.out_trade_no}"
@@ -194,7 +154,7 @@ class Wechat:
 
     def _act(self, ask: Ask, now: datetime) -> tuple[Tell, Trade | Refund | None]:
         if found := _BY_REF.fullmatch(ask.path):
-            trade = self._ledger.named(NAME, self.account, found[1], now)
+            trade = self._ledger.named(NAME, self.account, unquote(found[1]), now)
             if found[2] and ask.method == "POST":
                 return self._close(ask, trade, now)
             if not found[2] and ask.method == "GET":
@@ -203,12 +163,12 @@ class Wechat:
             case ("POST", "pay", "transactions", method) if method in _METHODS:
                 return self._open(ask, method, now)
             case ("GET", "pay", "transactions", "id", number):
-                trade = self._ledger.numbered(NAME, self.account, number, now)
+                trade = self._ledger.numbered(NAME, self.account, unquote(number), now)
                 return self._query(ask, trade if trade and trade.paid_at else None, now), None
             case ("POST", "refund", "domestic", "refunds"):
                 return self._refund(ask, now)
             case ("GET", "refund", "domestic", "refunds", merchant_ref):
-                return self._query_refund(ask, merchant_ref, now), None
+                return self._query_refund(ask, unquote(merchant_ref), now), None
             case ("GET", "bill" | "billdownload", what):
                 return self._bill(what, ask, now), None
             case ("GET", "certificates"):
@@ -223,9 +183,10 @@ class Wechat:
         return self._tell(ask, *self._desk.where(what, ask, now), now)
 
     def _open(self, ask: Ask, method: str, now: datetime) -> tuple[Tell, Trade | None]:
-        wanted = msgspec.json.decode(ask.body, type=_Open)
+        wanted = msgspec.json.decode(ask.body, type=ToOpen)
         if (wanted.mchid, wanted.appid) != (self._keys.mchid, self._keys.appid):
             return self._error(ask, 400, "APPID_MCHID_NOT_MATCH", "appid和mch_id不匹配", now), None
+        wanted.must_suit(method)
         trade = self._ledger.named(NAME, self.account, wanted.out_trade_no, now)
         if trade is None:
             trade = self._ledger.enter(self._new_trade(wanted, method, now))
@@ -235,10 +196,12 @@ class Wechat:
         if trade.state is TradeState.CLOSED:
             return self._error(ask, 400, "ORDER_CLOSED", "该订单已关闭", now), None
         if (trade.amount_minor, trade.method) != (wanted.amount.total, method):
-            return self._error(ask, 400, "OUT_TRADE_NO_USED", "商户订单号重复: same number, other content", now), None
+            return self._error(ask, 403, "OUT_TRADE_NO_USED", "商户订单号重复: same number, other content", now), None
         return self._tell(ask, 200, pay_with(trade), now), None
 
-    def _new_trade(self, wanted: _Open, method: str, now: datetime) -> Trade:
+    def _new_trade(self, wanted: ToOpen, method: str, now: datetime) -> Trade:
+        if wanted.time_expire is not None and wanted.time_expire <= now:
+            raise InvalidRequest("time_expire is over already")
         return Trade(
             channel=NAME,
             account=self.account,
@@ -250,7 +213,7 @@ class Wechat:
             opened_at=now,
             expires_at=wanted.time_expire or now + timedelta(days=7),
             notify_url=wanted.notify_url,
-            extra={"description": wanted.description},
+            extra={"description": wanted.description, "attach": wanted.attach} | _payer(wanted),
         )
 
     def _query(self, ask: Ask, trade: Trade | None, now: datetime) -> Tell:
@@ -261,7 +224,7 @@ class Wechat:
         return self._tell(ask, 200, transaction(trade, self._keys.mchid, self._keys.appid), now)
 
     def _close(self, ask: Ask, trade: Trade | None, now: datetime) -> tuple[Tell, Trade | None]:
-        if msgspec.json.decode(ask.body, type=_Close).mchid != self._keys.mchid:
+        if msgspec.json.decode(ask.body, type=ToClose).mchid != self._keys.mchid:
             raise InvalidRequest("mchid must be the signer's")
         if trade is None:
             return self._error(ask, 404, "ORDER_NOT_EXIST", "订单不存在", now), None
@@ -270,7 +233,7 @@ class Wechat:
         return self._tell(ask, 204, None, now), trade
 
     def _refund(self, ask: Ask, now: datetime) -> tuple[Tell, Refund | None]:
-        wanted = msgspec.json.decode(ask.body, type=_Refund)
+        wanted = msgspec.json.decode(ask.body, type=ToRefund)
         trade = self._ledger.named(NAME, self.account, wanted.out_trade_no, now)
         trade = trade or self._ledger.numbered(NAME, self.account, wanted.transaction_id, now)
         if trade is None:
@@ -289,15 +252,17 @@ class Wechat:
             made_at=now,
             notify_url=wanted.notify_url,
         )
-        why = self._why_not(trade, wanted)
+        why = self._why_not(trade, wanted, now)
         if why or not self._ledger.refund(trade, refund):
             return self._error(ask, 400, "INVALID_REQUEST", why or "退款金额超过订单可退金额", now), None
         return self._tell(ask, 200, refund_object(refund, "status"), now), refund
 
     @staticmethod
-    def _why_not(trade: Trade, wanted: _Refund) -> str | None:
-        if trade.state is not TradeState.PAID:
+    def _why_not(trade: Trade, wanted: ToRefund, now: datetime) -> str | None:
+        if trade.paid_at is None:
             return "订单未支付"
+        if now - trade.paid_at > REFUNDABLE:
+            return "交易时间超过一年，无法退款"
         if wanted.amount.total != trade.amount_minor:
             return "订单金额不一致: amount.total is not what was paid"
         return "单笔订单最多退款50次" if len(trade.refunds) >= MAX_REFUNDS else None
@@ -373,14 +338,12 @@ class Wechat:
             "wechatpay-nonce": nonce,
             "wechatpay-signature": sign(self._keys.stranger if stranger else key, message),
             "wechatpay-serial": self._keys.public_key_id if by_public_key else self._keys.certificate_serial,
-            "wechatpay-signature-type": _SCHEME,
+            "wechatpay-signature-type": SCHEME,
         }
 
 
-def claims_of(ask: Ask) -> dict[str, str]:
-    """The fields of the Authorization header, in whatever order they come; none when the scheme is another."""
-    scheme, _, fields = ask.headers.get("authorization", "").partition(" ")
-    return dict(_CLAIM.findall(fields)) if scheme == _SCHEME else {}
+def _payer(wanted: ToOpen) -> dict[str, str]:
+    return {"openid": wanted.payer.openid} if wanted.payer else {}
 
 
 def _unsigned(status: int, code: str, message: str) -> Tell:

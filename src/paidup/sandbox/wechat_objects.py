@@ -6,6 +6,7 @@ from paidup.sandbox.ledger import Refund, RefundState, Trade, TradeState
 
 _BEIJING = timezone(timedelta(hours=8))
 _STATES = {TradeState.WAITING: "NOTPAY", TradeState.PAID: "SUCCESS", TradeState.CLOSED: "CLOSED"}
+_DESCRIPTIONS = {TradeState.WAITING: "订单未支付", TradeState.PAID: "支付成功", TradeState.CLOSED: "订单已关闭"}
 REFUND_STATES = {
     RefundState.PENDING: "PROCESSING",
     RefundState.SUCCEEDED: "SUCCESS",
@@ -22,7 +23,7 @@ def transaction(trade: Trade, mchid: str, appid: str) -> dict[str, object]:
         "out_trade_no": trade.merchant_ref,
         # REFUND means that a refund was begun, and nothing else: 订单状态流转.
         "trade_state": "REFUND" if trade.refunds else _STATES[trade.state],
-        "trade_state_desc": trade.state,
+        "trade_state_desc": _DESCRIPTIONS[trade.state] if not trade.refunds else "订单发生过退款",
         "amount": amount,
     }
     if trade.paid_at:
@@ -31,9 +32,9 @@ def transaction(trade: Trade, mchid: str, appid: str) -> dict[str, object]:
             "transaction_id": trade.number,
             "trade_type": {"h5": "MWEB"}.get(trade.method, trade.method.upper()),
             "bank_type": "OTHERS",
-            "attach": "",
+            "attach": trade.extra.get("attach", ""),
             "success_time": beijing(trade.paid_at),
-            "payer": {"openid": "oSandboxBuyer0000000000000"},
+            "payer": {"openid": trade.extra.get("openid", "oSandboxBuyer0000000000000")},
         }
     return told
 

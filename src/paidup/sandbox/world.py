@@ -27,7 +27,8 @@ from paidup.sandbox.stripe import NAME as STRIPE
 from paidup.sandbox.stripe import Stripe
 from paidup.sandbox.stripe_forms import key_of
 from paidup.sandbox.wechat import NAME as WECHAT
-from paidup.sandbox.wechat import Wechat, claims_of
+from paidup.sandbox.wechat import Wechat
+from paidup.sandbox.wechat_forms import claims_of
 from paidup.sandbox.wire import Ask, News, Provider, Tell
 
 CHANNELS = (WECHAT, ALIPAY, STRIPE)
