@@ -229,7 +229,7 @@ async def test_accounts_keep_apart(tmp_path: Path) -> None:
     """The second account's key opens a trade that only it can see."""
     async with sandbox(tmp_path, accounts=("main", "second")) as client:
         headers = {"authorization": f"Bearer {client.running.keys['second'].stripe.secret}"}
-        form = {"amount": "5", "currency": "usd", "metadata[order]": "order1"}
+        form = {"amount": "50", "currency": "usd", "metadata[order]": "order1"}
         url = f"{client.running.base_url}/v1/payment_intents"
         async with client.session.post(url, data=form, headers=headers) as answer:
             number = (await answer.json())["id"]

@@ -320,3 +320,25 @@ def test_a_refund_names_its_currency_and_comes_within_a_year() -> None:
         for s in (year, year + 1)
     ]
     assert ("PARAM_ERROR", [None, "INVALID_REQUEST"]) == (wechat_read(nameless)["code"], codes)
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "taken"),
+    [
+        ("50", "usd", True),
+        ("49", "usd", False),
+        ("29", "gbp", False),
+        ("99999999", "usd", True),
+        ("100000000", "usd", False),
+        ("100000000", "idr", True),
+        ("500", "rmb", False),
+        ("500", "xxx", False),
+        ("500", "CNY", True),
+    ],
+)
+def test_stripe_takes_what_it_can_charge(amount: str, currency: str, taken: bool) -> None:
+    """At least half a dollar, at most eight digits, in a currency that there is; so do pages."""
+    asks = [("payment_intents", {"amount": amount, "currency": currency})]
+    asks.append(("checkout/sessions", line_item(0, int(amount), 1, currency)))
+    told = [stripe_form(merchant.world(), f"/v1/{target}", fields) for target, fields in asks]
+    assert [taken, taken] == ["id" in one for one in told]

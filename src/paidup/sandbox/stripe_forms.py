@@ -5,10 +5,14 @@ import re
 from collections.abc import Mapping
 
 from paidup.errors import InvalidRequest
+from paidup.money import CODES
 from paidup.sandbox.wire import Ask
 
 _LINE = re.compile(r"line_items\[([0-9]+)\]")
 _PRICE = "[price_data]"
+_LEAST = {"HKD": 400, "GBP": 30} | dict.fromkeys("USD EUR JPY CAD AUD NZD CHF SGD".split(), 50)
+"""The smallest charge, where Stripe names it; elsewhere it is the equivalent of 0.50 USD, and here not held to."""
+_LONG = frozenset("COP HUF IDR INR JPY LBP".split())
 _UNSPOKEN = ("discounts[", "shipping_options[", "subscription_data[")
 _SPOKEN = {
     "mode": ("payment",),
@@ -34,7 +38,7 @@ def key_of(ask: Ask) -> str:
 def price(fields: Mapping[str, str]) -> tuple[int, str]:
     """What is asked for, in Stripe's minor units, and in which currency. Raises InvalidRequest."""
     must_be_spoken(fields)
-    return count(fields, "amount"), _currency(fields, "currency")
+    return _within_bounds(count(fields, "amount"), _currency(fields, "currency"))
 
 
 def price_of_items(fields: Mapping[str, str]) -> tuple[int, str]:
@@ -47,7 +51,7 @@ def price_of_items(fields: Mapping[str, str]) -> tuple[int, str]:
     if len(currencies) > 1:
         raise InvalidRequest("All line items must be in the same currency")
     costs = (count(fields, f"{it}{_PRICE}[unit_amount]") * count(fields, f"{it}[quantity]") for it in lines)
-    return sum(costs), currencies.pop()
+    return _within_bounds(sum(costs), currencies.pop())
 
 
 def must_be_spoken(fields: Mapping[str, str]) -> None:
@@ -72,6 +76,15 @@ def noted(extra: Mapping[str, str], word: str) -> str | None:
 
 def _currency(fields: Mapping[str, str], name: str) -> str:
     text = fields.get(name, "")
-    if not (text.isascii() and text.isalpha() and len(text) == 3):
+    if text.upper() not in CODES:
         raise InvalidRequest(f"Invalid or missing currency: {name}")
     return text.upper()
+
+
+def _within_bounds(amount: int, currency: str) -> tuple[int, str]:
+    least, digits = _LEAST.get(currency, 1), 12 if currency in _LONG else 8
+    if amount < least:
+        raise InvalidRequest(f"amount_too_small: the least is {least} in {currency.lower()}")
+    if len(str(amount)) > digits:
+        raise InvalidRequest(f"amount_too_large: at most {digits} digits in {currency.lower()}")
+    return amount, currency
