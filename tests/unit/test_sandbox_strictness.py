@@ -7,7 +7,7 @@ import stripe
 
 import sandbox_merchant as merchant
 from paidup.errors import InvalidRequest
-from paidup.sandbox.ledger import RefundState
+from paidup.sandbox.ledger import DisputeState, RefundState
 from sandbox_merchant import NOW, after, notices, wechat_opened, wechat_read
 
 
@@ -342,3 +342,25 @@ def test_stripe_takes_what_it_can_charge(amount: str, currency: str, taken: bool
     asks.append(("checkout/sessions", line_item(0, int(amount), 1, currency)))
     told = [stripe_form(merchant.world(), f"/v1/{target}", fields) for target, fields in asks]
     assert [taken, taken] == ["id" in one for one in told]
+
+
+def test_stripes_library_finds_the_fields_that_are_always_there() -> None:
+    """Whatever its types call a field of these objects, be it null; it raises for one that is not there."""
+    world = merchant.world()
+    v1 = library(world).v1
+    item = {"quantity": 1, "price_data": {"currency": "usd", "unit_amount": 800, "product_data": {"name": "tea"}}}
+    pages = {"success_url": "https://shop.example/thanks", "cancel_url": "https://shop.example/cart"}
+    page = v1.checkout.sessions.create({"mode": "payment", "line_items": [item]} | pages)
+    intent = v1.payment_intents.create({"amount": 800, "currency": "usd"})
+    world.pay(world.find("stripe", "main", intent.id, NOW), NOW)
+    world.dispute(world.find("stripe", "main", intent.id, NOW), DisputeState.OPENED, NOW)
+    refund = v1.refunds.create({"payment_intent": intent.id, "reason": "duplicate"})
+    dispute = next(iter(v1.events.list({"type": "charge.dispute.created"}))).data.object
+    other = v1.payment_intents.create({"amount": 800, "currency": "usd"})
+    cancelled = v1.payment_intents.cancel(other.id, {"cancellation_reason": "abandoned"})
+    assert (None, None, [], 800) == (page.customer, page.customer_details, page.custom_fields, page.amount_subtotal)
+    assert pages == {name: page[name] for name in pages}
+    assert (None, None, ["card"], "abandoned") == (
+        intent.customer, intent.payment_method, intent.payment_method_types, cancelled.cancellation_reason,
+    )  # fmt: skip
+    assert ("duplicate", None, int(NOW.timestamp())) == (refund.reason, refund.receipt_number, dispute.created)

@@ -73,6 +73,7 @@ class Stripe:
         self._webhook_url = webhook_url
         self._answers: dict[str, _Answered] = {}
         self._events: dict[str, Json] = {}
+        self._disputed: dict[str, datetime] = {}
         self._desk = StripeDesk(bills, account)
 
     def subject(self, ask: Ask) -> str:
@@ -114,7 +115,8 @@ class Stripe:
     def dispute_news(self, trade: Trade, dispute: DisputeState, now: datetime) -> tuple[News, ...]:
         """The buyer's bank wants the money back, or the dispute has ended."""
         kind = "charge.dispute.created" if dispute is DisputeState.OPENED else "charge.dispute.closed"
-        return (self._told(trade, kind, dispute_object(trade, dispute), f"{trade.number} {dispute}", now),)
+        told = dispute_object(trade, dispute, self._disputed.setdefault(trade.number, now))
+        return (self._told(trade, kind, told, f"{trade.number} {dispute}", now),)
 
     def notice(self, news: News, now: datetime) -> Notice:
         """The event under a signature that carries the time of this sending."""
@@ -148,7 +150,7 @@ class Stripe:
             case ("POST", "checkout", "sessions"):
                 return self._open(CHECKOUT, fields, now)
             case ("POST", "payment_intents", number, "cancel"):
-                return self._cancel(self._by_intent(number, now), now)
+                return self._cancel(self._by_intent(number, now), fields, now)
             case ("POST", "checkout", "sessions", number, "expire"):
                 return self._expire(self._by_session(number, now), now)
             case ("POST", "refunds"):
@@ -224,7 +226,7 @@ class Stripe:
         number = "pi_3" + self._dice.letters(23, "intent", self.account, ref, nth)
         return number, ref or number
 
-    def _cancel(self, trade: Trade | None, now: datetime) -> tuple[Tell, Trade | None]:
+    def _cancel(self, trade: Trade | None, fields: Mapping[str, str], now: datetime) -> tuple[Tell, Trade | None]:
         if trade is None:
             return _missing("No such payment_intent"), None
         if trade.state is not TradeState.WAITING:
@@ -235,6 +237,7 @@ class Stripe:
             why = "You cannot cancel this PaymentIntent because it was created by Checkout; expire the Session instead."
             return error(400, None, why, payment_intent=intent(trade)), None
         self._ledger.close(trade, now)
+        trade.extra |= {name: fields[name] for name in ("cancellation_reason",) if name in fields}
         return tell(intent(trade)), trade
 
     def _expire(self, trade: Trade | None, now: datetime) -> tuple[Tell, Trade | None]:
@@ -250,7 +253,7 @@ class Stripe:
         if trade is None:
             return _missing("No such payment_intent or charge"), None
         left = trade.amount_minor - trade.refunded_minor()
-        extra = {name: value for name, value in fields.items() if name.startswith("metadata[")}
+        extra = {name: value for name, value in fields.items() if name.startswith(("metadata[", "reason"))}
         number = "re_3" + self._dice.letters(23, "refund", trade.number, len(trade.refunds))
         refund = Refund(
             trade=trade,
@@ -334,7 +337,7 @@ class Stripe:
         )
 
 
-_KEPT = ("metadata[", "description", "client_reference_id")
+_KEPT = ("metadata[", "description", "client_reference_id", "success_url", "cancel_url")
 
 
 def _fields_in(ask: Ask) -> dict[str, str]:

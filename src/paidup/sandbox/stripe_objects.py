@@ -22,20 +22,36 @@ _COMPARED: Mapping[str, Callable[[Any, int], bool]] = {
     "gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le,
 }  # fmt: skip
 
+# What Stripe's objects have as null where nobody asked for it: its libraries know no field that is not there.
+_INTENT_EMPTY = (
+    "application", "application_fee_amount", "automatic_payment_methods", "customer", "next_action", "on_behalf_of",
+    "payment_method_options", "processing", "receipt_email", "review", "setup_future_usage", "shipping", "source",
+    "statement_descriptor", "statement_descriptor_suffix", "transfer_data", "transfer_group",
+)  # fmt: skip
+_SESSION_EMPTY = (
+    "after_expiration", "allow_promotion_codes", "billing_address_collection", "client_secret", "consent",
+    "consent_collection", "customer", "customer_creation", "customer_details", "customer_email", "invoice",
+    "invoice_creation", "locale", "payment_link", "payment_method_options", "phone_number_collection",
+    "recovered_from", "setup_intent", "shipping_address_collection", "shipping_cost", "submit_type", "subscription",
+)  # fmt: skip
+_REFUND_EMPTY = ("reason", "receipt_number", "source_transfer_reversal", "transfer_reversal")
 _SESSION_STATES = {TradeState.WAITING: "open", TradeState.PAID: "complete", TradeState.CLOSED: "expired"}
 _DISPUTES = {DisputeState.OPENED: "needs_response", DisputeState.WON: "won", DisputeState.LOST: "lost"}
 
 
 def intent(trade: Trade) -> Json:
     """A PaymentIntent."""
-    return {
+    return dict.fromkeys(_INTENT_EMPTY) | {
         "id": trade.number,
         "object": "payment_intent",
         "amount": trade.amount_minor,
+        "amount_capturable": 0,
         "amount_received": trade.amount_minor if trade.paid_at else 0,
         "canceled_at": _seconds(trade.closed_at),
+        "cancellation_reason": trade.extra.get("cancellation_reason"),
         "capture_method": "automatic",
         "client_secret": f"{trade.number}_secret_sandbox",
+        "confirmation_method": "automatic",
         "created": _seconds(trade.opened_at),
         "currency": trade.currency.lower(),
         "description": trade.extra.get("description"),
@@ -43,26 +59,39 @@ def intent(trade: Trade) -> Json:
         "latest_charge": trade.number.replace("pi_", "ch_") if trade.paid_at else None,
         "livemode": False,
         "metadata": metadata(trade.extra),
+        "payment_method": trade.number.replace("pi_", "pm_") if trade.paid_at else None,
+        "payment_method_types": ["card"],
         "status": _intent_state(trade),
     }
 
 
 def session(trade: Trade) -> Json:
     """A Checkout Session. It names its PaymentIntent only once the customer has tried to pay."""
-    return {
+    return dict.fromkeys(_SESSION_EMPTY) | {
         "id": session_number(trade),
         "object": "checkout.session",
+        "amount_subtotal": trade.amount_minor,
         "amount_total": trade.amount_minor,
+        "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
+        "cancel_url": trade.extra.get("cancel_url"),
         "client_reference_id": trade.extra.get("client_reference_id"),
         "created": _seconds(trade.opened_at),
         "currency": trade.currency.lower(),
+        "custom_fields": [],
+        "custom_text": dict.fromkeys(("after_submit", "shipping_address", "submit", "terms_of_service_acceptance")),
+        "discounts": [],
         "expires_at": _seconds(trade.expires_at),
         "livemode": False,
         "metadata": metadata(trade.extra),
         "mode": "payment",
         "payment_intent": trade.number if has_intent(trade) else None,
+        "payment_method_types": ["card"],
         "payment_status": "paid" if trade.paid_at else "unpaid",
+        "shipping_options": [],
         "status": _SESSION_STATES[trade.state],
+        "success_url": trade.extra.get("success_url"),
+        "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
+        "ui_mode": "hosted",
         "url": None
         if trade.state is not TradeState.WAITING
         else f"https://checkout.stripe.com/c/pay/{session_number(trade)}",
@@ -72,28 +101,35 @@ def session(trade: Trade) -> Json:
 def refund_object(refund: Refund) -> Json:
     """A Refund."""
     trade = refund.trade
-    return {
+    return dict.fromkeys(_REFUND_EMPTY) | {
         "id": refund.number,
         "object": "refund",
         "amount": refund.amount_minor,
         "charge": trade.number.replace("pi_", "ch_"),
         "created": _seconds(refund.made_at),
         "currency": trade.currency.lower(),
+        "balance_transaction": f"txn_{refund.number[3:]}",
         "failure_reason": "expired_or_canceled_card" if refund.state == "failed" else None,
         "metadata": metadata(refund.extra),
         "payment_intent": trade.number,
+        "reason": refund.extra.get("reason"),
         "status": str(refund.state),
     }
 
 
-def dispute_object(trade: Trade, dispute: DisputeState) -> Json:
+def dispute_object(trade: Trade, dispute: DisputeState, opened_at: datetime) -> Json:
     """A Dispute over the whole amount."""
     return {
         "id": trade.number.replace("pi_", "dp_"),
         "object": "dispute",
         "amount": trade.amount_minor,
+        "balance_transactions": [],
         "charge": trade.number.replace("pi_", "ch_"),
+        "created": _seconds(opened_at),
         "currency": trade.currency.lower(),
+        "evidence": {},
+        "evidence_details": {"due_by": None, "has_evidence": False, "past_due": False, "submission_count": 0},
+        "is_charge_refundable": False,
         "livemode": False,
         "metadata": {},
         "payment_intent": trade.number,
