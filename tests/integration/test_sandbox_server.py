@@ -71,6 +71,17 @@ async def test_a_buyer_pays_when_told_to(tmp_path: Path) -> None:
         )
 
 
+async def test_a_code_that_nobody_can_pay_is_not_scanned(tmp_path: Path) -> None:
+    """400, instead of an answer that looks as if somebody had looked at it."""
+    async with sandbox(tmp_path) as client:
+        await client.open()
+        assert 200 == (await client.act("scan"))[0]
+        await client.act("pay")
+        assert (400, "trade order1 is paid: there is nothing left to scan") == await status_and(
+            client.act("scan"), "error"
+        )
+
+
 async def status_and(call, name: str) -> tuple[int, object]:
     status, told = await call
     return status, told[name]

@@ -100,7 +100,10 @@ class Control:
         return acted
 
     def _scan(self, _: Which, trade: Trade) -> None:
-        self._sandbox.world.scan(trade, self._sandbox.now())
+        now = self._sandbox.now()
+        if not self._sandbox.world.ledger.may_pay(trade, now):
+            raise InvalidRequest(f"trade {trade.merchant_ref} is {trade.state}: there is nothing left to scan")
+        self._sandbox.world.scan(trade, now)
 
     def _pay(self, _: Which, trade: Trade) -> None:
         if not self._sandbox.world.pay(trade, self._sandbox.now()):
