@@ -134,6 +134,7 @@ async def test_a_wrong_word_is_told_in_one_line(env: dict[str, str], tmp_path: P
         (("--paidup-url", 'http://a"b'), "is no address for callbacks"),
         (("--port", "99999"), "99999 is not in the range 0<=x<=65535"),
         (("--median-s", "nan"), "must be numbers"),
+        (("--public-key-share", "2"), "2.0 is not in the range 0<=x<=1"),
         (("--accounts-dir", "{file}"), "cannot make the folder"),
     ],
 )

@@ -29,6 +29,13 @@ from paidup.settings import load
     show_default=True,
     help="whether a lost callback's retries are lost, too",
 )
+@click.option(
+    "--public-key-share",
+    default=0.5,
+    type=click.FloatRange(0, 1),
+    show_default=True,
+    help="of WeChat Pay's notices signed by the public key; the others by the certificate",
+)
 @click.option("--buyers/--no-buyers", default=True, help="whether buyers pay by themselves", show_default=True)
 @click.option("--pay", default=0.97, type=click.FloatRange(0, 1), show_default=True, help="the share of buyers who pay")
 @click.option("--median-s", default=25.0, show_default=True, help="how long half of them take")
@@ -39,6 +46,7 @@ def command(
     paidup_url: str,
     shop: str,
     seed: int,
+    public_key_share: float,
     buyers: bool,
     pay: float,
     median_s: float,
@@ -61,6 +69,7 @@ def command(
         shop=shop,
         seed=seed,
         faults=Faults(**faults),  # type: ignore[arg-type]  # click has checked each against its option's type
+        public_key_share=public_key_share,
         buyers=Buyers(pay=pay, median_s=median_s) if buyers else None,
     )
 
