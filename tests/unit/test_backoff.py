@@ -36,6 +36,16 @@ def test_retry_after_is_honoured_when_it_is_longer() -> None:
     assert STEPS.honour(30, 20) == 30
 
 
+def test_a_second_that_is_asked_for_is_waited_for() -> None:
+    """The header counts whole seconds, so one is the least that it can ask for."""
+    assert 1 == STEPS.honour(0.2, 1)
+
+
+def test_a_schedule_may_begin_at_once() -> None:
+    """No wait is a wait too; only one into the past is a mistake."""
+    assert 0 == Backoff(steps_s=(0, 5)).wait_s(1)
+
+
 def test_an_endless_retry_after_is_cut() -> None:
     """A channel that says 'in a year' is asked again after longest_s."""
     assert STEPS.honour(5, 31_536_000) == 600

@@ -88,6 +88,11 @@ def test_failures_that_left_the_window_are_forgotten() -> None:
     assert sum(bucket.calls for bucket in breaker.window) == 1
 
 
+def test_failures_within_the_window_are_counted_together() -> None:
+    """Two failures, and two more nine seconds later, lie within a window of ten seconds."""
+    assert State.OPEN is calls(calls(FRESH, 0, FAILED, FAILED), 9, FAILED, FAILED).state
+
+
 def test_memory_is_bounded_by_the_number_of_buckets() -> None:
     """A thousand calls over a hundred seconds leave five counts."""
     breaker = FRESH
@@ -108,6 +113,16 @@ def test_a_clock_set_back_does_not_make_the_window_grow() -> None:
     for second in range(100):
         breaker = call(breaker, second, WORKED)
     assert len(breaker.window) <= 5
+
+
+def test_a_clock_set_back_leaves_the_slices_in_their_order() -> None:
+    """Otherwise a slice is counted twice, and the newest one is thought to have left the window."""
+    breaker = FRESH
+    for second in (94, 96, 98, 100, 95, 101):
+        breaker = call(breaker, second, WORKED)
+    slots = [bucket.slot for bucket in breaker.window]
+    assert sorted(set(slots)) == slots
+    assert 6 == sum(bucket.calls for bucket in breaker.window)
 
 
 def test_an_open_breaker_allows_nothing_before_its_wait_is_over() -> None:
@@ -136,6 +151,28 @@ def test_it_comes_back_in_stages() -> None:
         for permit in permits:
             breaker = breaker.ended(permit, at(20), WORKED, 0.1)
     assert sizes == [1, 2, 4]
+
+
+def test_who_came_back_keeps_its_rules() -> None:
+    """It opens again as soon as it did the first time."""
+    closed = calls(OPEN, 10, *[WORKED] * 7)
+    assert (State.CLOSED, RULES) == (closed.state, closed.rules)
+    assert State.OPEN is calls(closed, 11, *[FAILED] * 4).state
+
+
+def test_no_generation_comes_twice() -> None:
+    """Through two outages, with a probe that was lost and one that failed: else a late result would count for now."""
+    breaker, seen = OPEN, [FRESH.generation, OPEN.generation]
+    for now_s in (10, 70):  # the first probe never reports, and another one goes
+        _, breaker = begin(breaker, now_s)
+        seen.append(breaker.generation)
+    breaker = breaker.ended(Permit(breaker.generation), at(70), FAILED, 0.1)
+    seen.append(breaker.generation)
+    for ending in (*[WORKED] * 7, *[FAILED] * 4):
+        breaker = call(breaker, 90, ending)
+        seen += [breaker.generation] if breaker.generation != seen[-1] else []
+    assert State.OPEN is breaker.state
+    assert sorted(set(seen)) == seen
 
 
 def test_a_failed_probe_opens_it_for_twice_as_long_up_to_a_limit() -> None:
@@ -203,6 +240,13 @@ def test_a_probe_that_never_reports_is_given_up() -> None:
     assert [half_open.allows(at(69.9)), half_open.allows(at(70))] == [False, True]
     fresh_probe = half_open.begin(at(70))[1]
     assert fresh_probe.ended(permit, at(71), WORKED, 61.0) == fresh_probe
+
+
+def test_probes_that_ended_count_after_a_quiet_hour() -> None:
+    """Nobody is lost when nobody is on his way: three of four failed, however long the fourth was waited for."""
+    stage = calls(OPEN, 10, WORKED, WORKED, WORKED)
+    later = calls(calls(stage, 10, *[FAILED] * 3), 3610, WORKED)
+    assert State.OPEN is later.state
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,22 @@ def test_wait_s_says_when_to_come_again() -> None:
     assert empty.take(after(wait_s), 1)[0] == 1
 
 
+def test_what_has_gathered_shortens_the_wait() -> None:
+    """Half a token of four a second is there: the other half takes an eighth of a second. Who wants more than can ever
+    gather waits for the burst, and nobody waits for what is there."""
+    _, empty = Budget.full(4.0, 4, T0).take(T0, 4)
+    half = after(0.125)
+    assert [0.125, 0.875, 0.875] == [empty.wait_s(half, wanted) for wanted in (1, 4, 99)]
+    assert 0.0 == empty.wait_s(after(60), 2)
+
+
+def test_nobody_takes_or_gives_back_less_than_nothing() -> None:
+    """An error in the caller's sums neither makes tokens nor takes them away."""
+    _, left = Budget.full(1.0, 5, T0).take(T0, 3)
+    assert (0, left) == left.take(T0, -2)
+    assert [left, left] == [left.give_back(0), left.give_back(-2)]
+
+
 def test_unused_tokens_can_be_given_back_but_not_beyond_the_burst() -> None:
     """A round that found less work than it was granted costs what it used."""
     granted, left = Budget.full(1.0, 5, T0).take(T0, 4)

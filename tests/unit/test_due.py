@@ -14,6 +14,7 @@ from paidup.repair.due import (
     PAYMENT_SCHEDULES,
     REFUND_SCHEDULE,
     SilentChannel,
+    next_expiry_s,
     next_query_s,
     next_refund_ask_s,
     should_close,
@@ -148,6 +149,21 @@ def test_after_the_expiry_it_goes_on_for_a_while_and_then_a_person_looks(channel
     assert len(gaps) < 50
 
 
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_it_is_given_up_six_hours_after_the_expiry_and_no_second_earlier(channel: str) -> None:
+    """An outage of less than six hours mends itself; what outlasts it waits for a person."""
+    over_s = TTL_S + 6 * 3600
+    assert [900, None] == [next_query_s(channel, age_s, ttl_s=TTL_S) for age_s in (over_s - 1, over_s)]
+
+
+def test_an_order_whose_channel_is_down_is_given_up_with_ever_more_patience() -> None:
+    """A minute after the first failure, twice as long after each further one, and never more than an hour: when the
+    channel is back, its units are on sale again within the hour."""
+    waits_s = [next_expiry_s(failures) for failures in range(1, 10)]
+    assert [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600] == waits_s
+    assert 3600 == next_expiry_s(10_000)
+
+
 def test_an_hour_without_a_worker_costs_one_late_query_only() -> None:
     """The gap goes by the age: what was missed is not made up for in a burst, and not given up either."""
     assert next_query_s("wechat", 3600, ttl_s=TTL_S) == 400
@@ -161,6 +177,19 @@ def test_an_unknown_channel_is_asked_as_often_as_the_quickest() -> None:
 def test_the_spread_moves_the_gap() -> None:
     """Payments opened together are not asked about together."""
     assert next_query_s("stripe", 0, factor=1.1) == pytest.approx(16.5)
+
+
+def test_the_spread_moves_the_gaps_after_the_expiry_and_of_refunds_too() -> None:
+    """What expires together, or is refunded together, is not asked about together."""
+    assert 20 == next_query_s("stripe", TTL_S, ttl_s=TTL_S)
+    assert pytest.approx(22) == next_query_s("stripe", TTL_S, ttl_s=TTL_S, factor=1.1)
+    assert pytest.approx(5.5) == next_refund_ask_s(0, factor=1.1)
+
+
+def test_what_was_opened_by_a_clock_that_is_ahead_is_asked_about_like_a_fresh_one() -> None:
+    """Another machine's clock may be a moment ahead, and then an age is below nothing."""
+    assert next_query_s("wechat", 0) == next_query_s("wechat", -2)
+    assert next_refund_ask_s(0) == next_refund_ask_s(-2)
 
 
 def test_refunds_are_asked_about_for_a_month() -> None:
