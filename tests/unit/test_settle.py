@@ -610,6 +610,8 @@ OF_PAYMENT, OF_REFUND = (payment_id(), None), (payment_id(), refund_id())
         (a_book(), refund_says(RefundSays.SUCCEEDED, road=Road.QUERY), Weighed.REJECTED, OF_PAYMENT),
         (a_paid_book(), refund_says(RefundSays.SUCCEEDED, amount=None), Weighed.REJECTED, OF_PAYMENT),
         (a_paid_book(), refund_says(RefundSays.NOT_FOUND), Weighed.REPEATED, OF_PAYMENT),
+        (a_paid_book(), refund_says(RefundSays.SUCCEEDED, amount=None, so_far=Money(0, "CNY")), Weighed.REPEATED,
+         OF_PAYMENT),
         (a_paid_book(refunds=[a_refund()]), refund_says(RefundSays.PENDING), Weighed.APPLIED, OF_REFUND),
         (a_paid_book(refunds=[a_refund()]), refund_says(RefundSays.NOT_FOUND, channel_refund_id=None),
          Weighed.REPEATED, OF_REFUND),

@@ -91,6 +91,7 @@ def test_units_that_are_gone_are_not_taken_once_more() -> None:
     released = units(State.RELEASED)
     gone = happen(released, Happening.PAID, {TEA: a_sku(1)}, after(5))
     assert (released, (), Short("tea", 2, 1)) == (gone.reservation, gone.movements, gone.short)
+    assert "its units are gone: of tea 1 are left" == gone.move.why
     there = happen(released, Happening.PAID, {TEA: a_sku(2)}, after(5))
     assert (State.SOLD, [Kind.RESERVE, Kind.CONFIRM], None) == (
         there.reservation.state, [one.kind for one in there.movements], there.short
@@ -123,6 +124,12 @@ def test_a_shelf_is_what_it_was_and_what_moved() -> None:
         (a_sku(1, low_at=3, is_low=True), a_sku(2, low_at=3, is_low=True), [Alarm.LOW], True),
         (a_sku(2, low_at=3, is_low=True), a_sku(2, low_at=3, is_low=True, preorder_limit=2), [], False),
         (a_sku(2, low_at=3, is_low=True, sold=5), a_sku(3, low_at=3, is_low=True, sold=4), [], True),
+        (
+            a_sku(2, low_at=9, is_low=True, preorder_limit=4),
+            a_sku(1, low_at=9, is_low=True, preorder_limit=4, reserved=1),
+            [],
+            True,
+        ),
         (a_sku(1), a_sku(0, reserved=1), [Alarm.SOLD_OUT], False),
         (a_sku(2), a_sku(1, reserved=1), [], False),
         (a_sku(0), a_sku(-1, reserved=1), [], False),
