@@ -33,6 +33,7 @@ from alipay_side import (
     to_open,
 )
 from paidup.channels.alipay import ALIPAY
+from paidup.channels.alipay.trade import moment, payment_says, yuan
 from paidup.channels.channel import CallbackRequest, Declined, Exchange, Response, Retryable, Success, Unknown
 from paidup.errors import CallbackRefused, ConfigError, InvalidRequest, Verdict
 from paidup.evidence import PaymentEvidence, PaymentSays, RefundEvidence, RefundSays, Road
@@ -87,6 +88,45 @@ def test_a_paid_notice_is_evidence_with_amount_receiver_and_time() -> None:
 def test_each_status_has_one_meaning(status: str, says: PaymentSays) -> None:
     """Without a refund, TRADE_CLOSED means that nobody paid in time."""
     assert [says] == [it.says for it in evidence(notice(changed(trade_status=status)))]
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"refund_fee": "0.00"}, PaymentSays.CLOSED),
+        ({"refund_fee": "0.01"}, PaymentSays.GIVEN_BACK),
+        ({"gmt_refund": "2026-11-23 17:00:00"}, PaymentSays.GIVEN_BACK),
+    ],
+)
+def test_a_closed_trade_was_paid_where_any_sign_of_a_refund_stands(fields: dict[str, str], says: PaymentSays) -> None:
+    """refund_fee or gmt_refund is enough; a sum of nothing is no refund, and the trade was never paid."""
+    assert says is payment_says({"trade_status": "TRADE_CLOSED", **fields})
+
+
+@pytest.mark.parametrize(
+    "text", ["", "12.", ".50", "12.345", "-1.00", "+1.00", "1e3", "1,000.00", "１２.50", "12.50\n"]
+)
+def test_what_is_no_plain_sum_in_yuan_is_refused(text: str) -> None:
+    """Alipay writes 12.50, and a sum that is read otherwise than it was meant is worse than none."""
+    with pytest.raises(InvalidRequest, match="is no amount in yuan"):
+        yuan(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "2026-11-23", "2026-11-23T16:00:00", "2026-11-23 16:00:00+02:00", "2026-11-23 16:00:00Z",
+     "2026-11-31 16:00:00", "2026-11-23 24:00:00", "2026-11-23 16:00:00.1234567"],
+)  # fmt: skip
+def test_what_is_no_time_as_alipay_writes_it_is_refused(text: str) -> None:
+    """It is Beijing time without a zone; one that names a zone would be read as another moment."""
+    with pytest.raises(InvalidRequest, match="is no time"):
+        moment(text)
+
+
+def test_a_refunds_time_may_bear_a_fraction_of_a_second() -> None:
+    """Tenths, as well as milliseconds."""
+    assert datetime(2026, 11, 23, 9, 0, 0, 500_000, UTC) == moment("2026-11-23 17:00:00.5")
+    assert datetime(2026, 11, 23, 9, 0, 0, 123_000, UTC) == moment("2026-11-23 17:00:00.123")
 
 
 def test_a_status_without_money_is_read_without_evidence() -> None:

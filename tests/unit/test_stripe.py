@@ -164,6 +164,7 @@ def test_a_paid_intent_is_evidence_with_amount_mode_and_time() -> None:
     ("kind", "status", "says"),
     [
         ("payment_intent.created", "requires_payment_method", PaymentSays.WAITING),
+        ("payment_intent.created", "requires_confirmation", PaymentSays.WAITING),
         ("payment_intent.requires_action", "requires_action", PaymentSays.WAITING),
         ("payment_intent.processing", "processing", PaymentSays.WAITING),
         ("payment_intent.amount_capturable_updated", "requires_capture", PaymentSays.WAITING),
@@ -206,6 +207,13 @@ def test_a_checkout_page_tells_of_its_payment(kind: str, fields, says: PaymentSa
     assert (says, txn_id, "pay1", USD) == (found.says, found.channel_txn_id, found.merchant_ref, found.amount)
 
 
+@pytest.mark.parametrize("missing", ["amount_total", "currency"])
+def test_a_page_that_leaves_half_of_its_amount_out_states_none(missing: str) -> None:
+    """What was agreed is then neither met nor missed by it."""
+    (found,) = evidence("checkout.session.completed", {**SESSION, missing: None})
+    assert (PaymentSays.PAID, None) == (found.says, found.amount)
+
+
 @pytest.mark.parametrize("kind", ["refund.created", "refund.updated", "refund.failed", "charge.refund.updated"])
 @pytest.mark.parametrize(
     ("status", "says"),
@@ -245,7 +253,10 @@ def test_releasing_an_authorisation_is_no_payment() -> None:
         ("funds_withdrawn", "needs_response", DisputeSays.OPENED),
         ("updated", "under_review", DisputeSays.OPENED),
         ("created", "warning_needs_response", DisputeSays.OPENED),
+        ("updated", "warning_under_review", DisputeSays.OPENED),
         ("closed", "warning_closed", DisputeSays.WON),
+        ("closed", "prevented", DisputeSays.WON),
+        ("closed", "charge_refunded", DisputeSays.WON),
         ("closed", "won", DisputeSays.WON),
         ("funds_reinstated", "won", DisputeSays.WON),
         ("closed", "lost", DisputeSays.LOST),
