@@ -355,7 +355,7 @@ class TestAnswers:
         assert pytest.approx([4.4, 5.5, 5.5]) == waits_s
 
     def test_a_participant_may_ask_for_patience_as_far_as_there_is_time(self) -> None:
-        """Never beyond the end of the time; where the channels' day is not needed any more, that day is there too."""
+        """An hour at the most, and not beyond the end; where the channels' day is needed no more, that is there too."""
         paid = begun(
             Table(name="t", within_s=600, step=(PAYMENT, step("a"))), payment=DONE, a=ACTING | {"asking": True}
         )
@@ -368,10 +368,10 @@ class TestAnswers:
             for t, wait_s, now in (
                 (plain, 120, NOW), (plain, 3000, later(seconds=200)), (plain, 120, later(seconds=700)),
                 (paid, 3000, later(seconds=500)), (paid, 3600, later(seconds=600 + 86400 - 90)),
-                (unpaid, 3000, NOW),
+                (unpaid, 3000, NOW), (paid, 9000, NOW),
             )
         ]  # fmt: skip
         assert [
             later(seconds=120), later(seconds=600), later(seconds=701),
-            later(seconds=3500), later(seconds=600 + 86400), later(seconds=600),
+            later(seconds=3500), later(seconds=600 + 86400), later(seconds=600), later(hours=1),
         ] == asks  # fmt: skip
