@@ -347,12 +347,44 @@ def test_a_query_brings_evidence(fields: dict[str, object], says: PaymentSays) -
     assert f"query:pay1:{found.note}" == found.key
 
 
+def test_the_answer_to_a_query_tells_all_of_the_payment() -> None:
+    """Under both numbers, with its amount, and when it was paid: nothing but the payee, which answers do not state."""
+    fields = {**TRADE, "trade_status": "TRADE_SUCCESS", "send_pay_date": "2026-11-23 16:00:00"}
+    outcome = ask(ALIPAY.query(name_of(), account(), NOW), QUERY, fields)
+    expected = PaymentEvidence(
+        road=Road.QUERY, channel="alipay", account=account().name, key="query:pay1:TRADE_SUCCESS", received_at=NOW,
+        occurred_at=datetime(2026, 11, 23, 8, 0, tzinfo=UTC), merchant_ref="pay1", channel_txn_id="2026",
+        amount=Money(1250, "CNY"), note="TRADE_SUCCESS", says=PaymentSays.PAID,
+    )  # fmt: skip
+    assert ((expected,), "2026") == (outcome.evidence, outcome.channel_txn_id)
+
+
+def test_what_is_asked_names_the_trade_and_the_refund() -> None:
+    """By our own numbers, which Alipay knows from the first moment on."""
+    now, refund = NOW, refund_of()
+    sent = [
+        json.loads(parameters(exchange.request)["biz_content"])
+        for exchange in (
+            ALIPAY.query(name_of(), account(), now), ALIPAY.close(name_of(), account(), now),
+            ALIPAY.close(name_of("page"), account(), now), ALIPAY.query_refund(refund, account(), now),
+        )
+    ]  # fmt: skip
+    trade = {"out_trade_no": "pay1"}
+    number = {"out_request_no": refund.merchant_refund_ref, "query_options": ["gmt_refund_pay"]}
+    assert [trade, trade, trade, trade | number] == sent
+
+
 def test_a_closed_trade_that_was_paid_has_been_given_back() -> None:
     """The time of the payment tells it from one that nobody paid; the notice of the payment may still be under way."""
     fields = {**TRADE, "trade_status": "TRADE_CLOSED", "send_pay_date": "2026-11-23 16:00:00"}
-    paid, refund = ask(ALIPAY.query(name_of(), account(), NOW), QUERY, fields).evidence
+    outcome = ask(ALIPAY.query(name_of(), account(), NOW), QUERY, fields)
+    paid, refund = outcome.evidence
     assert (PaymentSays.GIVEN_BACK, datetime(2026, 11, 23, 8, 0, tzinfo=UTC)) == (paid.says, paid.occurred_at)
     assert (RefundSays.SUCCEEDED, None, Money(1250, "CNY")) == (refund.says, refund.amount, refund.so_far)
+    assert ("2026", "pay1", "2026", Road.QUERY) == (
+        outcome.channel_txn_id, refund.merchant_ref, refund.channel_txn_id, refund.road,
+    )  # fmt: skip
+    assert "given back after it had been paid" in refund.note
 
 
 def test_an_unsigned_error_is_no_proof() -> None:
@@ -458,6 +490,8 @@ def test_a_cancel_that_gave_money_back_tells_so() -> None:
     assert [PaymentSays.GIVEN_BACK, RefundSays.SUCCEEDED] == [it.says for it in outcome.evidence]
     refund = outcome.evidence[1]
     assert (Money(1250, "CNY"), "pay1") == (refund.amount, refund.merchant_refund_ref)
+    known = ask(ALIPAY.close(name_of(), account(), NOW), CANCEL, {**fields, "trade_no": "2026"}).evidence
+    assert [("pay1", "2026", Road.QUERY)] * 2 == [(it.merchant_ref, it.channel_txn_id, it.road) for it in known]
     again = ask(ALIPAY.close(name_of(), account(), NOW), CANCEL, {**fields, "retry_flag": "Y"})
     assert isinstance(again, Unknown)
 

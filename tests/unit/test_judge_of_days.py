@@ -93,6 +93,13 @@ def test_a_refund_that_came_back_counts_on_both_sides() -> None:
     assert (0, 0) == (waited.ours_minor, clearing.ours_minor)
 
 
+def test_a_refund_that_came_back_must_have_left_with_the_same_money() -> None:
+    """Both lines are there, and the first one took more than our books gave: that is no agreement."""
+    said = judged(refund(NOON, "failed"), line(amount=-501), line("refund_failed", 500))
+    (found,) = said.breaks
+    assert (Kind.AMOUNT, ["refund_failed"]) == (found.kind, [one.line.kind for one in said.agreed])
+
+
 def test_a_return_of_the_same_day_must_be_in_the_same_bill() -> None:
     """Our books say that it came back today, and today's bill has only that it left: a person must look."""
     (found,) = judged(refund(NOON, "failed"), line()).breaks

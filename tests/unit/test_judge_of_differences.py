@@ -363,3 +363,19 @@ def test_what_another_day_cleared_waits_for_it_again_unless_its_money_differs_no
     assert at + timedelta(days=3) == found.wait_until
     other = the(judged(pay(at=at), payments=[(line(999), None)], **rest))
     assert (Kind.AMOUNT, "payment:pay1", State.OPEN, 999, 1000) == brief(other)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "ours", "what", "word"),
+    [
+        ({"payments": [(None, "pay1")]}, pay(), "payment", "paid"),
+        ({"refunds": [(None, "ref1")]}, ref(), "refund", "refunded"),
+    ],
+)
+def test_what_the_bill_lacks_is_named_for_what_it_is(
+    pairs: dict[str, Sequence[Pair]], ours: OurSide, what: str, word: str
+) -> None:
+    """A payment was paid, and a refund was refunded: whoever looks knows where to ask."""
+    (found,) = judged(ours, **pairs).breaks
+    assert (what, f"{what}:{ours.subject_id}", Kind.SHORT) == (found.what, found.key, found.kind)
+    assert found.why.startswith(f"{word} here at {NOON:%Y-%m-%d %H:%M:%S} UTC, and not in the bill")
