@@ -4,6 +4,7 @@ import base64
 import json
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -357,6 +358,8 @@ def test_the_answer_to_a_query_tells_all_of_the_payment() -> None:
         amount=Money(1250, "CNY"), note="TRADE_SUCCESS", says=PaymentSays.PAID,
     )  # fmt: skip
     assert ((expected,), "2026") == (outcome.evidence, outcome.channel_txn_id)
+    waiting = {**TRADE, "trade_status": "WAIT_BUYER_PAY"}
+    assert "2026" == ask(ALIPAY.query(name_of(), account(), NOW), QUERY, waiting).channel_txn_id
 
 
 def test_what_is_asked_names_the_trade_and_the_refund() -> None:
@@ -545,6 +548,65 @@ def certificate(name: str) -> bytes:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = x509.CertificateBuilder(subject, subject, key(name).public_key(), 7, NOW, NOW + timedelta(days=365))
     return builder.sign(key(name), SHA256()).public_bytes(Encoding.PEM)
+
+
+def test_the_answer_about_a_refund_tells_all_of_it() -> None:
+    """Whose it is, how much, and when it was there."""
+    fields = {
+        **TRADE, "refund_status": "REFUND_SUCCESS", "refund_amount": "5.00", "gmt_refund_pay": "2026-11-23 17:00:00",
+    }  # fmt: skip
+    refund = refund_of()
+    expected = RefundEvidence(
+        road=Road.QUERY, channel="alipay", account=account().name, key="query:ref1:REFUND_SUCCESS", received_at=NOW,
+        occurred_at=datetime(2026, 11, 23, 9, 0, tzinfo=UTC), merchant_ref="pay1",
+        channel_txn_id=refund.payment.channel_txn_id, amount=Money(500, "CNY"), note="REFUND_SUCCESS",
+        says=RefundSays.SUCCEEDED, merchant_refund_ref="ref1",
+    )  # fmt: skip
+    assert (expected,) == ask(ALIPAY.query_refund(refund, account(), NOW), REFUND_QUERY, fields).evidence
+
+
+@pytest.mark.parametrize("sub_code", ["ACQ.SYSTEM_ERROR", "ACQ.SELLER_BALANCE_NOT_ENOUGH"])
+def test_a_no_is_no_evidence_of_a_refund(sub_code: str) -> None:
+    """Neither that it succeeded nor that there is none."""
+    no = {"code": "40004", "sub_code": sub_code, **{name: TRADE[name] for name in ("out_trade_no", "trade_no")}}
+    for exchange, method in (
+        (ALIPAY.refund(refund_of(), account(), NOW), REFUND),
+        (ALIPAY.query_refund(refund_of(), account(), NOW), REFUND_QUERY),
+    ):
+        assert not isinstance(ask(exchange, method, no), Success)
+
+
+@pytest.mark.parametrize("other", [{"out_trade_no": "pay2"}, {"out_request_no": "ref9"}])
+def test_an_answer_about_another_refund_proves_nothing(other: dict[str, str]) -> None:
+    """A signature that is good says who spoke, not that he spoke of this one."""
+    fields = {
+        "code": "10000", "out_trade_no": "pay1", "out_request_no": "ref1", "refund_status": "REFUND_SUCCESS",
+        "refund_amount": "5.00",
+    }  # fmt: skip
+    exchange = ALIPAY.query_refund(refund_of(), account(), NOW)
+    assert isinstance(ask(exchange, REFUND_QUERY, fields), Success)
+    assert isinstance(ask(exchange, REFUND_QUERY, {**fields, **other}), Unknown)
+
+
+@pytest.mark.parametrize(
+    ("exchange", "method"),
+    [
+        (ALIPAY.refund(refund_of(), account(), NOW), REFUND),
+        (ALIPAY.close(name_of("page"), account(), NOW), CLOSE),
+        (ALIPAY.close(name_of(), account(), NOW), CANCEL),
+    ],
+)
+def test_a_deed_to_another_trade_is_not_ours(exchange: Exchange, method: str) -> None:
+    """Whether ours was done is then not known."""
+    fields = {"code": "10000", "out_trade_no": "pay2", "fund_change": "Y", "action": "close"}
+    assert isinstance(ask(exchange, method, fields), Unknown)
+    assert isinstance(ask(exchange, method, {**fields, "out_trade_no": "pay1"}), Success)
+
+
+def test_alipay_gives_back_yuan_only() -> None:
+    """A refund of another currency is a mistake of ours, and is not sent."""
+    with pytest.raises(InvalidRequest, match="gives back CNY"):
+        ALIPAY.refund(msgspec.structs.replace(refund_of(), money=Money(500, "USD")), account(), NOW)
 
 
 def bare(name: str) -> bytes:

@@ -63,7 +63,7 @@ def test_a_refund_that_came_back_tomorrow_is_no_contradiction() -> None:
     """It left in today's bill; that it came back stands in tomorrow's, which clears it; was that read, all is said."""
     ours = refund(BEGINS + timedelta(hours=26), "failed")
     (found,) = judged(ours, line()).breaks
-    assert (Kind.WRONG_DAY, State.WAITING, "refund:ref1") == (found.kind, found.state, found.key)
+    assert (Kind.WRONG_DAY, State.WAITING, "refund:ref1", 0) == (found.kind, found.state, found.key, found.ours_minor)
     read = {TOMORROW: NOON + timedelta(days=2)}
     assert ([], 1) == ((after := judged(ours, line(), read=read)).breaks, len(after.agreed))
     still = judged(ours, line(), read=read, unsettled_here=frozenset({found.key}))
