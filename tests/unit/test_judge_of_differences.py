@@ -325,6 +325,31 @@ def test_other_lines_that_the_bill_has_twice_are_one_too_many() -> None:
     assert ([], 3) == (apart.breaks, len(apart.agreed))
 
 
+def test_a_dispute_that_the_bill_has_twice_is_one_too_many() -> None:
+    """The bank takes money back once; of two that bear no number nobody can say that they are one."""
+    twice = judged(pay(state="disputed"), others=[line(-1000, "dispute", n=n) for n in (1, 2)])
+    assert ([Kind.DUPLICATE], 1) == ([one.kind for one in twice.breaks], len(twice.agreed))
+    bare = judged(others=[line(-1000, "dispute", n=n, txn=None, ref=None) for n in (1, 2)])
+    assert [Kind.STATUS] * 2 == [one.kind for one in bare.breaks]
+
+
+def test_a_dispute_that_was_won_wins_no_other() -> None:
+    """Although their lines bear the channel's number only, and neither bears ours."""
+    said = judged(pay(), pay(number=2), others=[
+        line(-1000, "dispute", n=1, ref=None), line(1000, "dispute_won", n=2, ref=None),
+        line(-1000, "dispute", 2, n=3, ref=None),
+    ])  # fmt: skip
+    assert [(Kind.STATUS, "dispute:pay2")] == [(one.kind, one.key) for one in said.breaks]
+    assert ["dispute", "dispute_won"] == [one.line.kind for one in said.agreed]
+
+
+def test_what_stands_in_the_bill_is_named_by_what_happened() -> None:
+    """Came back, or never arrived: people ask the channel one thing or the other."""
+    words = [the(judged(pay(), ref(), others=[line(500, kind)])).why for kind in ("refund_failed", "refund_undone")]
+    assert ["rid1 came back, and is succeeded here", "rid1 did not reach the customer, and is succeeded here"] == words
+    assert the(judged(others=[line(500, "refund_failed", 9)])).why.endswith("and is not known here")
+
+
 def test_of_a_refund_that_is_a_day_late_no_fee_is_judged() -> None:
     """What a channel gives back of its fee is agreed with nobody."""
     ours, day = ref(at=BEGINS - timedelta(minutes=1)), BEGINS.date() - timedelta(days=1)
