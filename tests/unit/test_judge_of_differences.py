@@ -333,6 +333,20 @@ def test_a_dispute_that_the_bill_has_twice_is_one_too_many() -> None:
     assert [Kind.STATUS] * 2 == [one.kind for one in bare.breaks]
 
 
+def test_of_two_refunds_that_one_name_may_mean_the_one_of_its_money_came_back() -> None:
+    """The bill names the payment by its order, and two payments of the order have a refund "1" each."""
+    some = tuple(
+        ref(amount, n, state="failed", payment_id=f"pay{n}", merchant_ref=f"pay{n}", channel_txn_id=f"txn{n}",
+            merchant_refund_ref="1")
+        for n, amount in ((1, 500), (2, 300))
+    )  # fmt: skip
+    for ours in (some, some[::-1]):
+        said = judged(*ours, others=[line(300, "refund_failed", txn=None, ref="A-1", rid=None, rref="1")])
+        assert ([], [300]) == (said.breaks, [one.ours_minor for one in said.agreed])
+        left = judged(*ours, others=[line(-300, "refund_undone", txn=None, ref="A-1", rid=None, rref="1")])
+        assert ([], 1) == (left.breaks, len(left.agreed))
+
+
 def test_a_dispute_that_was_won_wins_no_other() -> None:
     """Although their lines bear the channel's number only, and neither bears ours."""
     said = judged(pay(), pay(number=2), others=[

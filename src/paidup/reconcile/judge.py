@@ -12,7 +12,7 @@ from paidup.money import shown
 from paidup.reconcile.breaks import Found, Kind, OurSide
 from paidup.reconcile.known import OF_DISPUTES, Agreed, Apart, Day, Judged, Known, named_apart, order_of, side_of
 from paidup.reconcile.match import Line, Matched
-from paidup.reconcile.naming import by_name, name_of, names_in, told_apart
+from paidup.reconcile.naming import by_name, meant, name_of, names_in, told_apart
 from paidup.reconcile.states import State
 
 _OnPair = Callable[[Line, OurSide], None]
@@ -374,7 +374,7 @@ class _Bench:
     def _refund(self, line: Line) -> OurSide | None:
         """The refund of ours that a line names."""
         its = next((found for name in names_in(line) if (found := self._refunds.get(name))), [])
-        return next((ours for ours in its if self._adds_up([line], [ours])), its[0] if its else None)
+        return meant(line, its, self._day.rules)
 
     def _add(
         self, kind: Kind, key: str, why: str, line: Line, ours: OurSide | None, *, bill: int | None = None,

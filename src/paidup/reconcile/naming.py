@@ -12,6 +12,7 @@ from paidup.channels.bill import BillLine
 from paidup.reconcile.breaks import OurSide
 from paidup.reconcile.known import order_of
 from paidup.reconcile.match import Line
+from paidup.reconcile.rules import Rules
 
 Name = tuple[str, ...]
 Left = Sequence[tuple[Line | None, str | None]]
@@ -66,6 +67,15 @@ def by_name(refunds: Iterable[OurSide]) -> Mapping[Name, Sequence[OurSide]]:
         for name in names_of(refund):
             found[name].append(refund)
     return found
+
+
+def meant(line: Line, some: Sequence[OurSide], rules: Rules) -> OurSide | None:
+    """Of the refunds that a line names alike, the one of its money, whether it tells that it left or came back."""
+    amount = abs(line.amount)
+    fits = (
+        one for one in some if one.currency == line.currency and rules.allows(one.currency, amount - one.amount_minor)
+    )
+    return next(fits, some[0] if some else None)
 
 
 def told_apart(left: Left, by_id: Mapping[str, OurSide]) -> Left:
