@@ -28,6 +28,10 @@ BEAT_S = 30.0
 _WITHIN_S = 10.0
 _MAX_PAYLOAD_CHARS = 200
 
+# Nothing is lost with a notice, so that its commit need not wait for the disk; and what the server allows others is not
+# meant for it. Not told with the connection: a pooler would refuse that.
+_SET_SESSION = "SET synchronous_commit = off; SET idle_session_timeout = 0"
+
 NOTIFY = f"SELECT pg_notify('{CHANNEL}', $1)"
 
 # When a worker that found nothing to do has to look again. Each is one look into an index.
@@ -83,6 +87,7 @@ class Wakeups:
         self._heard = heard
         self._lost = lost
         self._connection: asyncpg.Connection[Record] | None = None
+        self._pid = 0
         self._to_say: set[str] = set()
         self._clock = SystemClock()
 
@@ -126,11 +131,10 @@ class Wakeups:
 
     async def _listen(self) -> "asyncpg.Connection[Record]":
         connection = await asyncpg.connect(
-            self._dsn,
-            timeout=_WITHIN_S,
-            # Nothing is lost with a notice, so that its commit need not wait for the disk.
-            server_settings={"application_name": "paidup wake-ups", "synchronous_commit": "off"},
+            self._dsn, timeout=_WITHIN_S, server_settings={"application_name": "paidup wake-ups"}
         )
+        await connection.execute(_SET_SESSION)
+        self._pid = await connection.fetchval("SELECT pg_backend_pid()")  # a pooler greets with a number of its own
         await connection.add_listener(CHANNEL, self._notified)
         connection.add_termination_listener(self._broken)
         self._connection = connection
@@ -139,7 +143,7 @@ class Wakeups:
         return connection
 
     def _notified(self, _connection: Any, pid: int, _channel: str, payload: object) -> None:
-        if self._connection is None or pid == self._connection.get_server_pid():
+        if self._connection is None or pid == self._pid:
             return  # our own workers were woken when we spoke
         for name in self._names.intersection(str(payload)[:_MAX_PAYLOAD_CHARS].split(",")):
             self._heard(name)

@@ -55,6 +55,7 @@ class Facts:
     others_tables: int  # that another user owns, so that we can neither cut nor analyze them
     connections: int  # that ordinary users may open
     clock_difference: timedelta  # the database's clock minus ours
+    has_pooler: bool = False  # between us and PostgreSQL
     pending: tuple[str, ...] = ()  # names of migrations that are not applied
     schema_trouble: str = ""  # why the schema does not fit this version
 
@@ -97,7 +98,8 @@ async def examine(db: Database, clock: Clock, connections_needed: int = CONNECTI
         todo = tuple(await pending(db))
     except ConfigError as misfit:
         trouble = str(misfit)
-    return judge(Facts(**facts, clock_difference=difference, pending=todo, schema_trouble=trouble), connections_needed)
+    seen = Facts(**facts, clock_difference=difference, has_pooler=db.has_pooler, pending=todo, schema_trouble=trouble)
+    return judge(seen, connections_needed)
 
 
 def judge(facts: Facts, connections_needed: int = CONNECTIONS_NEEDED) -> list[Finding]:
@@ -115,6 +117,7 @@ def judge(facts: Facts, connections_needed: int = CONNECTIONS_NEEDED) -> list[Fi
         _checksums(facts),
         _clock(facts),
         _connections(facts, connections_needed),
+        _pooler(facts, connections_needed),
     ]
     return sorted(findings, key=lambda finding: list(Severity).index(finding.severity))
 
@@ -164,7 +167,7 @@ def _timezone(facts: Facts) -> Finding:
         return _refuse(
             "timezone",
             f"Our sessions ask for UTC and got {facts.timezone}; days would be cut at the wrong hour. "
-            "A pooler in between drops the setting: let it pass TimeZone on.",
+            "Something in between drops the setting: give the URL of PostgreSQL itself.",
         )
     return _ok("timezone", "Sessions count days in UTC.")
 
@@ -225,6 +228,12 @@ def _connections(facts: Facts, needed: int) -> Finding:
             "or run fewer processes.",
         )
     return _ok("max_connections", f"The server lets {facts.connections} connections in; we may need {needed}.")
+
+
+def _pooler(facts: Facts, needed: int) -> Finding:
+    if facts.has_pooler:
+        return _ok("pooler", f"A pooler in session mode stands in between; it must let {needed} connections through.")
+    return _ok("pooler", "No pooler stands between us and PostgreSQL.")
 
 
 def _difference(database_now: datetime, asked_at: datetime, answered_at: datetime) -> timedelta:

@@ -1,7 +1,6 @@
 """The pool, and the one transaction that a batch of work lives in.
 
-Connections go straight to PostgreSQL, or through a pooler in session mode: a pooler in transaction mode loses prepared
-statements and session settings.
+Connections go straight to PostgreSQL, or through a pooler in session mode (`pooler.py`).
 """
 
 # ruff: noqa: ASYNC109 - the timeouts are asyncpg's
@@ -14,6 +13,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 
+from paidup.db import pooler
 from paidup.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ _CONNECT_TIMEOUT_S = 15.0
 _CLOSE_TIMEOUT_S = 10.0
 _STATEMENT_CACHE_SIZE = 256
 
+# Said once the connection is there, and again after each reset, for a pooler takes none of them with the connection, or
+# forgets them with the reset.
 _SESSION = {
     "application_name": "paidup",
     "jit": "off",  # compiling costs more than our short statements take
@@ -45,6 +47,8 @@ _SESSION = {
     # A worker that hangs inside a transaction must not hold its row locks for ever.
     "idle_in_transaction_session_timeout": "60s",
 }
+
+_SET_SESSION = "; ".join(f"SET {name} = '{value}'" for name, value in _SESSION.items())
 
 READ_WHOLE = "SET LOCAL enable_seqscan = on"
 """For transactions whose statements read most of a table."""
@@ -114,7 +118,7 @@ class _Connection(_Plain):
         if self.untouched:
             self.untouched = False
             return ""
-        return str(super().get_reset_query())
+        return f"{super().get_reset_query()}\n{_SET_SESSION}"
 
 
 class DatabaseAway(ConfigError):
@@ -124,8 +128,9 @@ class DatabaseAway(ConfigError):
 class Database:
     """A pool of connections to one database."""
 
-    def __init__(self, dsn: str, pool: "Pool[Record]") -> None:
+    def __init__(self, dsn: str, pool: "Pool[Record]", *, has_pooler: bool = False) -> None:
         self.dsn = dsn
+        self.has_pooler = has_pooler
         self._pool = pool
 
     def __repr__(self) -> str:
@@ -135,8 +140,10 @@ class Database:
     async def connect(cls, dsn: str, *, max_size: int = 10) -> Self:
         """Open a pool of at most `max_size` connections, the first of them at once.
 
-        Raises DatabaseAway when it cannot be reached now, ConfigError when it refuses us or is too old.
+        Raises DatabaseAway when it cannot be reached now, ConfigError when it refuses us, is too old, or stands behind
+        a pooler whose sessions are shared.
         """
+        greeting = _Greeting(dsn)
         try:
             pool = await asyncpg.create_pool(
                 dsn,
@@ -145,21 +152,14 @@ class Database:
                 timeout=_CONNECT_TIMEOUT_S,
                 command_timeout=COMMAND_TIMEOUT_S,
                 statement_cache_size=_STATEMENT_CACHE_SIZE,
-                server_settings=_SESSION,
                 connection_class=_Connection,
+                init=greeting,
             )
         except _AWAY as failure:
             raise DatabaseAway(_cannot_connect(dsn, failure)) from None
         except (ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as failure:
             raise ConfigError(_cannot_connect(dsn, failure)) from None
-        db = cls(dsn, pool)
-        try:
-            async with pool.acquire() as connection:
-                require_version(connection.get_server_version().major)
-        except ConfigError:
-            await db.close()
-            raise
-        return db
+        return cls(dsn, pool, has_pooler=bool(greeting.has_pooler))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Tx]:
@@ -209,6 +209,23 @@ class Database:
                 await self._pool.close()
         except TimeoutError:
             self._pool.terminate()
+
+
+class _Greeting:
+    """What is said to each new connection; the first one is looked at before, so that nothing is said to a stranger."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self.has_pooler: bool | None = None
+
+    async def __call__(self, connection: _Plain) -> None:
+        require_version(connection.get_server_version().major)
+        if self.has_pooler is None:
+            self.has_pooler = await pooler.has_pooler(connection, self._second)
+        await connection.execute(_SET_SESSION)
+
+    async def _second(self) -> _Plain:
+        return await asyncpg.connect(self._dsn, timeout=_CONNECT_TIMEOUT_S, command_timeout=pooler.WITHIN_S)
 
 
 def require_version(major: int) -> None:
