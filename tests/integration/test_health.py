@@ -78,3 +78,18 @@ async def test_a_missing_migration_and_a_lost_database_are_told_apart(db: Databa
         ["run `paidup db migrate`" in reason for reason in behind],
         ["cannot be reached" in reason for reason in away],
     )
+
+
+async def test_a_database_that_takes_no_writes_is_not_ready(db: Database) -> None:
+    """A standby, or one that was made read-only, would have every callback answered with 503."""
+    async with db.session() as tx:
+        await tx.execute(
+            "DO $$ BEGIN EXECUTE format("
+            "'ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$"
+        )
+    closed = await Database.connect(db.dsn)
+    try:
+        found = await look(closed, Vitals())
+    finally:
+        await closed.close()
+    assert (False, True) == (found.ready, "takes no writes" in found.reasons[0])

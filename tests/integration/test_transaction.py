@@ -68,6 +68,24 @@ async def test_what_the_server_allows_others_does_not_cut_us_short(db: Database)
         await ours.close()
 
 
+async def test_a_database_that_takes_writes_again_is_written_to_again(empty_db: Database) -> None:
+    """Sessions keep what was so when they began; those that took no writes are left for new ones."""
+    read_only = (
+        "DO $$ BEGIN EXECUTE format("
+        "'ALTER DATABASE %I SET default_transaction_read_only = {}', current_database()); END $$"
+    )
+    async with empty_db.session() as admin:
+        await admin.execute(read_only.format("on"))
+        ours = await Database.connect(empty_db.dsn, max_size=1)
+        await admin.execute(read_only.format("off"))
+    try:
+        with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+            await ours.write("CREATE TABLE paid ()")
+        await ours.write("CREATE TABLE paid ()")
+    finally:
+        await ours.close()
+
+
 async def test_jsonb_is_text(empty_db: Database) -> None:
     """jsonb goes in and comes out as str; whoever owns the column decodes it."""
     async with empty_db.session() as tx:

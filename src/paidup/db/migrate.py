@@ -112,6 +112,11 @@ async def pending(db: Database, folder: Traversable = MIGRATIONS) -> list[str]:
     return [str(migration) for migration in missing(history, read_migrations(folder))]
 
 
+async def takes_writes(db: Database) -> bool:
+    """Whether our transactions may write here: not to a standby, nor where somebody said so."""
+    return not await db.read(_TAKES_NO_WRITES)
+
+
 def read_migrations(folder: Traversable) -> list[Migration]:
     """The files of a folder in order. Raises ConfigError when their numbers repeat or do not begin with 1."""
     migrations = sorted(

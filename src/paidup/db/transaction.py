@@ -18,7 +18,7 @@ from paidup.errors import ConfigError
 
 if TYPE_CHECKING:
     from asyncpg import Record
-    from asyncpg.pool import Pool
+    from asyncpg.pool import Pool, PoolConnectionProxy
 
     _Plain = asyncpg.Connection[Record]
 else:
@@ -167,7 +167,7 @@ class Database:
 
         It must leave nothing behind in the session: no SET without LOCAL, no session lock, no LISTEN.
         """
-        async with self._pool.acquire() as connection:
+        async with self._writing() as connection:
             async with connection.transaction(isolation="read_committed"):
                 yield connection
             cast(_Connection, connection).is_untouched()  # it is asyncpg's wrapper around one, which passes calls on
@@ -183,10 +183,20 @@ class Database:
 
         It must leave nothing behind in the session either.
         """
-        async with self._pool.acquire() as connection:
+        async with self._writing() as connection:
             tag = await connection.execute(query, *args)
             cast(_Connection, connection).is_untouched()
             return tag
+
+    @asynccontextmanager
+    async def _writing(self) -> "AsyncIterator[PoolConnectionProxy[Record]]":
+        """A connection; where it turns out to take no writes, all are made anew: they may lead to the primary then."""
+        async with self._pool.acquire() as connection:
+            try:
+                yield connection
+            except asyncpg.ReadOnlySQLTransactionError:
+                await self._pool.expire_connections()
+                raise
 
     async def read(self, query: str, *args: object) -> Any:
         """The first column of the first row, or None. It must leave nothing behind in the session either."""

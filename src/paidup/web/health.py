@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 
 from paidup.clock import monotonic_s
-from paidup.db.migrate import pending
+from paidup.db.migrate import NO_WRITES, pending, takes_writes
 from paidup.db.transaction import Database
 from paidup.errors import ConfigError, NotAllowed
 from paidup.metrics.process import Beat, Queue, Vitals
@@ -103,6 +103,7 @@ async def _database(db: Database) -> Reading:
     try:
         async with asyncio.timeout(DATABASE_WITHIN_S):
             missing = await pending(db)
+            writable = await takes_writes(db)
     except TimeoutError:
         return Reading("database", False, f"no answer within {DATABASE_WITHIN_S:g} s; is it busy, or the network down?")
     except ConfigError as error:
@@ -111,7 +112,9 @@ async def _database(db: Database) -> Reading:
         return Reading("database", False, f"it cannot be reached ({type(error).__name__}); does PostgreSQL run?")
     if missing:
         return Reading("database", False, f"migrations are missing ({', '.join(missing)}): run `paidup db migrate`")
-    return Reading("database", True, "it answers, and every migration is applied")
+    if not writable:
+        return Reading("database", False, NO_WRITES)
+    return Reading("database", True, "it answers, takes writes, and every migration is applied")
 
 
 def _queue(queue: Queue) -> Reading:
