@@ -2,11 +2,12 @@
 
 import asyncio
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
 
-from paidup.db.migrate import migrate, pending, read_migrations
+from paidup.db.migrate import _is_recorded, migrate, pending, read_migrations
 from paidup.db.transaction import Database
 from paidup.errors import ConfigError
 
@@ -158,3 +159,45 @@ def _folder(folder: Path, files: dict[str, str]) -> Path:
     for name, sql in files.items():
         (folder / name).write_text(sql, newline="")
     return folder
+
+
+@pytest.mark.parametrize("path", ["app", "app, public"])
+async def test_a_search_path_that_leads_past_our_tables_is_refused(db: Database, path: str) -> None:
+    """Nobody begins anew beside the tables that are there, or makes days in another schema than theirs."""
+    async with db.transaction() as tx:
+        await tx.execute("create schema app")
+        await tx.execute(f"set local search_path = {path}")
+        with pytest.raises(ConfigError, match=r"are in the schema public.*leads to app"):
+            await _is_recorded(tx)
+
+
+async def test_a_search_path_that_leads_nowhere_is_told(empty_db: Database, tmp_path: Path) -> None:
+    """One sentence, and not the database's error about a CREATE that names no schema."""
+    folder = _folder(tmp_path, {"0001_orders.sql": ORDERS})
+    async with empty_db.session() as admin:
+        await admin.execute(
+            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = nowhere', current_database()); END $$"
+        )
+    lost = await Database.connect(empty_db.dsn)
+    try:
+        with pytest.raises(ConfigError, match="search_path leads to no schema"):
+            await migrate(lost, folder)
+    finally:
+        await lost.close()
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+async def test_a_database_that_cannot_hold_every_name_is_refused_empty(
+    admin: asyncpg.Connection, server_dsn: str, encoding: str, tmp_path: Path
+) -> None:
+    """Before the first table is made, for an encoding cannot be changed later."""
+    name = f"paidup_test_{encoding.lower()}"
+    await admin.execute(f"create database {name} template template0 encoding '{encoding}' locale 'C'")
+    poor = await Database.connect(urlunsplit(urlsplit(server_dsn)._replace(path=f"/{name}")))
+    try:
+        with pytest.raises(ConfigError, match=f"encoding is {encoding}"):
+            await migrate(poor, _folder(tmp_path, {"0001_orders.sql": ORDERS}))
+        assert ["0001_orders"] == await pending(poor, tmp_path)
+    finally:
+        await poor.close()
+        await admin.execute(f"drop database {name} with (force)")

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from paidup.clock import Clock
-from paidup.db.migrate import MAKE_IT_OURS, NO_WRITES, pending
+from paidup.db.migrate import MAKE_IT_OURS, NO_WRITES, NOT_UTF8, pending
 from paidup.db.transaction import OLDEST_SERVER_MAJOR, Database
 from paidup.errors import ConfigError
 
@@ -141,7 +141,7 @@ def _role(facts: Facts) -> Finding:
     if facts.is_standby:
         return _refuse("role", "The server is a standby and takes no writes: give the URL of the primary.")
     if facts.is_read_only:
-        return _refuse("role", f"{NO_WRITES[0].upper()}{NO_WRITES[1:]}.")
+        return _refuse("role", _sentence(NO_WRITES))
     return _ok("role", "The server takes writes.")
 
 
@@ -154,11 +154,7 @@ def _rights(facts: Facts) -> Finding:
 
 def _encoding(facts: Facts) -> Finding:
     if facts.encoding != "UTF8":
-        return _refuse(
-            "encoding",
-            f"The database's encoding is {facts.encoding}, and names in callbacks would not fit: "
-            "make a new one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0.",
-        )
+        return _refuse("encoding", _sentence(NOT_UTF8.format(facts.encoding)))
     return _ok("encoding", "The encoding is UTF8.")
 
 
@@ -241,6 +237,10 @@ def _difference(database_now: datetime, asked_at: datetime, answered_at: datetim
     if asked_at <= database_now <= answered_at:
         return timedelta(0)
     return database_now - (asked_at if database_now < asked_at else answered_at)
+
+
+def _sentence(says: str) -> str:
+    return f"{says[0].upper()}{says[1:]}."
 
 
 def _refuse(topic: str, says: str) -> Finding:

@@ -34,6 +34,10 @@ MAKE_IT_OURS = (
     "give Paidup's user a database of its own (CREATE DATABASE paidup OWNER …), or the schema "
     "(GRANT CREATE, USAGE ON SCHEMA public TO …) and the tables that are there (ALTER TABLE … OWNER TO …)"
 )
+NOT_UTF8 = (
+    "the database's encoding is {}, and names in callbacks would not fit: "
+    "make a new one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+)
 _IN_THE_WAY = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
 
 
@@ -199,6 +203,9 @@ async def _apply_next(tx: Tx, migrations: Sequence[Migration]) -> str | None:
     await tx.execute(_BE_PATIENT_BRIEFLY)
     await tx.execute(READ_WHOLE)
     if migration.version == 1:
+        encoding = await tx.fetchval(_ENCODING)
+        if encoding != "UTF8":
+            raise ConfigError(NOT_UTF8.format(encoding))
         await tx.execute(_CREATE)
         await tx.execute(_COMMENT)
     await tx.execute(migration.sql, timeout=_TIMEOUT_S)
@@ -206,7 +213,13 @@ async def _apply_next(tx: Tx, migrations: Sequence[Migration]) -> str | None:
     return str(migration)
 
 
-_IS_RECORDED = "select to_regclass('schema_migrations') is not null"
+_ENCODING = "select current_setting('server_encoding')"
+
+# Others have a table of this name, too; ours has the column.
+_PLACES = """
+select current_schema() as here, array(
+    select nspname from pg_class c join pg_namespace n on n.oid = relnamespace join pg_attribute on attrelid = c.oid
+    where relname = 'schema_migrations' and relkind = 'r' and attname = 'sha256' order by nspname) as places"""
 
 _APPLIED = "select version, name, sha256 from schema_migrations order by version"
 
@@ -218,10 +231,24 @@ order by relname
 
 
 async def _history(tx: Tx) -> History:
-    rows = await tx.fetch(_APPLIED) if await tx.fetchval(_IS_RECORDED) else []
+    rows = await tx.fetch(_APPLIED) if await _is_recorded(tx) else []
     if rows:
         return History(tuple(Applied(row["version"], row["name"], row["sha256"]) for row in rows))
     return History((), tuple(row["relname"] for row in await tx.fetch(_TABLES)))
+
+
+async def _is_recorded(tx: Tx) -> bool:
+    """Whether the record is where our tables are made. Elsewhere in the database it means that we would begin anew
+    beside our own tables, or make days apart from them. Raises ConfigError then."""
+    [(here, places)] = await tx.fetch(_PLACES)
+    if here is None:
+        raise ConfigError(f"our search_path leads to no schema that is there and ours to use: {MAKE_IT_OURS}")
+    if places and here not in places:
+        raise ConfigError(
+            f"Paidup's tables are in the schema {places[0]}, and our search_path leads to {here}: "
+            f"ALTER ROLE … IN DATABASE … SET search_path = {places[0]}"
+        )
+    return bool(places)
 
 
 def _read(file: Traversable) -> Migration:
