@@ -3,12 +3,14 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from paidup.clock import parse_clock
 from paidup.errors import InvalidRequest
 from paidup.money import from_major
 
+PEOPLE = ("viewer", "operator", "finance", "approver", "admin")
+"""The roles that people may have, as people/user.py explains them."""
 ROLES = ("web", "intake", "repair", "reconcile", "checkout", "delivery")
 
 
@@ -64,18 +66,60 @@ def folder_or_none(text: str) -> Path | None:
 
 
 def database_url(text: str) -> str:
-    """The address of a PostgreSQL database, or nothing."""
-    if text and not re.match(r"postgres(ql)?://", text):
-        raise ValueError("write postgresql://user:password@host:5432/name, or leave it empty for the embedded one")
+    """The address of a PostgreSQL database, or nothing. There may be several hosts, with commas between."""
+    read = re.fullmatch(r"postgres(?:ql)?://([^/?#]*)(?:/[^?#]*)?(?:\?([^#]*))?", text)
+    hosts = read[1].rpartition("@")[2].split(",") if read else []
+    if text and not (hosts and all(map(_is_host_and_port, hosts))):
+        raise ValueError(
+            "write postgresql://user:password@host:5432/name, or leave it empty for the embedded one; "
+            "marks such as / ? # @ in a password are written %2F %3F %23 %40"
+        )
+    options = dict(parse_qsl(read[2] or "")) if read else {}
+    if not all(map(_is_port, filter(None, options.get("port", "").split(",")))):
+        raise ValueError("write a port from 1 to 65535")
+    if options.get("sslmode", "prefer") not in _SSL_MODES:
+        raise ValueError(f"sslmode is one of {', '.join(_SSL_MODES)}")
     return text
+
+
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+
+
+def _is_host_and_port(text: str) -> bool:
+    read = re.fullmatch(r"(?:\[[^\[\]]+\]|[^:\[\]]*)(?::([^:]*))?", text)
+    return read is not None and (not read[1] or _is_port(read[1]))
+
+
+def _is_port(text: str) -> bool:
+    return re.fullmatch(r"[0-9]{1,5}", text) is not None and 1 <= int(text) <= 65535
+
+
+_ADDRESS = re.compile(
+    r"(?P<scheme>https?)://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?)"
+    r"(?::(?P<port>[0-9]+))?(?:/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?"
+)
+_MAX_ADDRESS_CHARS = 255  # as many as WeChat Pay's notify_url may have
+
+
+def _address(text: str) -> re.Match[str] | None:
+    """What makes an address that others can call: no name, question or fragment in it, and a port that there can be."""
+    read = _ADDRESS.fullmatch(text) if len(text) <= _MAX_ADDRESS_CHARS else None
+    if read is None or not (read["port"] is None or _is_port(read["port"])):
+        return None
+    try:
+        urlsplit(text)
+    except ValueError:  # there is no such IPv6 address
+        return None
+    return read
 
 
 def public_url(text: str) -> str:
     """An address that others reach us at, or nothing."""
-    parts = urlsplit(text)
-    usable = parts.scheme in ("http", "https") and parts.hostname and not (parts.query or parts.fragment)
-    if text and not usable:
-        raise ValueError("write the address the channels call, such as https://pay.example.com")
+    if text and not _address(text):
+        raise ValueError(
+            "write the address the channels call, such as https://pay.example.com or https://example.com:8443/pay: "
+            f"at most {_MAX_ADDRESS_CHARS} characters, no blanks, and a port from 1 to 65535"
+        )
     return text.rstrip("/")
 
 
@@ -87,13 +131,15 @@ def clock(text: str) -> str:
 
 def limits(text: str) -> tuple[tuple[str, int], ...]:
     """``CNY=1000, USD=150.50``: the largest amount that one person may move alone, in major units."""
-    limits = []
+    limits: list[tuple[str, int]] = []
     for part in filter(None, (part.strip() for part in text.split(","))):
         currency, _, amount = part.partition("=")
         try:
             money = from_major(amount, currency.strip())
         except InvalidRequest as error:
             raise ValueError(f"write amounts such as CNY=1000,USD=150.50: {error}") from None
+        if money.currency in dict(limits):
+            raise ValueError(f"write {money.currency} once")
         limits.append((money.currency, money.amount_minor))
     return tuple(limits)
 
@@ -124,10 +170,9 @@ def token(text: str) -> str:
 
 def issuer(text: str) -> str:
     """The address of an OpenID Connect provider, or nothing. Over http only on this machine."""
-    parts = urlsplit(text)
-    local = parts.hostname in ("127.0.0.1", "::1", "localhost")
-    usable = parts.hostname and (parts.scheme == "https" or (parts.scheme == "http" and local))
-    if text and not (usable and not parts.query and not parts.fragment and parts.username is None):
+    read = _address(text)
+    local = read is not None and read["host"] in ("127.0.0.1", "[::1]", "localhost")
+    if text and not (read is not None and (read["scheme"] == "https" or local)):
         raise ValueError("write the provider's issuer, such as https://login.example.com/realms/shop")
     return text
 
@@ -144,7 +189,10 @@ def group_roles(text: str) -> tuple[tuple[str, str], ...]:
     pairs = []
     for part in filter(None, (part.strip() for part in text.split(","))):
         group, _, role = part.rpartition("=")
-        if not group.strip() or not re.fullmatch(r"[a-z]+", role.strip()):
-            raise ValueError("write groups and roles such as paidup-finance=finance,paidup-desk=operator")
+        if not group.strip() or role.strip() not in PEOPLE:
+            raise ValueError(
+                "write groups and roles such as paidup-finance=finance,paidup-desk=operator; "
+                f"roles are {', '.join(PEOPLE)}"
+            )
         pairs.append((group.strip(), role.strip()))
     return tuple(pairs)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
@@ -144,6 +145,14 @@ async def test_no_database_is_a_setting_to_mend(dsn: str) -> None:
     with pytest.raises(ConfigError, match="Check that the server runs") as caught:
         await Database.connect(dsn)
     assert "hush" not in str(caught.value)
+
+
+async def test_a_certificate_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """No server would come to have it: the file is named, and nobody waits."""
+    file = tmp_path / "root.crt"
+    with pytest.raises(ConfigError, match=r"sslrootcert=.*root\.crt: No such file") as caught:
+        await Database.connect(f"postgresql://u:hush@127.0.0.1:1/n?sslmode=verify-full&sslrootcert={file}")
+    assert not isinstance(caught.value, DatabaseAway)
 
 
 async def test_a_wrong_password_is_a_setting_to_mend(server_dsn: str) -> None:

@@ -7,8 +7,9 @@ import msgspec
 import pytest
 
 from paidup.errors import ConfigError
+from paidup.people.user import Role
 from paidup.settings import Effective, Settings, describe, effective, load
-from paidup.written import ROLES
+from paidup.written import PEOPLE, ROLES
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
@@ -81,6 +82,24 @@ def test_each_setting_is_read_into_its_field(name: str, text: str, field: str, v
     assert getattr(load({name: text}), field) == value
 
 
+NO_ADDRESSES = (
+    "https://[x",
+    "https://[:::1]",
+    "https://pay.example.com:99999",
+    "https://pay.example.com:0",
+    "https://pay.example.com:",
+    "https://pay.example.com:abc",
+    "https://pay .example.com",
+    "https://pay.example.com/a b",
+    "https://me:secret@pay.example.com",
+    "https://pay.example.com#a",
+    "https://-",
+    "https://",
+    "https://payé.example.com",
+    f"https://pay.example.com/{'a' * 255}"[:256],
+)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "advice"),
     [
@@ -94,6 +113,12 @@ def test_each_setting_is_read_into_its_field(name: str, text: str, field: str, v
         ("PAIDUP_ALLOW_LOOPBACK_ENDPOINTS", "yes", "write true or false"),
         ("PAIDUP_PUBLIC_URL", "pay.example.com", "https://pay.example.com"),
         ("PAIDUP_PUBLIC_URL", "https://pay.example.com/?a=1", "https://pay.example.com"),
+        *(("PAIDUP_PUBLIC_URL", text, "such as https://pay.example.com") for text in NO_ADDRESSES),
+        *(("PAIDUP_OIDC_ISSUER", text, "such as https://login.example.com") for text in NO_ADDRESSES),
+        ("PAIDUP_OIDC_ISSUER", "http://login.example.com", "such as https://login.example.com"),
+        ("PAIDUP_OIDC_ROLES", "staff=owner", "roles are viewer, operator, finance, approver, admin"),
+        ("PAIDUP_OIDC_ROLES", "=finance", "such as paidup-finance=finance"),
+        ("PAIDUP_SECOND_PERSON_ABOVE", "CNY=1,CNY=2", "write CNY once"),
         ("PAIDUP_CLOCK", "fast", "write 'system' or"),
         ("PAIDUP_ROLES", "web,cooking", "write all, or some of web, intake"),
         ("PAIDUP_HOST", "a b", "a host name or address"),
@@ -105,7 +130,49 @@ def test_a_wrong_value_names_the_setting_and_what_to_write(name: str, text: str,
     """The message holds the name, the value, and what would do."""
     with pytest.raises(ConfigError, match=re.escape(advice)) as wrong:
         load({name: text})
-    assert str(wrong.value).startswith(f"{name}={text!r}: ")
+    assert str(wrong.value).startswith(f"{name}={text[:100]!r}: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("mysql://h/n", "postgresql://user"),
+        ("postgresql://u:hush@h:99999/n", "postgresql://user"),
+        ("postgresql://u:hush@h:0/n", "postgresql://user"),
+        ("postgresql://u:hush@a:5432,b:x/n", "postgresql://user"),
+        ("postgresql://u:hush@[x/n", "postgresql://user"),
+        ("postgresql://u:hu/sh@h/n", "%2F"),
+        ("postgresql://u:hu#sh@h/n", "%23"),
+        ("postgresql://u:hush@h/n?port=70000", "a port from 1 to 65535"),
+        ("postgresql://u:hush@h/n?sslmode=on", "sslmode is one of disable"),
+    ],
+)
+def test_a_wrong_database_url_is_told_without_it(text: str, advice: str) -> None:
+    """What to write instead, and nothing of a password."""
+    with pytest.raises(ConfigError, match=re.escape(advice)) as wrong:
+        load({"PAIDUP_DATABASE_URL": text})
+    assert str(wrong.value).startswith("PAIDUP_DATABASE_URL=***: ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgres://h",
+        "postgresql://",
+        "postgresql://u:p%2F%40@[::1]:5432/n?sslmode=verify-full",
+        "postgresql://u:p@a:5432,b:5433/n?target_session_attrs=read-write",
+        "postgresql://u:p@/n?host=%2Frun%2Fpostgresql&port=5432",
+        "postgresql:///n?host=a,b&port=5432,5433",
+    ],
+)
+def test_every_form_of_a_database_url_is_taken(text: str) -> None:
+    """One host or several, an IPv6 address, a socket."""
+    assert text == load({"PAIDUP_DATABASE_URL": text}).database_url
+
+
+def test_the_roles_of_people_are_those_that_settings_name() -> None:
+    """Settings are read by everybody, and know the names alone."""
+    assert tuple(Role) == PEOPLE
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,7 @@ class Database:
         Raises DatabaseAway when it cannot be reached now, ConfigError when it refuses us, is too old, or stands behind
         a pooler whose sessions are shared.
         """
+        _must_have_its_files(dsn)
         greeting = _Greeting(dsn)
         try:
             pool = await asyncpg.create_pool(
@@ -266,10 +267,26 @@ def without_password(dsn: str) -> str:
     return urlunsplit((parts.scheme, netloc, parts.path, urlencode(hidden, safe="/*"), ""))
 
 
+def _must_have_its_files(dsn: str) -> None:
+    """A missing one would look as if the server were away. Raises ConfigError naming it."""
+    try:
+        named = [(key, Path(value)) for key, value in parse_qsl(urlsplit(dsn).query) if key in _FILES and value]
+    except ValueError:
+        return  # it is told with all else that is wrong
+    for key, path in named:
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            raise ConfigError(f"the database URL's {key}={path}: {error.strerror}; name a readable file") from None
+
+
+_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
+
+
 def _cannot_connect(dsn: str, failure: Exception) -> str:
     # A DSN that cannot be read may be quoted, password and all, by the library's own message.
-    why = f"{failure}" or type(failure).__name__
-    if isinstance(failure, ValueError):
+    why = " ".join(f"{failure}".split()).rstrip(".") or type(failure).__name__
+    if isinstance(failure, ValueError) and "root certificate" not in why:
         why = "it is no address; marks such as / ? # @ in a password are written %2F %3F %23 %40"
     return (
         f"cannot connect to {without_password(dsn)}: {why}. "

@@ -325,7 +325,10 @@ async def test_it_leads_nowhere_else(there: There, onward: str) -> None:
     [
         ({"ISSUER": "http://login.example.com"}, "write the provider's issuer"),
         ({"ISSUER": "https://login.example.com"}, "PAIDUP_OIDC_CLIENT_ID"),
-        ({"ISSUER": "https://x.example", "CLIENT_ID": "a", "CLIENT_SECRET": "b", "ROLES": "g=king"}, "no role king"),
+        (
+            {"ISSUER": "https://x.example", "CLIENT_ID": "a", "CLIENT_SECRET": "b", "ROLES": "g=king"},
+            "roles are viewer",
+        ),
         ({"ROLES": "admins"}, "write groups and roles"),
     ],
 )
