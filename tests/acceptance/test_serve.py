@@ -1,14 +1,16 @@
-"""A server that is told to end first answers what was on its way to it."""
+"""A server says at the start what is wrong with its database; told to end it first answers what was on its way."""
 
 import asyncio
 import contextlib
 import http.client
+import json
 import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from paidup.demo.processes import Child, answering, free_port
@@ -41,6 +43,35 @@ async def test_a_request_on_its_way_at_sigterm_is_answered(sent: int, db_dsn: st
             process.terminate()
         status = await process.wait()
     assert (b"HTTP/1.1 404", 0) == (answer[:12], status)
+
+
+async def test_a_database_that_may_forget_is_told_at_the_start(db_dsn: str, tmp_path: Path) -> None:
+    """Whoever reads the log sees what `doctor` would refuse, also when nobody runs it."""
+    connection = await asyncpg.connect(db_dsn)
+    await connection.execute(
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database()); END $$"
+    )
+    await connection.close()
+    env = {"PAIDUP_DATABASE_URL": db_dsn, "PAIDUP_DATA": str(tmp_path), "PAIDUP_ROLES": "web", "PAIDUP_PORT": "0"}
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PAIDUP_")}
+    command = [sys.executable, "-m", "paidup", "serve"]
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        *command, env=clean | env, stdout=pipe, stderr=asyncio.subprocess.STDOUT
+    )
+    unsafe: list[str] = []
+    try:
+        assert process.stdout is not None
+        async for line in process.stdout:
+            told = json.loads(line)
+            if told["event"] == "paidup.listening":
+                break
+            if told["event"] == "database.unsafe":
+                unsafe.append(told["topic"])
+    finally:
+        process.terminate()
+        await process.communicate()
+    assert "synchronous_commit" in unsafe
 
 
 def _whole_answer(connection: socket.socket) -> bytes:

@@ -61,6 +61,7 @@ STATUS = [
     (asyncpg.InternalClientError("cannot switch to state 15"), 503, "database-away"),
     (asyncpg.TargetServerAttributeNotMatched("read-write"), 503, "database-away"),
     (asyncpg.CannotConnectNowError("it starts"), 503, "database-away"),
+    (asyncpg.InvalidPasswordError("password authentication failed"), 503, "database-away"),
     (asyncpg.ReadOnlySQLTransactionError("cannot execute INSERT"), 503, "database-away"),
     (asyncpg.TooManyConnectionsError("100"), 503, "database-away"),
     (asyncpg.DeadlockDetectedError("process 4711 waits"), 503, "database-away"),

@@ -18,6 +18,9 @@ from paidup import log
 from paidup.app import Paidup
 from paidup.cli.application import handlers_of
 from paidup.cli.output import say
+from paidup.clock import SystemClock
+from paidup.db.doctor import Severity, examine
+from paidup.db.transaction import Database
 from paidup.errors import PaidupError
 from paidup.settings import Settings, load
 from paidup.web.body import MAX_BODY_BYTES
@@ -69,6 +72,7 @@ def serve(settings: Settings) -> None:
             say(f"paidup: {log.one_line(str(error))}")
             await send({"type": "lifespan.startup.failed"})
             return
+        await _say_what_is_unsafe(paidup.db)
         calm_collector()
         await send({"type": "lifespan.startup.complete"})
         await receive()
@@ -82,6 +86,13 @@ def serve(settings: Settings) -> None:
         server.run()
     if not server.started:
         sys.exit(3)  # as uvicorn.run does: it could not start, and has said why
+
+
+async def _say_what_is_unsafe(db: Database) -> None:
+    """What `doctor` refuses of the database: nobody may have asked it since somebody changed a setting."""
+    for finding in await examine(db, SystemClock()):
+        if finding.severity is Severity.REFUSE:
+            log.error("database.unsafe", topic=finding.topic, says=finding.says)
 
 
 def calm_collector() -> None:

@@ -97,6 +97,7 @@ _KINDS: tuple[tuple[type[Exception], int, str, str], ...] = (
     (asyncpg.PostgresConnectionError, 503, "database-away", _AWAY),
     (asyncpg.OperatorInterventionError, 503, "database-away", _AWAY),  # it starts, stops or gave our statement up
     (asyncpg.InsufficientResourcesError, 503, "database-away", _AWAY),
+    (asyncpg.InvalidAuthorizationSpecificationError, 503, "database-away", _AWAY),  # its password was changed
     (asyncpg.ReadOnlySQLTransactionError, 503, "database-away", "The database takes no writes for now; try again"),
     (asyncpg.TransactionRollbackError, 503, "database-away", "Others changed the same rows; try again"),
 )

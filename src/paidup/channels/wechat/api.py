@@ -140,4 +140,4 @@ def reading(
 
 def _hint(response: Response) -> str:
     """WeChat Pay signs nothing for a sender whose own signature it could not verify."""
-    return "; check private_key and certificate_serial" if response.status == 401 else ""
+    return "; check private_key, certificate_serial and this machine's clock" if response.status == 401 else ""
