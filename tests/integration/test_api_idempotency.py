@@ -50,21 +50,36 @@ async def test_a_key_is_bound_to_method_path_and_body(api: Api) -> None:
 
 
 async def test_a_secret_is_not_kept_as_an_answer(api: Api) -> None:
-    """Of an endpoint and of a participant, made or rotated: a repeat under the key is not shown the secret again."""
+    """Of an endpoint and of a participant, made or rotated: a repeat does nothing again, and is told how to go on."""
     where = {"url": "http://127.0.0.1:9/hear"}
     _, endpoint = await api.call("POST", "/v1/endpoints", where, once="e")
     paths = (f"/v1/endpoints/{endpoint['id']}/rotate", "/v1/participants/coupons/rotate")
     _, participant = await api.call("POST", "/v1/participants", where | {"name": "coupons"}, once="p")
     rotated = [(await api.call("POST", path, once=path))[1] for path in paths]
-    _, again = await api.call("POST", "/v1/participants", where | {"name": "coupons"}, once="p")
     secrets = [made["secret"] for made in (endpoint, participant, *rotated)]
-    assert (4, {"whsec_"}, None) == (len(set(secrets)), {secret[:6] for secret in secrets}, again["secret"])
+    assert (4, {"whsec_"}) == (len(set(secrets)), {secret[:6] for secret in secrets})
+    repeats = [
+        await api.call("POST", "/v1/endpoints", where, once="e"),
+        await api.call("POST", "/v1/participants", where | {"name": "coupons"}, once="p"),
+        *[await api.call("POST", path, once=path) for path in paths],
+    ]
+    assert [(409, f"POST {path} gives a new one") for path in (*paths, *paths)] == [
+        (status, problem["detail"].partition("if it got lost, ")[2]) for status, problem in repeats
+    ]
     async with api.paidup.db.session() as tx:
         assert 0 == await tx.fetchval("SELECT count(*) FROM idempotency_keys WHERE answer LIKE '%whsec_%'")
+        assert (1, 2) == tuple(await tx.fetchrow("SELECT count(*), max(cardinality(secrets)) FROM endpoints"))
+
+
+async def test_what_holds_no_secret_this_time_is_answered_again(api: Api) -> None:
+    """An endpoint that is disabled shows none: the repeat gets the first answer."""
+    _, endpoint = await api.call("POST", "/v1/endpoints", {"url": "http://127.0.0.1:9/hear"})
+    path = f"/v1/endpoints/{endpoint['id']}/disable"
+    assert await api.call("POST", path, once="d") == await api.call("POST", path, once="d")
 
 
 def test_whatever_may_answer_with_a_secret_says_so() -> None:
-    """Every operation whose answer has a field for one passes by the kept answers."""
+    """Of every operation whose answer has a field for one, no answer is kept that holds one."""
     may = [route for route in ROUTES if "secret" in getattr(route.gives, "__struct_fields__", ())]
     assert len(may) >= 8
     assert [] == [route.shown_path for route in may if not route.secret]

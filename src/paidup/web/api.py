@@ -1,6 +1,7 @@
 """The HTTP API, made from its table of routes."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
@@ -9,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.routing import Route as StarletteRoute
 
-from paidup.errors import InvalidRequest
+from paidup.errors import Conflict, InvalidRequest
 from paidup.shops.store import ApiKey
 from paidup.web import (
     bills,
@@ -31,7 +32,7 @@ from paidup.web import (
 from paidup.web.auth import Doorman
 from paidup.web.context import Context
 from paidup.web.docs_page import page
-from paidup.web.idempotency import Answer, once
+from paidup.web.idempotency import WITHHELD, Answer, once
 from paidup.web.openapi import document
 from paidup.web.problem import HANDLERS
 from paidup.web.route import Route
@@ -86,7 +87,7 @@ def _endpoint(context: Context, doorman: Doorman, route: Route) -> Endpoint:
 
         async def work() -> Answer:
             given = await route.handler(context, key, request, *arguments)
-            return Answer(route.status, msgspec.json.encode(given))
+            return Answer(route.status, msgspec.json.encode(given), withheld=_withheld(route, given))
 
         answer = await _once(context, key, route, request, raw, work)
         extra = {"idempotent-replayed": "true"} if answer.replayed else {}
@@ -132,7 +133,7 @@ async def _once(
     context: Context, key: ApiKey, route: Route, request: Request, raw: bytes, work: Callable[[], Awaitable[Answer]]
 ) -> Answer:
     given = request.headers.get("idempotency-key")
-    if route.method != "POST" or route.secret or (given is None and not route.keyed):
+    if route.method != "POST" or (given is None and not route.keyed):
         return await work()
     if given is None:
         raise InvalidRequest(
@@ -140,7 +141,22 @@ async def _once(
             "of this request harmless"
         )
     stands_for = f"{route.method} {request.scope['path']}\n".encode() + raw
-    return await once(context.db, shop=key.shop, key=given, request=stands_for, now=context.clock.now(), work=work)
+    answer = await once(context.db, shop=key.shop, key=given, request=stands_for, now=context.clock.now(), work=work)
+    if answer.replayed and answer.status == WITHHELD:
+        raise Conflict(msgspec.json.decode(answer.body, type=str))
+    return answer
+
+
+def _withheld(route: Route, given: Any) -> bytes | None:
+    """What a repeat is told when the first answer held a secret."""
+    if not route.secret or not (getattr(given, "secret", None) or getattr(given, "link", None)):
+        return None
+    made, again = getattr(given, "id", None) or given.name, "link" if hasattr(given, "link") else "rotate"
+    told = (
+        f"this was done already under this Idempotency-Key, for {made}, and its secret is kept nowhere; "
+        f"if it got lost, POST {'/'.join(route.path.split('/')[:3])}/{made}/{again} gives a new one"
+    )
+    return msgspec.json.encode(told)
 
 
 async def _openapi(request: Request) -> Response:

@@ -8,8 +8,8 @@ to a channel has a deadline. Even where it has not, nothing is done twice, becau
 and closing, testifying and resolving change nothing the second time. Two runs that both end give one answer: the first
 that was written.
 
-What answers with a secret is never kept, and passes by this table (Route.secret). An endpoint may then be there twice
-when its making is repeated, which the list of endpoints shows and which harms nobody.
+A secret is never kept. Of an answer with one (Route.secret) only a sentence is, and a repeat gets that as a 409: what
+was made, and how to come by a new secret when the first answer got lost. Nothing is made or rotated twice.
 
 Only what was done is remembered. A refusal forgets its key: nothing was changed, and whatever was in the way may be
 gone when the same request comes again.
@@ -28,6 +28,7 @@ from paidup.errors import Conflict, InvalidRequest
 KEPT = timedelta(days=30)
 ABANDONED = timedelta(seconds=60)
 MAX_KEY_CHARS = 255
+WITHHELD = 409
 
 ENTER = """
 INSERT INTO idempotency_keys (shop, key, request_hash, created_at) VALUES ($1, $2, $3, $4)
@@ -56,11 +57,13 @@ class Busy(Conflict):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What was answered: HTTP status and JSON body. replayed: to an earlier request under the same key."""
+    """What was answered: HTTP status and JSON body. replayed: to an earlier request under the same key. withheld: what
+    a repeat is told instead, with WITHHELD, because the body may not be kept; a JSON text."""
 
     status: int
     body: bytes
     replayed: bool = False
+    withheld: bytes | None = None
 
 
 async def once(
@@ -84,7 +87,8 @@ async def once(
             await tx.execute(FORGET, shop, key, now)
         raise
     async with db.transaction() as tx:
-        if await tx.fetchval(ANSWER, shop, key, answer.status, answer.body.decode()) is None:
+        status, kept = (WITHHELD, answer.withheld) if answer.withheld else (answer.status, answer.body)
+        if await tx.fetchval(ANSWER, shop, key, status, kept.decode()) is None:
             return _answer_of(await tx.fetchrow(GET, shop, key)) or answer
     return answer
 

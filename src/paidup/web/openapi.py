@@ -22,7 +22,7 @@ ABOUT = (
 )
 KEYED = (
     "any text of yours, up to 255 characters, kept for 30 days: the same key and request get the first answer again "
-    "(with `Idempotent-Replayed: true`); another request under it gets 409"
+    "(with `Idempotent-Replayed: true`), or 409 where that held a secret; another request under it gets 409"
 )
 
 
@@ -104,7 +104,7 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
         "schema": {"type": "string", "minLength": 1, "maxLength": 255},
         "description": KEYED,
     }
-    return [*in_path, *in_query, *([key] if route.method == "POST" and not route.form and not route.secret else [])]
+    return [*in_path, *in_query, *([key] if route.method == "POST" and not route.form else [])]
 
 
 def _form(shape: type[msgspec.Struct]) -> dict[str, Any]:

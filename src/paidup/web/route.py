@@ -36,7 +36,7 @@ BEFORE = Query("before", "the `next` of the page before")
 class Route:
     """One operation. keyed: it needs an Idempotency-Key, because doing it twice would move money twice. form: it takes
     a file, with these fields beside it, as multipart/form-data. gives None: it answers with a file. secret: its answer
-    may hold one, and is never kept, not even under an Idempotency-Key."""
+    may hold one, and is never kept: under an Idempotency-Key a repeat is told what was done, without it."""
 
     method: str
     path: str

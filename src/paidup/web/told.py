@@ -67,7 +67,7 @@ async def resolve(context: Context, key: ApiKey, request: Request, body: shapes.
 async def add_endpoint(
     context: Context, key: ApiKey, _request: Request, body: shapes.AddEndpoint
 ) -> shapes.EndpointOut:
-    """Tell the shop at this URL. The signing secret is shown only now, not even again under an Idempotency-Key."""
+    """Tell the shop at this URL. The signing secret is shown only now: a repeat under its Idempotency-Key gets 409."""
     async with context.db.transaction() as tx:
         made = await listeners.add_endpoint(
             tx,
