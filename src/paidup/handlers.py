@@ -12,7 +12,7 @@ from datetime import datetime
 
 import asyncpg
 
-from paidup.db.transaction import Tx
+from paidup.db.transaction import SET_SESSION, Tx
 from paidup.errors import ConfigError, HandlersMissing, OurError
 from paidup.events import EventType
 from paidup.outbox.store import Written
@@ -27,7 +27,7 @@ class HandlerFailed(OurError):
 _OF_DAYS = "reconcile."
 
 # The connection serves others afterwards. A transaction by itself takes back SET LOCAL only.
-TIDY = "RESET ALL; UNLISTEN *; SELECT pg_advisory_unlock_all()"
+TIDY = f"RESET ALL; {SET_SESSION}; UNLISTEN *; SELECT pg_advisory_unlock_all()"
 
 REMEMBER = """
 INSERT INTO application (event_types, handlers, started_at) VALUES ($1, $2, $3)

@@ -36,6 +36,8 @@ _SESSION = {
     "application_name": "paidup",
     "jit": "off",  # compiling costs more than our short statements take
     "timezone": "UTC",
+    "datestyle": "ISO, MDY",  # a day that a query makes text of is read by people and programs
+    "intervalstyle": "postgres",
     # A plan is kept until its table is next analyzed. One that was made while the table was small reads all of it, and
     # with 80,000 new orders the door then took half a second for each batch. Every look-up of ours has an index that
     # fits; whoever wants whole tables says so (READ_WHOLE).
@@ -48,7 +50,8 @@ _SESSION = {
     "idle_in_transaction_session_timeout": "60s",
 }
 
-_SET_SESSION = "; ".join(f"SET {name} = '{value}'" for name, value in _SESSION.items())
+SET_SESSION = "; ".join(f"SET {name} = '{value}'" for name, value in _SESSION.items())
+"""For whoever resets a session: without these it is not ours."""
 
 READ_WHOLE = "SET LOCAL enable_seqscan = on"
 """For transactions whose statements read most of a table."""
@@ -118,7 +121,7 @@ class _Connection(_Plain):
         if self.untouched:
             self.untouched = False
             return ""
-        return f"{super().get_reset_query()}\n{_SET_SESSION}"
+        return f"{super().get_reset_query()}\n{SET_SESSION}"
 
 
 class DatabaseAway(ConfigError):
@@ -233,7 +236,7 @@ class _Greeting:
         require_version(connection.get_server_version().major)
         if self.has_pooler is None:
             self.has_pooler = await pooler.has_pooler(connection, self._second)
-        await connection.execute(_SET_SESSION)
+        await connection.execute(SET_SESSION)
 
     async def _second(self) -> _Plain:
         return await asyncpg.connect(self._dsn, timeout=_CONNECT_TIMEOUT_S, command_timeout=pooler.WITHIN_S)
