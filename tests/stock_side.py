@@ -6,6 +6,7 @@ from datetime import datetime
 from paidup.checkout.sell import Answer, Wanted, checked, sell
 from paidup.checkout.warehouse import Change, Described, change, put_sku
 from paidup.db.transaction import Database
+from paidup.ids import ORDER, last_of
 from paidup.inventory import store as inventory
 from paidup.inventory.sku import Item, Policy, Reservation, Sku
 from paidup.inventory.states import Kind
@@ -104,4 +105,4 @@ async def told_of(db: Database, sku: str = TEA) -> list[str]:
 async def numbers(db: Database) -> Sequence[str]:
     """The shop's numbers of all orders."""
     async with db.session() as tx:
-        return sorted(order.shop_order_no for order in await orders.page(tx, SHOP, "ord~", 10_000))
+        return sorted(order.shop_order_no for order in await orders.page(tx, SHOP, last_of(ORDER), 10_000))

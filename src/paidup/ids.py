@@ -16,8 +16,9 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Protocol
 
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's: no i, l, o, u
-_PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
+ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's: no i, l, o, u
+MAX_CHARS = 32
+_PAIRS = [high + low for high in ALPHABET for low in ALPHABET]
 _RANDOM_CHARS = 16
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_SHARD = 32 * 32 - 1
@@ -45,6 +46,12 @@ ORDER, PAYMENT, REFUND, EVENT, CALLBACK, CASE, ENDPOINT, CALL, SKU = (
 def new_id(kind: str, now: datetime, shard: int = 0) -> str:
     """A fresh 30-character id of this kind, for example ``pay00...``; later ids sort after earlier ones."""
     return f"{kind}{_place(shard, int(now.timestamp() * 1000))}{_chance()}"
+
+
+def last_of(kind: str) -> str:
+    """What sorts after every id of this kind, whatever the shard, also where a database sorts by the rules of a
+    language: marks come before letters there, so it is made of letters alone."""
+    return f"{kind}{ALPHABET[-1] * MAX_CHARS}"
 
 
 def first_of(kind: str, at: datetime, shard: int = 0) -> str:
@@ -76,7 +83,7 @@ def derived_id(kind: str, payment_id: str, cause: str) -> str:
 
 def shard_of(identifier: str) -> int:
     """The shard that an id carries, so that whatever quotes it can be routed without a look-up."""
-    high, low = (_ALPHABET.index(char) for char in identifier[3:5])
+    high, low = (ALPHABET.index(char) for char in identifier[3:5])
     return high * 32 + low
 
 
@@ -84,7 +91,7 @@ def made_at(identifier: str) -> datetime:
     """The millisecond in which an id of ours was made, so that what it names is looked for in that day's partition."""
     at_ms = 0
     for char in identifier[5:14]:
-        at_ms = at_ms << 5 | _ALPHABET.index(char)
+        at_ms = at_ms << 5 | ALPHABET.index(char)
     return _EPOCH + timedelta(milliseconds=at_ms)
 
 

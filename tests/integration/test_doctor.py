@@ -70,6 +70,7 @@ def test_a_healthy_database_is_found_healthy() -> None:
         (replace(HEALTHY, may_make_tables=False), "rights"),
         (replace(HEALTHY, others_tables=1), "rights"),
         (replace(HEALTHY, encoding="SQL_ASCII"), "encoding"),
+        (replace(HEALTHY, sorted_marks="0123456789abcdefghjkmnpqrszt"), "collation"),
         (replace(HEALTHY, timezone="Asia/Shanghai"), "timezone"),
         (replace(HEALTHY, fsync="off"), "fsync"),
         (replace(HEALTHY, full_page_writes="off"), "full_page_writes"),

@@ -77,3 +77,11 @@ def test_an_id_of_a_series_carries_the_shard_of_another(shard: int) -> None:
     """An event goes where its order is."""
     order = ids.new_id(ids.ORDER, NOW, shard)
     assert shard == ids.shard_of(ids.Series(NOW).new_id(ids.EVENT, like=order))
+
+
+def test_what_sorts_last_has_nothing_but_letters() -> None:
+    """A mark such as ~ comes after letters in ASCII only: to a database that sorts as people do it comes first, and the
+    first page of a list was empty."""
+    last = ids.last_of(ids.ORDER)
+    assert last > ids.new_id(ids.ORDER, NOW + timedelta(days=365_000), ids.MAX_SHARD)
+    assert set(last.removeprefix(ids.ORDER)) <= set(ids.ALPHABET[10:])

@@ -12,6 +12,7 @@ from paidup.clock import Clock
 from paidup.db.migrate import MAKE_IT_OURS, NO_WRITES, NOT_UTF8, pending
 from paidup.db.transaction import OLDEST_SERVER_MAJOR, Database
 from paidup.errors import ConfigError
+from paidup.ids import ALPHABET
 
 MAX_CLOCK_DIFFERENCE = timedelta(seconds=1)
 CONNECTIONS_NEEDED = 40
@@ -55,6 +56,7 @@ class Facts:
     others_tables: int  # that another user owns, so that we can neither cut nor analyze them
     connections: int  # that ordinary users may open
     clock_difference: timedelta  # the database's clock minus ours
+    sorted_marks: str = ALPHABET  # what ids are made of, as the database sorts it
     has_pooler: bool = False  # between us and PostgreSQL
     pending: tuple[str, ...] = ()  # names of migrations that are not applied
     schema_trouble: str = ""  # why the schema does not fit this version
@@ -77,6 +79,7 @@ select
     current_setting('max_connections')::integer
         - current_setting('superuser_reserved_connections')::integer
         - coalesce(current_setting('reserved_connections', true)::integer, 0) as connections,
+    (select string_agg(mark, '' order by mark) from unnest(string_to_array($1, null)) mark) as sorted_marks,
     clock_timestamp() as database_now
 """
 
@@ -88,7 +91,7 @@ async def examine(db: Database, clock: Clock, connections_needed: int = CONNECTI
     """
     async with db.session() as tx:
         asked_at = clock.now()
-        [row] = await tx.fetch(_FACTS)
+        [row] = await tx.fetch(_FACTS, ALPHABET)
         answered_at = clock.now()
     facts = dict(row)
     difference = _difference(facts.pop("database_now"), asked_at, answered_at)
@@ -110,6 +113,7 @@ def judge(facts: Facts, connections_needed: int = CONNECTIONS_NEEDED) -> list[Fi
         _role(facts),
         _rights(facts),
         _encoding(facts),
+        _collation(facts),
         _timezone(facts),
         _fsync(facts),
         _full_page_writes(facts),
@@ -156,6 +160,16 @@ def _encoding(facts: Facts) -> Finding:
     if facts.encoding != "UTF8":
         return _refuse("encoding", _sentence(NOT_UTF8.format(facts.encoding)))
     return _ok("encoding", "The encoding is UTF8.")
+
+
+def _collation(facts: Facts) -> Finding:
+    if facts.sorted_marks != ALPHABET:
+        return _refuse(
+            "collation",
+            "The database sorts letters by the rules of a language in which ids are not in the order of their making: "
+            "make a new one with CREATE DATABASE … LOCALE 'C' TEMPLATE template0.",
+        )
+    return _ok("collation", "Ids are sorted in the order of their making.")
 
 
 def _timezone(facts: Facts) -> Finding:

@@ -23,7 +23,7 @@ from paidup.web import shapes
 from paidup.web.context import Context
 from paidup.web.route import BEFORE, LIMIT, Query, Route, limit_of
 
-NEWEST = f"{ids.ORDER}~"  # sorts after every order id
+NEWEST = ids.last_of(ids.ORDER)
 BY_NUMBER = Query("shop_order_no", "the shop's own number: the list holds this order, or nothing")
 
 
