@@ -80,6 +80,17 @@ def test_what_make_prints_into_a_file_is_what_was_asked_for_alone() -> None:
     assert (True, []) == ("chaos" in into_files, loud)
 
 
+def test_a_proxy_that_is_shown_says_who_called() -> None:
+    """Passing on what the caller claims, it would let him choose the address under which his refusals are counted."""
+    blocks = [
+        block
+        for path in DOCUMENTS
+        for block in re.findall(r"^location [^{]*\{.*?^\}", path.read_text("utf-8"), re.M | re.S)
+    ]
+    named = ["proxy_set_header X-Forwarded-For $remote_addr;" in block for block in blocks if "proxy_pass" in block]
+    assert (True, []) == (len(named) > 0, [one for one in named if not one])
+
+
 def test_the_checks_bite() -> None:
     """A dead link, an unknown command, an unknown option and an unknown setting are each found."""
     sample = "[x](nowhere.md)\n\n    paidup fly\n    paidup serve --wings 2\n    PAIDUP_WINGS\n"
