@@ -70,11 +70,26 @@ async def start(server: Server) -> Postmaster:
         if postmaster:
             return postmaster
         said = await _try_to_start(server)
+        await asyncio.to_thread(_must_be_no_copy, server.site.cluster, said)
         if said and not any(sign in said for sign in _PASSING):
             break
         if said:
             await SystemClock().sleep(_PAUSE_S)
     raise ConfigError(f"PostgreSQL did not start in {server.site.home}. The end of its log says:\n{said}")
+
+
+def _must_be_no_copy(cluster: Path, said: str) -> None:
+    """Raises ConfigError when PostgreSQL stumbled over the mark of a server that runs elsewhere."""
+    mark = cluster / "postmaster.pid"
+    try:
+        elsewhere = mark.read_text().splitlines()[1]
+    except (OSError, IndexError):
+        return
+    if "postmaster.pid" in said and Path(elsewhere).resolve() != cluster.resolve():
+        raise ConfigError(
+            f"{cluster} was copied from {elsewhere} while the server ran there, and such a copy is not whole: end the "
+            f"process that uses {elsewhere}, and copy again. If it has ended and never starts again, delete {mark}"
+        )
 
 
 async def stop(server: Server, mode: StopMode = "fast") -> None:
