@@ -120,6 +120,19 @@ async def deliver(merchant: Merchant, payment: Payment, news: Iterable[News]) ->
     await merchant.take_in()
 
 
+def overtakes_the_answer(merchant: Merchant, payment: Payment, news: Iterable[News]) -> None:
+    """These notices are weighed before we hear what the channel answered to our close."""
+    send = merchant.asker.send
+
+    async def overtaken(account: Any, exchange: Any, shop: str, subject_id: str, what: str) -> Any:
+        answer = await send(account, exchange, shop, subject_id, what)
+        if what == "close":
+            await deliver(merchant, payment, news)
+        return answer
+
+    merchant.asker.send = overtaken  # type: ignore[method-assign]
+
+
 # Money that came and went ------------------------------------------------------------------------------------------
 
 
@@ -161,19 +174,34 @@ async def test_an_order_that_was_told_as_paid_before_the_cancel_answered_is_told
     merchant.sandbox.world.scan(merchant.trade(payment), merchant.clock.now())
     news: list[News] = []
     before(merchant, "close", lambda: news.extend(pays_unheard(merchant, payment)))
-    send = merchant.asker.send
-
-    async def overtaken(account: Any, exchange: Any, shop: str, subject_id: str, what: str) -> Any:
-        answer = await send(account, exchange, shop, subject_id, what)
-        if what == "close":
-            await deliver(merchant, payment, news)
-        return answer
-
-    merchant.asker.send = overtaken  # type: ignore[method-assign]
+    overtakes_the_answer(merchant, payment, news)
     await merchant.give_up(order)
     await settle_all(merchant)
     assert ["payment.paid", "order.paid", "refund.succeeded", "order.refunded"] == await merchant.told(order)
     assert (OrderState.REFUNDED, []) == ((await the_order(merchant, order)).state, await merchant.cases())
+
+
+async def test_a_withdrawn_offer_that_the_cancel_gave_back_is_booked_though_we_asked_for_it_too(
+    merchant: Merchant,
+) -> None:
+    """The order was paid by the first offer. The notice that the second was paid, too, overtakes the answer to its
+    cancel, which gave the money back: it went back once, and nobody need look."""
+    order = await merchant.order()
+    first, second = await merchant.offer(order), await merchant.offer(order, "alipay")
+    merchant.sandbox.world.scan(merchant.trade(second), merchant.clock.now())
+    news: list[News] = []
+    before(merchant, "close", lambda: news or news.extend(pays_unheard(merchant, second)))
+    overtakes_the_answer(merchant, second, news)
+    merchant.pay(first)
+    await merchant.clock.advance(20)
+    await merchant.repair_for(300)
+    assert [1250] == [refund.amount_minor for refund in merchant.trade(second).refunds]
+    assert (1250, State.PAID) == (
+        (await merchant.payment(second)).refunded_minor,
+        (await merchant.payment(second)).state,
+    )
+    assert (OrderState.PAID, []) == ((await the_order(merchant, order)).state, await merchant.cases())
+    assert ["failed", "succeeded"] == sorted(await merchant.column("SELECT state FROM refunds"))
 
 
 async def test_money_that_a_late_cancel_gave_back_is_booked_when_it_is_told(merchant: Merchant) -> None:

@@ -453,11 +453,29 @@ def test_a_second_payment_that_went_back_leaves_the_order_paid() -> None:
 @pytest.mark.parametrize(("minor", "is_booked"), [(1, True), (250, True), (251, False)])
 def test_a_refund_made_in_the_channels_console_is_no_more_than_what_is_left(minor: int, is_booked: bool) -> None:
     """What went back, and what is on its way, is not left."""
-    for state in (RefundState.SUCCEEDED, RefundState.PENDING, RefundState.REQUESTED):
+    for state in (RefundState.SUCCEEDED, RefundState.PENDING):
         book = a_paid_book(refunds=[a_refund(1, amount_minor=1000, state=state)])
         step = settle(book, refund_says(RefundSays.SUCCEEDED, 2, amount=Money(minor, "CNY")), after(900))
         assert ([] if is_booked else [("unknown_refund", payment_id())]) == cases([step])
         assert 1 + is_booked == len(step.book.refunds)
+
+
+@pytest.mark.parametrize("road", [Road.CALLBACK, Road.QUERY])
+@pytest.mark.parametrize("minor", [500, 1250])
+def test_what_the_channel_gave_back_is_booked_though_all_was_asked_for_here(minor: int, road: Road) -> None:
+    """Ours was not sent yet, and the channel refuses it now: a person hears of that unless nothing is left to give."""
+    told = refund_says(RefundSays.SUCCEEDED, 2, amount=Money(minor, "CNY"), road=road)
+    steps = run(a_paid_book(refunds=[a_refund(1)]), told, RefundDeclined(order_id(), refund_id(1), "too much"))
+    assert minor == steps[-1].book.payments[payment_id()].refunded_minor
+    assert ["failed", "succeeded"] == states(steps[-1].book)[-2:]
+    assert ([] if minor == 1250 else [("refund_failed", refund_id(1))]) == cases(steps)
+
+
+def test_a_bills_line_may_be_about_the_refund_that_was_asked_for() -> None:
+    """By a number of the channel's that we have not learned: it is asked about, and nothing is booked twice."""
+    told = refund_says(RefundSays.SUCCEEDED, 2, road=Road.BILL)
+    (step,) = run(a_paid_book(refunds=[a_refund(1)]), told)
+    assert (["requested"], 0) == (states(step.book)[2:], step.book.payments[payment_id()].refunded_minor)
 
 
 def test_a_refund_under_way_that_was_made_in_the_channels_console_is_news() -> None:

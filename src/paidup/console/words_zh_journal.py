@@ -57,6 +57,7 @@ WHOLE = {
     "the channel could not refund it": "渠道无法退款",
     "older news changes nothing": "旧消息不改变任何事",
     "the channel refuses it": "渠道拒绝",
+    "refused, for all of the payment went back otherwise": "被拒绝，因为该笔支付的款项已通过其他方式全部退回",
     "taken by the channel but not found now": "渠道曾受理，现在查不到",
     "the money is still on its way": "退款仍在途中",
     "refused now, but the channel has it already": "此次被拒，但渠道已有此退款",

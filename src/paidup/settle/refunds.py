@@ -16,6 +16,7 @@ from paidup.payments.states import MONEY_ARRIVED
 from paidup.payments.states import State as PaymentState
 from paidup.refunds import decide as refund_rules
 from paidup.refunds.refund import Cause, Refund
+from paidup.refunds.states import AT_CHANNEL
 from paidup.refunds.states import Happening as RefundHappening
 from paidup.refunds.states import State as RefundState
 from paidup.settle.announce import event, refund_event, refund_events
@@ -130,9 +131,12 @@ def _is_all_of_it(evidence: RefundEvidence, book: Book, payment: Payment) -> boo
 
 def _fits(evidence: RefundEvidence, amount: Money, book: Book, payment: Payment) -> bool:
     """Whether so much of this payment can have been given back: its currency, and no more than is left. What came back
-    takes nothing of that: the rest may have been refunded since."""
+    takes nothing of that: the rest may have been refunded since. What is only asked for here takes nothing, either:
+    the channel does not have it, gave the money back otherwise, and will refuse ours. Only a bill's line may yet be
+    about that one, by a number that we have not learned."""
     came_back = evidence.says is RefundSays.FAILED
-    rest = payment.amount_minor - (0 if came_back else refunds_minor(book, payment.id))
+    taken = refunds_minor(book, payment.id, states=None if evidence.road is Road.BILL else AT_CHANNEL)
+    rest = payment.amount_minor - (0 if came_back else taken)
     return amount.currency == payment.currency and 0 < amount.amount_minor <= rest
 
 
@@ -155,9 +159,11 @@ def _after_refund(book: Book, decision: refund_rules.Decision, now: datetime, *,
 
 
 def refund_declined(book: Book, item: RefundDeclined, now: datetime) -> Settled:
-    """The channel refuses to take the refund."""
-    decision = refund_rules.happen(book.refunds[item.refund_id], RefundHappening.DECLINED, item.why)
-    return _after_refund(book, decision, now)
+    """The channel refuses to take the refund. Where all of the payment went back otherwise, that harms nobody."""
+    refund = book.refunds[item.refund_id]
+    rest = book.payments[refund.payment_id].amount_minor - refunds_minor(book, refund.payment_id, states=AT_CHANNEL)
+    happening = RefundHappening.DECLINED if rest > 0 else RefundHappening.OVERTAKEN
+    return _after_refund(book, refund_rules.happen(refund, happening, item.why), now)
 
 
 def _sum_up(settled: Settled, payment_id: str, now: datetime) -> Settled:
