@@ -1,8 +1,9 @@
 """主动查单/补单 against a channel that speaks its real wire format: what was never told is asked for."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 from merchant import Merchant
 from paidup.cases import store as cases
@@ -14,6 +15,7 @@ from paidup.repair import sweep
 from paidup.repair import worker as repair
 from paidup.repair.due import GIVE_UP_AFTER_EXPIRY_S
 from paidup.sandbox.faults import Faults
+from paidup.sandbox.ledger import Trade
 
 
 async def test_a_payment_whose_callback_was_lost_is_found(merchant: Merchant) -> None:
@@ -301,7 +303,7 @@ async def test_a_refund_that_cannot_be_asked_about_calls_a_person_and_takes_nobo
         await tx.execute("UPDATE payments SET channel_txn_id = NULL WHERE id = $1", payment.id)
     refund = await merchant.refund(await merchant.payment(payment), 500)
     merchant.pay(other)
-    await merchant.repair_for(60)
+    await merchant.repair_for(300)
     assert (["cannot_ask"], State.PAID, RefundState.REQUESTED) == (
         await merchant.cases(),
         (await merchant.payment(other)).state,
@@ -340,3 +342,33 @@ async def test_refunds_of_one_alipay_trade_are_sent_three_seconds_apart(merchant
     assert ["succeeded"] * 3 == await merchant.column("SELECT state FROM refunds")
     assert 3 == len(sent)
     assert [] == [after - before for before, after in pairwise(sent) if after - before < timedelta(seconds=3)]
+
+
+async def test_a_refund_that_alipay_took_and_did_not_make_is_sent_again_under_its_number(merchant: Merchant) -> None:
+    """Its first answer says that no money moved (fund_change=N), and then it knows of no such refund. That means that
+    there is none, and that it may be sent again: not waiting for a month, and only once."""
+    payment = await merchant.offer(await merchant.order(), "alipay")
+    merchant.pay(payment)
+    await merchant.repair_for(30)
+    provider: Any = merchant.sandbox.world.provider("alipay", "main")
+    make, taken = provider._refund, []
+
+    def take(trade: Trade, wanted: Any, now: datetime) -> Any:
+        if taken:
+            return make(trade, wanted, now)
+        taken.append(wanted)
+        told = {"out_trade_no": trade.merchant_ref, "trade_no": trade.number, "fund_change": "N", "refund_fee": "0.00"}
+        return {"code": "10000", "msg": "Success", **told}, None
+
+    provider._refund = take
+    try:
+        refund = await merchant.refund(payment, 500)
+        await merchant.repair_for(300)
+    finally:
+        provider._refund = make
+    assert ["refund", "query_refund", "refund"] == (await merchant.calls(refund))[:3]
+    assert [500] == [made.amount_minor for made in merchant.trade(payment).refunds]
+    assert (RefundState.SUCCEEDED, 500) == (
+        (await merchant.refund_now(refund)).state,
+        (await merchant.payment(payment)).refunded_minor,
+    )

@@ -22,8 +22,10 @@ MAX_REASON_CHARS = 256
 
 
 def refund_payment(refund: RefundName, account: AlipayAccount, now: datetime) -> Exchange:
-    """SUCCEEDED only if Alipay says fund_change=Y; otherwise PENDING, and query_refund tells (the answer to a repeat
-    says N, whatever became of the first). The answer's refund_fee is a running sum, so no amount is read from it."""
+    """SUCCEEDED only if Alipay says fund_change=Y. Any other answer tells nothing: the one to a repeat says N, whatever
+    became of the first, and so may the first when no money moved. Then query_refund tells; a refund that it does not
+    find was not made, and is sent again under its number (the document of alipay.trade.fastpay.refund.query). The
+    answer's refund_fee is a running sum, so no amount is read from it."""
     if refund.money.currency != "CNY":
         raise InvalidRequest(f"Alipay gives back CNY, not {refund.money}")
 
@@ -31,9 +33,9 @@ def refund_payment(refund: RefundName, account: AlipayAccount, now: datetime) ->
         if not answer.ok:
             return no_to_a_deed(answer)
         matching(answer, "out_trade_no", refund.payment.merchant_ref)
-        changed = answer.fields.get("fund_change", "absent")
-        says = RefundSays.SUCCEEDED if changed == "Y" else RefundSays.PENDING
-        return Success((_said(refund, account, now, says, f"fund_change={changed}"),))
+        if answer.fields.get("fund_change") != "Y":
+            return Success()
+        return Success((_said(refund, account, now, RefundSays.SUCCEEDED, "fund_change=Y"),))
 
     biz = {
         "out_trade_no": refund.payment.merchant_ref,
