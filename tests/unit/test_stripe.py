@@ -15,6 +15,9 @@ from paidup.channels.stripe.amount import from_stripe, to_stripe
 from paidup.errors import CallbackRefused, ConfigError, InvalidRequest, Verdict
 from paidup.evidence import DisputeSays, PaymentEvidence, PaymentSays, RefundSays, Road
 from paidup.money import Money
+from paidup.refunds.decide import decide
+from paidup.refunds.states import State as RefundState
+from paidup.testing.builders import a_refund
 from stripe_side import (
     CHARGE,
     DISPUTE,
@@ -239,6 +242,37 @@ def test_a_refunded_charge_was_paid_and_names_only_listed_refunds() -> None:
     listed = {**CHARGE, "refunds": {"object": "list", "data": [REFUND], "has_more": False}}
     _, refund = evidence("charge.refunded", listed)
     assert ("evt_1:re_1", Money(500, "USD")) == (refund.key, refund.amount)
+
+
+def test_a_list_that_is_older_than_the_news_that_a_refund_came_back_does_not_undo_it() -> None:
+    """Stripe repeats an event for days, with the list as it was. The refund failed since, and the money is ours."""
+    (failed,) = evidence("refund.failed", {**REFUND, "status": "failed", "created": NOW_S - 900})
+    listed = {"object": "list", "data": [{**REFUND, "created": NOW_S - 900}], "has_more": False}
+    _, succeeded = evidence("charge.refunded", {**CHARGE, "refunds": listed})
+    refund = a_refund(channel="stripe", amount_minor=500, currency="USD", merchant_ref="ref1", channel_refund_id="re_1")
+    came_back = decide(refund, failed).refund
+    assert (RefundState.FAILED, came_back) == (came_back.state, decide(came_back, succeeded).refund)
+    assert (RefundState.SUCCEEDED, NOW - timedelta(seconds=900)) == (
+        decide(refund, succeeded).refund.state,
+        decide(refund, succeeded).refund.settled_at,
+    )
+
+
+@pytest.mark.parametrize(
+    ("listed", "has_more", "told"),
+    [
+        ([("re_2", 300), ("re_1", 250)], False, ["re_2"]),
+        ([("re_2", 300), ("re_1", 200)], False, ["re_2", "re_1"]),
+        ([("re_3", 300), ("re_2", 250)], True, ["re_3", "re_2"]),
+        ([], False, []),
+    ],
+)
+def test_what_was_never_captured_is_no_refund(listed: list[tuple[str, int]], has_more: bool, told: list[str]) -> None:
+    """Of 12.50 authorised 10.00 were captured. The rest is listed as the first refund, and nobody got it."""
+    refunds = [{**REFUND, "id": name, "amount": minor, "metadata": {}} for name, minor in listed]
+    charge = {**CHARGE, "amount_captured": 1000, "refunds": {"data": refunds, "has_more": has_more}}
+    paid, *given_back = evidence("charge.refunded", charge)
+    assert (Money(1000, "USD"), told) == (paid.amount, [one.channel_refund_id for one in given_back])
 
 
 def test_releasing_an_authorisation_is_no_payment() -> None:

@@ -71,6 +71,7 @@ class Refund(_Object, frozen=True, kw_only=True):
     status: str | None
     amount: Amount
     currency: str
+    created: Seconds | None = None
     payment_intent: str | None = None
     charge: str | None = None
 
@@ -83,7 +84,7 @@ class RefundList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Charge(_Object, frozen=True, kw_only=True):
-    """One successful attempt. Its refunds are listed only in old API versions."""
+    """One successful attempt. Its refunds are listed only in old API versions, the newest first."""
 
     amount: Amount
     currency: str
@@ -92,6 +93,17 @@ class Charge(_Object, frozen=True, kw_only=True):
     amount_refunded: Amount = 0
     payment_intent: str | None = None
     refunds: RefundList | None = None
+
+    @property
+    def given_back(self) -> list[Refund]:
+        """The refunds that are listed. What was authorised and never captured is listed as one, too, the first of all;
+        it gave nobody money."""
+        if self.refunds is None:
+            return []
+        never_captured = self.amount - (self.amount if self.amount_captured is None else self.amount_captured)
+        oldest = None if self.refunds.has_more or not self.refunds.data else self.refunds.data[-1]
+        is_one = oldest is not None and 0 < oldest.amount == never_captured and oldest.ref(REFUND_REF) is None
+        return self.refunds.data[:-1] if is_one else self.refunds.data
 
 
 class Dispute(_Object, frozen=True, kw_only=True):

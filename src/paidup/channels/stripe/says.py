@@ -113,8 +113,7 @@ def charge_says(charge: Charge, told: Told) -> tuple[PaymentEvidence | RefundEvi
     paid = _payment(told, PaymentSays.PAID, txn, ref, from_stripe(amount, charge.currency), note)
     # When the charge was paid is not stated: the event tells when it was given back.
     paid = msgspec.structs.replace(paid, occurred_at=None)
-    listed = charge.refunds.data if charge.refunds else []
-    return (paid, *(evidence for refund in listed for evidence in refund_says(refund, _of_refund(told, refund))))
+    return (paid, *(it for refund in charge.given_back for it in refund_says(refund, _of_refund(told, refund))))
 
 
 def refund_says(refund: Refund, told: Told) -> tuple[RefundEvidence, ...]:
@@ -179,7 +178,10 @@ def _has_failed(session: Session) -> bool:
 
 
 def _of_refund(told: Told, refund: Refund) -> Told:
-    return msgspec.structs.replace(told, key=f"{told.key}:{refund.id}", occurred_at=None)
+    """A list shows refunds as they were when the event happened. One that came back since succeeded before that: not
+    later than it was made, as far as anybody can tell, so that this is older news."""
+    made_at = None if refund.created is None or refund.status != "succeeded" else at(refund.created)
+    return msgspec.structs.replace(told, key=f"{told.key}:{refund.id}", occurred_at=made_at)
 
 
 def _payment(
