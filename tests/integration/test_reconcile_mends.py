@@ -20,7 +20,7 @@ from paidup.payments.states import State
 from paidup.people.audit import Actor
 from paidup.reconcile import bills, people, runs, store, upload
 from paidup.reconcile.breaks import Break, Kind
-from paidup.reconcile.fetch import fetch_bill
+from paidup.reconcile.fetch import fetch_bill, want_bills
 from paidup.reconcile.find import lines_of
 from paidup.reconcile.overdue import expire
 from paidup.reconcile.party import Party
@@ -546,6 +546,27 @@ async def test_what_an_account_that_is_gone_left_waits_for_it(shop: Merchant, no
     assert (1, [Is.WAITING]) == (elsewhere, [one.state for one in await breaks(shop)])
     assert [1] == await rounds(shop, party(shop), hours=1)
     assert [Is.HEALED] == [one.state for one in await breaks(shop)]
+
+
+async def test_the_bill_of_an_account_that_is_gone_waits_for_it(shop: Merchant) -> None:
+    """Its folder was moved for a moment, in which its bills were due: they are fetched when it is back. What belongs to
+    one that stays away is given up after two weeks."""
+    payment, day = await paid(shop, "A-1"), day_of(shop, "wechat")
+    await next_morning(shop, "wechat", day)
+    async with shop.db.transaction() as tx:
+        await want_bills(tx, [party(shop)], shop.clock.now())
+    assert 0 == await run_once(shop.db, now=shop.clock.now(), limit=8, parties=[], tools=tools(shop))
+    assert 0 < sum(await rounds(shop, party(shop), hours=1))
+    assert (State.PAID, {"done"}) == (
+        (await shop.payment(payment)).state,
+        {*await shop.column("SELECT state FROM bill_fetches")},
+    )
+    old = [("wechat", "main", BillKind.TRADES, day - timedelta(days=n), shop.clock.now()) for n in (13, 15)]
+    async with shop.db.transaction() as tx:
+        await bills.want(tx, old)
+    await run_once(shop.db, now=shop.clock.now(), limit=8, parties=[], tools=tools(shop))
+    states = await shop.column("SELECT state FROM bill_fetches WHERE state <> 'done' ORDER BY day DESC")
+    assert ["waiting", "given_up"] == states
 
 
 async def test_a_refund_of_the_channels_console_that_came_back_is_no_contradiction(shop: Merchant) -> None:

@@ -15,12 +15,13 @@ from paidup.db.transaction import Database, Tx
 from paidup.journal import store as journal
 from paidup.journal.store import Call
 from paidup.reconcile import bills
-from paidup.reconcile.due import EMPTY_AFTER, next_ask, should_alarm
+from paidup.reconcile.due import EMPTY_AFTER, GIVE_UP_AFTER, next_ask, should_alarm
 from paidup.reconcile.party import Party
 
 DOWNLOAD_DEADLINE_S = 600.0
 MAX_DAYS_BACK = 31
 NO_BILL = "no_bill"
+ACCOUNT_BACK_AFTER = timedelta(minutes=15)
 
 HOLDS = """
 SELECT EXISTS (SELECT FROM payments WHERE channel = $1 AND account = $2 AND paid_at >= $3 AND paid_at < $4)
@@ -141,3 +142,12 @@ async def no_room(tx: Tx, party: Party, fetch: bills.Fetch, why: str, now: datet
     at = next_ask(now, party.channel.bill_ready_at(fetch.day, party.account))
     state = "waiting" if at is not None else "given_up"
     await bills.put_off(tx, fetch, at or now, why, alarmed=fetch.alarmed, state=state)
+
+
+async def without_account(tx: Tx, fetch: bills.Fetch, now: datetime) -> None:
+    """The account was taken out of the accounts folder, perhaps for a moment. Nothing else leads back to the bill of
+    this day, so it waits for the account as long as for a bill that is late."""
+    is_over = now.date() - fetch.day > GIVE_UP_AFTER
+    state = "given_up" if is_over else "waiting"
+    at = now if is_over else now + ACCOUNT_BACK_AFTER
+    await bills.put_off(tx, fetch, at, "the account is gone", made_as=fetch.made_as, alarmed=fetch.alarmed, state=state)

@@ -17,7 +17,7 @@ from paidup.db.transaction import Database, Tx
 from paidup.handlers import Handlers
 from paidup.reconcile import bills, runs, store
 from paidup.reconcile.decide import Change
-from paidup.reconcile.fetch import fetch_bill, is_doubtful, no_room, not_there, want_bills
+from paidup.reconcile.fetch import fetch_bill, is_doubtful, no_room, not_there, want_bills, without_account
 from paidup.reconcile.later import lay_later
 from paidup.reconcile.mend import mend
 from paidup.reconcile.overdue import expire, overdue_of, tell_people
@@ -58,8 +58,8 @@ async def run_once(db: Database, *, now: datetime, limit: int, parties: Sequence
             there += await _day(db, party, due, now, tools)
             continue
         async with db.transaction() as tx:
-            for fetch in due:  # the account was taken out of the accounts folder
-                await bills.put_off(tx, fetch, now, "the account is gone", state="given_up")
+            for fetch in due:
+                await without_account(tx, fetch, now)
     there += await _work_uploaded(db, by_account, now, limit, tools)
     there += await _ask_again(db, by_account, now, limit, tools)
     return there + await _mend_approved(db, by_account, limit, tools)
