@@ -471,6 +471,16 @@ def test_what_the_channel_gave_back_is_booked_though_all_was_asked_for_here(mino
     assert ([] if minor == 1250 else [("refund_failed", refund_id(1))]) == cases(steps)
 
 
+def test_a_number_that_is_our_word_for_a_cause_leads_to_no_refund_of_ours() -> None:
+    """In the channel's console a refund may be given any number. Ours is there still, beside the other one."""
+    steps = run(two_offers(), paid(1), paid(2))
+    minor = Money(500, "CNY")
+    named = refund_says(RefundSays.SUCCEEDED, payment=2, amount=minor, merchant_refund_ref="second_payment")
+    book = run(steps[-1].book, named)[-1].book
+    assert ["requested", "succeeded"] == sorted(states(book)[3:])
+    assert {Cause.SECOND_PAYMENT, Cause.AT_CHANNEL} == {refund.cause for refund in book.refunds.values()}
+
+
 def test_a_bills_line_may_be_about_the_refund_that_was_asked_for() -> None:
     """By a number of the channel's that we have not learned: it is asked about, and nothing is booked twice."""
     told = refund_says(RefundSays.SUCCEEDED, 2, road=Road.BILL)

@@ -103,7 +103,8 @@ def _unknown_refund(book: Book, payment: Payment, evidence: RefundEvidence, now:
         why = f"the channel tells of a refund {number} that we did not ask for and cannot book ({evidence.note})"
         case = NewCase("unknown_refund", payment.id, why)
         return Settled(book, Weighed.REJECTED, why, cases=(case,), payment_id=payment.id)
-    refund_id = ids.derived_id(ids.REFUND, payment.id, number)
+    # Whoever made it chose the number, perhaps "held": it must not lead to the id of a refund of ours.
+    refund_id = ids.derived_id(ids.REFUND, payment.id, f"{Cause.AT_CHANNEL}/{number}")
     refund = new_refund(payment, refund_id, amount.amount_minor, Cause.AT_CHANNEL, evidence.note, now)
     refund = msgspec.structs.replace(refund, merchant_ref=number, state=RefundState.PENDING)
     return _after_refund(book.put(refund), refund_rules.decide(refund, evidence), now, is_new=True)
