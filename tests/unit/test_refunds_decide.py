@@ -4,7 +4,7 @@ from itertools import permutations
 
 import pytest
 
-from paidup.evidence import RefundEvidence, RefundSays
+from paidup.evidence import RefundEvidence, RefundSays, Road
 from paidup.money import Money
 from paidup.refunds.decide import decide, happen
 from paidup.refunds.refund import Refund
@@ -69,6 +69,15 @@ def test_in_the_same_second_the_failure_is_the_later_one(order: tuple[int, ...])
     """Channels count in seconds, and only what went out can come back; repeats do not turn it over again."""
     history = [at(100, RefundSays.SUCCEEDED), at(100, RefundSays.FAILED)]
     assert State.FAILED is told(*(history[n] for n in order), *history, *history[::-1]).state
+
+
+@pytest.mark.parametrize("ours_s", [100, 100.9])
+def test_our_own_clock_makes_no_failure_older_than_the_second_it_stands_in(ours_s: float) -> None:
+    """An answer states no moment, so that of its receipt counts, to the microsecond. The notice that the money came
+    back in the same second is cut to whole ones."""
+    answered = refund_says(RefundSays.SUCCEEDED, road=Road.QUERY, occurred_at=None, received_at=after(ours_s))
+    assert State.FAILED is told(answered, at(100, RefundSays.FAILED)).state
+    assert State.SUCCEEDED is told(answered, at(99, RefundSays.FAILED)).state
 
 
 def test_a_refund_that_failed_after_it_had_succeeded_calls_a_person() -> None:

@@ -63,10 +63,9 @@ def _settled_at(refund: Refund, state: State, happening: Happening, evidence: Re
 
 def _is_older(refund: Refund, evidence: RefundEvidence) -> bool:
     """Success and failure may follow each other (a bank sends the money back, a person sends it again), so between
-    those two the later happening wins, whichever arrives first. Channels count in seconds: of the same second the
-    failure is the later one, because only what went out can come back."""
+    those two the later happening wins, whichever arrives first. Channels count in seconds, our own clock does not: of
+    the same second the failure is the later one, because only what went out can come back."""
     if refund.settled_at is None or evidence.occurred_at is None:
         return False
-    if evidence.occurred_at == refund.settled_at:
-        return refund.state is State.FAILED
-    return evidence.occurred_at < refund.settled_at
+    said, known = (moment.replace(microsecond=0) for moment in (evidence.occurred_at, refund.settled_at))
+    return refund.state is State.FAILED if said == known else said < known
