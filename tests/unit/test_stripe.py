@@ -258,6 +258,25 @@ def test_a_list_that_is_older_than_the_news_that_a_refund_came_back_does_not_und
     )
 
 
+@pytest.mark.parametrize("kind", ["refund.updated", "charge.refund.updated"])
+def test_what_else_is_learned_of_a_refund_dates_it_no_later(kind: str) -> None:
+    """The bank's number of it comes days after the money, and the bill has it on the day on which it left. A failure
+    from between the two stands."""
+    made = {**REFUND, "created": NOW_S - 900}
+    (created,) = evidence("refund.created", made, created=NOW_S - 900)
+    number = {"destination_details": {"card": {"reference_status": "pending"}}}
+    data = {"object": made, "previous_attributes": number}
+    (learned,) = evidence(kind, made, data=data)
+    asked_for = a_refund(channel="stripe", amount_minor=500, currency="USD", merchant_ref="ref1")
+    refund = decide(asked_for, created).refund
+    assert (RefundState.SUCCEEDED, refund) == (refund.state, decide(refund, learned).refund)
+    (failed,) = evidence("refund.failed", {**made, "status": "failed"}, created=NOW_S - 60)
+    came_back = decide(refund, failed).refund
+    assert (RefundState.FAILED, came_back) == (came_back.state, decide(came_back, learned).refund)
+    (arrived,) = evidence(kind, made, data=data | {"previous_attributes": {"status": "pending"}})
+    assert NOW - timedelta(seconds=5) == arrived.occurred_at
+
+
 @pytest.mark.parametrize(
     ("listed", "has_more", "told"),
     [

@@ -58,6 +58,7 @@ def _evidence(event: Event, account: StripeAccount, now: datetime) -> tuple[Evid
         received_at=now,
         occurred_at=at(event.created),
         payee=payee(event.livemode, event.account),
+        is_news=not event.type.endswith(".updated") or event.data.is_about("status"),
     )
     return reader(event.data.object, told)
 

@@ -121,6 +121,13 @@ class EventData(msgspec.Struct, frozen=True):
     laid out by each kind for itself, and carries no object."""
 
     object: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    previous_attributes: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+    def is_about(self, name: str) -> bool:
+        """Whether this field of the object is what changed; it may be, where the event does not say."""
+        if self.previous_attributes is msgspec.UNSET:
+            return True
+        return name in (msgspec.json.decode(self.previous_attributes, type=dict[str, msgspec.Raw] | None) or (name,))
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,7 +23,8 @@ from paidup.money import Money
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """How a piece of news reached us. `payee` is None where the object does not say (refunds in answers)."""
+    """How a piece of news reached us. `payee` is None where the object does not say (refunds in answers). is_news:
+    whether the object's status is what the event tells of; it may have been so for days."""
 
     road: Road
     account: StripeAccount
@@ -32,6 +33,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     occurred_at: datetime | None = None
     payee: str | None = None
     merchant_ref: str | None = None  # the number we asked about; it wins over what the object carries
+    is_news: bool = True
 
 
 # last_payment_error ends an attempt, never the payment; requires_capture is authorised, which is not paid.
@@ -117,7 +119,8 @@ def charge_says(charge: Charge, told: Told) -> tuple[PaymentEvidence | RefundEvi
 
 
 def refund_says(refund: Refund, told: Told) -> tuple[RefundEvidence, ...]:
-    """`failed` may follow `succeeded`: a bank sent the money back."""
+    """`failed` may follow `succeeded`: a bank sent the money back. Days after it succeeded Stripe learns the bank's
+    number of a refund, and tells of it by an event that says once more that it succeeded."""
     says = _REFUND.get(refund.status or "")
     if says is None:
         return ()
@@ -127,7 +130,7 @@ def refund_says(refund: Refund, told: Told) -> tuple[RefundEvidence, ...]:
         account=told.account.name,
         key=told.key,
         received_at=told.received_at,
-        occurred_at=told.occurred_at,
+        occurred_at=told.occurred_at if told.is_news else _surely_at(refund),
         merchant_ref=told.merchant_ref or refund.ref(PAYMENT_REF) or refund.payment_intent,
         channel_txn_id=refund.payment_intent or refund.charge,
         amount=from_stripe(refund.amount, refund.currency),
@@ -178,10 +181,13 @@ def _has_failed(session: Session) -> bool:
 
 
 def _of_refund(told: Told, refund: Refund) -> Told:
-    """A list shows refunds as they were when the event happened. One that came back since succeeded before that: not
-    later than it was made, as far as anybody can tell, so that this is older news."""
-    made_at = None if refund.created is None or refund.status != "succeeded" else at(refund.created)
-    return msgspec.structs.replace(told, key=f"{told.key}:{refund.id}", occurred_at=made_at)
+    """A list shows refunds as they were when the event happened, which tells of one of them at most."""
+    return msgspec.structs.replace(told, key=f"{told.key}:{refund.id}", is_news=False)
+
+
+def _surely_at(refund: Refund) -> datetime | None:
+    """When it succeeded at the earliest: one that came back since did so later, so that this is older news."""
+    return None if refund.created is None or refund.status != "succeeded" else at(refund.created)
 
 
 def _payment(
