@@ -66,7 +66,7 @@ class Asker:
 
     async def about_payment(self, payment: Payment, order: Order, now: datetime) -> Answer:
         """Ask what became of a payment; one that is closing and not paid is then closed at the channel."""
-        channel, account = self._party(payment.channel, payment.account)
+        channel, account = self._party(payment)
         name = payment_name(payment, order)
         sent, call = await self.send(account, channel.query(name, account, now), payment.shop, payment.id, "query")
         found = _evidence(sent)
@@ -85,7 +85,7 @@ class Asker:
         have it; it goes out under the same number each time, so that it can pay only once. An old one may have been
         sent even if its job was never worked on (`asked` is 0).
         """
-        channel, account = self._party(refund.channel, refund.account)
+        channel, account = self._party(payment)
         name = refund_name(refund, payment, order)
         calls: list[Call] = []
         found: tuple[Evidence, ...] = ()
@@ -144,8 +144,16 @@ class Asker:
         """The channel account of this name. Raises NotFound."""
         return self._accounts.current.get(channel, name)
 
-    def _party(self, channel: str, account: str) -> tuple[Channel[Any], Account]:
-        return CHANNELS[channel], self.account(channel, account)
+    def _party(self, payment: Payment) -> tuple[Channel[Any], Account]:
+        """Raises NotFound, also when the account of this name is another merchant's by now: that one does not know the
+        payment, which would be called closed, and its refunds refused, while the customer can pay, or has paid."""
+        account = self.account(payment.channel, payment.account)
+        if not account.takes_for(payment.payee):
+            raise NotFound(
+                f"{payment.channel}/{payment.account} takes money for {account.payee} now, and payment {payment.id} is "
+                f"{payment.payee}'s: put that account back under its name"
+            )
+        return CHANNELS[payment.channel], account
 
 
 def bill_subject(account: Account, name: BillName) -> str:

@@ -5,8 +5,12 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
+import msgspec
+import pytest
+
 from merchant import Merchant
 from paidup.cases import store as cases
+from paidup.channels.accounts import Accounts
 from paidup.payments.payment import Payment
 from paidup.payments.states import State
 from paidup.refunds.refund import Refund
@@ -292,6 +296,29 @@ async def test_a_closed_account_is_told_and_takes_nobody_with_it(merchant: Merch
     merchant.pay(kept)
     await merchant.repair_for(30)
     assert (State.OPEN, State.PAID) == ((await merchant.payment(lost)).state, (await merchant.payment(kept)).state)
+
+
+ANOTHER_MERCHANT = {
+    "wechat": {"mchid": "1900009999", "payee": "1900009999/wx1"},
+    "alipay": {"seller_id": "2088999999999999", "payee": "2021/2088999999999999"},
+    "stripe": {"payee": "live"},
+}
+
+
+@pytest.mark.parametrize("channel", ANOTHER_MERCHANT)
+async def test_an_account_that_is_another_merchants_now_is_not_asked(merchant: Merchant, channel: str) -> None:
+    """It does not know the payment, which would be called closed though the customer can pay it, and would refuse its
+    refunds. Put back, it is asked."""
+    order = await merchant.order(currency="USD" if channel == "stripe" else "CNY")
+    payment, there = await merchant.offer(order, channel), merchant.accounts.current
+    merchant.pay(payment)
+    other = msgspec.structs.replace(there.get(channel, "main"), **ANOTHER_MERCHANT[channel])
+    merchant.accounts.current = Accounts({(channel, "main"): other}, "another")
+    await merchant.repair_for(60)
+    assert (["open"], State.OPEN) == (await merchant.calls(payment), (await merchant.payment(payment)).state)
+    merchant.accounts.current = there
+    await merchant.repair_for(300)
+    assert State.PAID is (await merchant.payment(payment)).state
 
 
 async def test_a_refund_that_cannot_be_asked_about_calls_a_person_and_takes_nobody_with_it(merchant: Merchant) -> None:

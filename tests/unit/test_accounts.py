@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+import alipay_side
+import stripe_side
+import wechat_side
 from paidup.channels.accounts import (
     MAX_FILE_BYTES,
     MAX_FILES,
@@ -284,3 +287,13 @@ def test_a_file_is_added_whole_or_not_at_all_and_over_no_other(tmp_path: Path) -
     assert CERTIFICATE == (where / "new.pem").read_bytes()
     assert ["account.toml", "new.pem", "secret.txt"] == sorted(path.name for path in where.iterdir())
     assert "main" == load_accounts(tmp_path, TOY).get("toy", "main").name
+
+
+def test_another_app_of_the_same_merchant_takes_money_for_the_same() -> None:
+    """Whoever moves to another app may still ask about what was paid through the old one. Another merchant's account,
+    or one of the other mode, knows nothing of it."""
+    wechat, alipay, stripe = wechat_side.account(), alipay_side.account(), stripe_side.account()
+    mchid, seller = wechat.mchid, alipay.seller_id
+    assert [True, False] == [wechat.takes_for(payee) for payee in (f"{mchid}/wx-old", f"1/{wechat.appid}")]
+    assert [True, False] == [alipay.takes_for(payee) for payee in (f"old/{seller}", f"{alipay.app_id}/2088")]
+    assert [True, False] == [stripe.takes_for(payee) for payee in (stripe.payee, "live")]

@@ -30,6 +30,10 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str
     notify_url: str
 
+    def takes_for(self, payee: str) -> bool:
+        """Whether what this receiver is paid goes where this account's money goes, perhaps through another app."""
+        return payee == self.payee
+
     def __repr__(self) -> str:
         """Whom it names, never its keys: accounts end up in tracebacks."""
         return f"{type(self).__name__}({self.channel}/{self.name})"

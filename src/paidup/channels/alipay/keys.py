@@ -44,6 +44,10 @@ class AlipayAccount(Account, frozen=True, kw_only=True):
     private_key_name: str
     alipay_keys: tuple[AlipayKey, ...]
 
+    def takes_for(self, payee: str) -> bool:
+        """The same seller, through whichever of its apps."""
+        return payee.rpartition("/")[2] == self.seller_id
+
     @property
     def public_keys(self) -> tuple[RSAPublicKey, ...]:
         return tuple(key.public for key in self.alipay_keys)

@@ -64,6 +64,10 @@ class WechatAccount(Account, frozen=True, kw_only=True):
     apiv3_keys: tuple[Secret, ...]
     verify_keys: tuple[VerifyKey, ...]
 
+    def takes_for(self, payee: str) -> bool:
+        """The same merchant number, through whichever of its apps."""
+        return payee.partition("/")[0] == self.mchid
+
     def verify_key(self, serial: str) -> VerifyKey | None:
         """The key of this serial. Certificates' serials are numbers in hex: case and leading zeros mean nothing."""
         wanted = serial if serial.startswith(PUBLIC_KEY_PREFIX) else serial.upper().lstrip("0")
