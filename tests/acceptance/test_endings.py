@@ -56,6 +56,21 @@ async def test_a_database_that_goes_away_is_no_breach(env: dict[str, str], db: D
     assert (2, 1, True) == (ran.code, len(ran.lines), "the database went away" in ran.err), ran.err
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+async def test_figures_that_could_not_be_read_are_no_success(env: dict[str, str], db: Database, form: str) -> None:
+    """`paidup metrics`, whose database goes away while it reads, ends with an error, and says so."""
+    args = ("metrics", "--json") if form == "json" else ("metrics",)
+    async with db.transaction() as tx:
+        await tx.execute("LOCK TABLE cases IN ACCESS EXCLUSIVE MODE")
+        reading = asyncio.create_task(paidup(*args, env=env))
+        async with asyncio.timeout(60):
+            await somebody_waits_for(db, await tx.fetchval("SELECT pg_backend_pid()"))
+        await tx.execute(END_ALL)
+        ran = await reading
+    assert (2, True) == (ran.code, "the database could not be read" in ran.lines[-1]), ran.err
+    assert "paidup_database_up" in ran.out
+
+
 @pytest.mark.skipif(not FULL.exists(), reason="a device that is always full is Linux's")
 @pytest.mark.parametrize("args", [("verify",), ("verify", "--json"), ("settings",)])
 async def test_a_full_disk_is_no_breach(env: dict[str, str], args: tuple[str, ...]) -> None:
@@ -67,7 +82,9 @@ async def test_a_full_disk_is_no_breach(env: dict[str, str], args: tuple[str, ..
     assert "Traceback" not in ran.err
 
 
-@pytest.mark.parametrize("args", [("verify",), ("verify", "--json"), ("settings",)])
+@pytest.mark.parametrize(
+    "args", [("verify",), ("verify", "--json"), ("settings",), ("--help",), ("--version",), ("trace", "--help")]
+)
 async def test_a_reader_who_has_seen_enough_is_no_breach(env: dict[str, str], args: tuple[str, ...]) -> None:
     """As `paidup verify | head -1` under `pipefail`: the exit code is that of SIGPIPE, and nothing is said."""
     reading, writing = os.pipe()

@@ -4,6 +4,7 @@ import difflib
 import importlib
 import signal
 import sys
+from typing import Any
 
 import click
 
@@ -60,6 +61,14 @@ class _Lazy(click.Group):
         if near:
             ctx.fail(f"No such command {args[0]!r}; did you mean {near[0]!r}?")
         return super().resolve_command(ctx, args)
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """As click does, which prints `--help` and `--version` here, but for its exit code 1 when nobody reads on."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except BrokenPipeError:
+            endings.end_unread()
+            raise
 
     def invoke(self, ctx: click.Context) -> object:
         """As click does, but for its exit code 1 when nobody reads on: that is a verdict's."""
