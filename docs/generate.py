@@ -104,6 +104,8 @@ def events() -> str:
         f"{MOST_AT_ONCE} are told one by one; `reconcile.finished` counts them",
         "all. In-process handlers hear all of them but `reconcile.…`.",
         "",
+        "How a receiver reads, verifies and answers them: [hear of it](../how-to/hear-of-it.md).",
+        "",
     ]
     return "\n".join([*rows, *(f"- `{event}`{_said(says.get(event.name))}" for event in EventType)])
 

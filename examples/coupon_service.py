@@ -1,7 +1,8 @@
 """A service that takes part in a shop's transactions: coupons in a SQLite database of its own.
 
-PARTICIPANT_SECRET=whsec_… COUPONS_DB=coupons.db uvicorn examples.coupon_service:app --port 8500
-paidup tx participant SHOP coupons http://127.0.0.1:8500/paidup     (prints the secret)
+PARTICIPANT_SECRET=whsec_… COUPONS_DB=coupons.db uvicorn examples.coupon_service:app --port 8601
+paidup tx participant SHOP coupons http://127.0.0.1:8601/paidup     (prints the secret; this machine is called only
+                                                  where PAIDUP_ALLOW_LOOPBACK_ENDPOINTS=true, for `paidup serve`, too)
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """A service that takes part in a shop's transactions: points in a PostgreSQL database of its own, through asyncpg.
 
-PARTICIPANT_SECRET=whsec_… POINTS_DB=postgresql://… uvicorn examples.points_service:app --port 8501
+PARTICIPANT_SECRET=whsec_… POINTS_DB=postgresql://… uvicorn examples.points_service:app --port 8602
 """
 
 import os

@@ -252,7 +252,7 @@ _SETTINGS = (
         "true/false",
         "false",
         written.yes_no,
-        "whether events may be delivered to private addresses; for demonstrations",
+        "whether events may be delivered to this machine itself, over http, too; for trying",
     ),
     _Setting("roles", "list", "all", written.roles, f"what this process does: all, or some of {', '.join(ROLES)}"),
     _Setting(

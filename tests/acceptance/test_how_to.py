@@ -26,7 +26,7 @@ HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
 PAGES = (
     "rotate-a-key", "replay-a-quarantine", "go-live-wechat-pay", "go-live-alipay", "go-live-stripe", "read-a-trace",
     "sell-from-stock", "operate-the-console", "report-to-finance", "reconcile", "prepare-a-server",
-    "keep-services-in-agreement",
+    "keep-services-in-agreement", "hear-of-it",
 )  # fmt: skip
 SAYS_NO = {
     "paidup doctor": "fsync is off",  # databases of tests may forget

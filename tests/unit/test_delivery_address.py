@@ -181,3 +181,14 @@ def test_a_name_over_http_must_lead_to_this_machine():
     assert ("127.0.0.1",) == check(target, ["127.0.0.1"], allow_loopback=True)
     with pytest.raises(Forbidden, match="https only"):
         check(target, ["8.8.8.8"], allow_loopback=True)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8600/hooks", "http://localhost:8600/hooks", "https://127.0.0.1/hooks"]
+)
+def test_whoever_tries_it_on_their_own_machine_is_told_the_setting(url: str):
+    """The first receiver of most people listens on loopback: the refusal names what allows it, and no other host."""
+    with pytest.raises(InvalidRequest, match="PAIDUP_ALLOW_LOOPBACK_ENDPOINTS=true"):
+        parse(url, allow_loopback=False)
+    with pytest.raises(Forbidden, match="PAIDUP_ALLOW_LOOPBACK_ENDPOINTS=true"):
+        check(parse("https://shop.example.com/", allow_loopback=False), ["127.0.0.1"], allow_loopback=False)

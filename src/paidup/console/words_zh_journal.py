@@ -256,7 +256,7 @@ MEANINGS = {
     "queries to channels per second and account": "每个账户每秒的查单次数",
     "how long one call to a channel may take in all": "单次调用渠道的总时限",
     "how long a payment may be paid": "支付单的有效时间",
-    "whether events may be delivered to private addresses; for demonstrations": "是否允许向内网地址投递；仅供演示",
+    "whether events may be delivered to this machine itself, over http, too; for trying": "是否允许向本机地址投递（含 http）；仅供试用",
     "what this process does: all, or some of {a}": "此进程的职责：all，或从 {a} 中选择",
     "how long a channel may send no callback while queries find paid payments, before it is reported": (
         "查单发现已支付而渠道多久没有回调时报警"

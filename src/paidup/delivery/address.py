@@ -15,7 +15,9 @@ from paidup.errors import InvalidRequest, SenderError
 from paidup.host import is_name
 
 MAX_URL_CHARS = 2048
+TO_TRY = "to try it on this machine set PAIDUP_ALLOW_LOOPBACK_ENDPOINTS=true, here and for every `paidup serve`"
 _PORTS = {"https": 443, "http": 80}
+_HERE = "which is this machine"
 # What C libraries read as an IPv4 address: 2130706433, 0x7f.1, 0177.0.0.1. Names never end so (RFC 3696, section 2).
 _NUMBER_AT_END = re.compile(r"(?:\A|\.)(?:[0-9]+|0[xX][0-9a-fA-F]*)\.?\Z")
 
@@ -78,7 +80,7 @@ def parse(url: str, *, allow_loopback: bool) -> Target:
     except ValueError:
         raise InvalidRequest("this is no URL: write https://shop.example.com/paidup") from None
     if parts.scheme not in _PORTS or (parts.scheme == "http" and not allow_loopback):
-        raise InvalidRequest("events are delivered over https only: write https://…")
+        raise InvalidRequest(f"events are delivered over https only: write https://…; {TO_TRY}")
     if "@" in parts.netloc or "#" in url:
         raise InvalidRequest("leave user, password and #fragment out of the URL: deliveries are signed")
     if port == 0:
@@ -99,7 +101,8 @@ def check(target: Target, addresses: Sequence[str], *, allow_loopback: bool) -> 
     for address in addresses:
         why = refusal(address, allow_loopback=allow_loopback)
         if why:
-            raise Forbidden(f"{target.host} leads to {address:.45}, {why}: name an address on the public internet")
+            wanted = TO_TRY if why == _HERE else "name an address on the public internet"
+            raise Forbidden(f"{target.host} leads to {address:.45}, {why}: {wanted}")
         if target.scheme == "http" and not ipaddress.ip_address(address).is_loopback:
             raise Forbidden(f"{target.host} is not this machine: events travel over https only, write https://…")
     return tuple(addresses)
@@ -114,7 +117,7 @@ def refusal(address: str, *, allow_loopback: bool) -> str | None:
     if isinstance(ip, ipaddress.IPv6Address) and (ip.scope_id is not None or ip.ipv4_mapped is not None):
         return "which is no plain IPv6 address"  # before is_loopback: Python 3.13 looks inside mapped ones
     if ip.is_loopback:
-        return None if allow_loopback else "which is this machine"
+        return None if allow_loopback else _HERE
     if ip.is_multicast:
         return "which is a group of machines"
     if not ip.is_global or ip.is_reserved or any(ip in network for network in _NEVER):
@@ -137,6 +140,7 @@ def _must_be_host(host: str, *, https: bool, allow_loopback: bool) -> None:
         return
     why = refusal(host, allow_loopback=allow_loopback)
     if why:
-        raise InvalidRequest(f"{host} is an address {why}: name a host on the public internet")
+        wanted = TO_TRY if why == _HERE else "name a host on the public internet"
+        raise InvalidRequest(f"{host} is an address {why}: {wanted}")
     if not https and not ipaddress.ip_address(host).is_loopback:
         raise InvalidRequest(f"{host} is not this machine: events travel over https only, write https://…")
