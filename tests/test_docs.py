@@ -91,6 +91,13 @@ def test_a_proxy_that_is_shown_says_who_called() -> None:
     assert (True, []) == (len(named) > 0, [one for one in named if not one])
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_whoever_follows_a_page_has_a_shop_before_its_key(document: Path) -> None:
+    """The sandbox's shop is not there by itself: each page that makes a key for it makes the shop before."""
+    before, makes_a_key, _ = document.read_text(encoding="utf-8").partition("paidup keys create-api demo")
+    assert not makes_a_key or "paidup db shop demo" in before
+
+
 def test_the_checks_bite() -> None:
     """A dead link, an unknown command, an unknown option and an unknown setting are each found."""
     sample = "[x](nowhere.md)\n\n    paidup fly\n    paidup serve --wings 2\n    PAIDUP_WINGS\n"
