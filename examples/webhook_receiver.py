@@ -1,6 +1,6 @@
 """The shop's side, with nothing but the standard library: hears Paidup's webhooks, and ships each paid order once.
 
-WEBHOOK_SECRET=whsec_… SHOP_DB=shop.db python examples/webhook_receiver.py      listens on http://127.0.0.1:8600/hooks/paidup
+WEBHOOK_SECRET=whsec_… SHOP_DB=shop.db python examples/webhook_receiver.py     (http://127.0.0.1:8600/hooks/paidup)
 """
 
 import base64

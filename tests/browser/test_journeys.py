@@ -109,6 +109,9 @@ async def test_two_people_approve_a_break_and_the_next_round_heals_it(api: Api, 
         at_work(api, chromium, "bob", Role.APPROVER) as bob,
     ):
         await carol.get_by_role("link", name="Reconcile").first.click()
+        await carol.locator(f"a[href$='/reconcile/wechat/main/{waits.day}']").click()
+        await expect(carol.locator(f"a[href$='/reconcile/{waits.break_id}']")).to_contain_text("LOST-777002")
+        await carol.go_back()
         async with carol.expect_download() as download:
             await carol.get_by_role("link", name=f"Report of {waits.day} as HTML").click()
         assert f"wechat-main-{waits.day}.en.html" == (await download.value).suggested_filename
@@ -152,6 +155,13 @@ async def test_a_customer_is_answered_in_chinese_on_a_phone(api: Api, chromium: 
     """The browser's language and zone; nothing is wider than the screen; the menu leads everywhere."""
     await a_lost_payment(api)
     async with at_work(api, chromium, language="zh-CN", size=PHONE) as page:
+        await page.goto("")
+        find = await page.get_by_role("button", name="查找").bounding_box()
+        assert find is not None
+        assert find["width"] > find["height"]  # its two characters stand side by side
+        await look_up(page, "9" * 200)
+        await expect(page.locator("h1")).to_contain_text("没有找到")
+        assert not await is_wider_than_the_screen(page)
         await look_up(page, "LOST-777001")
         await expect(page.locator("#verdict")).to_contain_text("未支付")
         assert not await is_wider_than_the_screen(page)

@@ -28,7 +28,7 @@ _NO_REPORT = "there is no such report; the list of the latest days links those t
 
 
 async def day(visit: Visit) -> Response:
-    """A reconciled day: both sides, balances, payouts, and breaks by kind."""
+    """A reconciled day: what is to be settled, both sides, balances, payouts, and breaks by kind."""
     its, language = await _day(visit), _language(visit)
     parts = {
         "sums": sums_of(its, language),
@@ -41,7 +41,7 @@ async def day(visit: Visit) -> Response:
         "verdict": verdict(its, language), "is_well": not its.unsettled,
         "parts": {word(language, name): rows for name, rows in parts.items() if name != "payouts" or len(rows) > 1},
         "files": f"/reconcile/{its.channel}/{its.account}/{its.day}/report", "cell": cell, "months": None,
-        "none": word(language, "none"), "month": f"{its.day:%Y-%m}",
+        "none": word(language, "none"), "month": f"{its.day:%Y-%m}", "breaks": its.breaks,
     }  # fmt: skip
     return page(visit.visitor, visit.context.clock.now(), "report.html", values)
 
@@ -63,7 +63,7 @@ async def month(visit: Visit) -> Response:
         "title": f"{word(language, 'report of the month')} {its.since:%Y-%m}", "whose": None,
         "verdict": "", "is_well": True, "parts": {word(language, "day"): rows} | gone, "cell": cell,
         "files": f"/reconcile/months/{its.since:%Y-%m}/report", "months": (f"{before:%Y-%m}", f"{after:%Y-%m}"),
-        "month": None, "none": word(language, "none"),
+        "month": None, "none": word(language, "none"), "breaks": (),
     }  # fmt: skip
     return page(visit.visitor, visit.context.clock.now(), "report.html", values)
 

@@ -22,7 +22,7 @@ _TITLES = {
     502: "The payment channel did not do its part",
     503: "Too much at once, or the database is away; try again",
 }
-_LOST = "Use the search above, or go to the home page."
+_LOST = "Go to the home page, and search there."
 _OURS = "Paidup is at fault; the reason stands in its log"
 
 

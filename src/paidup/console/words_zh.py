@@ -87,7 +87,7 @@ WORDS = {
     "The payment channel did not do its part": "支付渠道未能完成请求",
     "Too much at once, or the database is away; try again": "请求过多或数据库暂不可用，请稍后再试",
     "Paidup is at fault; the reason stands in its log": "Paidup 出错了，原因见日志",
-    "Use the search above, or go to the home page.": "请用上方搜索，或回到首页。",
+    "Go to the home page, and search there.": "请回到首页查找。",
     "To the home page": "回到首页",
     # Home
     "Why is this order unpaid?": "这笔订单为什么没付？",

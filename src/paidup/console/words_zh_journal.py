@@ -195,7 +195,7 @@ REFUSALS = {
 """Why a callback could not be verified, and what a channel's key is for."""
 
 ERRORS = {
-    "Use the search above, or go to the home page.": "请用上方搜索，或回到首页。",
+    "Go to the home page, and search there.": "请回到首页查找。",
     "your role may not do this; ask somebody with the role {role}": "您的角色无权执行；请找角色为{role}的同事",
     "your role ({role}) may not do this; ask somebody with the role {role_}": (
         "您的角色（{role}）无权执行；请找角色为{role_}的同事"
