@@ -166,6 +166,17 @@ def test_serve_at_a_taken_port_says_so(env: dict[str, str]) -> None:
         (["db", "shop", "Bad Name!"], "name it with a-z"),
         (["deliveries", "endpoint", "nobody", "https://shop.example.com/x"], "there is no shop 'nobody'"),
         (["deliveries", "redrive"], "name deliveries, or one --endpoint or --order"),
+        (["deliveries", "endpoints", "--shop", "nobody"], "there is no shop 'nobody'"),
+        (["keys", "list-api", "nobody"], "there is no shop 'nobody'"),
+        (["payments", "ask", "pay1"], "`paidup trace` finds it"),
+        (["payments", "refund", "pay1", "--because", "a try", "--key", "1"], "`paidup trace` finds it"),
+        (["orders", "close", "ord1", "--because", "a try"], "`paidup orders find` finds it"),
+        (["cases", "resolve", "cas1", "--because", "a try"], "`paidup cases list` shows"),
+        (["callbacks", "show", "cbk1"], "`paidup callbacks list`"),
+        (
+            ["callbacks", "quarantine", "--replay", "qua1"],
+            "qua1: not in quarantine; `paidup callbacks quarantine --all`",
+        ),
     ],
 )
 def test_a_wrong_name_is_refused_in_one_line(env: dict[str, str], args: list[str], says: str) -> None:

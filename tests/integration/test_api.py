@@ -217,6 +217,7 @@ RUBBISH: tuple[tuple[Any, int, str], ...] = (
     (ORDER | {"amount_minor": 0}, 422, "`int` >= 1 - at `$.amount_minor`"),
     (ORDER | {"currency": "RMB1"}, 422, "$.currency"),
     (ORDER | {"currency": "RMB"}, 422, "such as CNY (not RMB)"),
+    (ORDER | {"currency": "cny"}, 422, "three capital letters of ISO 4217, such as CNY"),
     (ORDER | {"colour": "red"}, 422, "unknown field `colour`"),
     (ORDER | {"description": "x" * 70_000}, 413, "a body has at most 65536 bytes"),
 )

@@ -12,6 +12,7 @@ from paidup.orders.states import State
 from paidup.shops import store as shops
 
 MAX_NUMBER_CHARS = 64
+ANOTHER = "another order needs another number"
 MAX_DESCRIPTION_CHARS = 127
 """WeChat Pay takes no longer description; the other channels take more."""
 
@@ -46,7 +47,8 @@ async def place_order(
         return order
     existing = await orders.by_number(tx, shop, shop_order_no)
     if existing is None or existing.money != money:
-        raise Conflict(f"order {shop_order_no} already exists with {existing.money if existing else 'another id'}")
+        known = existing.money if existing else "another id"
+        raise Conflict(f"order {shop_order_no} already exists with {known}; {ANOTHER}")
     return existing
 
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from paidup import ids, numbers, stock
-from paidup.checkout.place import MAX_DESCRIPTION_CHARS, must_make_sense
+from paidup.checkout.place import ANOTHER, MAX_DESCRIPTION_CHARS, must_make_sense
 from paidup.db.transaction import Tx
 from paidup.errors import Conflict, InvalidRequest, OutOfStock, SenderError
 from paidup.inventory import store as inventory
@@ -94,9 +94,9 @@ def _answer(wanted: Wanted, known: _Placed | None, refused: Mapping[_Names, Send
         return refused[wanted.name]
     order, items = known
     if order.money != wanted.money:
-        return Conflict(f"order {order.shop_order_no} already exists with {order.money}")
+        return Conflict(f"order {order.shop_order_no} already exists with {order.money}; {ANOTHER}")
     if items != wanted.items:
-        return Conflict(f"order {order.shop_order_no} already exists with {_said(items)}")
+        return Conflict(f"order {order.shop_order_no} already exists with {_said(items)}; {ANOTHER}")
     return order
 
 

@@ -11,7 +11,6 @@ import click
 from paidup import __version__
 from paidup.cli import endings
 from paidup.errors import PaidupError
-from paidup.log import one_line
 
 COMMANDS = {
     "demo": "orders paid through three sandboxed channels while callbacks are lost and processes die",
@@ -113,7 +112,7 @@ def main() -> None:
         click.echo("paidup: told to end; nothing was left running", err=True)
         sys.exit(130)
     except PaidupError as error:
-        click.echo(one_line(f"paidup: {error}"), err=True)
+        click.echo(endings.told(error), err=True)
         sys.exit(2)
     except BaseException as error:
         endings.end_if_not_our_fault(error)

@@ -1,9 +1,11 @@
 """`paidup callbacks …`: what the channels told us, and what could not be verified."""
 
 import contextlib
+import sys
 
 import click
 
+from paidup.cli import endings
 from paidup.cli.desk import at_desk
 from paidup.cli.output import emit, emit_json, json_anyway, json_option, limit_option, progress, run, say
 from paidup.cli.whoami import operator
@@ -98,7 +100,10 @@ def quarantine_(
     rows = run(work)
     if replay_ids:
         wanted = [str(row["id"]) for row in rows] if "all" in replay_ids else list(replay_ids)
-        _say_verdicts(at_desk(lambda desk: _replay(desk, wanted, because)), as_json=as_json)
+        replayed = at_desk(lambda desk: _replay(desk, wanted, because))
+        _say_verdicts(replayed, as_json=as_json)
+        if any(row["verdict"] is None for row in replayed):
+            sys.exit(endings.FAILED)
     else:
         emit(rows, as_json=as_json, empty="the quarantine is empty")
 
@@ -121,6 +126,6 @@ def _say_verdicts(rows: list[dict[str, object]], *, as_json: bool) -> None:
         emit_json(rows)
         return
     for row in rows:
-        say(f"{row['id']}: {row['verdict'] or 'not in quarantine'}")
+        say(f"{row['id']}: {row['verdict'] or 'not in quarantine; `paidup callbacks quarantine --all` shows what is'}")
     accepted = sum(row["verdict"] is Verdict.VALID for row in rows)
     say(f"{accepted} of {len(rows)} were accepted and go to the door")

@@ -74,6 +74,8 @@ def endpoints_(shop: str | None, as_json: bool) -> None:
 
     async def work(db: Database, _settings: Settings) -> list[endpoints.Endpoint]:
         async with db.session() as tx:
+            if shop is not None:
+                await shops.late_payment_of(tx, shop)
             return await endpoints.list_endpoints(tx, shop)
 
     rows = [msgspec.structs.asdict(endpoint) | {"secret": None} for endpoint in run(work)]

@@ -9,11 +9,29 @@ import sys
 
 import click
 
+from paidup.errors import PaidupError
 from paidup.log import one_line
 
 FAILED = 2
 PIPE_CLOSED = 141
 """As of a program that SIGPIPE ended: who read along has closed the pipe, as `head` does."""
+
+
+LOOK_THERE = {
+    "there is no payment": "`paidup trace` finds it by any other number",
+    "there is no order": "`paidup orders find` finds it by any other number",
+    "there is no callback": "`paidup callbacks list` and `paidup callbacks quarantine` show those that are here",
+    "there is no open case": "`paidup cases list` shows those that are open",
+    "there is no refund": "`paidup trace` finds its order by any other number",
+}
+"""What was not found → where to look, for a command line; pages and the API say it in their own words."""
+
+
+def told(error: PaidupError) -> str:
+    """The one line that an error of ours is told by, with what to do next."""
+    text = str(error)
+    advice = next((advice for begins, advice in LOOK_THERE.items() if text.startswith(begins)), "")
+    return one_line(f"paidup: {text}; {advice}" if advice and "`paidup" not in text else f"paidup: {text}")
 
 
 def prepare_streams() -> None:

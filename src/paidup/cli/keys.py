@@ -81,6 +81,7 @@ def list_api(shop: str, as_json: bool) -> None:
 
     async def work(db: Database, _settings: Settings) -> list[dict[str, object]]:
         async with db.session() as tx:
+            await shops.late_payment_of(tx, shop)
             return await shops.keys_of(tx, shop)
 
     emit(run(work), as_json=as_json, empty=f"shop {shop} has no API keys")

@@ -18,6 +18,8 @@ from paidup.orders import store as orders
 from paidup.orders.order import Order
 from paidup.settings import Settings
 
+_ELSE = "ask for another number, or for amount and time; `paidup callbacks quarantine` shows what could not be verified"
+
 
 @click.group()
 def command() -> None:
@@ -42,7 +44,7 @@ def find(number: str, as_json: bool) -> None:
             return await orders.get_many(tx, found.order_ids)
 
     found = [_row(order) for order in run(work)]
-    emit(found, as_json=as_json, empty=f"nothing is known by {number!r}")
+    emit(found, as_json=as_json, empty=f"nothing is known by {number!r}: {_ELSE}")
     if not found:
         sys.exit(1)
 

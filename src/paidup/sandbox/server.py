@@ -211,7 +211,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
             listener.bind((host, port))
         except OSError as error:
             raise ConfigError(
-                f"the sandbox cannot listen on {host}:{port} ({error.strerror}): choose another"
+                f"the sandbox cannot listen on {host}:{port} ({error.strerror}): name another port with --port"
             ) from None
         listener.listen(1024)
         yield listener

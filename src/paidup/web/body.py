@@ -97,4 +97,6 @@ def _advice(pointer: str, what: str, shape: type[msgspec.Struct]) -> str:
         return f"; did you mean `{near[0]}`?" if near else ""
     if pointer.endswith("amount_minor") and "got" in what:
         return ": amounts are whole numbers of the minor unit, without quotes and without a point (12.50 CNY is 1250)"
+    if pointer.endswith("currency") and "matching regex" in what:
+        return ": a currency is three capital letters of ISO 4217, such as CNY"
     return ""
