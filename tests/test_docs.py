@@ -10,11 +10,13 @@ import click
 import pytest
 
 from paidup.cli import cli
+from paidup.console.words_zh import WORDS as CHINESE
 from paidup.repair.due import PAYMENT_SCHEDULES
 from paidup.settings import describe
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+READMES = ("README.md", "README.zh-CN.md")
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 COMMAND = re.compile(r"^\s*(?:\$ )?(paidup (?!=)[^|#>\n]*?)(?=\s{2,}|\s*[|#>\n]|$)", re.MULTILINE)
 """A line that begins with a command; what stands behind two spaces explains it."""
@@ -57,6 +59,28 @@ def test_both_readmes_show_the_same_commands() -> None:
     """Who reads Chinese gets no other commands than who reads English."""
     english, chinese = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-CN.md"))
     assert (commands(english), english.count("\n## ")) == (commands(chinese), chinese.count("\n## "))
+
+
+def test_both_readmes_lead_to_the_same_pages() -> None:
+    """Each page that one of them names is named by the other, in its language where there are two."""
+    english, chinese = ({*LINK.findall((ROOT / name).read_text(encoding="utf-8"))} for name in READMES)
+    pages = {link.replace(".zh-CN.md", ".md").replace(".zh.png", ".en.png") for link in chinese}
+    assert english - pages - {*READMES} == set() == pages - english - {*READMES}
+
+
+@pytest.mark.parametrize(
+    ("word", "shown"),
+    [
+        ("case", "Cases"), ("approval", "Approvals"), ("callback", "Callbacks"), ("delivery", "Deliveries"),
+        ("channel", "Channels"), ("quarantine", "Quarantine"), ("reconcile", "Reconcile"), ("query budget", "Budget"),
+        ("parked", "callback parked"), ("held", "payment held"), ("customer, buyer", "Buyer"),
+    ],
+)  # fmt: skip
+def test_the_console_says_the_words_of_the_glossary(word: str, shown: str) -> None:
+    """Who reads Chinese finds the word on the screen as the glossary has it."""
+    rows = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8").splitlines()
+    (chinese,) = [row.split(" | ")[1] for row in rows if row.startswith(f"| {word} |")]
+    assert chinese.partition("（")[0] in CHINESE[shown]
 
 
 @pytest.mark.parametrize("channel", ["wechat", "stripe"])

@@ -244,7 +244,7 @@ ERRORS = {
 MEANINGS = {
     "the PostgreSQL database; empty starts an embedded one": "PostgreSQL 数据库；留空则启动内嵌数据库",
     "the folder of the embedded database and of generated secrets": "内嵌数据库和生成的密钥所在目录",
-    "the folder of channel accounts; empty means <data>/accounts": "渠道账户目录；留空为 <data>/accounts",
+    "the folder of channel accounts; empty means <data>/accounts": "渠道账号目录；留空为 <data>/accounts",
     "the address to listen on": "监听地址",
     "the port to listen on; 0 takes a free one": "监听端口；0 表示任选空闲端口",
     "where channels reach us; empty means http://<host>:<port>": "渠道访问本系统的地址；留空为 http://<host>:<port>",
@@ -353,7 +353,7 @@ HOLED = {
     "is {a} here": "我方为 {a}",
     "a line of the type {a}": "类型为 {a} 的账单行",
     "{a} came back, and {b}": "{a} 已退回，{b}",
-    "{a} did not reach the customer, and {b}": "{a} 未退到顾客账户，{b}",
+    "{a} did not reach the customer, and {b}": "{a} 未退到客户账户，{b}",
     "{a} was taken back by the bank, and {b}": "{a} 被银行收回，{b}",
     "{a} was returned by the bank, and {b}": "{a} 由银行退回，{b}",
     "line {a} of bill {b}: {c}": "账单 {b} 第 {a} 行：{c}",
