@@ -167,6 +167,8 @@ def test_serve_at_a_taken_port_says_so(env: dict[str, str]) -> None:
         (["deliveries", "endpoint", "nobody", "https://shop.example.com/x"], "there is no shop 'nobody'"),
         (["deliveries", "redrive"], "name deliveries, or one --endpoint or --order"),
         (["deliveries", "endpoints", "--shop", "nobody"], "there is no shop 'nobody'"),
+        (["deliveries", "dead", "ept1"], "there is no endpoint ept1; `paidup deliveries endpoints` lists them"),
+        (["deliveries", "redrive", "--endpoint", "ept1"], "`paidup deliveries endpoints` lists them"),
         (["keys", "list-api", "nobody"], "there is no shop 'nobody'"),
         (["payments", "ask", "pay1"], "`paidup trace` finds it"),
         (["payments", "refund", "pay1", "--because", "a try", "--key", "1"], "`paidup trace` finds it"),
@@ -183,6 +185,13 @@ def test_a_wrong_name_is_refused_in_one_line(env: dict[str, str], args: list[str
     """What the database would refuse is refused in words, with what to do instead."""
     ran = paidup(*args, env=env)
     assert (2, True, False) == (ran.returncode, says in ran.stderr, "Traceback" in ran.stderr), ran.stderr
+
+
+def test_a_month_without_a_day_is_said_to_have_none(env: dict[str, str]) -> None:
+    """Two empty lines told nothing; to a machine the same month is a report without days."""
+    told, read = (paidup("report", "month", "--month", "2020-01", *form, env=env) for form in ([], ["--json"]))
+    assert (0, True) == (told.returncode, "no day of these was reconciled" in told.stderr), told.stderr
+    assert [] == json.loads(read.stdout)["days"]
 
 
 def test_a_data_folder_that_cannot_be_made_is_named() -> None:

@@ -12,12 +12,14 @@ from paidup.cli.whoami import operator
 from paidup.clock import parse_clock
 from paidup.db.transaction import Database, Tx
 from paidup.delivery import endpoints, store
+from paidup.errors import NotFound
 from paidup.hand import deeds, listeners
 from paidup.hand.desk import Desk
 from paidup.settings import Settings
 from paidup.shops import store as shops
 
 REDRIVE_AT_ONCE = 1000
+_NOTHING = "`paidup deliveries dead ept…` lists what was given up, `paidup deliveries summary` counts all"
 
 
 @click.group()
@@ -133,6 +135,7 @@ def dead(endpoint_id: str, limit: int, as_json: bool) -> None:
 
     async def work(db: Database, _settings: Settings) -> list[store.Delivery]:
         async with db.session() as tx:
+            await _must_be_there(tx, endpoint_id)
             return await store.list_given_up(tx, endpoint_id, after_id=0, limit=limit)
 
     emit([msgspec.structs.asdict(row) for row in run(work)], as_json=as_json, empty="no dead letters")
@@ -164,11 +167,19 @@ def redrive(
         return await deeds.resend(desk, operator(), delivery_ids, because)
 
     count = at_desk(work)
-    done(f"{count} deliveries are sent again", {"redriven": count}, as_json=as_json)
+    said = f"{count} deliveries are sent again" if count else f"nothing was sent again: {_NOTHING}"
+    done(said, {"redriven": count}, as_json=as_json)
+
+
+async def _must_be_there(tx: Tx, endpoint_id: str) -> None:
+    if not await endpoints.shop_of(tx, endpoint_id):
+        raise NotFound(f"there is no endpoint {endpoint_id}; `paidup deliveries endpoints` lists them")
 
 
 async def _redrive_all(desk: Desk, endpoint: str, because: str) -> int:
     """In portions, each committed: each begins after the last, so that what is given up anew is not taken again."""
+    async with desk.db.session() as tx:
+        await _must_be_there(tx, endpoint)
     redriven, last = 0, 0
     with progress("redriven") as advance:
         while True:

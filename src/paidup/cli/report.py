@@ -37,6 +37,8 @@ from paidup.settings import Settings
 
 MAX_EXPORTED = 1_000_000
 
+_NO_DAY = "no day of these was reconciled; `paidup reconcile show` lists those that were"
+
 
 class Form(StrEnum):
     """What a report is written as."""
@@ -153,6 +155,8 @@ def month(month: str, account: str | None, form: str, lang: str, out: Path, as_j
             _write(out, f"month-{month}.{lang}.html", page.encode())
         elif form == Form.XLSX:
             _write(out, f"month-{month}.{lang}.xlsx", month_workbook(report, language))
+        elif not (report.days or report.accounts):
+            say(_NO_DAY)
         else:
             for rows in ([month_titles(language), *month_rows(report)], missing_spans(report, language)):
                 _print(rows)
@@ -263,7 +267,7 @@ def books(
     for line in as_text[form](journal):
         click.echo(line)
     if not journal.entries:
-        say("no day of these was reconciled; `paidup reconcile show` lists those that were")
+        say(_NO_DAY)
 
 
 def _needed(text: str | None, option: str) -> date:
