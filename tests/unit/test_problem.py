@@ -139,6 +139,13 @@ def test_an_unknown_address_is_a_problem_too(status: int, name: str) -> None:
     )  # fmt: skip
 
 
+def test_whoever_opens_the_address_in_a_browser_is_told_where_the_pages_are() -> None:
+    """The log names the port alone, and there is nothing at its root."""
+    request = Request({"type": "http", "method": "GET", "path": "/", "headers": []})
+    response = asyncio.run(HANDLERS[HTTPException](request, HTTPException(404)))
+    assert "/console/ and /docs" in json.loads(response.body)["detail"]
+
+
 def test_all_that_is_answered_for_good_has_a_handler() -> None:
     """And so has everything else: a defect is answered with 500 before it reaches the server's log."""
     assert {*CAUGHT, Exception} <= HANDLERS.keys()

@@ -149,8 +149,8 @@ async def handle_http(_request: Request, error: Exception) -> Response:
         title, detail = "This path does not take this method", "GET /openapi.json lists the methods of every path."
         allowed = error.headers if isinstance(error, HTTPException) else None
         return answer(Problem(_type("method-not-allowed"), title, status, detail), allowed)
-    title, detail = "There is no such path", "GET /openapi.json lists every path; they begin with /v1/."
-    return answer(Problem(_type("no-such-route"), title, status, detail))
+    detail = "GET /openapi.json lists every path; they begin with /v1/. For people there are /console/ and /docs."
+    return answer(Problem(_type("no-such-route"), "There is no such path", status, detail))
 
 
 async def handle_gone(_request: Request, _error: Exception) -> Response:
