@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import asyncpg
+import pytest
 
 from paidup.db import statistics
 from paidup.db.transaction import Database
@@ -11,6 +12,13 @@ from paidup.testing.builders import NOW
 
 MANY = 20_000
 BELIEVED = "SELECT reltuples::int FROM pg_class WHERE oid = 'due'::regclass"
+
+
+@pytest.fixture(autouse=True)
+async def no_autovacuum(db: Database) -> None:
+    """It may come in between, and do our work."""
+    async with db.session() as tx:
+        await tx.execute("ALTER TABLE due SET (autovacuum_enabled = false)")
 
 
 async def grow(db: Database, rows: int) -> None:
