@@ -38,7 +38,8 @@ SELECT t.id, t.order_id, t.name, t.state, t.ended_at, o.state AS order_state,
   (SELECT count(*) FROM cases c WHERE c.kind = 'transaction_stuck' AND c.subject_id = t.id AND c.resolved_at IS NULL)
     AS open_alarms,
   (SELECT count(*) FROM events e WHERE e.subject_id = t.id AND e.type LIKE 'transaction.%') AS told,
-  (SELECT max(e.created_at) FROM events e WHERE e.order_id = t.order_id AND e.type = 'order.paid') AS paid_at,
+  (SELECT max(e.created_at) FROM events e
+   WHERE e.order_id = t.order_id AND e.type IN ('order.paid', 'refund.failed')) AS paid_at,
   (SELECT min(e.created_at) FROM events e
    WHERE e.order_id = t.order_id AND e.type IN ('order.closed', 'order.refunded')) AS closed_at,
   EXISTS (SELECT FROM transaction_steps s WHERE s.xid = t.id AND s.name = 'payment') AS waits
@@ -51,8 +52,9 @@ _ACTS, _UNDOES = ("action", "try"), ("compensate", "cancel")
 
 class Undertaken(msgspec.Struct, frozen=True):
     """A transaction with what was told of it. stuck: how often it came to MANUAL; alarms: how often a person was
-    called for that; told: how often its end was told; paid_at, closed_at: when its order was announced as paid, and
-    as closed or refunded; waits: for the payment, as one of its steps."""
+    called for that; told: how often its end was told; paid_at: when its order was announced as paid last, or a refund
+    of it came back; closed_at: when it was first announced as closed or refunded; waits: for the payment, as one of its
+    steps."""
 
     id: str
     order_id: str
@@ -176,7 +178,8 @@ def one_wish_is_one_transaction(sides: Agreement) -> list[str]:
 
 def the_check_finds_nothing(sides: Agreement) -> list[str]:
     """`paidup tx check`: order, payment, stock and services agree, unless a person was called for the order's units, or
-    the order was paid after it had been closed: that is what it is for, and it has called somebody."""
+    the order was paid after it had been closed, or a refund came back after all had been given back: that is what it is
+    for, and it has called somebody."""
     by_id = {t.id: t for t in sides.transactions}
     return [f"{d.xid} {d.step}: {d.what}" for d in sides.differences if not _is_excused(sides, by_id[d.xid], d)]
 
