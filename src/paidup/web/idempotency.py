@@ -9,7 +9,9 @@ and closing, testifying and resolving change nothing the second time. Two runs t
 that was written.
 
 A secret is never kept. Of an answer with one (Route.secret) only a sentence is, and a repeat gets that as a 409: what
-was made, and how to come by a new secret when the first answer got lost. Nothing is made or rotated twice.
+was made, and how to come by a new secret when the first answer got lost. Only where the process died before it could
+keep that sentence is the deed done once more: then there is an endpoint, a key or a secret that nobody knows, which the
+lists show and which harms nobody.
 
 Only what was done is remembered. A refusal forgets its key: nothing was changed, and whatever was in the way may be
 gone when the same request comes again.
