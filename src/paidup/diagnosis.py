@@ -11,7 +11,7 @@ from enum import StrEnum
 import msgspec
 
 from paidup.cases.store import Case
-from paidup.delivery.store import Delivery
+from paidup.delivery.shown import Delivery
 from paidup.journal.store import Call, Entry
 from paidup.money import Money
 from paidup.orders.order import Order

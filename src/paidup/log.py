@@ -17,9 +17,11 @@ import logging
 import re
 import sys
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import lru_cache
+from io import StringIO
 from pathlib import Path
 from traceback import walk_tb
 from typing import TextIO
@@ -73,6 +75,8 @@ def set_up(stream: TextIO | None = None) -> None:
     """Send the lines to `stream` (stderr unless given): for people on a terminal, JSON otherwise, with the warnings and
     errors of all libraries among them. For a process of our own, once; a second call replaces the first."""
     target = stream or sys.stderr
+    # No line shows them, and each would be looked up for it.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = _Lines(target)
     handler.setFormatter(_ForPeople() if target.isatty() else _ForMachines())
     _LOGGER.handlers = [handler]
@@ -82,8 +86,31 @@ def set_up(stream: TextIO | None = None) -> None:
     everybody.handlers = [other for other in everybody.handlers if not isinstance(other, _Lines)] + [handler]
 
 
+@contextmanager
+def at_once() -> Iterator[None]:
+    """What is told within is written with one call when it ends, for a batch that tells a line of each of its rows.
+
+    Nothing may be awaited within.
+    """
+    handler = next((handler for handler in _LOGGER.handlers if isinstance(handler, _Lines)), None)
+    with handler.held() if handler else nullcontext():
+        yield
+
+
 class _Lines(logging.StreamHandler[TextIO]):
     """What set_up has put there."""
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the lines back until it ends. A stream that cannot be written to stops no work, here as in `emit`."""
+        stream, self.stream = self.stream, StringIO()
+        try:
+            yield
+        finally:
+            lines, self.stream = self.stream.getvalue(), stream
+            with suppress(OSError, ValueError):
+                stream.write(lines)
+                stream.flush()
 
 
 def where(error: BaseException) -> str:

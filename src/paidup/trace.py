@@ -9,8 +9,7 @@ import msgspec
 from paidup import numbers
 from paidup.cases import store as cases
 from paidup.db.transaction import Tx
-from paidup.delivery import attempts
-from paidup.delivery import store as deliveries
+from paidup.delivery import attempts, shown
 from paidup.diagnosis import Facts, Verdict, judge
 from paidup.intake import inbox
 from paidup.inventory import store as inventory
@@ -228,7 +227,7 @@ async def _facts(tx: Tx, order: Order) -> Facts:
         refunds=its_refunds,
         decisions=await journal.of_order(tx, order.id, since=order.since),
         calls=await journal.calls_of(tx, subjects, since=order.since),
-        deliveries=await deliveries.deliveries_of(tx, order.id),
+        deliveries=await shown.deliveries_of(tx, order.id),
         cases=await cases.of_order(tx, order.id),
         waiting=await inbox.waiting_of(tx, [(p.channel, p.account, p.merchant_ref) for p in its_payments]),
         next_at=min((row.due_at for row in due.values()), default=None),

@@ -80,7 +80,7 @@ async def a_sender(answers: Sequence[Sequence[str]] = (), *, allow_loopback: boo
     async def resolve(_host: str, _port: int) -> Sequence[str]:
         return left.pop(0) if len(left) > 1 else left[0]
 
-    sender = Sender(allow_loopback=allow_loopback, resolve=resolve, deadline_s=5)
+    sender = Sender(allow_loopback=allow_loopback, resolve=resolve, kept_s=0, deadline_s=5)
     yield sender
     await sender.aclose()
 

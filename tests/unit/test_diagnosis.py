@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from paidup.cases.store import Case
-from paidup.delivery.store import Delivery
+from paidup.delivery.shown import Delivery
 from paidup.diagnosis import Diagnosis, Facts, judge
 from paidup.journal.store import Call, Entry
 from paidup.orders.states import State as OrderState

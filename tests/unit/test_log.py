@@ -1,5 +1,6 @@
 """Log lines: structured, and without secrets."""
 
+import contextlib
 import io
 import json
 import logging
@@ -193,3 +194,40 @@ def test_half_a_character_and_huge_numbers_are_shown(machine: io.StringIO) -> No
     log.info("file.refused", name="bill\udcff.csv", size_bytes=2**70)
     line = json.loads(only_line(machine))
     assert (line["name"], int(line["size_bytes"])) == ("bill\udcff.csv", 2**70)
+
+
+class Counted(io.StringIO):
+    """A stream that counts what is written to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes = 0
+
+    def write(self, text: str) -> int:
+        self.writes += 1
+        return super().write(text)
+
+
+def test_the_lines_of_a_batch_are_written_at_once_and_whole() -> None:
+    """Also those of a batch that breaks half-way; afterwards each line is written when it is told."""
+    stream = Counted()
+    log.set_up(stream)
+    with contextlib.suppress(KeyError), log.at_once():
+        for n in range(50):
+            log.info("delivery.delivered", n=n)
+        assert 0 == stream.writes
+        raise KeyError
+    assert 1 == stream.writes
+    log.info("delivery.delivered", n=50)
+    log.set_up()
+    assert list(range(51)) == [json.loads(line)["n"] for line in stream.getvalue().splitlines()]
+
+
+def test_a_batch_is_told_to_nobody_where_nobody_listens(machine: io.StringIO) -> None:
+    """A stream that is gone, or an application that set up its own logging, stops no work."""
+    with log.at_once():
+        log.info("delivery.delivered")
+        machine.close()
+    logging.getLogger("paidup").handlers = []
+    with log.at_once():
+        log.info("delivery.delivered")

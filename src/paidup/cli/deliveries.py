@@ -11,7 +11,7 @@ from paidup.cli.output import done, emit, emit_json, json_option, limit_option, 
 from paidup.cli.whoami import operator
 from paidup.clock import parse_clock
 from paidup.db.transaction import Database, Tx
-from paidup.delivery import endpoints, store
+from paidup.delivery import endpoints, shown
 from paidup.errors import NotFound
 from paidup.hand import deeds, listeners
 from paidup.hand.desk import Desk
@@ -34,7 +34,7 @@ def summary(as_json: bool) -> None:
 
     async def work(db: Database, _settings: Settings) -> dict[str, int]:
         async with db.session() as tx:
-            return await store.summary(tx)
+            return await shown.summary(tx)
 
     emit([{"state": state, "deliveries": count} for state, count in run(work).items()], as_json=as_json)
 
@@ -133,10 +133,10 @@ def _on_endpoint(
 def dead(endpoint_id: str, limit: int, as_json: bool) -> None:
     """Dead letters of an endpoint: given up after all tries."""
 
-    async def work(db: Database, _settings: Settings) -> list[store.Delivery]:
+    async def work(db: Database, _settings: Settings) -> list[shown.Delivery]:
         async with db.session() as tx:
             await _must_be_there(tx, endpoint_id)
-            return await store.list_given_up(tx, endpoint_id, after_id=0, limit=limit)
+            return await shown.list_given_up(tx, endpoint_id, after_id=0, limit=limit)
 
     emit([msgspec.structs.asdict(row) for row in run(work)], as_json=as_json, empty="no dead letters")
 
@@ -184,7 +184,7 @@ async def _redrive_all(desk: Desk, endpoint: str, because: str) -> int:
     with progress("redriven") as advance:
         while True:
             async with desk.db.session() as tx:
-                some = [row.id for row in await store.list_given_up(tx, endpoint, after_id=last, limit=REDRIVE_AT_ONCE)]
+                some = [row.id for row in await shown.list_given_up(tx, endpoint, after_id=last, limit=REDRIVE_AT_ONCE)]
             if not some:
                 return redriven
             redriven += await deeds.resend(desk, operator(), some, because)
@@ -198,9 +198,9 @@ async def _redrive_all(desk: Desk, endpoint: str, because: str) -> int:
 def audit(minutes: int, as_json: bool) -> None:
     """Acknowledged but not applied: the shop answered 2xx, and never said that it acted on it."""
 
-    async def work(db: Database, settings: Settings) -> list[store.Delivery]:
+    async def work(db: Database, settings: Settings) -> list[shown.Delivery]:
         before = parse_clock(settings.clock).now() - timedelta(minutes=minutes)
         async with db.session() as tx:
-            return await store.audit(tx, before)
+            return await shown.audit(tx, before)
 
     emit([msgspec.structs.asdict(row) for row in run(work)], as_json=as_json, empty="everything told was applied")

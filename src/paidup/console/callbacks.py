@@ -8,8 +8,7 @@ from paidup.console.deed import Deed, actor, after, reason
 from paidup.console.deed import show as show_deed
 from paidup.console.gate import Visit
 from paidup.console.pages import page
-from paidup.delivery import endpoints
-from paidup.delivery import store as deliveries
+from paidup.delivery import endpoints, shown
 from paidup.diagnosis import Said
 from paidup.errors import InvalidRequest, NotFound, Verdict
 from paidup.hand import deeds
@@ -120,7 +119,7 @@ async def told(visit: Visit) -> Response:
     async with visit.context.db.session() as tx:
         known = await endpoints.list_endpoints(tx)
         start = int(after_id) if after_id.isascii() and after_id.isdigit() and len(after_id) < 18 else 0
-        rows = await deliveries.list_given_up(tx, wanted, after_id=start, limit=PAGE) if wanted else []
+        rows = await shown.list_given_up(tx, wanted, after_id=start, limit=PAGE) if wanted else []
     values = {
         "endpoints": known, "wanted": wanted, "rows": rows, "done": visit.query("done"),
         "more": str(rows[-1].id) if len(rows) == PAGE else "",

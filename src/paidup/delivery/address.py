@@ -7,6 +7,7 @@ a name that answers differently the second time gains nothing.
 import ipaddress
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 import msgspec
@@ -108,6 +109,7 @@ def check(target: Target, addresses: Sequence[str], *, allow_loopback: bool) -> 
     return tuple(addresses)
 
 
+@lru_cache(maxsize=1000)  # each call asks once more about the address that it was connected to
 def refusal(address: str, *, allow_loopback: bool) -> str | None:
     """Why this IP address may not be called; None when it may."""
     try:

@@ -33,7 +33,7 @@ class TooLarge(OurError):
     """An event that we wrote is larger than receivers must accept."""
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True):
+class Message(msgspec.Struct, frozen=True):
     """An event as it is sent. `data` is the text of a JSON object, kept as it was written."""
 
     id: str

@@ -1,8 +1,9 @@
 """The table `deliveries`: who still has to be told what.
 
 The deliveries of one order to one endpoint are a lane. Its lowest open row is the head; only heads are claimed, so a
-failing one parks what comes after it, and nothing else. Which row is the head is decided in one statement (PROMOTE),
-run by everybody who adds or settles rows. Three rules keep that right under concurrency:
+failing one parks what comes after it, and nothing else. Which row is the head is decided by PROMOTE, run by everybody
+who settles or adds rows; only where nothing of an order is open, FAN_OUT says so itself, which spares each row a second
+version. Three rules keep that right under concurrency:
 
 1. One fan-out at a time (an advisory lock). Two could otherwise add events 1 and 2 of an order in separate
    transactions that do not see each other.
@@ -23,13 +24,13 @@ from paidup.db.transaction import Tx
 from paidup.delivery import attempts, endpoints
 from paidup.delivery.attempts import Attempt
 from paidup.delivery.plan import Answer, Plan, Step
+from paidup.delivery.shown import DEAD, DELIVERED, SKIPPED, WAITING, list_given_up
 from paidup.delivery.sign import Message
 from paidup.errors import InvalidRequest
 from paidup.outbox import store as outbox
 from paidup.outbox.floor import Floor
 from paidup.spans.context import Spot
 
-WAITING, DELIVERED, DEAD, SKIPPED = "waiting", "delivered", "dead", "skipped"
 MAX_REDRIVEN = 5000
 FEW = 4
 """So many attempts at one endpoint hinder nobody: there is room for them when there is none for more."""
@@ -79,30 +80,6 @@ class Settled(msgspec.Struct, frozen=True):
     plan: Plan
 
 
-class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `deliveries` as people see it. state: waiting, delivered, dead, or skipped (endpoint disabled)."""
-
-    id: int
-    event_id: str
-    type: str
-    endpoint_id: str
-    shop: str
-    order_id: str
-    seq: int
-    state: str
-    due_at: datetime
-    attempts: int
-    why: str
-    acknowledged_at: datetime | None
-    applied_at: datetime | None
-    created_at: datetime
-
-
-_SHOWN = (
-    "id, event_id, type, endpoint_id, shop, order_id, seq, state, due_at, attempts, why, acknowledged_at, applied_at,"
-    " created_at"
-)
-
 # The number names the lock and means nothing else.
 WAIT_ALONE = "SELECT pg_advisory_xact_lock(7243919)"
 
@@ -114,9 +91,14 @@ ORDER BY order_id, endpoint_id, seq FOR UPDATE"""
 
 FAN_OUT = """
 INSERT INTO deliveries
-  (event_id, event_created_at, endpoint_id, shop, order_id, seq, type, state, why, due_at, created_at)
+  (event_id, event_created_at, endpoint_id, shop, order_id, seq, type, state, head, why, due_at, created_at)
 SELECT q.event_id, q.created_at, e.id, q.shop, q.order_id, q.seq, q.type,
-  CASE WHEN e.enabled THEN 'waiting' ELSE 'skipped' END, e.disabled_why, $7, $7
+  CASE WHEN e.enabled THEN 'waiting' ELSE 'skipped' END,
+  e.enabled AND row_number() OVER (PARTITION BY q.order_id, e.id ORDER BY q.seq) = 1
+    AND NOT EXISTS (SELECT FROM outbox_queue o WHERE o.order_id = q.order_id AND o.seq < q.seq)
+    AND NOT EXISTS (SELECT FROM deliveries d
+      WHERE d.order_id = q.order_id AND d.endpoint_id = e.id AND d.state = 'waiting'),
+  e.disabled_why, $7, $7
 FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[], $6::timestamptz[])
   AS q (event_id, shop, order_id, seq, type, created_at)
 JOIN endpoints e ON e.shop = q.shop AND (q.type = ANY(e.types) OR e.types = '{*}')
@@ -199,28 +181,12 @@ WHERE id = ANY($1::bigint[]) AND ($3::text IS NULL OR shop = $3)
   AND (state IN ('dead', 'skipped') OR (state = 'delivered' AND applied_at IS NULL))
 RETURNING order_id"""
 
-SHOPS_OF = "SELECT id, shop FROM deliveries WHERE id = ANY($1::bigint[]) ORDER BY shop, id"
-
 DEMOTE = """
 UPDATE deliveries d SET head = false
 WHERE d.order_id = ANY($1::text[]) AND d.head AND EXISTS (
   SELECT FROM deliveries o
   WHERE o.order_id = d.order_id AND o.endpoint_id = d.endpoint_id AND o.seq < d.seq AND o.state = 'waiting')"""
 
-GIVEN_UP = f"""
-SELECT {_SHOWN} FROM deliveries
-WHERE state IN ('dead', 'skipped') AND endpoint_id = $1 AND id > $2 ORDER BY id LIMIT $3"""
-
-OF_ORDER = f"SELECT {_SHOWN} FROM deliveries WHERE order_id = $1 ORDER BY seq, endpoint_id"
-
-SUMMARY = "SELECT state, count(*) AS deliveries FROM deliveries GROUP BY state"
-
-AUDIT = f"""
-SELECT {_SHOWN} FROM deliveries
-WHERE state = 'delivered' AND applied_at IS NULL AND acknowledged_at < $1 ORDER BY acknowledged_at LIMIT $2"""
-
-# Rows are numbered in the order of their events, so the oldest stand first in the primary key: no index by age, which
-# each of a row's three changes would have to keep, and no look at the others when nothing is old.
 FORGET = """
 DELETE FROM deliveries WHERE state <> 'waiting' AND event_created_at < $1 AND id = ANY(ARRAY(
   SELECT id FROM deliveries WHERE state <> 'waiting' ORDER BY id LIMIT $2))"""
@@ -239,10 +205,11 @@ async def fan_out(tx: Tx, now: datetime, limit: int, floor: Floor | None = None)
     floor.took(taken[0].created_at if taken else None)
     if taken:
         order_ids = sorted({event.order_id for event in taken})
-        await tx.fetch(LOCK_LANES, order_ids)
+        waited = await tx.fetch(LOCK_LANES, order_ids)
         rows = ((e.event_id, e.shop, e.order_id, e.seq, e.type, e.created_at) for e in taken)
         await tx.execute(FAN_OUT, *_columns(rows), now)
-        await tx.execute(PROMOTE, order_ids)
+        if waited or len(order_ids) < len(taken):  # what waited perhaps did so for an event that nobody wanted
+            await tx.execute(PROMOTE, order_ids)
     return len(taken)
 
 
@@ -277,7 +244,7 @@ async def claim(
         return []
     rows = await tx.fetch(CLAIM, list(ways), until)
     keys = _columns((row["event_id"], row["event_created_at"]) for row in rows)
-    messages = {row["id"]: Message(**row) for row in await tx.fetch(EVENTS, *keys)}
+    messages = {row["id"]: Message(*row) for row in await tx.fetch(EVENTS, *keys)}
     position = {delivery_id: place for place, delivery_id in enumerate(ways)}
     rows.sort(key=lambda row: position[row["id"]])
     return [_claimed(row, ways[row["id"]], messages.get(row["event_id"])) for row in rows]
@@ -291,7 +258,8 @@ async def settle(tx: Tx, settled: Sequence[Settled]) -> int:
     """
     if not settled:
         return 0
-    await attempts.record(tx, list(map(_attempt, settled)))
+    series = {sent_at: ids.Series(sent_at) for sent_at in {row.sent_at for row in settled}}
+    await attempts.record(tx, [_attempt(row, series[row.sent_at].new_id("att")) for row in settled])
     order_ids = sorted({row.claimed.order_id for row in settled})
     await tx.fetch(LOCK_LANES, order_ids)
     ours = await tx.fetch(SETTLE, *_columns(map(_after, settled)))
@@ -327,35 +295,6 @@ async def redrive_endpoint(tx: Tx, endpoint_id: str, now: datetime, *, shop: str
     return await redrive(tx, [delivery.id for delivery in given_up], now, shop=shop)
 
 
-async def shops_of(tx: Tx, delivery_ids: Sequence[int]) -> dict[str, list[int]]:
-    """Whose deliveries these are: the ids, by shop."""
-    theirs: dict[str, list[int]] = {}
-    for row in await tx.fetch(SHOPS_OF, sorted(delivery_ids)):
-        theirs.setdefault(row["shop"], []).append(row["id"])
-    return theirs
-
-
-async def list_given_up(tx: Tx, endpoint_id: str, *, after_id: int, limit: int) -> list[Delivery]:
-    """Dead and skipped deliveries of an endpoint, oldest first, after the one with this id (0 for the first page)."""
-    return [Delivery(**row) for row in await tx.fetch(GIVEN_UP, endpoint_id, after_id, limit)]
-
-
-async def deliveries_of(tx: Tx, order_id: str) -> list[Delivery]:
-    """All deliveries of an order's events, in the order of the events."""
-    return [Delivery(**row) for row in await tx.fetch(OF_ORDER, order_id)]
-
-
-async def summary(tx: Tx) -> dict[str, int]:
-    """How many deliveries are in each state; states without any are 0."""
-    counted = {row["state"]: row["deliveries"] for row in await tx.fetch(SUMMARY)}
-    return {state: counted.get(state, 0) for state in (WAITING, DELIVERED, DEAD, SKIPPED)}
-
-
-async def audit(tx: Tx, older_than: datetime, limit: int = 1000) -> list[Delivery]:
-    """Deliveries acknowledged before `older_than` of which the receiver never said that it applied them."""
-    return [Delivery(**row) for row in await tx.fetch(AUDIT, older_than, limit)]
-
-
 async def forget(tx: Tx, before: datetime, limit: int) -> int:
     """Delete settled deliveries of events older than `before`, which are dropped with their day; returns how many.
 
@@ -373,10 +312,10 @@ def _claimed(row: Any, way: Any, message: Message | None) -> Claimed:
     return Claimed(**fields, url=way["url"], secrets=tuple(way["secrets"]), message=message)
 
 
-def _attempt(settled: Settled) -> Attempt:
+def _attempt(settled: Settled, attempt_id: str) -> Attempt:
     claimed, answer = settled.claimed, settled.answer
     return Attempt(
-        id=ids.new_id("att", settled.sent_at),
+        id=attempt_id,
         attempted_at=settled.sent_at,
         shop=claimed.shop,
         endpoint_id=claimed.endpoint_id,

@@ -6,7 +6,7 @@ drops the repeat. That is why deliveries are at-least-once, and the only way in 
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -35,14 +35,17 @@ PER_ENDPOINT = 32
 that comes back is not run over by us."""
 
 QUICK_MS = 250
-MOST_PER_ENDPOINT = 128
+MOST_PER_ENDPOINT = 192
 """An endpoint that took all that it may have at once, each within QUICK_MS, may have twice as many, up to this; with
-the first failure it is back at PER_ENDPOINT. Each round costs the database the same, be it of 32 attempts or of 128."""
+the first failure it is back at PER_ENDPOINT. Each round costs the database the same, be it of 32 attempts or of 192."""
 
 MAX_UNDER_WAY = 256
 SPARE = 64
 """So many more for endpoints that have few under way (store.FEW): eight slow ones fill the room, and who has one event
 is told at once all the same."""
+WAVES = 8
+"""So many times a round begins attempts, as long as it finds as many as one endpoint may have: not for ever, because
+its clock stands still meanwhile."""
 _MAX_WHY_CHARS = 300
 
 RULES = Rules(window_s=60.0, slow_s=10.0, wait_s=10.0, longest_wait_s=300.0, probe_s=60.0)
@@ -163,7 +166,8 @@ class Courier:
     def _settled(self, answer: Answer, flight: _Flight) -> Settled:
         claimed = flight.claimed
         at = flight.sent_at + timedelta(milliseconds=answer.elapsed_ms)
-        decided = plan.decide(answer, claimed.attempts + 1, at, self._spread())
+        spread = 1.0 if _is_2xx(answer) else self._spread()  # chance costs a call of the operating system
+        decided = plan.decide(answer, claimed.attempts + 1, at, spread)
         if decided.step in (Step.DELIVERED, Step.GONE):
             ending = Ending.WORKED
         else:
@@ -178,20 +182,51 @@ class Courier:
 async def run_once(db: Database, *, now: datetime, limit: int, courier: Courier) -> int:
     """One round: give out events, begin attempts, record those that have ended; returns how much was done.
 
-    limit: how many events to give out, and how many attempts to begin, at most.
+    While there is plenty to send, a round begins the next attempts before it records the last ones, so that database
+    and network work at the same time. limit: how many events to give out, and how many attempts to begin, at a time.
     """
+    done = await _give_out(db, now, limit, courier)
+    landed: list[Settled] = []
+    for _ in range(WAVES):
+        claimed = await _claim(db, now, limit, courier)
+        for attempt in claimed:
+            courier.start(attempt, now)
+        if len(claimed) < courier.per_endpoint:
+            break
+        # The next attempts are under way meanwhile.
+        given = await _both(_record(db, landed, courier), _give_out(db, now, limit, courier))
+        landed = await courier.landed()
+        done += given + len(landed)
+    await _record(db, landed, courier)
+    landed = await courier.landed()
+    await _record(db, landed, courier)
+    return done + len(landed)
+
+
+async def _both(recording: Awaitable[None], giving: Awaitable[int]) -> int:
+    """What the second comes to; the first failure is raised when both have ended."""
+    recorded, given = await asyncio.gather(recording, giving, return_exceptions=True)
+    if isinstance(recorded, BaseException):
+        raise recorded
+    if isinstance(given, BaseException):
+        raise given
+    return given
+
+
+async def _give_out(db: Database, now: datetime, limit: int, courier: Courier) -> int:
     async with db.transaction() as tx:
-        given_out = await store.fan_out(tx, now, limit, courier.floor)
-    for claimed in await _claim(db, now, limit, courier):
-        courier.start(claimed, now)
-    settled = await courier.landed()
-    if settled:
-        async with db.transaction() as tx:
-            await store.settle(tx, settled)
-        _tell(settled)
-        if courier.spans:
-            _trace(settled, courier.spans)
-    return given_out + len(settled)
+        return await store.fan_out(tx, now, limit, courier.floor)
+
+
+async def _record(db: Database, landed: Sequence[Settled], courier: Courier) -> None:
+    if not landed:
+        return
+    async with db.transaction() as tx:
+        await store.settle(tx, landed)
+    with log.at_once():
+        _tell(landed)
+    if courier.spans:
+        _trace(landed, courier.spans)
 
 
 async def _claim(db: Database, now: datetime, limit: int, courier: Courier) -> list[Claimed]:
@@ -244,6 +279,10 @@ def _answer_of(task: asyncio.Task[Answer]) -> Answer:
     """What the attempt came to. One that broke in a way that nobody foresaw failed, and the others' answers count."""
     error = asyncio.CancelledError() if task.cancelled() else task.exception()
     return Answer(status=None, elapsed_ms=0, failure=repr(error)[:_MAX_WHY_CHARS]) if error else task.result()
+
+
+def _is_2xx(answer: Answer) -> bool:
+    return answer.status is not None and 200 <= answer.status < 300
 
 
 def _hopeless(why: str) -> Answer:

@@ -8,7 +8,7 @@ from paidup.apply import Item, apply
 from paidup.cases import store as cases
 from paidup.cases.store import Case
 from paidup.db.transaction import Tx
-from paidup.delivery import endpoints
+from paidup.delivery import endpoints, shown
 from paidup.delivery import store as deliveries
 from paidup.errors import Conflict, NotFound, Verdict
 from paidup.hand.desk import Desk, a_reason
@@ -53,7 +53,7 @@ async def resend(
     """Send these deliveries again; returns how many that was. Each shop whose they are has a line in its audit."""
     total, said = 0, a_reason(why)
     async with desk.db.transaction() as tx:
-        theirs = {shop: list(delivery_ids)} if shop is not None else await deliveries.shops_of(tx, delivery_ids)
+        theirs = {shop: list(delivery_ids)} if shop is not None else await shown.shops_of(tx, delivery_ids)
         for owner, some in theirs.items():
             count = await deliveries.redrive(tx, some, desk.now(), shop=owner)
             await audit.write(
@@ -77,7 +77,7 @@ async def resend_order(desk: Desk, actor: Actor, order_id: str, why: str, *, sho
 
 async def unsettled(tx: Tx, order_id: str) -> list[int]:
     """An order's deliveries that can be sent again."""
-    found = await deliveries.deliveries_of(tx, order_id)
+    found = await shown.deliveries_of(tx, order_id)
     return [d.id for d in found if d.state in ("dead", "skipped") or (d.state == "delivered" and not d.applied_at)]
 
 

@@ -56,7 +56,8 @@ async def run_once(
             results = await _settle(tx, claimed, now, handlers)
     except POISON:
         results = await _one_by_one(db, claimed, now, handlers)
-    _tell(results)
+    with log.at_once():
+        _tell(results)
     if spans and results:
         await spans.weighed(db, results, now, spans.now_of())
     return len(claimed)

@@ -80,7 +80,8 @@ class Process:
         self._asker = Asker(channels, accounts, now_of=clock.now, deadline_s=settings.call_deadline_s)
         self._handlers = Handlers()
         self._accounts, self._rules = accounts, rules
-        self.courier = delivery.Courier(self._sender(send), patience_s=0.0)
+        # Few at once, so that there is often plenty: the next are under way while the last are written down.
+        self.courier = delivery.Courier(self._sender(send), per_endpoint=2, patience_s=0.0)
         requester = Requester(ask, now_of=clock.now, seconds=lambda: clock.now().timestamp())
         self.coordinator = transactions.Coordinator(requester, self._handlers, patience_s=0.0)
         receiver = Receiver(

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from paidup.delivery import sign, store
+from paidup.delivery import shown, sign, store
 from paidup.delivery.plan import Answer
 from paidup.errors import InvalidRequest
 from paidup.sandbox.ledger import DisputeState, Refund, RefundState, Trade
@@ -289,7 +289,7 @@ class Shop:
         async def again() -> None:
             try:
                 async with process.db.transaction() as tx:
-                    theirs = [d for d in await store.deliveries_of(tx, order_id) if d.state == store.DELIVERED]
+                    theirs = [d for d in await shown.deliveries_of(tx, order_id) if d.state == shown.DELIVERED]
                     await store.redrive(tx, [d.id for d in theirs], asked_at)
             except AWAY:
                 return

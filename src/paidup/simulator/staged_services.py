@@ -153,7 +153,7 @@ class StagedServices:
         try:
             return await self._stage.spawn(f"service {about}", service.take(headers, body), service.life)
         except Died:
-            return Answer(status=None, elapsed_ms=1, failure="ServerDisconnectedError")
+            return Answer(status=None, elapsed_ms=1, failure="Empty reply from server")
 
     async def _way_back(self, about: str, answer: Answer, deadline_s: float) -> Answer:
         """What arrives of an answer."""

@@ -7,8 +7,7 @@ from starlette.requests import Request
 
 from paidup.cases import store as cases
 from paidup.db.transaction import Tx
-from paidup.delivery import endpoints
-from paidup.delivery import store as deliveries
+from paidup.delivery import endpoints, shown
 from paidup.errors import InvalidRequest, NotFound
 from paidup.hand import deeds, listeners
 from paidup.outbox import store as outbox
@@ -130,7 +129,7 @@ async def given_up(context: Context, key: ApiKey, request: Request) -> shapes.De
         raise InvalidRequest("after must be the `next` of an earlier page")
     async with context.db.session() as tx:
         await endpoints.secrets_of(tx, key.shop, endpoint_id)
-        found = await deliveries.list_given_up(tx, endpoint_id, after_id=after, limit=limit)
+        found = await shown.list_given_up(tx, endpoint_id, after_id=after, limit=limit)
     items = [msgspec.convert(_some_of(delivery, shapes.DeliveryOut), shapes.DeliveryOut) for delivery in found]
     return shapes.Deliveries(items=items, next=str(found[-1].id) if len(found) == limit else None)
 

@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import web
 
 from paidup.db.transaction import Database
-from paidup.delivery import attempts, endpoints, store
+from paidup.delivery import attempts, endpoints, shown, store
 from paidup.delivery.endpoints import Endpoint
 from paidup.delivery.plan import Answer, Step
 from paidup.delivery.worker import LEASE, Courier, run_once
@@ -112,7 +112,7 @@ async def until_idle(db: Database, courier: Courier, now: datetime) -> None:
 
 async def states(db: Database, order_id: str = "ord1") -> list[str]:
     async with db.session() as tx:
-        return [delivery.state for delivery in await store.deliveries_of(tx, order_id)]
+        return [delivery.state for delivery in await shown.deliveries_of(tx, order_id)]
 
 
 async def only_attempt(db: Database, order_id: str = "ord1") -> attempts.Attempt:

@@ -25,7 +25,7 @@ from delivery_side import (
 from standardwebhooks.webhooks import Webhook
 
 from paidup.db.transaction import Database
-from paidup.delivery import attempts, endpoints, store
+from paidup.delivery import attempts, endpoints, shown, store
 from paidup.delivery.plan import SCHEDULE, Step
 from paidup.delivery.send import Sender
 from paidup.delivery.sign import MAX_BODY_BYTES
@@ -67,7 +67,7 @@ async def test_only_the_endpoints_that_asked_get_it(db: Database, receiver: Rece
     expected = [("/hook/all", 1), ("/hook/all", 2), ("/hook/refunds", 2)]
     assert expected == sorted((got.path, got.seq) for got in receiver.got)
     async with db.session() as tx:
-        assert (0, []) == (await outbox.waiting(tx), await store.deliveries_of(tx, "x"))
+        assert (0, []) == (await outbox.waiting(tx), await shown.deliveries_of(tx, "x"))
 
 
 async def test_acknowledged_is_not_applied(db: Database, receiver: Receiver, courier: Courier):
@@ -81,9 +81,9 @@ async def test_acknowledged_is_not_applied(db: Database, receiver: Receiver, cou
     receiver.answers = answers
     await until_idle(db, courier, NOW)
     async with db.session() as tx:
-        assert ["silent"] == [delivery.order_id for delivery in await store.audit(tx, after(60))]
-        assert [] == await store.audit(tx, NOW)
-        (said,) = await store.deliveries_of(tx, "said")
+        assert ["silent"] == [delivery.order_id for delivery in await shown.audit(tx, after(60))]
+        assert [] == await shown.audit(tx, NOW)
+        (said,) = await shown.deliveries_of(tx, "said")
     assert said.applied_at == said.acknowledged_at
     assert said.applied_at is not None
 
@@ -172,7 +172,7 @@ async def test_nobody_listening_is_tried_again(db: Database, courier: Courier):
     await happened(db, an_event())
     await until_idle(db, courier, NOW)
     attempt = await only_attempt(db)
-    assert (Step.AGAIN, ["no answer", "ClientConnectorError"]) == (attempt.outcome, attempt.why.split(": ")[:2])
+    assert (Step.AGAIN, "no answer: Failed to connect to 127.0.0.1") == (attempt.outcome, attempt.why.split(":1 ")[0])
 
 
 async def test_a_receiver_that_does_not_answer_in_time_is_tried_again(db: Database, receiver: Receiver):
@@ -284,7 +284,7 @@ async def test_after_the_last_try_it_is_a_dead_letter_that_can_be_redriven(
     assert ([1] * tries + [2], ["dead", "delivered"]) == (receiver.seqs(), await states(db))
     receiver.answers = ok
     async with db.transaction() as tx:
-        (dead, _) = await store.deliveries_of(tx, "ord1")
+        (dead, _) = await shown.deliveries_of(tx, "ord1")
         assert 1 == await store.redrive(tx, [dead.id], after(at_s))
     await until_idle(db, courier, after(at_s))
     assert (1, ["delivered"] * 2) == (receiver.seqs()[-1], await states(db))
@@ -304,7 +304,7 @@ async def test_a_redriven_delivery_comes_before_those_that_still_wait(
     receiver.answers = ok
     async with db.transaction() as tx:
         await tx.execute("UPDATE events SET data = '{}' WHERE seq = 1")
-        (dead, _) = await store.deliveries_of(tx, "ord1")
+        (dead, _) = await shown.deliveries_of(tx, "ord1")
         await store.redrive(tx, [dead.id], after(10))
     await until_idle(db, courier, after(10))
     assert ([2, 1, 2], ["delivered"] * 2) == (receiver.seqs(), await states(db))
@@ -322,8 +322,8 @@ async def test_redrive_takes_only_what_is_over_and_belongs_to_the_shop(
     await happened(db, an_event("waiting"), an_event("dead", data={"note": "x" * MAX_BODY_BYTES}))
     await until_idle(db, courier, NOW)
     async with db.transaction() as tx:
-        found = [*await store.deliveries_of(tx, "applied"), *await store.deliveries_of(tx, "waiting")]
-        (dead,) = await store.deliveries_of(tx, "dead")
+        found = [*await shown.deliveries_of(tx, "applied"), *await shown.deliveries_of(tx, "waiting")]
+        (dead,) = await shown.deliveries_of(tx, "dead")
         assert 0 == await store.redrive(tx, [delivery.id for delivery in found], NOW)
         assert 0 == await store.redrive(tx, [dead.id], NOW, shop="bakery")
         assert 1 == await store.redrive(tx, [dead.id], NOW, shop=SHOP)

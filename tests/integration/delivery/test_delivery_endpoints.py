@@ -20,7 +20,7 @@ from delivery_side import (
 from standardwebhooks.webhooks import Webhook
 
 from paidup.db.transaction import Database
-from paidup.delivery import endpoints, store
+from paidup.delivery import endpoints, shown, store
 from paidup.delivery.endpoints import Endpoint
 from paidup.delivery.plan import Answer, Plan, Step
 from paidup.delivery.worker import Courier
@@ -96,7 +96,7 @@ async def test_what_a_person_disables_is_skipped_with_the_reason(db: Database, r
         await endpoints.disable(tx, SHOP, endpoint.id, "the shop is moving")
     await until_idle(db, courier, NOW)
     async with db.session() as tx:
-        rows = await store.list_given_up(tx, endpoint.id, after_id=0, limit=10)
+        rows = await shown.list_given_up(tx, endpoint.id, after_id=0, limit=10)
     assert ([("skipped", "the shop is moving")] * 2, []) == ([(row.state, row.why) for row in rows], receiver.got)
 
 
@@ -119,7 +119,7 @@ async def test_what_was_skipped_while_it_was_sent_stays_skipped_when_that_fails(
     found = [await states(db, f"ord{n}") for n in (1, 2, 3, 4)]
     assert [["skipped", "waiting"], ["delivered", "waiting"], ["skipped"], ["delivered"]] == found
     async with db.session() as tx:
-        first = (await store.deliveries_of(tx, "ord1"))[0]
+        first = (await shown.deliveries_of(tx, "ord1"))[0]
     assert (1, "the shop is moving") == (first.attempts, first.why)
 
 

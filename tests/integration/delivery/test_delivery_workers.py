@@ -29,7 +29,7 @@ from delivery_side import (
 )
 
 from paidup.db.transaction import Database
-from paidup.delivery import store
+from paidup.delivery import shown, store
 from paidup.delivery.plan import Answer, Step
 from paidup.delivery.send import Sender
 from paidup.delivery.worker import LEASE, PER_ENDPOINT, Courier
@@ -54,7 +54,7 @@ async def test_an_endpoint_that_fails_broadly_is_probed_and_what_waits_keeps_its
     await until_idle(db, courier, after(31))
     assert 11 == len(receiver.got)
     async with db.session() as tx:
-        tries = sorted([(await store.deliveries_of(tx, order_id))[0].attempts for order_id in orders])
+        tries = sorted([(await shown.deliveries_of(tx, order_id))[0].attempts for order_id in orders])
     assert [0] * 29 == tries[:29]
     assert 11 == sum(tries)
     receiver.answers = ok
@@ -95,7 +95,7 @@ async def test_one_poisoned_order_does_not_stop_its_endpoint(db: Database, recei
     await happened(db, an_event("bad"), *(an_event(f"ord{number}") for number in range(30)))
     await until_idle(db, courier, NOW)
     async with db.session() as tx:
-        assert {"waiting": 1, "delivered": 30, "dead": 0, "skipped": 0} == await store.summary(tx)
+        assert {"waiting": 1, "delivered": 30, "dead": 0, "skipped": 0} == await shown.summary(tx)
 
 
 async def test_an_endpoint_that_answers_at_once_is_told_more_at_once_until_it_fails(
