@@ -54,6 +54,29 @@ async def test_a_bill_of_the_channel_is_brought_and_reconciled(api: Api, mchid: 
     )  # fmt: skip
 
 
+async def test_a_difference_is_explained_to_people_and_to_programs(api: Api, mchid: str, tmp_path: Path) -> None:
+    """Both sides, what happened to it and what comes next, in words; as JSON, all that is known."""
+    file = tmp_path / "bill.csv.gz"
+    file.write_bytes(wechat_bill(mchid, "A-1"))
+    await command(api, "upload", str(file), *MAIN, "--by", "anna")
+    await command(api, "run", *MAIN, "--no-fetch")
+    (listed,) = json.loads((await command(api, "breaks", "--json")).stdout)
+    said, told = await command(api, "explain", listed["id"]), await command(api, "explain", listed["id"], "--json")
+    first, *_, last = said.stdout.splitlines()
+    whole = json.loads(told.stdout)
+    assert (0, f"break:   {listed['id']}", whole["steps"][-1]["why"]) == (said.returncode, first, whole["why"])
+    assert {f"number:  {whole['number']}", f"next:    {whole['next_step']}"} <= set(said.stdout.splitlines())
+    assert " ".join(last.split()).startswith(whole["steps"][-1]["at"].replace("T", " ")[:19])
+
+
+async def test_a_day_that_has_not_begun_is_not_asked_for(api: Api) -> None:
+    """A slip of the pen, for which no channel is called."""
+    ran = await command(api, "run", "--day", "2126-01-01")
+    assert (2, True) == (ran.returncode, "still to come at alipay/main: name a day that is over" in ran.stderr), (
+        ran.stderr
+    )
+
+
 async def test_a_wrong_bill_is_refused_with_its_reason(api: Api, mchid: str, tmp_path: Path) -> None:
     """Exit 2, one line that says why and as what it is kept, nothing on stdout; `run` has no bill of the day."""
     file = tmp_path / "bill.csv.gz"

@@ -8,13 +8,14 @@ import click
 import msgspec
 
 from paidup.cli.desk import at_desk
-from paidup.cli.output import done, emit, emit_json, json_anyway, json_option, limit_option, run, say
+from paidup.cli.output import done, emit, emit_json, json_option, limit_option, run, say
 from paidup.cli.whoami import by_option, speaker
 from paidup.db.transaction import Database
 from paidup.errors import InvalidRequest, NotFound
 from paidup.evidence import EARLIEST, LATEST
 from paidup.hand import breaks as hand
 from paidup.hand.desk import Desk
+from paidup.log import one_line
 from paidup.money import shown
 from paidup.reconcile import people, store
 from paidup.reconcile.breaks import Break, Kind
@@ -65,18 +66,33 @@ def breaks(
 
 @click.command()
 @click.argument("break_id")
-@json_anyway
-def explain(break_id: str) -> None:
-    """One break as JSON: both sides, what happened to it, and what to do next."""
+@json_option
+def explain(break_id: str, as_json: bool) -> None:
+    """One break: both sides, what happened to it, and what to do next.
 
-    async def work(db: Database, _settings: Settings) -> dict[str, object]:
+    \b
+    paidup reconcile explain brk…
+    paidup reconcile explain brk… --json      with the line of the bill and our row, field by field
+    """
+
+    async def work(db: Database, _settings: Settings) -> tuple[Break, list[store.Step]]:
         async with db.session() as tx:
             found = await store.get(tx, [break_id])
             if not found:
                 raise NotFound(f"there is no break {break_id}; `paidup reconcile breaks --all` lists them")
-            return {**msgspec.structs.asdict(found[0]), "steps": await store.steps_of(tx, break_id)}
+            return found[0], await store.steps_of(tx, break_id)
 
-    emit_json(run(work))
+    one, steps = run(work)
+    if as_json:
+        emit_json({**msgspec.structs.asdict(one), "steps": steps})
+        return
+    facts = {**break_row(one), "line": one.line.line if one.line else None, "payment": one.payment_id}
+    facts |= {"refund": one.refund_id, "order": one.order_id, "next": one.next_step}
+    for name, value in facts.items():
+        if value:
+            click.echo(one_line(f"{name + ':':9}{value}"))
+    click.echo()
+    emit([{"at": s.at, "step": s.step, "by": s.who, "why": s.why} for s in steps], as_json=False)
 
 
 @click.command()

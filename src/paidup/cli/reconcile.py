@@ -30,7 +30,7 @@ from paidup.cli.download import download
 from paidup.cli.output import done, emit, emit_json, json_option, limit_option, run, say
 from paidup.cli.whoami import by_option, speaker
 from paidup.db.transaction import Database
-from paidup.errors import NotFound
+from paidup.errors import InvalidRequest, NotFound
 from paidup.reconcile import bills, runs, store
 from paidup.reconcile.fetch import fetch_bill
 from paidup.reconcile.find import InBill, lines_of
@@ -299,9 +299,12 @@ def _wanted(paidup: Paidup, account: str | None) -> list[Party]:
 
 
 def _day(text: str | None, party: Party, paidup: Paidup) -> date:
-    if text is not None:
-        return its_date(text)
-    return paidup.clock.now().astimezone(party.channel.bill_zone(party.account)).date() - timedelta(days=1)
+    today = paidup.clock.now().astimezone(party.channel.bill_zone(party.account)).date()
+    if text is None:
+        return today - timedelta(days=1)
+    if (day := its_date(text)) > today:
+        raise InvalidRequest(f"{day} is still to come at {party.name}: name a day that is over")
+    return day
 
 
 def _shown(party: Party, day: date, outcome: Outcome) -> dict[str, object]:
