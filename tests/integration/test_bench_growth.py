@@ -12,6 +12,7 @@ from bench.world import World, callbacks, world
 
 from paidup import housekeeping, ids
 from paidup.db.transaction import Database
+from paidup.delivery import shown
 from paidup.delivery import store as delivery
 from paidup.handlers import Handlers
 from paidup.intake import inbox
@@ -207,7 +208,7 @@ async def test_a_dead_endpoint_keeps_nobody_waiting(place: World) -> None:
         await fill.queued_events(db, place.now, 100, "x")
         pace = await growth.tell_all(db, place.now + timedelta(seconds=1))
         async with db.session() as tx:
-            found = await delivery.summary(tx)
+            found = await shown.summary(tx)
     assert (200 * 4, {"waiting": 1200, "delivered": 800, "dead": 0, "skipped": 0}) == (pace.done, found)
 
 
