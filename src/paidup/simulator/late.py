@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 PAYMENT_BOUND = timedelta(minutes=35)
 """After the trouble and its own expiry a payment is final within this: the widest gap of the closing schedule, two
-rounds, an open breaker."""
+rounds, an open breaker. One that the shop registers long after its expiry is asked about from then on."""
 REFUND_BOUND = timedelta(hours=2, minutes=30)
 """After the trouble a refund is settled within this: twice the gap for refunds that are hours old."""
 CLOSING_BOUND = timedelta(seconds=90)
@@ -20,7 +20,7 @@ ASKING_BOUND = timedelta(seconds=45)
 
 LATE = """
 SELECT 'payment ' || id || ' is still ' || state AS what FROM payments p
-WHERE state IN ('created', 'open', 'closing') AND greatest(expires_at, $1) + $3 < $2
+WHERE state IN ('created', 'open', 'closing') AND greatest(expires_at, created_at, $1) + $3 < $2
   AND NOT EXISTS (SELECT FROM cases c WHERE c.subject_id = p.id)
 UNION ALL
 SELECT 'refund ' || id || ' is still ' || state FROM refunds r
