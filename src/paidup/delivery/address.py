@@ -1,7 +1,7 @@
 """Which addresses may be called. Shops name the URLs, so each may be an attempt to reach our own inside.
 
-A name is resolved once per connection, every address it has is checked, and the connection goes to a checked one. So
-a name that answers differently the second time gains nothing.
+A name is resolved once in a while (route.KEPT_S), every address it has is checked, and connections go to checked ones
+only. So a name that answers differently the second time gains nothing.
 """
 
 import ipaddress

@@ -48,9 +48,6 @@ AUDIT = f"""
 SELECT {_SHOWN} FROM deliveries
 WHERE state = 'delivered' AND applied_at IS NULL AND acknowledged_at < $1 ORDER BY acknowledged_at LIMIT $2"""
 
-# Rows are numbered in the order of their events, so the oldest stand first in the primary key: no index by age, which
-# each of a row's three changes would have to keep, and no look at the others when nothing is old.
-
 
 async def shops_of(tx: Tx, delivery_ids: Sequence[int]) -> dict[str, list[int]]:
     """Whose deliveries these are: the ids, by shop."""

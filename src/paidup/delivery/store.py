@@ -187,6 +187,8 @@ WHERE d.order_id = ANY($1::text[]) AND d.head AND EXISTS (
   SELECT FROM deliveries o
   WHERE o.order_id = d.order_id AND o.endpoint_id = d.endpoint_id AND o.seq < d.seq AND o.state = 'waiting')"""
 
+# Rows are numbered in the order of their events, so the oldest stand first in the primary key: no index by age, which
+# each of a row's three changes would have to keep, and no look at the others when nothing is old.
 FORGET = """
 DELETE FROM deliveries WHERE state <> 'waiting' AND event_created_at < $1 AND id = ANY(ARRAY(
   SELECT id FROM deliveries WHERE state <> 'waiting' ORDER BY id LIMIT $2))"""

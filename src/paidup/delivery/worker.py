@@ -1,7 +1,7 @@
 """From the outbox to the shop's endpoints. Dying at any moment gives the work back by doing nothing.
 
 An attempt whose record was lost with its worker is made again after its lease, under the same webhook-id: the receiver
-drops the repeat. That is why deliveries are at-least-once, and the only way in which one is sent twice.
+drops the repeat. That, and what libcurl sends anew where an idle connection was closed, is why they are at-least-once.
 """
 
 import asyncio

@@ -71,7 +71,7 @@ async def test_all_names_of_one_shop_may_be_silent(names: Names, servers: Server
 
 
 async def test_what_was_asked_once_is_asked_again_afterwards(names: Names, servers: Servers):
-    """Answers are shared by those who wait, and not kept: each connection goes to what was asked for it."""
+    """Answers are shared by those who wait, and not kept here: how long one is used is for the routes to say."""
     assert 2 * [["127.0.0.1"]] == [await names("shop.example", 443), await names("shop.example", 443)]
     assert 2 * ["shop.example"] == servers.asked
 
