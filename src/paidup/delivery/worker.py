@@ -188,7 +188,11 @@ async def run_once(db: Database, *, now: datetime, limit: int, courier: Courier)
     done = await _give_out(db, now, limit, courier)
     landed: list[Settled] = []
     for _ in range(WAVES):
-        claimed = await _claim(db, now, limit, courier)
+        try:
+            claimed = await _claim(db, now, limit, courier)
+        except Exception:  # what landed is written down all the same, or it would be sent again
+            await _record(db, landed, courier)
+            raise
         for attempt in claimed:
             courier.start(attempt, now)
         if len(claimed) < courier.per_endpoint:

@@ -85,6 +85,8 @@ class FatedBills(Bills):
         self._spoiled: dict[tuple[str, str, date], Spoiled] = {}
         self.days: dict[tuple[str, date], tzinfo] = {}
         """Of which days somebody asked for bills, and in which time zone they are."""
+        self.corrected_at: dict[str, datetime] = {}
+        """Since when a booking (its key) is printed as it is, that stood wrongly in a bill before."""
 
     # Asking ----------------------------------------------------------------------------------------------------------
 
@@ -159,6 +161,7 @@ class FatedBills(Bills):
         for one in planted:
             if (one.channel, one.day) in corrected:
                 self._line_dice.correct(one.entry.key)
+                self.corrected_at[one.entry.key] = self._now_of()
         return corrected
 
     # Truth -----------------------------------------------------------------------------------------------------------

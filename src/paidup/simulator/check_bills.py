@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import msgspec
 
@@ -215,7 +215,7 @@ def the_bill_heals_in_time(billed: Billed) -> list[str]:
         channel, account = billed.parties[trade.channel].channel, billed.parties[trade.channel].account
         day = trade.paid_at.astimezone(channel.bill_zone(account)).date()
         ready_at = channel.bill_ready_at(day, account)
-        begins_at = max(ready_at, billed.opened_at)
+        begins_at = max(ready_at, billed.opened_at, _corrected_at(billed, trade) or ready_at)
         bound = min(max(begins_at, billed.calm_at) + HEALED_WITHIN, begins_at + HEALED_AT_THE_LATEST)
         if healed_at > bound + billed.people_take:
             wrong.append(f"payment {payment_id} was paid at {trade.paid_at}, and healed at {healed_at}")
@@ -264,6 +264,13 @@ def still_untold(world: World, witness: Witness, planted: Sequence[Planted]) -> 
 
 def _came_back(trade: Trade) -> bool:
     return trade.channel != STRIPE and any(one.state is TheirRefundState.FAILED for one in trade.refunds)
+
+
+def _corrected_at(billed: Billed, trade: Trade) -> datetime | None:
+    """Since when its bill tells of this payment, if an earlier print did not."""
+    return max(
+        (at for key, at in billed.printed.corrected_at.items() if key.split(" ")[1] == trade.number), default=None
+    )
 
 
 def _is_planted(billed: Billed, trade: Trade) -> bool:

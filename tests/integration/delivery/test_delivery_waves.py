@@ -87,6 +87,30 @@ async def test_what_fails_beside_attempts_under_way_leaves_them_under_way(
     assert 4 == len({got.id for got in receiver.got})
 
 
+async def test_what_landed_is_written_down_though_no_more_can_be_claimed(
+    db: Database, receiver: Receiver, sender: Sender, monkeypatch: pytest.MonkeyPatch
+):
+    """The database is gone for a moment between two waves: nothing of the first is sent again."""
+    whole, calls = store.claim, []
+
+    async def away(*given: Any, **named: Any) -> Any:
+        calls.append(given)
+        if len(calls) == 2:
+            raise ConnectionResetError("gone")
+        return await whole(*given, **named)
+
+    await an_endpoint(db, receiver.url)
+    courier = Courier(sender, per_endpoint=2, patience_s=PATIENT_S)
+    await happened(db, *(an_event(f"ord{n}") for n in range(4)))
+    monkeypatch.setattr(store, "claim", away)
+    with pytest.raises(ConnectionResetError):
+        await round_at(db, courier, NOW)
+    assert 2 == len(receiver.got) == [s for n in range(4) for s in await states(db, f"ord{n}")].count("delivered")
+    await until_idle(db, courier, NOW)
+    await until_idle(db, courier, NOW + LEASE)
+    assert 4 == len(receiver.got) == len({got.id for got in receiver.got})
+
+
 async def test_an_event_that_nobody_wanted_lets_the_next_one_of_its_order_go(db: Database, receiver: Receiver):
     """The next was taken off the queue before it, which a clock set back brings about."""
     await an_endpoint(db, receiver.url, [EventType.ORDER_REFUNDED])
