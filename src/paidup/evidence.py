@@ -50,6 +50,7 @@ class RefundSays(StrEnum):
 class DisputeSays(StrEnum):
     """What the channel says of a dispute (a chargeback): the customer's bank asks for the money back."""
 
+    INQUIRED = "inquired"  # the bank only asks about the payment; the money stays where it is
     OPENED = "opened"
     WON = "won"
     LOST = "lost"

@@ -38,11 +38,13 @@ from paidup.testing.builders import (
 
 Happenings = tuple[Evidence | Command, ...]
 
-OPENED, WON, LOST = DisputeSays
+INQUIRED, OPENED, WON, LOST = DisputeSays
 PENDING, SUCCEEDED, FAILED = RefundSays.PENDING, RefundSays.SUCCEEDED, RefundSays.FAILED
 # What may happen to one refund, in the order of time: a bank sends money back, a person sends it again.
 REFUNDS = ((PENDING,), (SUCCEEDED,), (PENDING, FAILED), (PENDING, SUCCEEDED, FAILED), (SUCCEEDED, FAILED, SUCCEEDED))
-DISPUTES = ((), (OPENED,), (OPENED, WON), (OPENED, LOST))
+DISPUTES = (
+    (), (INQUIRED,), (INQUIRED, WON), (INQUIRED, OPENED, LOST), (OPENED,), (OPENED, WON), (OPENED, LOST),
+)  # fmt: skip
 ENDS = (paid, closed, None)
 
 

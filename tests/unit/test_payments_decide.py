@@ -186,6 +186,26 @@ def test_an_old_notice_of_an_ended_dispute_does_not_open_it_again() -> None:
     assert (State.PAID, ended) == (ended.state, decide_dispute(ended, dispute_says(DisputeSays.OPENED)).payment)
 
 
+def test_a_bank_that_only_asks_takes_nothing_and_calls_a_person() -> None:
+    """The payment stays paid, so that it can be refunded, which is how an inquiry ends before it is a dispute."""
+    asked = decide_dispute(a_paid_payment(), dispute_says(DisputeSays.INQUIRED))
+    assert (State.PAID, "inquiry") == (asked.payment.state, asked.move.case)
+    assert "refund it, or answer, before it becomes a dispute" in asked.why
+    closed = decide_dispute(asked.payment, dispute_says(DisputeSays.WON))
+    assert (State.PAID, None) == (closed.payment.state, closed.move.case)
+
+
+def test_an_inquiry_may_become_a_dispute_and_never_undoes_one() -> None:
+    """Its late notice, after the dispute was opened or has ended, is old news."""
+    inquired, opened = dispute_says(DisputeSays.INQUIRED), dispute_says(DisputeSays.OPENED)
+    disputed = decide_dispute(news(inquired), opened)
+    assert (State.DISPUTED, "dispute") == (disputed.payment.state, disputed.move.case)
+    for end in ((), (DisputeSays.LOST,), (DisputeSays.WON,)):
+        before = news(inquired, opened, *map(dispute_says, end))
+        late = decide_dispute(before, inquired)
+        assert (before, None) == (late.payment, late.move.case)
+
+
 def test_a_lost_dispute_that_is_reversed_leaves_nothing_lost() -> None:
     """Its own later news counts, not its earlier one."""
     lost = news(dispute_says(DisputeSays.LOST), dispute_says(DisputeSays.WON, 2))

@@ -246,6 +246,23 @@ def test_a_dispute_is_opened_and_ends() -> None:
     assert told[0]["id"] != told[1]["id"]
 
 
+def test_an_inquiry_closes_or_becomes_a_dispute() -> None:
+    """charge.dispute.created, .updated and .closed, with the statuses that say whether money has moved."""
+    for rest, expected in (
+        ([DisputeState.WON], [("closed", "warning_closed", True)]),
+        ([DisputeState.OPENED, DisputeState.WON], [("updated", "needs_response", False), ("closed", "won", False)]),
+    ):
+        world, number = paid()
+        notices(world)
+        for says in (DisputeState.INQUIRED, *rest):
+            world.dispute(world.find("stripe", "main", number, NOW), says, NOW)
+        told = [json.loads(notice.body) for _, notice in notices(world)]
+        objects = [(event["type"].rpartition(".")[2], event["data"]["object"]) for event in told]
+        assert [("created", "warning_needs_response", True), *expected] == [
+            (kind, dispute["status"], dispute["is_charge_refundable"]) for kind, dispute in objects
+        ]
+
+
 def test_events_that_were_not_delivered_can_be_asked_for() -> None:
     """delivery_success=false fills the gaps; types[] chooses."""
     world, number = paid()

@@ -134,7 +134,9 @@ def test_a_channel_that_contradicts_the_books_and_a_bank_that_wants_money_call_a
     }
     assert contradicted == {where for where, move in payments.TABLE.items() if move.case == "contradiction"}
     assert disputed == {where for where, move in payments.TABLE.items() if move.case == "dispute"}
-    assert {None, "contradiction", "dispute", "mismatch"} == {move.case for move in payments.TABLE.values()}
+    inquired = {(one, happening.DISPUTE_INQUIRED) for one in payments.MONEY_ARRIVED}
+    assert inquired == {where for where, move in payments.TABLE.items() if move.case == "inquiry"}
+    assert {None, "contradiction", "dispute", "inquiry", "mismatch"} == {move.case for move in payments.TABLE.values()}
     assert {None, "contradiction", "refund_failed"} == {move.case for move in refunds.TABLE.values()}
     assert ["contradiction"] == [
         move.case for where, move in refunds.TABLE.items() if where[1] is refunds.Happening.NOT_FOUND and move.case

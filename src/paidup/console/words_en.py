@@ -6,6 +6,7 @@ KINDS = {
     "contradiction": "Contradiction with the channel",
     "mismatch": "Money came, but not as agreed",
     "dispute": "Disputed by the customer's bank",
+    "inquiry": "The customer's bank asks about a payment",
     "refund_failed": "A refund failed",
     "unanswered": "The channel gives no final answer",
     "cannot_ask": "The channel cannot be asked",

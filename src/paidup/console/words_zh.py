@@ -266,6 +266,7 @@ WORDS = {
     "case contradiction": "与渠道矛盾",
     "case mismatch": "到账与约定不符",
     "case dispute": "银行争议",
+    "case inquiry": "银行查询一笔支付",
     "case refund_failed": "退款失败",
     "case unanswered": "渠道没有最终答复",
     "case cannot_ask": "无法向渠道查单",

@@ -27,10 +27,18 @@ _SAYS: dict[PaymentSays, Happening] = {
     PaymentSays.GIVEN_BACK: Happening.GIVEN_BACK,
 }
 _DISPUTE: dict[DisputeSays, Happening] = {
+    DisputeSays.INQUIRED: Happening.DISPUTE_INQUIRED,
     DisputeSays.OPENED: Happening.DISPUTE_OPENED,
     DisputeSays.WON: Happening.DISPUTE_WON,
     DisputeSays.LOST: Happening.DISPUTE_LOST,
 }
+_MAY_COME_BEFORE: dict[DisputeSays, tuple[str, ...]] = {
+    DisputeSays.INQUIRED: (),
+    DisputeSays.OPENED: (DisputeSays.INQUIRED,),
+    DisputeSays.WON: tuple(DisputeSays),
+    DisputeSays.LOST: tuple(DisputeSays),
+}
+"""After which news of the same dispute this one is new, and not late: an end may be turned round."""
 _DISPUTES_STAY = (
     (DisputeSays.OPENED, State.DISPUTED, "another dispute is still open"),
     (DisputeSays.LOST, State.CHARGED_BACK, "another dispute was lost"),
@@ -62,7 +70,7 @@ def decide_dispute(payment: Payment, evidence: DisputeEvidence) -> Decision:
     """Weigh news of a dispute. The news that a dispute was opened never undoes how that same dispute ended, and the end
     of one dispute ends no other: while one is open the payment is disputed; else it is charged back if one was lost."""
     known = payment.all_disputes.get(evidence.dispute_id)
-    if known == evidence.says or (known is not None and evidence.says is DisputeSays.OPENED):
+    if known == evidence.says or (known is not None and known not in _MAY_COME_BEFORE[evidence.says]):
         move = Move(payment.state, f"dispute {evidence.dispute_id} is already {known}")
         return Decision(payment, move, move.why)
     decision = happen(payment, _DISPUTE[evidence.says], f"dispute {evidence.dispute_id}")

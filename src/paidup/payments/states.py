@@ -34,6 +34,7 @@ class Happening(StrEnum):
     RELEASED = "released"  # a person decided about money that is held
     CHANNEL_CLOSED = "channel_closed"  # nobody can pay it any more
     CLOSE_ASKED = "close_asked"  # the shop or the expiry wants it closed
+    DISPUTE_INQUIRED = "dispute_inquired"  # the customer's bank asks about it, and takes nothing
     DISPUTE_OPENED = "dispute_opened"
     DISPUTE_WON = "dispute_won"
     DISPUTE_LOST = "dispute_lost"
@@ -148,6 +149,16 @@ TABLE: dict[tuple[State, Happening], Move] = {
     (S.CHARGED_BACK, H.CLOSE_ASKED): Move(S.CHARGED_BACK, "already charged back"),
     # The customer's bank asks for the money back. Before we know of the money itself, the notice waits; while a person
     # decides about the money, too, or a dispute would be forgotten when the payment turns out to be paid as agreed.
+    **{(s, H.DISPUTE_INQUIRED): Move(s, "a dispute came before the payment; it waits", park=True) for s in _UNPAID},
+    # It stays paid, and may be refunded: that is how an inquiry is kept from becoming a dispute.
+    (S.PAID, H.DISPUTE_INQUIRED): Move(
+        S.PAID, "the customer's bank asks about it; refund it, or answer, before it becomes a dispute", case="inquiry"
+    ),
+    (S.HELD, H.DISPUTE_INQUIRED): Move(S.HELD, "disputed while held for a person's decision; it waits", park=True),
+    (S.DISPUTED, H.DISPUTE_INQUIRED): Move(S.DISPUTED, "the customer's bank asks about it, too", case="inquiry"),
+    (S.CHARGED_BACK, H.DISPUTE_INQUIRED): Move(
+        S.CHARGED_BACK, "the customer's bank asks about it, too", case="inquiry"
+    ),
     **{(s, H.DISPUTE_OPENED): Move(s, "a dispute came before the payment; it waits", park=True) for s in _UNPAID},
     (S.PAID, H.DISPUTE_OPENED): Move(S.DISPUTED, "the customer's bank asks for the money back", case="dispute"),
     (S.HELD, H.DISPUTE_OPENED): Move(S.HELD, "disputed while held for a person's decision; it waits", park=True),

@@ -25,6 +25,7 @@ class RefundState(StrEnum):
 class DisputeState(StrEnum):
     """Where a chargeback stands."""
 
+    INQUIRED = "inquired"  # the bank only asks; no money moves
     OPENED = "opened"
     WON = "won"  # for the merchant
     LOST = "lost"

@@ -74,6 +74,7 @@ class Stripe:
         self._answers: dict[str, _Answered] = {}
         self._events: dict[str, Json] = {}
         self._disputed: dict[str, datetime] = {}
+        self._inquiries: set[str] = set()
         self._desk = StripeDesk(bills, account)
 
     def subject(self, ask: Ask) -> str:
@@ -113,10 +114,17 @@ class Stripe:
         )
 
     def dispute_news(self, trade: Trade, dispute: DisputeState, now: datetime) -> tuple[News, ...]:
-        """The buyer's bank wants the money back, or the dispute has ended."""
-        kind = "charge.dispute.created" if dispute is DisputeState.OPENED else "charge.dispute.closed"
-        told = dispute_object(trade, dispute, self._disputed.setdefault(trade.number, now))
-        return (self._told(trade, kind, told, f"{trade.number} {dispute}", now),)
+        """The buyer's bank asks, or wants the money back, or the dispute has ended."""
+        is_new, is_over = trade.number not in self._disputed, dispute in (DisputeState.WON, DisputeState.LOST)
+        if dispute is DisputeState.INQUIRED:
+            self._inquiries.add(trade.number)
+        elif dispute is not DisputeState.WON:
+            self._inquiries.discard(trade.number)
+        kind = "closed" if is_over else "created" if is_new else "updated"
+        told = dispute_object(
+            trade, dispute, self._disputed.setdefault(trade.number, now), asks_only=trade.number in self._inquiries
+        )
+        return (self._told(trade, f"charge.dispute.{kind}", told, f"{trade.number} {dispute}", now),)
 
     def notice(self, news: News, now: datetime) -> Notice:
         """The event under a signature that carries the time of this sending."""

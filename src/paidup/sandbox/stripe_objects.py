@@ -36,7 +36,12 @@ _SESSION_EMPTY = (
 )  # fmt: skip
 _REFUND_EMPTY = ("reason", "receipt_number", "source_transfer_reversal", "transfer_reversal")
 _SESSION_STATES = {TradeState.WAITING: "open", TradeState.PAID: "complete", TradeState.CLOSED: "expired"}
-_DISPUTES = {DisputeState.OPENED: "needs_response", DisputeState.WON: "won", DisputeState.LOST: "lost"}
+_DISPUTES = {
+    DisputeState.INQUIRED: "warning_needs_response",
+    DisputeState.OPENED: "needs_response",
+    DisputeState.WON: "won",
+    DisputeState.LOST: "lost",
+}
 
 
 def intent(trade: Trade) -> Json:
@@ -117,8 +122,8 @@ def refund_object(refund: Refund) -> Json:
     }
 
 
-def dispute_object(trade: Trade, dispute: DisputeState, opened_at: datetime) -> Json:
-    """A Dispute over the whole amount."""
+def dispute_object(trade: Trade, dispute: DisputeState, opened_at: datetime, *, asks_only: bool) -> Json:
+    """A Dispute over the whole amount. asks_only: it is an inquiry, and no money has moved."""
     return {
         "id": trade.number.replace("pi_", "dp_"),
         "object": "dispute",
@@ -129,12 +134,12 @@ def dispute_object(trade: Trade, dispute: DisputeState, opened_at: datetime) -> 
         "currency": trade.currency.lower(),
         "evidence": {},
         "evidence_details": {"due_by": None, "has_evidence": False, "past_due": False, "submission_count": 0},
-        "is_charge_refundable": False,
+        "is_charge_refundable": asks_only,
         "livemode": False,
         "metadata": {},
         "payment_intent": trade.number,
         "reason": "fraudulent",
-        "status": _DISPUTES[dispute],
+        "status": "warning_closed" if asks_only and dispute is DisputeState.WON else _DISPUTES[dispute],
     }
 
 

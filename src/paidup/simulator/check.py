@@ -192,6 +192,7 @@ def disputes_agree(sides: Sides) -> list[str]:
         if trade is None or trade.dispute is None or trade.merchant_ref in sides.untold:
             continue
         expected = {
+            DisputeState.INQUIRED: PaymentState.PAID,
             DisputeState.OPENED: PaymentState.DISPUTED,
             DisputeState.WON: PaymentState.PAID,
             DisputeState.LOST: PaymentState.CHARGED_BACK,

@@ -57,8 +57,8 @@ _REFUND = {
 _DISPUTE = {
     "needs_response": DisputeSays.OPENED,
     "under_review": DisputeSays.OPENED,
-    "warning_needs_response": DisputeSays.OPENED,
-    "warning_under_review": DisputeSays.OPENED,
+    "warning_needs_response": DisputeSays.INQUIRED,
+    "warning_under_review": DisputeSays.INQUIRED,
     "won": DisputeSays.WON,
     "warning_closed": DisputeSays.WON,
     "prevented": DisputeSays.WON,
