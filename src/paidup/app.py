@@ -10,7 +10,7 @@ from paidup.ask import Asker
 from paidup.channels.accounts import AccountsFolder
 from paidup.clock import Clock, parse_clock
 from paidup.db.migrate import migrate
-from paidup.db.open import open_database
+from paidup.db.open import open_with_server
 from paidup.delivery import worker as delivery
 from paidup.errors import ConfigError
 from paidup.handlers import Handler, Handlers
@@ -82,7 +82,8 @@ class Paidup:
         """Connect, migrate, and begin the roles of the settings. Raises ConfigError naming what is wrong, and
         HandlersMissing when the database knows of an application's handlers and we have none."""
         settings = self.settings
-        self.db = await self._stack.enter_async_context(open_database(settings, patience_s=START_PATIENCE_S))
+        opened = open_with_server(settings, patience_s=START_PATIENCE_S)
+        self.db, self._server = await self._stack.enter_async_context(opened)
         await migrate(self.db)
         if set(settings.roles) - {"delivery"}:  # a command without roles is held back at the door, if it goes there
             async with self.db.transaction() as tx:
@@ -237,6 +238,7 @@ class Paidup:
     def _jobs(self) -> Jobs:
         return Jobs(
             db=self.db,
+            server=self._server,
             settings=self.settings,
             clock=self.clock,
             handlers=self.handlers,

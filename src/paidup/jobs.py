@@ -9,6 +9,7 @@ from paidup.ask import Asker
 from paidup.channels.accounts import AccountsFolder
 from paidup.clock import Clock, monotonic_s
 from paidup.db import statistics
+from paidup.db.embedded import Embedded
 from paidup.db.transaction import Database
 from paidup.delivery import worker as delivery
 from paidup.handlers import Handlers
@@ -42,6 +43,8 @@ LOOK_AGAIN_S = 5.0
 """A worker without work looks again after so long, whether or not it heard of any; what is due is never waited for."""
 PULSE_S = 1.0
 """How often it is looked at how late the event loop wakes us, while somebody may ask."""
+SERVER_S = 1.0
+"""How often it is looked at whether the embedded server is still there: without it nothing goes on."""
 STATISTICS_S = 5.0
 """How often it is looked at which tables have grown several times: until then plans may be those of small ones."""
 
@@ -50,10 +53,12 @@ STATISTICS_S = 5.0
 class Jobs:
     """The jobs of parts that have been put together. Each method is a round: it returns how much it did.
 
-    wake: tells these roles that there is committed work for them. parties, tools: what is reconciled, and with what.
+    server: the embedded server, if it is that. wake: tells these roles that there is committed work for them.
+    parties, tools: what is reconciled, and with what.
     """
 
     db: Database
+    server: Embedded | None
     settings: Settings
     clock: Clock
     handlers: Handlers
@@ -77,6 +82,8 @@ class Jobs:
             Job("housekeeping", self._housekeeping, idle_s=600),
             Job("wakeups", self.wakeups.run_once, idle_s=BEAT_S),
         ]
+        if self.server:
+            jobs.append(Job("server", self._server_is_up, idle_s=SERVER_S))
         if self.settings.metrics_token:
             jobs.append(Job("pulse", self._pulse, idle_s=PULSE_S))
         by_role = {
@@ -94,6 +101,14 @@ class Jobs:
             "checkout": [Job("checkout", self._transact, LOOK_AGAIN_S, self._next_transaction)],
         }
         return jobs + [job for role in self.settings.roles for job in by_role.get(role, [])]
+
+    async def _server_is_up(self, _now: datetime) -> int:
+        if self.server and await self.server.revive():
+            log.warning(
+                "database.restarted", why="the embedded PostgreSQL had ended", pid=(await self.server.status()).pid
+            )
+            self.wake(*self.settings.roles)
+        return 0
 
     async def _intake(self, now: datetime) -> int:
         done = await intake.run_many(

@@ -13,13 +13,15 @@ import msgspec
 from paidup import log
 from paidup.clock import Clock, monotonic_s
 from paidup.db.away import is_away
-from paidup.metrics.process import Beat
+from paidup.metrics.process import AWAY, Beat
 from paidup.resilience.backoff import Backoff
 
 Round = Callable[[datetime], Awaitable[int]]
 Next = Callable[[], Awaitable[datetime | None]]
 
 _BACKOFF = Backoff(steps_s=(0.1, 0.2, 0.5, 1, 2, 5, 10))
+AWAY_AGAIN_S = 60.0
+"""How often it is told that the database is still away."""
 HELD_S = 0.2
 """How long to rest when work is due that a round could not take, because another worker holds it."""
 
@@ -42,9 +44,34 @@ def _is_told_to_end() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _why(error: BaseException) -> str:
-    said = f"{type(error).__name__}: {error}"[:500]
-    return f"the database cannot be reached; does PostgreSQL run? ({said})" if is_away(error) else said
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"[:500]
+
+
+class _Absence:
+    """While the database is away every round fails, and fails again. It is told once, each minute, and when it is over:
+    what else went wrong meanwhile must not be lost among hundreds of lines."""
+
+    def __init__(self) -> None:
+        self._since_s: float | None = None
+        self._told_s = 0.0
+
+    def noticed(self, job: str, error: BaseException) -> None:
+        """A round found it away."""
+        at_s = monotonic_s()
+        if self._since_s is None:
+            self._since_s = at_s
+        elif at_s - self._told_s < AWAY_AGAIN_S:
+            return
+        self._told_s = at_s
+        why = f"the database cannot be reached; does PostgreSQL run? ({_said(error)})"
+        log.error("database.away", why=why, job=job, away_s=round(at_s - self._since_s), where=log.where(error))
+
+    def over(self) -> None:
+        """A round that had found it away came to its end."""
+        if self._since_s is not None:
+            log.info("database.back", away_s=round(monotonic_s() - self._since_s, 1))
+        self._since_s = None
 
 
 class Supervisor:
@@ -58,6 +85,7 @@ class Supervisor:
         """How the rounds of each job go, for probes and metrics."""
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
+        self._absence = _Absence()
 
     def start(self) -> None:
         """Begin all jobs."""
@@ -76,7 +104,7 @@ class Supervisor:
         await asyncio.gather(*self._tasks)
 
     async def _repeat(self, job: Job) -> None:
-        failures = 0
+        failures, was_away = 0, False
         while not self._stopping.is_set():
             now = self._clock.now()
             try:
@@ -85,14 +113,25 @@ class Supervisor:
                 if isinstance(error, asyncio.CancelledError) and _is_told_to_end():
                     raise
                 failures += 1
-                self.beats[job.name].broke(type(error).__name__)
-                log.error("round.failed", job=job.name, failures=failures, why=_why(error), where=log.where(error))
+                was_away = self._tell(job, failures, error)
                 await self._rest(job.name, _BACKOFF.wait_s(failures))
                 continue
-            failures = 0
+            if was_away:
+                self._absence.over()
+            failures, was_away = 0, False
             self.beats[job.name].ended(monotonic_s())
             if pause_s > 0:
                 await self._rest(job.name, pause_s)
+
+    def _tell(self, job: Job, failures: int, error: BaseException) -> bool:
+        """Of a round that failed; whether it was the database that is away."""
+        if is_away(error):
+            self.beats[job.name].broke(AWAY)
+            self._absence.noticed(job.name, error)
+            return True
+        self.beats[job.name].broke(type(error).__name__)
+        log.error("round.failed", job=job.name, failures=failures, why=_said(error), where=log.where(error))
+        return False
 
     async def _pause_s(self, job: Job, looked_at: datetime) -> float:
         """Real seconds until the job looks again, after a round at `looked_at` that found nothing to do."""

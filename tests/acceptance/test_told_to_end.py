@@ -5,18 +5,24 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
+from paidup.db.embedded import start_embedded
+
 
 @contextmanager
-def started(folder: Path, *args: str) -> Iterator[subprocess.Popen[str]]:
-    """A command in a session of its own, as a terminal gives it one."""
+def started(folder: Path, *args: str, database: str = "") -> Iterator[subprocess.Popen[str]]:
+    """A command in a session of its own, as a terminal gives it one. database: a server by URL."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PAIDUP_")}
     env = clean | {"PAIDUP_DATA": str(folder), "PAIDUP_PORT": "0"}
+    if database:
+        env["PAIDUP_DATABASE_URL"] = database
     command = [sys.executable, "-m", "paidup", *args]
     with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         try:
@@ -100,17 +106,40 @@ def test_a_server_that_is_told_to_end_while_it_starts_ends_and_starts_again(reac
     assert "Traceback" not in "\n".join(said)
 
 
-def test_a_server_whose_database_goes_away_says_so_in_lines_of_json(reachable_dir: Path) -> None:
-    """What libraries say of it is among them; no traceback stands between. It ends well all the same."""
-    with started(reachable_dir, "serve") as serve:
-        said = until(serve, "paidup.listening")
-        (server,) = servers_of(reachable_dir)
-        os.kill(int((Path(server) / "postmaster.pid").read_text().splitlines()[0]), signal.SIGINT)
-        said += until(serve, "does PostgreSQL run?") + until(serve, "library.said")
-        serve.send_signal(signal.SIGTERM)
-        lines = [json.loads(line) for line in (*said.splitlines(), *rest(serve))]
+async def test_a_server_whose_database_goes_away_says_so_in_lines_of_json(
+    reachable_dir: Path,
+) -> None:
+    """Once for all its workers, but for statements that broke in the middle; and what libraries say is among them;
+    no traceback stands between. It ends well."""
+    async with await start_embedded(reachable_dir / "theirs") as database:
+        with started(reachable_dir / "ours", "serve", database=database.dsn) as serve:
+            said = until(serve, "paidup.listening")
+            await database.stop()
+            said += until(serve, "library.said") + until(serve, "library.said")
+            serve.send_signal(signal.SIGTERM)
+            lines = [json.loads(line) for line in (*said.splitlines(), *rest(serve))]
     assert 0 == serve.returncode
-    assert {"round.failed", "library.said", "paidup.stopped"} <= {line["event"] for line in lines}
+    events = Counter(line["event"] for line in lines)
+    assert (1, 1) == (events["database.away"], events["paidup.stopped"])
+    broke = Counter(line["job"] for line in lines if line["event"] == "round.failed")
+    assert not broke or 1 == max(broke.values())
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_an_embedded_database_that_ended_is_started_again(reachable_dir: Path, how: signal.Signals) -> None:
+    """Told to end by somebody else, or killed: nobody has to restart the process that serves."""
+    with started(reachable_dir, "serve") as serve:
+        url = json.loads(until(serve, "paidup.listening").splitlines()[-1])["url"]
+        (server,) = servers_of(reachable_dir)
+        pid = int((Path(server) / "postmaster.pid").read_text().splitlines()[0])
+        os.kill(pid, how)
+        restarted = json.loads(until(serve, "database.restarted").splitlines()[-1])
+        with urlopen(f"{url}/readyz", timeout=30) as ready:
+            assert 200 == ready.status
+        serve.send_signal(signal.SIGTERM)
+        said = rest(serve)
+    assert pid != restarted["pid"]
+    assert (0, []) == (serve.returncode, left(reachable_dir, serve.pid)), said
 
 
 def test_seeds_that_are_interrupted_are_counted_so_far(reachable_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

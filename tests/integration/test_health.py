@@ -1,8 +1,10 @@
 """/readyz says what is wrong in words that help at night, and is ready again when that is mended."""
 
+import asyncpg
+
 from paidup.clock import monotonic_s
 from paidup.db.transaction import Database
-from paidup.metrics.process import Beat, Queue, Vitals
+from paidup.metrics.process import AWAY, Beat, Queue, Vitals
 from paidup.web.health import Readiness, readiness
 
 AT_S = 1000.0
@@ -40,6 +42,20 @@ async def test_a_worker_that_makes_no_round_is_not_ready(db: Database) -> None:
     last = "worker repair: its last good round ended"
     again = "since then 3 failed (DataError): see round.failed in the log"
     assert (False, (f"{last} 66 s ago", f"{last} 70 s ago; {again}")) == (found.ready, found.reasons)
+
+
+async def test_workers_that_wait_for_a_database_that_is_away_are_no_reasons_of_their_own() -> None:
+    """One reason says what to mend; what else is wrong stands beside it, and each worker among the checks."""
+    nowhere = "postgresql://nobody@127.0.0.1:9/none"
+    waiting, failing = a_beat(finished_s=AT_S - 70), Beat("intake", 5.0, AT_S - 70)
+    waiting.broke(AWAY)
+    failing.broke("DataError")
+    async with asyncpg.create_pool(nowhere, min_size=0, ssl=False) as pool:
+        found = await look(Database(nowhere, pool), Vitals(beats=[waiting, failing]))
+    assert ["database", "worker intake"] == [reason.partition(":")[0] for reason in found.reasons]
+    assert ["see database.away in the log"] == [
+        check.says.rpartition(": ")[2] for check in found.checks if check.name == "worker repair"
+    ]
 
 
 async def test_a_long_rest_is_no_illness(db: Database) -> None:

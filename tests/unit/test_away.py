@@ -28,6 +28,13 @@ def test_a_server_that_says_so_is_away(kind: type[Exception]) -> None:
     assert is_away(kind("no"))
 
 
+def test_a_connection_that_broke_is_away_and_a_misused_one_is_not() -> None:
+    """asyncpg calls both an InterfaceError."""
+    closed = "cannot call Transaction.__aexit__(): the underlying connection is closed"
+    said = (closed, "cannot perform operation: another operation is in progress")
+    assert [True, False] == [is_away(asyncpg.InterfaceError(words)) for words in said]
+
+
 def test_other_errors_say_nothing_of_the_database(tmp_path: Path) -> None:
     """A file that is missing, somebody's deadline, a statement that was given up, a defect of ours."""
     with pytest.raises(FileNotFoundError) as missing:

@@ -9,6 +9,8 @@ _SAYS_SO = (
     asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
 )  # fmt: skip
+_CLOSED = "connection is closed"
+"""What asyncpg says to whoever goes on with a connection that broke under him."""
 _CONNECTS = Path(asyncpg.__file__).with_name("connect_utils.py")
 
 
@@ -17,7 +19,8 @@ def is_away(error: BaseException) -> bool:
 
     An OSError, which a TimeoutError is, too, says only that something could not be opened, reached, or waited for.
     """
-    if isinstance(error, _SAYS_SO):
+    was_closed = isinstance(error, asyncpg.InterfaceError) and _CLOSED in str(error)
+    if isinstance(error, _SAYS_SO) or was_closed:
         return True
     was_connecting = any(Path(frame.f_code.co_filename) == _CONNECTS for frame, _ in walk_tb(error.__traceback__))
     return isinstance(error, OSError) and was_connecting

@@ -4,7 +4,8 @@ One data folder has one server, and one process owns it: the one that holds the 
 folder attach to it, so that several Paidup processes share one server.
 
 The owner stops the server when it ends cleanly. When the owner is killed, the server goes on, the attached processes
-keep working, and whoever asks next takes ownership. A server that was itself killed recovers at the next start.
+keep working, and whoever asks next takes ownership. A server that was itself killed recovers at the next start, which
+the owner sees to; without one, whoever notices first.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ from paidup.clock import SystemClock
 from paidup.db.embedded_account import unprivileged_account
 from paidup.db.embedded_binaries import readable_binaries, wheel_binaries
 from paidup.db.embedded_cluster import SUPERUSER, cluster_major
-from paidup.db.embedded_server import Postmaster, Server, StopMode, running, start, stop
+from paidup.db.embedded_server import Postmaster, Server, StopMode, has_ended, running, start, stop
 from paidup.db.embedded_site import SYSTEM_STATE_DIR, find_site
 from paidup.errors import ConfigError
 
@@ -107,6 +108,17 @@ class Embedded:
     async def _again(self, mode: StopMode) -> Postmaster:
         await stop(self._server, mode)
         return await start(self._server)
+
+    async def revive(self) -> bool:
+        """Start the server again if it ended and nobody told it to through us; whether it had to be. In a process that
+        does not own it, only when no other does. Raises ConfigError when it does not start."""
+        if not has_ended(self._server):
+            return False
+        self._lock = self._lock or _Lock.try_take(self._server.site.lock)
+        if self._lock is None:
+            return False  # its owner starts it, or is stopping it
+        self._port = (await _whole(start(self._server))).port
+        return True
 
     async def close(self) -> None:
         """End cleanly: the owner stops the server unless it was asked for `detached`; others leave it alone."""

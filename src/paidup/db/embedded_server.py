@@ -1,6 +1,7 @@
 """Starting and stopping one PostgreSQL server with its own programs. Nothing here knows of owners."""
 
 import asyncio
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -56,6 +57,27 @@ async def running(server: Server) -> Postmaster | None:
     if postmaster and await _ping(server, postmaster) == _Ping.READY:
         return postmaster
     return None
+
+
+def has_ended(server: Server) -> bool:
+    """Whether the server is gone: a cheap look, which another process that was given its number would deceive."""
+    postmaster = _read_pid_file(server.site.cluster)
+    try:
+        if postmaster:
+            os.kill(postmaster.pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False  # it lives, under another account
+    return postmaster is None or _is_zombie(postmaster.pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    """Whether it has ended and nobody waited for it: not every container has an init that does."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:  # a system without /proc has an init; or it is gone by now, as the next look will find
+        return False
 
 
 async def start(server: Server) -> Postmaster:

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from paidup import log
 from paidup.clock import SystemClock
-from paidup.db.embedded import start_embedded
+from paidup.db.embedded import Embedded, start_embedded
 from paidup.db.transaction import Database, DatabaseAway
 from paidup.settings import Settings
 
@@ -19,13 +19,20 @@ async def open_database(settings: Settings, *, patience_s: float = 0) -> AsyncIt
 
     patience_s: how long a database that starts or recovers is waited for, before DatabaseAway is raised.
     """
-    async with AsyncExitStack() as stack:
-        dsn = settings.database_url
-        if not dsn:
-            dsn = (await stack.enter_async_context(await start_embedded(settings.data))).dsn
-        db = await _connect(dsn, patience_s)
-        stack.push_async_callback(db.close)
+    async with open_with_server(settings, patience_s=patience_s) as (db, _):
         yield db
+
+
+@asynccontextmanager
+async def open_with_server(
+    settings: Settings, *, patience_s: float = 0
+) -> AsyncIterator[tuple[Database, Embedded | None]]:
+    """As open_database, for those who stay: with the embedded server, if it is that, to be looked after."""
+    async with AsyncExitStack() as stack:
+        server = None if settings.database_url else await stack.enter_async_context(await start_embedded(settings.data))
+        db = await _connect(server.dsn if server else settings.database_url, patience_s)
+        stack.push_async_callback(db.close)
+        yield db, server
 
 
 async def _connect(dsn: str, patience_s: float) -> Database:

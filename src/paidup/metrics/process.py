@@ -10,6 +10,9 @@ from paidup import __version__
 from paidup.metrics import families as f
 from paidup.metrics.readings import Readings, fresh
 
+AWAY = "the database is away"
+"""What a round failed of that could not reach it, in place of the name of one of the many errors that say so."""
+
 
 class Beat:
     """How one worker's rounds go. finished_s: when the last good one ended, by clock.monotonic_s."""
@@ -29,7 +32,7 @@ class Beat:
         self.finished_s, self.failures_in_a_row, self.failure = at_s, 0, ""
 
     def broke(self, kind: str) -> None:
-        """A round failed; kind is the name of the error, and not its words, which may quote anything."""
+        """A round failed; kind is AWAY, or the name of the error, and not its words, which may quote anything."""
         self.failed += 1
         self.failures_in_a_row += 1
         self.failure = kind

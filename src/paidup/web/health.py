@@ -14,7 +14,7 @@ from paidup.clock import monotonic_s
 from paidup.db.migrate import NO_WRITES, pending, takes_writes
 from paidup.db.transaction import Database
 from paidup.errors import ConfigError, NotAllowed
-from paidup.metrics.process import Beat, Queue, Vitals
+from paidup.metrics.process import AWAY, Beat, Queue, Vitals
 from paidup.web import respond
 from paidup.web.context import Context
 from paidup.web.problem import Unauthorized
@@ -36,7 +36,8 @@ class Reading(msgspec.Struct, frozen=True):
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """The answer of /readyz. reasons: what to mend, in a person's words; empty when ready."""
+    """The answer of /readyz. reasons: what to mend, in a person's words; empty when ready. That every worker waits for
+    a database that is away is no reason of its own."""
 
     ready: bool
     reasons: tuple[str, ...]
@@ -54,13 +55,10 @@ def routes(context: Context) -> tuple[StarletteRoute, ...]:
 
 async def readiness(db: Database, vitals: Vitals, at_s: float) -> Readiness:
     """Look at everything that must be well before traffic is sent here. at_s: now, by clock.monotonic_s."""
-    checks = (
-        _draining(vitals),
-        await _database(db),
-        *(_queue(queue) for queue in vitals.queues),
-        *_rounds(vitals, at_s),
-    )
-    reasons = tuple(f"{check.name}: {check.says}" for check in checks if not check.ok)
+    database = await _database(db)
+    checks = (_draining(vitals), database, *map(_queue, vitals.queues), *_rounds(vitals, at_s))
+    waiting = set() if database.ok else {_named(beat) for beat in vitals.beats if beat.failure == AWAY}
+    reasons = tuple(f"{check.name}: {check.says}" for check in checks if not check.ok and check.name not in waiting)
     return Readiness(not reasons, reasons, checks)
 
 
@@ -130,9 +128,13 @@ def _rounds(vitals: Vitals, at_s: float) -> Iterator[Reading]:
         yield _round(beat, at_s - beat.finished_s)
 
 
+def _named(beat: Beat) -> str:
+    return f"worker {beat.job}"
+
+
 def _round(beat: Beat, age_s: float) -> Reading:
-    name = f"worker {beat.job}"
     says = f"its last good round ended {age_s:.0f} s ago"
     if beat.failures_in_a_row:
-        says += f"; since then {beat.failures_in_a_row} failed ({beat.failure}): see round.failed in the log"
-    return Reading(name, age_s <= beat.idle_s + ROUND_MAY_TAKE_S, says)
+        event = "database.away" if beat.failure == AWAY else "round.failed"
+        says += f"; since then {beat.failures_in_a_row} failed ({beat.failure}): see {event} in the log"
+    return Reading(_named(beat), age_s <= beat.idle_s + ROUND_MAY_TAKE_S, says)
