@@ -114,6 +114,10 @@ UPDATE bills SET work_at = $2 WHERE id = ANY(ARRAY(
   SELECT id FROM bills WHERE work_at <= $1 ORDER BY work_at, id LIMIT $3 FOR UPDATE SKIP LOCKED))
 RETURNING id, channel, account, day"""
 
+HELD = """
+SELECT id, work_at FROM bills WHERE channel = $1 AND account = $2 AND day = $3 AND kind = $4
+ORDER BY version DESC LIMIT 1 FOR UPDATE"""
+
 WORKED = "UPDATE bills SET work_at = NULL WHERE id = ANY($1::text[])"
 
 PRUNE_PARTS = "DELETE FROM bill_parts WHERE bill_id IN (SELECT id FROM bills WHERE kept_at < $1 AND day < $2)"
@@ -234,7 +238,7 @@ async def prune(tx: Tx, now: datetime) -> None:
     await tx.execute(PRUNE_FETCHES, (now - timedelta(days=FETCHES_KEPT_DAYS)).date())
 
 
-# What people uploaded -------------------------------------------------------------------------------------------------
+# Days to be worked on ------------------------------------------------------------------------------------------------
 
 
 async def want_work(tx: Tx, bill_id: str, at: datetime) -> None:
@@ -243,11 +247,23 @@ async def want_work(tx: Tx, bill_id: str, at: datetime) -> None:
 
 
 async def claim_work(tx: Tx, now: datetime, until: datetime, limit: int) -> dict[tuple[str, str, date], list[str]]:
-    """Take days that uploads left to be reconciled, with the bills that did; nobody else takes them before `until`."""
+    """Take days that uploads, or workers that died, left to be reconciled, with the bills that stand for them; nobody
+    else takes them before `until`."""
     days: dict[tuple[str, str, date], list[str]] = {}
     for row in await tx.fetch(CLAIM_WORK, now, until, limit):
         days.setdefault((row["channel"], row["account"], row["day"]), []).append(row["id"])
     return days
+
+
+async def promise_work(tx: Tx, channel: str, account: str, day: date, until: datetime) -> list[str] | None:
+    """Let somebody reconcile the day then, unless its bills, which this returns, are called worked on before. None when
+    it is to be worked on already, or somebody does."""
+    row = await tx.fetchrow(HELD, channel, account, day, BillKind.TRADES)
+    if row is not None and row["work_at"] is not None:
+        return None
+    for bill_id in (held := [] if row is None else [row["id"]]):
+        await want_work(tx, bill_id, until)
+    return held
 
 
 async def worked(tx: Tx, bill_ids: Sequence[str]) -> None:

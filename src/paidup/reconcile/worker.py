@@ -4,7 +4,8 @@ Every step can be done again: a worker that dies gives its bill back when its le
 version, and a second run of a day changes nothing.
 """
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Mapping, Sequence, Set
+from contextlib import asynccontextmanager
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -45,9 +46,9 @@ class Tools(msgspec.Struct, frozen=True):
 
 
 async def run_once(db: Database, *, now: datetime, limit: int, parties: Sequence[Party], tools: Tools) -> int:
-    """Fetch up to `limit` bills that are due and reconcile their days and those that people uploaded bills of; ask
-    again where the channel was silent, and do the repairs that people agreed to since. Returns how many bills,
-    questions and repairs that were."""
+    """Fetch up to `limit` bills that are due and reconcile their days, those that people uploaded bills of, and those
+    that a worker left half done; ask again where the channel was silent, and do the repairs that people agreed to
+    since. Returns how many bills, questions and repairs that were."""
     by_account = {(party.account.channel, party.account.name): party for party in parties}
     async with db.transaction() as tx:
         await want_bills(tx, parties, now)
@@ -60,15 +61,15 @@ async def run_once(db: Database, *, now: datetime, limit: int, parties: Sequence
         async with db.transaction() as tx:
             for fetch in due:
                 await without_account(tx, fetch, now)
-    there += await _work_uploaded(db, by_account, now, limit, tools)
+    there += await _work_wanted(db, by_account, now, limit, tools)
     there += await _ask_again(db, by_account, now, limit, tools)
     return there + await _mend_approved(db, by_account, limit, tools)
 
 
-async def _work_uploaded(
+async def _work_wanted(
     db: Database, by_account: Mapping[tuple[str, str], Party], now: datetime, limit: int, tools: Tools
 ) -> int:
-    """Whoever uploaded a bill is not made to wait for the run over its day."""
+    """Whoever uploaded a bill is not made to wait for the run over its day; what was begun is brought to its end."""
     async with db.transaction() as tx:
         days = await bills.claim_work(tx, now, now + LEASE, limit)
     for (channel, account, day), bill_ids in days.items():
@@ -90,10 +91,13 @@ async def _ask_again(
         party = by_account.get((channel, account))
         if party is None:  # the account is not here now; it waits
             continue
-        if await mend(db, party, day, asker=tools.asker, handlers=tools.handlers, who=WHO, only=ids):
-            await work_day(db, party, day, tools=tools, who=WHO)
-        else:
-            await _give_to_people(db, party, tools, WHO)
+        async with _until_done(db, party, day, tools) as is_free:
+            if not is_free:
+                continue  # its lease gives it back
+            if await mend(db, party, day, asker=tools.asker, handlers=tools.handlers, who=WHO, only=ids):
+                await work_day(db, party, day, tools=tools, who=WHO)
+            else:
+                await _give_to_people(db, party, tools, WHO)
     return sum(map(len, days.values()))
 
 
@@ -104,10 +108,23 @@ async def _mend_approved(db: Database, by_account: Mapping[tuple[str, str], Part
     mended = 0
     for channel, account, day in days:
         party = by_account[channel, account]
-        if done := await mend(db, party, day, asker=tools.asker, handlers=tools.handlers, who=WHO):
-            mended += done
-            await work_day(db, party, day, tools=tools, who=WHO)
+        async with _until_done(db, party, day, tools) as is_free:
+            if is_free and (done := await mend(db, party, day, asker=tools.asker, handlers=tools.handlers, who=WHO)):
+                mended += done
+                await work_day(db, party, day, tools=tools, who=WHO)
     return mended
+
+
+@asynccontextmanager
+async def _until_done(db: Database, party: Party, day: date, tools: Tools) -> AsyncIterator[bool]:
+    """Whoever dies meanwhile, or loses the database, leaves the day to be worked on when the lease is over: what the
+    channel said may be booked already, and the day not be laid beside it. Says whether nobody else is at it."""
+    account, until = party.account, tools.asker.now_of() + LEASE
+    async with db.transaction() as tx:
+        held = await bills.promise_work(tx, account.channel, account.name, day, until)
+    yield held is not None
+    async with db.transaction() as tx:
+        await bills.worked(tx, held or [])
 
 
 def _by_day(fetches: Sequence[bills.Fetch]) -> dict[tuple[str, str, date], list[bills.Fetch]]:
@@ -184,6 +201,13 @@ async def work_day(
 
     is_early: somebody wants to know now; also a channel that was silent is asked, once, before its time.
     """
+    async with _until_done(db, party, day, tools):
+        return await _work_day(db, party, day, tools=tools, who=who, progress=progress, is_early=is_early)
+
+
+async def _work_day(
+    db: Database, party: Party, day: date, *, tools: Tools, who: str, progress: Progress, is_early: bool
+) -> Outcome:
     everything: list[Change] = []
     for passed in range(PASSES):
         now = tools.asker.now_of()
@@ -226,8 +250,10 @@ async def _ask_about_overdue(db: Database, party: Party, day: date, tools: Tools
     async with db.session() as tx:
         late = await overdue_of(tx, party, tools.asker.now_of(), MANY)
     for other in sorted({one.day for one in late} - {day}):
-        if await mend(db, party, other, asker=tools.asker, handlers=tools.handlers, who=who):
-            await reconcile(db, party, other, now=tools.asker.now_of(), spill=tools.spill, limits=tools.limits, who=who)
+        async with _until_done(db, party, other, tools):
+            if await mend(db, party, other, asker=tools.asker, handlers=tools.handlers, who=who):
+                now = tools.asker.now_of()
+                await reconcile(db, party, other, now=now, spill=tools.spill, limits=tools.limits, who=who)
 
 
 async def _read_again(db: Database, party: Party, day: date, taken_back: Set[date], tools: Tools, who: str) -> int:
