@@ -40,7 +40,7 @@ def what_was_paid_there_is_paid_here(sides: Sides) -> list[str]:
             wrong.append(f"{_named(trade)} was paid, and is unknown here")
         elif trade.amount_minor != payment.amount_minor:
             is_held = payment.state is PaymentState.HELD and sides.books.asks_a_person(payment.id)
-            if not is_held and trade.merchant_ref not in unheard:
+            if not is_held and not _is_gone(sides, trade, payment) and trade.merchant_ref not in unheard:
                 wrong.append(f"{_named(trade)} was paid otherwise than agreed, and is {payment.state} here")
         elif payment.state not in MONEY_ARRIVED and trade.merchant_ref not in unheard:
             wrong.append(f"{_named(trade)} was paid at {trade.paid_at}, and is {payment.state} here")
@@ -116,6 +116,14 @@ def money_is_conserved(sides: Sides) -> list[str]:
     return wrong
 
 
+def _is_gone(sides: Sides, trade: Trade, payment: Payment) -> bool:
+    """Whether it was paid otherwise than agreed, and our close of it gave all of it back. The answer to that close
+    names no amount: a person is called when a notice does, and the bill shows it."""
+    is_known = sides.books.asks_a_person(payment.id) or trade.merchant_ref in sides.untold
+    is_otherwise = trade.amount_minor != payment.amount_minor and trade.refunded_minor() == trade.amount_minor
+    return is_otherwise and payment.state is PaymentState.PAID and is_known
+
+
 def refunds_agree(sides: Sides) -> list[str]:
     """Each refund of ours ended as the channel's did, under one number, with the same amount."""
     wrong = []
@@ -132,6 +140,7 @@ def refunds_agree(sides: Sides) -> list[str]:
         }[refund.state]
         excused = payment.merchant_ref in sides.untold or sides.books.asks_a_person(payment.id)
         believed = payment.merchant_ref in sides.untold and refund.cause is Cause.AT_CHANNEL  # a bill that is wrong
+        believed |= trade is not None and _is_gone(sides, trade, payment)
         if theirs and theirs.amount_minor != refund.amount_minor and not believed:
             wrong.append(f"refund {refund.id}: {refund.amount_minor} here, {theirs.amount_minor} there")
         elif not agrees and not excused:
