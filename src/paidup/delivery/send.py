@@ -114,12 +114,18 @@ def _why(error: pycurl.error, within_s: float) -> str:
     code, words = error.args
     if code == pycurl.E_OPERATION_TIMEDOUT:
         return f"nothing came within {within_s:g} s"
-    return str(words or f"libcurl's error {code}")[:_MAX_WHY_CHARS]
+    return _fit(str(words or f"libcurl's error {code}"))
 
 
 def _why_not_sent(error: Exception, within_s: float) -> str:
     if isinstance(error, TimeoutError) and not str(error):
         return f"nothing came within {within_s:g} s"
     if isinstance(error, InvalidRequest | address.Forbidden):
-        return str(error)[:_MAX_WHY_CHARS]
-    return f"{type(error).__name__}: {error}"[:_MAX_WHY_CHARS]
+        return _fit(str(error))
+    return _fit(f"{type(error).__name__}: {error}")
+
+
+def _fit(why: str) -> str:
+    """As it can be written down: libcurl quotes receivers, and their bytes need not be text (pycurl then gives lone
+    surrogates, which no database takes: the whole batch would be lost with it)."""
+    return why.encode(errors="replace").decode()[:_MAX_WHY_CHARS]

@@ -193,6 +193,24 @@ async def test_a_receiver_that_does_not_answer_in_time_is_tried_again(db: Databa
     assert (Step.AGAIN, "no answer: nothing came within 0.2 s") == (attempt.outcome, attempt.why)
 
 
+async def test_an_answer_that_is_no_text_takes_nothing_from_the_others(
+    db: Database, receiver: Receiver, courier: Courier
+):
+    """Each attempt of a batch is written down, whatever bytes one receiver sent."""
+
+    async def noise(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: \xff\x80gzip\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(noise, "127.0.0.1", 0) as server:
+        await an_endpoint(db, receiver.url)
+        await an_endpoint(db, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+        await happened(db, an_event())
+        await until_idle(db, courier, NOW)
+    assert (["delivered", "waiting"], 1) == (sorted(await states(db)), len(receiver.got))
+
+
 async def test_a_slow_endpoint_does_not_hold_up_the_others(db: Database, receiver: Receiver, sender: Sender):
     """A round waits a moment only; what answers later is settled by a later round."""
     await an_endpoint(db, receiver.url)

@@ -64,6 +64,13 @@ async def test_a_head_that_breaks_off_or_announces_another_is_no_answer(sender: 
     assert (None, True, True) == (answer.status, bool(answer.failure), answer.connected)
 
 
+async def test_what_is_quoted_of_a_receiver_is_text(sender: Sender) -> None:
+    """libcurl names the encoding that it does not know, whatever its bytes; why a call failed can be written down."""
+    async with listening(saying(b"HTTP/1.1 200 OK\r\ntransfer-encoding: \xff\x80gzip\r\n\r\nxx")) as url:
+        answer = await sender(url, HEADERS, b"{}")
+    assert (None, "Unsolicited Transfer-Encoding (??gzip) found") == (answer.status, answer.failure)
+
+
 async def test_hints_without_an_end_are_given_up(sender: Sender) -> None:
     """What a receiver says before its answer is bounded as a whole, not each of it alone."""
 
