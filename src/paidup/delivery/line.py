@@ -17,6 +17,9 @@ MayBe = Callable[[str], bool]
 IDLE_S = 10
 """Shorter than receivers keep an idle connection, so that we seldom write to one that is closing."""
 
+LIFE_S = 60
+"""No new call on an older connection, however busy: its name may have moved while the old machine answers."""
+
 _MAX_HEADER_CHARS = 100
 _FINAL = 200
 _ENDS = (b"\r\n", b"\n")
@@ -118,6 +121,7 @@ def _set_up(curl: pycurl.Curl, trusted: Path | None) -> None:
         (pycurl.NOSIGNAL, 1),
         (pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2),
         (pycurl.MAXAGE_CONN, IDLE_S),
+        (pycurl.MAXLIFETIME_CONN, LIFE_S),
         (pycurl.UPLOAD_BUFFERSIZE, 16 << 10),  # the least there is; 64 KB for each handle would be 20 MB for 320
     ):
         curl.setopt(option, value)

@@ -18,7 +18,7 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """A host name and port to IP addresses as text. Raises OSError."""
 
 KEPT_S = 10.0
-"""So long the addresses of a name are used before it is asked for again. A connection that is in use lives on."""
+"""So long the addresses of a name are used before it is asked for again; a connection in use lives on (line.LIFE_S)."""
 
 _MOST_KEPT = 1000
 

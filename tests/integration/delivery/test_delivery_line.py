@@ -103,6 +103,26 @@ async def test_an_idle_connection_that_was_closed_costs_no_attempt(sender: Sende
     assert ([200, 200], [2, 1]) == ([answer.status for answer in answers], heard)
 
 
+async def test_a_busy_connection_is_given_up_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name may have moved since: calls that never pause come to the new address all the same."""
+    monkeypatch.setattr("paidup.delivery.line.LIFE_S", 1)  # libcurl counts in seconds
+    heard: list[int] = []
+
+    async def keep(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(0)
+        while True:
+            await reader.readuntil(b"\r\n\r\n{}")
+            heard[-1] += 1
+            writer.write(OK)
+
+    sender = Sender(allow_loopback=True)
+    async with listening(keep) as url, asyncio.timeout(15):
+        while len(heard) < 2:
+            assert 200 == (await sender(url, HEADERS, b"{}")).status
+    await sender.aclose()
+    assert heard[0] > 1
+
+
 async def test_a_connection_that_never_answered_is_not_tried_twice(sender: Sender) -> None:
     """A new connection that breaks off is a failed attempt, which the receiver may have taken."""
     heard: list[bytes] = []
