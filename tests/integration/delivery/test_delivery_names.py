@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 
@@ -74,6 +76,29 @@ async def test_what_was_asked_once_is_asked_again_afterwards(names: Names, serve
     """Answers are shared by those who wait, and not kept here: how long one is used is for the routes to say."""
     assert 2 * [["127.0.0.1"]] == [await names("shop.example", 443), await names("shop.example", 443)]
     assert 2 * ["shop.example"] == servers.asked
+
+
+SILENT = """
+import asyncio, threading
+from paidup.delivery.names import Names
+
+async def main():
+    names = Names(lambda host: threading.Event().wait())
+    asking = asyncio.create_task(names("silent.example", 443))
+    while threading.active_count() == 1:
+        await asyncio.sleep(0)
+    names.close()
+    await asyncio.wait([asking])
+    print(asking.cancelled())
+
+asyncio.run(main())
+"""
+
+
+def test_a_process_ends_while_name_servers_are_silent():
+    """Nobody is kept from stopping for as long as the operating system goes on asking."""
+    ended = subprocess.run([sys.executable, "-c", SILENT], capture_output=True, text=True, timeout=20, check=True)
+    assert ("True\n", "") == (ended.stdout, ended.stderr)
 
 
 async def test_a_sender_asks_while_all_threads_of_the_event_loop_are_taken(receiver: Receiver):
