@@ -74,7 +74,7 @@ class Routes:
 def read_url(url: str, *, allow_loopback: bool) -> Target:
     """The URL as we and libcurl read it. Raises InvalidRequest when it may not be called or was read otherwise."""
     target = address.parse(url, allow_loopback=allow_loopback)
-    if _as_libcurl_reads(url) != (target.scheme, target.host, target.port):
+    if _as_libcurl_reads(url) != (target.scheme, _plain(target.host), target.port):
         raise InvalidRequest("two readers of this URL see two hosts in it: write it plainly")
     return target
 
@@ -88,7 +88,12 @@ def _as_libcurl_reads(url: str) -> tuple[str, str, int] | None:
         port = parts.getpart(pycurl.UPART_PORT, pycurl.U_DEFAULT_PORT)
     except pycurl.error:
         return None
-    return parts.scheme, host.strip("[]").lower(), int(port)
+    return parts.scheme, _plain(host.strip("[]").lower()), int(port)
+
+
+def _plain(host: str) -> str:
+    """An address in its one short spelling, for an IPv6 address has many; a name as it stands."""
+    return str(ipaddress.ip_address(host)) if _is_address(host) else host
 
 
 def _is_address(host: str) -> bool:

@@ -115,6 +115,12 @@ def test_an_address_in_capitals_is_read_as_one():
     assert "2606:4700:4700::abcd" == read_url(url, allow_loopback=False).host
 
 
+@pytest.mark.parametrize("host", ["2606:4700:4700:0:0:0:0:1111", "2606:4700:4700::0:1111", "2606:4700:4700::8.8.8.8"])
+def test_an_address_is_one_host_however_long_it_is_written(host: str):
+    """An endpoint that is accepted with such a URL is called as well."""
+    assert host == read_url(f"https://[{host}]/hook", allow_loopback=False).host
+
+
 async def test_a_host_that_the_library_refuses_is_a_failure_with_its_reason(closing: list[Sender]):
     """Names that only the connection finds impossible end as an answer, not as an exception."""
 
