@@ -3,11 +3,24 @@
 from typing import Any
 
 import pytest
-from test_reconcile_mends import breaks, no_bills, party, rounds, shop, tools, uploaded_and_silent
+from test_reconcile_mends import (
+    breaks,
+    day_of,
+    fetched,
+    next_morning,
+    no_bills,
+    paid,
+    party,
+    rounds,
+    shop,
+    tools,
+    uploaded_and_silent,
+)
 
 from merchant import Merchant
 from paidup.payments.states import State
 from paidup.reconcile import worker
+from paidup.reconcile.breaks import Kind
 from paidup.reconcile.states import State as Is
 from paidup.reconcile.worker import work_day
 from paidup.sandbox.faults import Faults
@@ -86,3 +99,15 @@ async def test_a_day_that_is_worked_on_is_left_alone_meanwhile(shop: Merchant, n
         assert State.PAID is not (await shop.payment(payment)).state
     assert 1 in await rounds(shop, party(shop), hours=1)
     assert State.PAID is (await shop.payment(payment)).state
+
+
+async def test_money_that_is_held_by_the_bill_is_laid_beside_it_at_once(shop: Merchant, no_bills: None) -> None:
+    """The silent channel's bill has another amount than agreed: it is held, and the difference says just that."""
+    payment, day = await paid(shop, "A-1"), day_of(shop, "wechat")
+    shop.trade(payment).amount_minor += 1
+    await next_morning(shop, "wechat", day)
+    await fetched(shop, day)
+    shop.sandbox.faults = Faults(fail=1.0)
+    await work_day(shop.db, party(shop), day, tools=tools(shop), who="test")
+    (one,) = await breaks(shop)
+    assert (State.HELD, Kind.AMOUNT, 1) == ((await shop.payment(payment)).state, one.kind, one.differs_minor)

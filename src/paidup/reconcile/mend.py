@@ -300,6 +300,7 @@ async def _settle(tx: Tx, party: Party, asked: Sequence[Asked], handlers: Handle
             changes.append((broken, happen(broken, Happening.GONE, now, f"{one.why}; {result.why}"), ""))
             log.info("break.healed", broken=broken.id, kind=broken.kind, payment=broken.payment_id, why=one.why)
         else:
+            mended += result.outcome is Weighed.APPLIED  # money that came otherwise than agreed is held
             changes.append((broken, happen(broken, Happening.FAILED, now, result.why), f"{one.why}; {result.why}"))
             tried[broken.id] = None
     for one in asked:
