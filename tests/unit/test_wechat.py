@@ -163,6 +163,14 @@ def test_a_refund_that_failed_did_so_when_its_notice_was_made(created: str | Non
     assert [(RefundSays.FAILED, happened)] == [(it.says, it.occurred_at) for it in evidence(callback(body))]
 
 
+def test_a_refunds_number_that_is_empty_is_none() -> None:
+    """An empty number is no number to look for; and an amount is in the currency that it is stated in."""
+    empty = {"out_trade_no": "", "transaction_id": "", "refund_id": "", "amount": {"refund": 500, "currency": "HKD"}}
+    (told,) = evidence(notice({**REFUND_NOTICE, **empty}, "REFUND.SUCCESS"))
+    assert (None, None, None) == (told.merchant_ref, told.channel_txn_id, told.channel_refund_id)
+    assert Money(500, "HKD") == told.amount
+
+
 @pytest.mark.parametrize("name", ["mchid", "appid"])
 def test_another_receiver_is_stated_as_such(name: str) -> None:
     """Money for another merchant or app names that one, so that the door sees the difference."""
@@ -293,6 +301,7 @@ def unreadable() -> Mapping[str, tuple[Verdict, bytes]]:
         "no base64": (bad, event(TRANSACTION, ciphertext="***")),
         "a text inside": (bad, event(TRANSACTION, **sealed(b"hello"))),
         "no amount": (bad, event(no_amount)),
+        "an amount of nothing": (bad, event(changed(amount={}))),
         "no number": (bad, event(no_number)),
         "an amount in yuan": (bad, event(changed(amount={"total": 12.5}))),
         "an amount as text": (bad, event(changed(amount={"total": "1250"}))),
@@ -449,8 +458,15 @@ def outcomes(exchanges, response: Response) -> set[type[Outcome]]:
         (403, "RULE_LIMIT", Declined, Retryable),
         (401, "SIGN_ERROR", Retryable, Retryable),
         (429, "FREQUENCY_LIMITED", Retryable, Retryable),
+        (429, "", Retryable, Retryable),
+        (400, "FREQUENCY_LIMITED", Retryable, Retryable),
+        (403, "FREQUENCY_LIMIT_EXCEED", Retryable, Retryable),
+        (403, "RATELIMIT_EXCEED", Retryable, Retryable),
         (403, "RATELIMIT_EXCEEDED", Retryable, Retryable),
         (400, "SYSTEM_ERROR", Unknown, Retryable),
+        (400, "SYSTEMERROR", Unknown, Retryable),
+        (400, "BANK_ERROR", Unknown, Retryable),
+        (400, "BANKERROR", Unknown, Retryable),
         (500, "SYSTEM_ERROR", Unknown, Retryable),
         (502, "", Unknown, Retryable),
         (202, "USERPAYING", Unknown, Retryable),
@@ -460,6 +476,13 @@ def outcomes(exchanges, response: Response) -> set[type[Outcome]]:
 def test_each_error_says_what_is_certain(status: int, code: str, deed, question) -> None:
     """A refusal is final; a limit did nothing; trouble leaves a deed open, and a question is asked again."""
     assert ({deed}, {question}) == (outcomes(DEEDS, error(status, code)), outcomes(QUESTIONS, error(status, code)))
+
+
+def test_a_refusal_without_a_word_bears_its_status() -> None:
+    """People search for a refusal by its code, so that none is empty."""
+    told = [exchange.read(error(404, ""), NOW) for exchange in (*DEEDS, *QUESTIONS)]
+    assert {"HTTP_404"} == {it.code for it in told if isinstance(it, Declined)}
+    assert 5 == len([it for it in told if isinstance(it, Declined)])
 
 
 def untrusted(of: object, status: int) -> Mapping[str, Response]:
@@ -543,6 +566,27 @@ def test_an_answer_that_is_not_understood_is_asked_for_again(response: Response)
     assert isinstance(QUESTIONS[0].read(response, NOW), Retryable)
 
 
+@pytest.mark.parametrize("code", ["ORDER_NOT_EXIST", "ORDERNOTEXIST"])
+def test_a_trade_that_is_not_known_is_told_whole(code: str) -> None:
+    """Whose it is, when it was said and in which word, under a key of its own; WeChat Pay writes the word both ways."""
+    later = NOW + timedelta(seconds=2)
+    expected = PaymentEvidence(
+        road=Road.QUERY, channel="wechat", account="main", key=f"query:pay1:{code}", received_at=later,
+        merchant_ref="pay1", note=code, says=PaymentSays.NOT_FOUND,
+    )  # fmt: skip
+    assert Success((expected,)) == QUESTIONS[0].read(error(404, code), later)
+
+
+@pytest.mark.parametrize("other", ["pay", "pay10", "1pay1", "PAY1"])
+def test_a_number_that_is_nearly_ours_is_anothers(other: str) -> None:
+    """An answer about pay10 says nothing of pay1, nor one about ref10 of ref1."""
+    outcome = QUESTIONS[0].read(answer(changed(out_trade_no=other)), NOW)
+    assert isinstance(outcome, Retryable)
+    assert f"asked about pay1, answered about {other}" in outcome.why
+    refund = answer({**REFUND, "out_refund_no": other.replace("pay", "ref").replace("PAY", "REF")})
+    assert [Unknown, Retryable] == [type(x.read(refund, NOW)) for x in (DEEDS[2], QUESTIONS[1])]
+
+
 def test_closing_is_sent_with_the_merchants_number() -> None:
     """The body names the merchant, the path the trade."""
     request = DEEDS[1].request
@@ -554,14 +598,20 @@ def test_closing_is_sent_with_the_merchants_number() -> None:
     [
         (answer(None, 204), "CLOSED"),
         (error(400, "ORDER_CLOSED"), "ORDER_CLOSED"),
+        (error(400, "ORDERCLOSED"), "ORDERCLOSED"),
         (error(404, "ORDER_NOT_EXIST"), "ORDER_NOT_EXIST"),
+        (error(404, "ORDERNOTEXIST"), "ORDERNOTEXIST"),
     ],
 )
 def test_what_nobody_can_pay_is_closed(response: Response, note: str) -> None:
-    """Closed now, closed already, or never there: a code is handed out only together with a trade."""
-    outcome = DEEDS[1].read(response, NOW)
-    assert isinstance(outcome, Success)
-    assert [(PaymentSays.CLOSED, note)] == [(e.says, e.note) for e in outcome.evidence]
+    """Closed now, closed already, or never there: a code is handed out only together with a trade. It is told whose
+    that was, and when the answer came."""
+    later = NOW + timedelta(seconds=2)
+    expected = PaymentEvidence(
+        road=Road.QUERY, channel="wechat", account="main", key=f"query:pay1:{note}", received_at=later,
+        merchant_ref="pay1", note=note, says=PaymentSays.CLOSED,
+    )  # fmt: skip
+    assert Success((expected,)) == DEEDS[1].read(response, later)
 
 
 def test_an_error_that_comes_as_a_success_closes_nothing() -> None:
@@ -569,11 +619,12 @@ def test_an_error_that_comes_as_a_success_closes_nothing() -> None:
     assert isinstance(DEEDS[1].read(error(200, "SYSTEM_ERROR"), NOW), Unknown)
 
 
-def test_a_paid_trade_is_not_closed() -> None:
+@pytest.mark.parametrize("code", ["ORDERPAID", "ORDER_PAID"])
+def test_a_paid_trade_is_not_closed(code: str) -> None:
     """ORDERPAID is told as such, and the payment is then asked about."""
-    outcome = DEEDS[1].read(error(400, "ORDERPAID"), NOW)
+    outcome = DEEDS[1].read(error(400, code), NOW)
     assert isinstance(outcome, Declined)
-    assert "ORDERPAID" == outcome.code
+    assert code == outcome.code
 
 
 @pytest.mark.parametrize(
@@ -592,6 +643,7 @@ def test_each_state_of_a_refund_has_one_meaning(state: str, says: RefundSays) ->
         assert isinstance(outcome, Success)
         (told,) = outcome.evidence
         assert (says, Money(500, "CNY"), f"query:ref1:{state}") == (told.says, told.amount, told.key)
+        assert (Road.QUERY, "ref1", "pay1") == (told.road, told.merchant_refund_ref, told.merchant_ref)
 
 
 def test_a_refund_is_sent_with_both_amounts_and_both_numbers() -> None:
@@ -608,11 +660,37 @@ def test_a_refund_is_sent_with_both_amounts_and_both_numbers() -> None:
     assert "reason" not in sent(WECHAT.refund(refund_of(""), account(), NOW).request)
 
 
-def test_an_unknown_refund_is_not_found_and_nothing_else_is() -> None:
-    """Only WeChat Pay's own word for it counts: a 404 of another kind is no answer to the question."""
-    outcome = QUESTIONS[1].read(error(404, "RESOURCE_NOT_EXISTS"), NOW)
-    assert isinstance(outcome, Success)
-    assert [RefundSays.NOT_FOUND] == [e.says for e in outcome.evidence]
+@pytest.mark.parametrize("length", [80, 81])
+def test_a_reason_may_fill_all_that_wechat_pay_takes(length: int) -> None:
+    """80 bytes, and not one more: a longer one would be refused, and the refund with it."""
+    assert "x" * 80 == sent(WECHAT.refund(refund_of("x" * length), account(), NOW).request)["reason"]
+
+
+def test_wechat_pay_gives_back_yuan_only() -> None:
+    """A refund of another currency is a mistake of ours, and is not sent."""
+    with pytest.raises(InvalidRequest, match="gives back CNY"):
+        WECHAT.refund(msgspec.structs.replace(refund_of(), money=Money(500, "USD")), account(), NOW)
+
+
+def test_a_refund_is_asked_for_by_its_own_number_in_one_segment() -> None:
+    """Not by the payment's, which may have many; and a character that means something in a URL means nothing here."""
+    assert "/v3/refund/domestic/refunds/ref1" == QUESTIONS[1].request.target
+    odd = msgspec.structs.replace(refund_of(), merchant_refund_ref="a/b?c")
+    assert "/v3/refund/domestic/refunds/a%2Fb%3Fc" == WECHAT.query_refund(odd, account(), NOW).request.target
+
+
+@pytest.mark.parametrize("code", ["RESOURCE_NOT_EXISTS", "RESOURCE_NOT_EXIST"])
+def test_an_unknown_refund_is_not_found_and_nothing_else_is(code: str) -> None:
+    """Only WeChat Pay's own word for it counts, and it is told of which refund of which payment: a 404 of another kind
+    is no answer to the question."""
+    later = NOW + timedelta(seconds=2)
+    paid = msgspec.structs.replace(name_of(), channel_txn_id="4200")
+    question = WECHAT.query_refund(msgspec.structs.replace(refund_of(), payment=paid), account(), NOW)
+    expected = RefundEvidence(
+        road=Road.QUERY, channel="wechat", account="main", key=f"query:ref1:{code}", received_at=later,
+        merchant_ref="pay1", channel_txn_id="4200", note=code, says=RefundSays.NOT_FOUND, merchant_refund_ref="ref1",
+    )  # fmt: skip
+    assert Success((expected,)) == question.read(error(404, code), later)
     assert outcomes(QUESTIONS, error(404, "NO_SUCH_PATH")) == {Declined}
 
 
