@@ -146,6 +146,71 @@ def test_a_partial_refund_tells_of_the_payment_and_of_the_refund_without_its_amo
     assert datetime(2026, 11, 23, 9, 0, 0, 123000, tzinfo=UTC) == refund.occurred_at
 
 
+@pytest.mark.parametrize(
+    ("status", "happened"),
+    [
+        ("WAIT_BUYER_PAY", datetime(2026, 11, 23, 7, 59, 50, tzinfo=UTC)),
+        ("TRADE_SUCCESS", datetime(2026, 11, 23, 8, 0, tzinfo=UTC)),
+        ("TRADE_CLOSED", datetime(2026, 11, 23, 8, 30, tzinfo=UTC)),
+    ],
+)
+def test_each_status_has_its_own_time(status: str, happened: datetime) -> None:
+    """A trade waits since it was made, is paid when it was paid, and is closed when it was closed."""
+    fields = changed(trade_status=status, gmt_close="2026-11-23 16:30:00")
+    assert [happened] == [it.occurred_at for it in evidence(notice(fields))]
+
+
+def test_the_notice_of_a_refund_tells_all_that_it_states() -> None:
+    """Which refund of which trade, whose it is and when the money went, under a key of its own."""
+    fields = changed(refund_fee="5.00", gmt_refund="2026-11-23 17:00:00.123", out_biz_no="ref1")
+    reading = ALIPAY.read_callback(notice(fields), account(), NOW)
+    expected = RefundEvidence(
+        road=Road.CALLBACK, channel="alipay", account="main", key=f"{PAID_KEY}:ref1:5.00:refund", received_at=NOW,
+        occurred_at=datetime(2026, 11, 23, 9, 0, 0, 123_000, UTC), merchant_ref="pay1",
+        channel_txn_id=PAID["trade_no"], payee=account().payee, merchant_refund_ref="ref1",
+        note="TRADE_SUCCESS, 5.00 of 12.50 given back so far", says=RefundSays.SUCCEEDED,
+    )  # fmt: skip
+    assert (f"{PAID_KEY}:ref1:5.00", expected) == (reading.key, reading.evidence[1])
+
+
+@pytest.mark.parametrize(
+    ("fields", "kinds"),
+    [
+        ({"refund_fee": "0.00"}, [PaymentEvidence]),
+        ({"refund_fee": "0.00", "gmt_refund": "2026-11-23 17:00:00"}, [PaymentEvidence]),
+        ({"refund_fee": "0.01"}, [PaymentEvidence, RefundEvidence]),
+        ({"gmt_refund": "2026-11-23 17:00:00"}, [PaymentEvidence, RefundEvidence]),
+    ],
+)
+def test_a_sum_of_nothing_is_no_refund(fields: dict[str, str], kinds: list[type]) -> None:
+    """A sum decides where there is one; a time alone tells of a refund, too."""
+    assert kinds == [type(it) for it in evidence(notice(changed(**fields)))]
+
+
+def test_a_whole_refund_without_its_sum_gave_back_the_whole() -> None:
+    """TRADE_CLOSED with the time of a refund alone: all of it went back."""
+    _, refund = evidence(notice(changed(trade_status="TRADE_CLOSED", gmt_refund="2026-11-23 17:00:00")))
+    assert Money(1250, "CNY") == refund.so_far
+    assert "TRADE_CLOSED, an unstated part of 12.50 given back so far" == refund.note
+    less = changed(trade_status="TRADE_CLOSED", gmt_refund="2026-11-23 17:00:00", refund_fee="12.40")
+    assert Money(1240, "CNY") == evidence(notice(less))[1].so_far
+
+
+@pytest.mark.parametrize("field", ["trade_status", "out_biz_no", "refund_fee"])
+def test_what_differs_between_two_notices_is_in_their_keys(field: str) -> None:
+    """Should Alipay ever give two of them one notify_id, none passes for a repeat of the other."""
+    one = changed(refund_fee="5.00", out_biz_no="ref1")
+    other = {**one, field: {"trade_status": "TRADE_FINISHED", "out_biz_no": "ref2", "refund_fee": "7.00"}[field]}
+    assert 2 == len({ALIPAY.read_callback(notice(it), account(), NOW).key for it in (one, other)})
+
+
+@pytest.mark.parametrize(("length", "expected"), [(200, Verdict.VALID), (201, Verdict.MALFORMED)])
+def test_a_key_holds_the_longest_numbers(length: int, expected: Verdict) -> None:
+    """A notify_id has some 30 characters, and Alipay takes numbers of refunds of up to 64."""
+    rest = len(":TRADE_SUCCESS")
+    assert expected == verdict(notice(changed(notify_id="9" * (length - rest))))
+
+
 def test_closed_after_a_full_refund_was_paid_first() -> None:
     """TRADE_CLOSED with refund_fee is a payment that was paid and wholly given back, never an unpaid one; the sum is
     told as a sum, for several refunds may have made it up."""
@@ -208,7 +273,7 @@ def test_an_old_and_a_new_key_are_accepted_at_once() -> None:
 def test_a_notice_of_another_kind_says_nothing_about_money() -> None:
     """It is verified and kept; there is no evidence in it."""
     reading = ALIPAY.read_callback(notice(changed(notify_type="fund_auth_freeze")), account(), NOW)
-    assert ("fund_auth_freeze", ()) == (reading.kind, reading.evidence)
+    assert (PAID["notify_id"], "fund_auth_freeze", ()) == (reading.key, reading.kind, reading.evidence)
 
 
 def refused_forms() -> list[tuple[str, Verdict, CallbackRequest]]:
@@ -334,6 +399,7 @@ TRADE = {"code": "10000", "out_trade_no": "pay1", "trade_no": "2026", "total_amo
     ("fields", "says"),
     [
         ({**TRADE, "trade_status": "TRADE_SUCCESS", "send_pay_date": "2026-11-23 16:00:00"}, PaymentSays.PAID),
+        ({**TRADE, "trade_status": "TRADE_FINISHED"}, PaymentSays.PAID),
         ({**TRADE, "trade_status": "WAIT_BUYER_PAY"}, PaymentSays.WAITING),
         ({**TRADE, "trade_status": "TRADE_CLOSED"}, PaymentSays.CLOSED),
         (GONE, PaymentSays.NOT_FOUND),
@@ -360,6 +426,23 @@ def test_the_answer_to_a_query_tells_all_of_the_payment() -> None:
     assert ((expected,), "2026") == (outcome.evidence, outcome.channel_txn_id)
     waiting = {**TRADE, "trade_status": "WAIT_BUYER_PAY"}
     assert "2026" == ask(ALIPAY.query(name_of(), account(), NOW), QUERY, waiting).channel_txn_id
+
+
+def test_the_amount_of_a_trade_is_what_was_asked_for() -> None:
+    """Discounts leave the buyer less to pay and the seller less to get; the order was about the total."""
+    less = {"buyer_pay_amount": "10.00", "receipt_amount": "12.00", "invoice_amount": "9.00"}
+    paid = {**TRADE, "trade_status": "TRADE_SUCCESS", **less}
+    (asked,) = ask(ALIPAY.query(name_of(), account(), NOW), QUERY, paid).evidence
+    (told,) = evidence(notice(changed(**less)))
+    assert asked.amount == told.amount == Money(1250, "CNY")
+
+
+@pytest.mark.parametrize("missing", ["trade_no", "total_amount"])
+def test_a_paid_answer_without_its_number_or_amount_proves_nothing(missing: str) -> None:
+    """Whether absent or empty: it is asked again."""
+    whole = {**TRADE, "trade_status": "TRADE_SUCCESS"}
+    for half in ({k: v for k, v in whole.items() if k != missing}, {**whole, missing: ""}):
+        assert isinstance(ask(ALIPAY.query(name_of(), account(), NOW), QUERY, half), Unknown)
 
 
 def test_what_is_asked_names_the_trade_and_the_refund() -> None:
@@ -429,6 +512,10 @@ def test_no_answer_raises(body: bytes) -> None:
     [
         ({"code": "20000", "sub_code": "isp.unknow-error"}, Unknown),
         ({"code": "40004", "sub_code": "ACQ.SYSTEM_ERROR"}, Unknown),
+        ({"code": "20000"}, Unknown),
+        ({"code": "40004", "sub_code": "isp.unknow-error"}, Unknown),
+        ({"code": "40004", "sub_code": "aop.unknow-error"}, Unknown),
+        ({"code": "40004", "sub_code": "aop.ACQ.SYSTEM_ERROR"}, Unknown),
         ({"code": "40005", "sub_code": "isv.app-call-limited"}, Retryable),
         ({"code": "40004", "sub_code": "ACQ.TRADE_HAS_SUCCESS"}, Declined),
     ],
@@ -436,7 +523,10 @@ def test_no_answer_raises(body: bytes) -> None:
 def test_a_deed_that_failed_is_declined_only_when_alipay_is_sure(fields: dict[str, object], kind: type) -> None:
     """The system's own trouble leaves it open; a limit on calls did nothing; the rest is a no."""
     exchange = ALIPAY.open(to_open(), account(), NOW)
-    assert kind is type(ask(exchange, "alipay.trade.precreate", fields))
+    outcome = ask(exchange, "alipay.trade.precreate", fields)
+    assert kind is type(outcome)
+    assert not isinstance(outcome, Declined) or fields["sub_code"] == outcome.code
+    assert Unknown is type(ask(exchange, "alipay.trade.precreate", fields, signer=None))
 
 
 @pytest.mark.parametrize(
@@ -455,7 +545,7 @@ def test_a_question_that_is_refused_for_its_own_sake_was_answered(fields: dict[s
 
 def test_a_living_code_is_cancelled_and_everything_else_is_closed() -> None:
     """Only cancel kills a code that nobody has scanned; once it has expired, or for a page, close is enough."""
-    expired = NOW + timedelta(hours=1)
+    expired = NOW + timedelta(minutes=30)
     methods = [
         parameters(ALIPAY.close(name, account(), now).request)["method"]
         for name, now in ((name_of(), NOW), (name_of(), expired), (name_of("page"), NOW))
@@ -477,7 +567,9 @@ def test_a_close_brings_closed(name, method: str, fields: dict[str, object]) -> 
     assert [PaymentSays.CLOSED] == [it.says for it in outcome.evidence]
 
 
-@pytest.mark.parametrize(("later_s", "says"), [(0, PaymentSays.NOT_FOUND), (3600, PaymentSays.CLOSED)])
+@pytest.mark.parametrize(
+    ("later_s", "says"), [(0, PaymentSays.NOT_FOUND), (1799, PaymentSays.NOT_FOUND), (1800, PaymentSays.CLOSED)]
+)
 def test_a_page_that_was_not_followed_is_closed_when_its_time_is_over(later_s: int, says: PaymentSays) -> None:
     """Alipay has nothing to close yet, and the customer may still follow the page: it is not called closed."""
     now = NOW + timedelta(seconds=later_s)
@@ -497,6 +589,58 @@ def test_a_cancel_that_gave_money_back_tells_so() -> None:
     assert [("pay1", "2026", Road.QUERY)] * 2 == [(it.merchant_ref, it.channel_txn_id, it.road) for it in known]
     again = ask(ALIPAY.close(name_of(), account(), NOW), CANCEL, {**fields, "retry_flag": "Y"})
     assert isinstance(again, Unknown)
+
+
+def test_what_a_close_did_is_told_whole() -> None:
+    """Whose trade it was, under both numbers, by which call and when the answer came."""
+    later = NOW + timedelta(seconds=2)
+    for name, method, more, note in (
+        (name_of("page"), CLOSE, {}, CLOSE),
+        (name_of(), CANCEL, {"retry_flag": "N", "action": "close"}, f"{CANCEL}: close"),
+    ):
+        expected = PaymentEvidence(
+            road=Road.QUERY, channel="alipay", account="main", key=f"query:pay1:{note}", received_at=later,
+            merchant_ref="pay1", channel_txn_id="2026", note=note, says=PaymentSays.CLOSED,
+        )  # fmt: skip
+        answered = answer(method, {**TRADE, **more})
+        assert Success((expected,)) == ALIPAY.close(name, account(), NOW).read(answered, later)
+
+
+def test_a_code_that_nobody_scanned_dies_with_its_cancel() -> None:
+    """A cancel that finds no trade has killed the code, and only under Alipay's signature."""
+    closing = ALIPAY.close(name_of(), account(), NOW)
+    assert [PaymentSays.CLOSED] == [it.says for it in ask(closing, CANCEL, GONE).evidence]
+    assert isinstance(ask(closing, CANCEL, GONE, signer=None), Unknown)
+
+
+@pytest.mark.parametrize("name", [name_of(), name_of("page")])
+def test_an_answer_is_weighed_by_the_time_at_which_it_came(name) -> None:
+    """A call that was sent while the page was alive may be answered after it died."""
+    after = NOW + timedelta(minutes=30)
+    method = CANCEL if name.method == "precreate" else CLOSE
+    (told,) = ALIPAY.close(name, account(), NOW).read(answer(method, GONE), after).evidence
+    assert (PaymentSays.CLOSED, after) == (told.says, told.received_at)
+
+
+def test_the_money_that_a_cancel_gave_back_is_told_whole() -> None:
+    """Whose it is, all of it, under the number that Alipay gives to a refund that nobody named."""
+    later = NOW + timedelta(seconds=2)
+    fields = {**TRADE, "retry_flag": "N", "action": "refund"}
+    _, refund = ALIPAY.close(name_of(), account(), NOW).read(answer(CANCEL, fields), later).evidence
+    expected = RefundEvidence(
+        road=Road.QUERY, channel="alipay", account="main", key="query:pay1:cancel-refund", received_at=later,
+        merchant_ref="pay1", channel_txn_id="2026", amount=Money(1250, "CNY"), says=RefundSays.SUCCEEDED,
+        merchant_refund_ref="pay1", note="alipay.trade.cancel: it had been paid; Alipay gave all of it back",
+    )  # fmt: skip
+    assert expected == refund
+
+
+@pytest.mark.parametrize("code", ["ACQ.SYSTEM_ERROR", "ACQ.REASON_TRADE_BEEN_FREEZEN"])
+@pytest.mark.parametrize(("name", "method"), [(name_of(), CANCEL), (name_of("page"), CLOSE)])
+def test_a_no_closes_nothing(name, method: str, code: str) -> None:
+    """Alipay's trouble leaves it open, its refusal is told, and neither says that nobody can pay."""
+    kind = Unknown if code == "ACQ.SYSTEM_ERROR" else Declined
+    assert kind is type(ask(ALIPAY.close(name, account(), NOW), method, {"code": "40004", "sub_code": code}))
 
 
 def test_a_paid_trade_cannot_be_closed() -> None:
@@ -602,6 +746,38 @@ def test_a_deed_to_another_trade_is_not_ours(exchange: Exchange, method: str) ->
     fields = {"code": "10000", "out_trade_no": "pay2", "fund_change": "Y", "action": "close"}
     assert isinstance(ask(exchange, method, fields), Unknown)
     assert isinstance(ask(exchange, method, {**fields, "out_trade_no": "pay1"}), Success)
+
+
+@pytest.mark.parametrize("length", [256, 257])
+def test_a_reason_may_fill_all_that_alipay_takes(length: int) -> None:
+    """256 characters and not one more; without a reason none is sent."""
+    for reason, sent in (("退" * length, "退" * 256), ("", None)):
+        refund = msgspec.structs.replace(refund_of(), reason=reason)
+        biz = json.loads(parameters(ALIPAY.refund(refund, account(), NOW).request)["biz_content"])
+        assert sent == biz.get("refund_reason")
+
+
+def test_a_refund_is_told_by_both_numbers_of_its_payment() -> None:
+    """When it was sent, when it is asked for, and when there is none."""
+    paid = msgspec.structs.replace(name_of(), channel_txn_id="2026")
+    refund = msgspec.structs.replace(refund_of(), payment=paid)
+    sent = ask(ALIPAY.refund(refund, account(), NOW), REFUND, {**TRADE, "fund_change": "Y"})
+    gone = ask(ALIPAY.query_refund(refund, account(), NOW), REFUND_QUERY, GONE)
+    expected = [
+        RefundEvidence(
+            road=Road.QUERY, channel="alipay", account="main", key=f"query:ref1:{note}", received_at=NOW,
+            merchant_ref="pay1", channel_txn_id="2026", note=note, says=says, merchant_refund_ref="ref1",
+        )
+        for says, note in ((RefundSays.SUCCEEDED, "fund_change=Y"), (RefundSays.NOT_FOUND, "ACQ.TRADE_NOT_EXIST"))
+    ]  # fmt: skip
+    assert expected == [*sent.evidence, *gone.evidence]
+
+
+def test_the_amount_of_a_refund_is_its_own() -> None:
+    """total_amount is the trade's, and refund_fee a sum over all refunds of it."""
+    fields = {**TRADE, "refund_status": "REFUND_SUCCESS", "refund_amount": "5.00", "refund_fee": "7.00"}
+    (told,) = ask(ALIPAY.query_refund(refund_of(), account(), NOW), REFUND_QUERY, fields).evidence
+    assert Money(500, "CNY") == told.amount
 
 
 def test_alipay_gives_back_yuan_only() -> None:
