@@ -13,7 +13,7 @@ from paidup.channels.channel import CallbackRequest, Declined, Response, Retryab
 from paidup.channels.stripe import STRIPE
 from paidup.channels.stripe.amount import from_stripe, to_stripe
 from paidup.errors import CallbackRefused, ConfigError, InvalidRequest, Verdict
-from paidup.evidence import DisputeSays, PaymentEvidence, PaymentSays, RefundSays, Road
+from paidup.evidence import DisputeEvidence, DisputeSays, PaymentEvidence, PaymentSays, RefundEvidence, RefundSays, Road
 from paidup.money import Money
 from paidup.refunds.decide import decide
 from paidup.refunds.states import State as RefundState
@@ -139,6 +139,7 @@ def test_two_signature_headers_are_as_bad_as_none() -> None:
 def test_a_body_without_end_is_refused() -> None:
     """More than a mebibyte is no event."""
     assert Verdict.MALFORMED == verdict(callback(b" " * ((1 << 20) + 1)))
+    assert Verdict.VALID == verdict(callback(event("payment_intent.succeeded", INTENT).ljust(1 << 20)))
 
 
 # Events -----------------------------------------------------------------------------------------------------------
@@ -183,9 +184,13 @@ def test_an_intents_status_decides(kind: str, status: str, says: PaymentSays) ->
 
 
 def test_a_partial_capture_states_what_was_received() -> None:
-    """So that it does not pass for the agreed amount."""
-    (found,) = evidence("payment_intent.succeeded", {**INTENT, "amount_received": 1000})
-    assert Money(1000, "USD") == found.amount
+    """So that it does not pass for the agreed amount; nothing received is nothing. Until it is paid an intent has
+    received nothing, and states what was asked for."""
+    for received in (1000, 0):
+        (found,) = evidence("payment_intent.succeeded", {**INTENT, "amount_received": received})
+        assert Money(received, "USD") == found.amount
+    (waiting,) = evidence("payment_intent.processing", {**INTENT, "status": "processing", "amount_received": 0})
+    assert (PaymentSays.WAITING, USD) == (waiting.says, waiting.amount)
 
 
 @pytest.mark.parametrize(
@@ -208,6 +213,42 @@ def test_a_checkout_page_tells_of_its_payment(kind: str, fields, says: PaymentSa
     page's id stands in until there is an intent."""
     (found,) = evidence(f"checkout.session.{kind}", {**SESSION, **fields})
     assert (says, txn_id, "pay1", USD) == (found.says, found.channel_txn_id, found.merchant_ref, found.amount)
+
+
+@pytest.mark.parametrize(
+    ("fields", "ref"),
+    [
+        ({"metadata": {"paidup_payment": "pay1"}, "client_reference_id": "the shop's own"}, "pay1"),
+        ({"metadata": {"paidup_payment": "pay1"}, "client_reference_id": None}, "pay1"),
+        ({"metadata": None}, "pay1"),
+        ({"metadata": {}, "client_reference_id": None}, "pi_1"),
+    ],
+)
+def test_a_page_goes_by_our_number_wherever_it_stands(fields, ref: str) -> None:
+    """In its metadata before all else; without one it goes by the id that people find at Stripe."""
+    (found,) = evidence("checkout.session.completed", {**SESSION, **fields})
+    assert (ref, "complete/paid") == (found.merchant_ref, found.note)
+
+
+@pytest.mark.parametrize("mode", ["subscription", "setup"])
+def test_a_page_that_sells_nothing_once_is_no_payment(mode: str) -> None:
+    """A subscription is paid by invoices, and a setup takes no money."""
+    assert () == evidence("checkout.session.completed", {**SESSION, "mode": mode})
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"status": "complete", "payment_status": "no_payment_required"}, PaymentSays.PAID),
+        ({"status": "open", "payment_status": "no_payment_required"}, PaymentSays.WAITING),
+        ({"status": "open", "payment_status": "paid"}, PaymentSays.WAITING),
+        ({"status": None, "payment_status": "unpaid"}, PaymentSays.WAITING),
+    ],
+)
+def test_a_page_is_paid_once_it_is_complete(fields, says: PaymentSays) -> None:
+    """A coupon may leave nothing to pay; a page that is still open is not paid, whatever else it states."""
+    (found,) = evidence("checkout.session.completed", {**SESSION, **fields})
+    assert says == found.says
 
 
 @pytest.mark.parametrize("missing", ["amount_total", "currency"])
@@ -235,6 +276,44 @@ def test_a_refunds_status_decides(kind: str, status: str, says: RefundSays) -> N
     assert (says, "ref1", "re_1", "pay1", Money(500, "USD")) == told
 
 
+def test_the_event_of_a_refund_tells_all_of_it() -> None:
+    """Whose it is, which refund of which payment, how much, when and in which mode."""
+    expected = RefundEvidence(
+        road=Road.CALLBACK, channel="stripe", account="main", key="evt_1", received_at=NOW,
+        occurred_at=NOW - timedelta(seconds=5), merchant_ref="pay1", channel_txn_id="pi_1", amount=Money(500, "USD"),
+        payee="test", note="succeeded", says=RefundSays.SUCCEEDED, merchant_refund_ref="ref1", channel_refund_id="re_1",
+    )  # fmt: skip
+    assert (expected,) == evidence("refund.created", REFUND)
+
+
+def test_the_event_of_a_dispute_tells_all_of_it() -> None:
+    """Whose it is, of which payment, how much, when and in which mode."""
+    expected = DisputeEvidence(
+        road=Road.CALLBACK, channel="stripe", account="main", key="evt_1", received_at=NOW,
+        occurred_at=NOW - timedelta(seconds=5), merchant_ref="pi_1", channel_txn_id="pi_1", amount=USD,
+        payee="test", note="needs_response", says=DisputeSays.OPENED, dispute_id="dp_1",
+    )  # fmt: skip
+    assert (expected,) == evidence("charge.dispute.created", DISPUTE)
+
+
+@pytest.mark.parametrize(("kind", "of"), [("refund.created", REFUND), ("charge.dispute.created", DISPUTE)])
+def test_without_our_number_news_go_by_stripes(kind: str, of) -> None:
+    """A refund or dispute names the payment by our number, by its intent, or, of an old payment, by its charge."""
+    (named,) = evidence(kind, {**of, "metadata": {"paidup_payment": "pay7"}})
+    assert ("pay7", "pi_1") == (named.merchant_ref, named.channel_txn_id)
+    (by_intent,) = evidence(kind, {**of, "metadata": None})
+    assert ("pi_1", "pi_1") == (by_intent.merchant_ref, by_intent.channel_txn_id)
+    (by_charge,) = evidence(kind, {**of, "metadata": None, "payment_intent": None})
+    assert (None, "ch_1") == (by_charge.merchant_ref, by_charge.channel_txn_id)
+
+
+def test_a_charge_without_an_intent_is_known_by_its_own_id() -> None:
+    """So it is with payments from before there were intents; what was captured is then all of it."""
+    (paid,) = evidence("charge.refunded", {**CHARGE, "payment_intent": None, "amount_captured": None})
+    assert ("ch_1", "pay1", USD) == (paid.channel_txn_id, paid.merchant_ref, paid.amount)
+    assert "charge ch_1: 500 of 1250 usd given back so far" == paid.note
+
+
 def test_a_refunded_charge_was_paid_and_names_only_listed_refunds() -> None:
     """amount_refunded is a running sum; without a list of refunds the event says only that it had been paid."""
     (paid,) = evidence("charge.refunded", CHARGE)
@@ -258,6 +337,14 @@ def test_a_list_that_is_older_than_the_news_that_a_refund_came_back_does_not_und
     )
 
 
+@pytest.mark.parametrize("status", ["failed", "canceled", "pending"])
+def test_a_listed_refund_is_dated_only_by_its_success(status: str) -> None:
+    """One that failed did so at any time since it was made, and its failure is no older news than its success."""
+    listed = {"data": [{**REFUND, "status": status, "created": NOW_S - 900}], "has_more": False}
+    _, refund = evidence("charge.refunded", {**CHARGE, "refunds": listed})
+    assert (status, None) == (refund.note, refund.occurred_at)
+
+
 @pytest.mark.parametrize("kind", ["refund.updated", "charge.refund.updated"])
 def test_what_else_is_learned_of_a_refund_dates_it_no_later(kind: str) -> None:
     """The bank's number of it comes days after the money, and the bill has it on the day on which it left. A failure
@@ -273,8 +360,9 @@ def test_what_else_is_learned_of_a_refund_dates_it_no_later(kind: str) -> None:
     (failed,) = evidence("refund.failed", {**made, "status": "failed"}, created=NOW_S - 60)
     came_back = decide(refund, failed).refund
     assert (RefundState.FAILED, came_back) == (came_back.state, decide(came_back, learned).refund)
-    (arrived,) = evidence(kind, made, data=data | {"previous_attributes": {"status": "pending"}})
-    assert NOW - timedelta(seconds=5) == arrived.occurred_at
+    for before in ({"status": "pending"}, {}, None):  # where the event does not say what changed, it may be this
+        (arrived,) = evidence(kind, made, data=data | {"previous_attributes": before})
+        assert NOW - timedelta(seconds=5) == arrived.occurred_at
 
 
 @pytest.mark.parametrize(
@@ -292,6 +380,13 @@ def test_what_was_never_captured_is_no_refund(listed: list[tuple[str, int]], has
     charge = {**CHARGE, "amount_captured": 1000, "refunds": {"data": refunds, "has_more": has_more}}
     paid, *given_back = evidence("charge.refunded", charge)
     assert (Money(1000, "USD"), told) == (paid.amount, [one.channel_refund_id for one in given_back])
+
+
+def test_a_refund_of_ours_is_one_even_if_it_is_as_much_as_was_never_captured() -> None:
+    """Of 12.50 authorised 10.00 were captured, and 2.50 of them given back under a number of ours."""
+    refunds = {"data": [{**REFUND, "amount": 250}], "has_more": False}
+    _, back = evidence("charge.refunded", {**CHARGE, "amount_captured": 1000, "refunds": refunds})
+    assert ("ref1", Money(250, "USD")) == (back.merchant_refund_ref, back.amount)
 
 
 def test_releasing_an_authorisation_is_no_payment() -> None:
@@ -454,6 +549,7 @@ def test_a_query_brings_evidence_and_the_id_to_ask_by_next() -> None:
         ({"status": "open", "payment_status": "unpaid"}, "requires_payment_method", PaymentSays.WAITING, "cs_1"),
         ({"payment_status": "unpaid"}, "processing", PaymentSays.WAITING, "pi_1"),
         ({"payment_status": "unpaid"}, "requires_payment_method", PaymentSays.CLOSED, "pi_1"),
+        ({"payment_status": "unpaid"}, "canceled", PaymentSays.CLOSED, "pi_1"),
         ({"status": "expired", "payment_status": "unpaid"}, "canceled", PaymentSays.CLOSED, "pi_1"),
         ({}, "succeeded", PaymentSays.PAID, "pi_1"),
     ],
@@ -523,6 +619,53 @@ def test_a_question_that_is_refused_for_its_own_sake_was_answered() -> None:
     assert isinstance(STRIPE.query(name_of(), account(), NOW).read(error(400), NOW), Declined)
 
 
+@pytest.mark.parametrize("step", [STRIPE.query, STRIPE.close])
+def test_a_payment_that_stripe_does_not_know_is_told_whole(step) -> None:
+    """Whose it is, why and when: in this mode and account there is none of this id, which is not yet the end of it."""
+    later = NOW + timedelta(seconds=2)
+    expected = PaymentEvidence(
+        road=Road.QUERY, channel="stripe", account="main", key="query:pay1:resource_missing", received_at=later,
+        merchant_ref="pay1", note="resource_missing", says=PaymentSays.NOT_FOUND,
+    )  # fmt: skip
+    exchange = step(name_of(), account(), NOW)
+    assert Success((expected,)) == exchange.read(error(404, code="resource_missing"), later)
+    assert not isinstance(exchange.read(error(404, code="url_invalid"), later), Success)
+
+
+@pytest.mark.parametrize(("txn_id", "of"), [("pi_1", INTENT), ("cs_1", SESSION)])
+def test_an_answer_says_whose_and_in_which_mode(txn_id: str, of) -> None:
+    """Live money is live in answers, too; an answer about another payment's object proves nothing; and the number that
+    was asked about wins over what stands at Stripe, or does not."""
+    asked = STRIPE.query(name_of(txn_id), account(), NOW)
+    assert ["live"] == [it.payee for it in asked.read(answer({**of, "livemode": True}), NOW).evidence]
+    assert isinstance(asked.read(answer({**of, "metadata": {"paidup_payment": "pay2"}}), NOW), Unknown)
+    bare = {**of, "metadata": {}} | ({"client_reference_id": "cart 7"} if "client_reference_id" in of else {})
+    outcome = asked.read(answer(bare), NOW)
+    assert ["pay1"] == [it.merchant_ref for it in outcome.evidence]
+    assert "pi_1" == outcome.channel_txn_id
+
+
+def test_a_payment_that_the_shop_opened_is_asked_for_by_the_id_it_registered() -> None:
+    """The channel's own id before a number that looks like one; a page's id will do; and of its pages nothing is
+    known."""
+    asked = [
+        STRIPE.query(
+            msgspec.structs.replace(name_of(txn, "checkout"), merchant_ref=ref, registered=True), account(), NOW
+        )
+        for txn, ref in (("pi_2", "pi_1"), (None, "cs_9"), ("pi_2", "shop-1"))
+    ]
+    intent, page = "/v1/payment_intents/pi_2", "/v1/checkout/sessions/cs_9"
+    assert [intent, page, intent] == [it.request.target for it in asked]
+
+
+def test_a_refusal_that_carries_another_intent_says_nothing_of_ours() -> None:
+    """It is a refusal to close, and no more; and one for another reason closes nothing."""
+    other = error(400, code="payment_intent_unexpected_state", payment_intent={**INTENT, "id": "pi_2"})
+    closing = STRIPE.close(name_of(), account(), NOW)
+    assert isinstance(closing.read(other, NOW), Declined)
+    assert isinstance(closing.read(error(429, payment_intent=INTENT), NOW), Retryable)
+
+
 def test_closing_cancels_the_intent_or_expires_the_page() -> None:
     """Without an Idempotency-Key: Stripe would repeat a first refusal for a day."""
     intent, page = (STRIPE.close(name_of(txn_id), account(), NOW) for txn_id in ("pi_1", "cs_1"))
@@ -576,6 +719,55 @@ def test_a_refund_goes_out_under_its_own_number() -> None:
     assert "ref1" == sent_header(exchange.request, "idempotency-key")
     (found,) = exchange.read(answer({**REFUND, "status": "pending"}), NOW).evidence
     assert (RefundSays.PENDING, "re_1", "query:ref1:pending") == (found.says, found.channel_refund_id, found.key)
+
+
+def test_the_answer_about_a_refund_tells_all_of_it() -> None:
+    """Under the number that was asked about, by the road of asking; the object does not say in which mode it is."""
+    later = NOW + timedelta(seconds=2)
+    expected = RefundEvidence(
+        road=Road.QUERY, channel="stripe", account="main", key="query:ref1:succeeded", received_at=later,
+        merchant_ref="pay1", channel_txn_id="pi_1", amount=Money(500, "USD"), note="succeeded",
+        says=RefundSays.SUCCEEDED, merchant_refund_ref="ref1", channel_refund_id="re_1",
+    )  # fmt: skip
+    asked = STRIPE.query_refund(refund_of("re_1"), account(), NOW)
+    found = answer({**REFUND, "metadata": {"paidup_refund": "ref1"}})
+    assert Success((expected,), channel_txn_id="pi_1") == asked.read(found, later)
+    assert isinstance(asked.read(answer({**REFUND, "metadata": {"paidup_refund": "ref2"}}), later), Unknown)
+
+
+def test_a_refund_that_is_not_there_is_told_whole() -> None:
+    """Of which payment, and why; another 404 is no answer."""
+    later = NOW + timedelta(seconds=2)
+    expected = RefundEvidence(
+        road=Road.QUERY, channel="stripe", account="main", key="query:ref1:not_found", received_at=later,
+        merchant_ref="pay1", channel_txn_id="pi_1", note="not among the payment's refunds", says=RefundSays.NOT_FOUND,
+        merchant_refund_ref="ref1",
+    )  # fmt: skip
+    by_id = STRIPE.query_refund(refund_of("re_1"), account(), NOW)
+    by_list = STRIPE.query_refund(refund_of(), account(), NOW)
+    others = [{**REFUND, "id": "re_2", "metadata": {"paidup_refund": "ref2"}}]
+    assert Success((expected,)) == by_id.read(error(404, code="resource_missing"), later)
+    assert Success((expected,)) == by_list.read(answer({"data": others, "has_more": False}), later)
+    assert isinstance(by_id.read(error(404, code="url_invalid"), later), Retryable)
+
+
+@pytest.mark.parametrize(("txn_id", "name"), [("pi_1", "payment_intent"), ("ch_1", "charge"), ("py_1", "charge")])
+def test_money_goes_back_from_what_took_it(txn_id: str, name: str) -> None:
+    """From an intent, or from a charge, which for debits and wallets begins with py_."""
+    assert txn_id == parameters(STRIPE.refund(refund_of(txn_id=txn_id), account(), NOW).request)[name]
+
+
+@pytest.mark.parametrize(("reason", "sent"), [("x" * 500, "x" * 500), ("x" * 501, "x" * 500), (" \t", None)])
+def test_a_reason_fits_into_metadata(reason: str, sent: str | None) -> None:
+    """500 characters and not one more; an empty one is none."""
+    refund = msgspec.structs.replace(refund_of(), reason=reason)
+    assert sent == parameters(STRIPE.refund(refund, account(), NOW).request).get("metadata[paidup_reason]")
+
+
+def test_a_card_that_is_declined_is_told_by_the_banks_word() -> None:
+    """insufficient_funds says more than card_declined."""
+    no = error(402, code="card_declined", type="card_error", decline_code="insufficient_funds")
+    assert "insufficient_funds" == STRIPE.open(to_open(), account(), NOW).read(no, NOW).code
 
 
 def test_a_payment_without_an_intent_cannot_be_refunded() -> None:
