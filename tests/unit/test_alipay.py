@@ -500,6 +500,14 @@ def test_an_answer_that_cannot_be_trusted_or_read_is_unknown(response: Response)
     assert isinstance(ALIPAY.query(name_of(), account(), NOW).read(response, NOW), Unknown)
 
 
+def test_a_success_that_stands_where_errors_stand_is_none() -> None:
+    """A good signature over error_response does not say what was asked, so that it proves nothing of this trade."""
+    signed = answer(QUERY, {**TRADE, "trade_status": "TRADE_SUCCESS"})
+    moved = Response(200, (), signed.body.replace(b"alipay_trade_query_response", b"error_response"))
+    asked = ALIPAY.query(name_of(), account(), NOW)
+    assert (Success, Unknown) == (type(asked.read(signed, NOW)), type(asked.read(moved, NOW)))
+
+
 @given(st.binary(max_size=200))
 @settings(max_examples=200, deadline=None)
 def test_no_answer_raises(body: bytes) -> None:

@@ -630,6 +630,7 @@ def test_a_payment_that_stripe_does_not_know_is_told_whole(step) -> None:
     exchange = step(name_of(), account(), NOW)
     assert Success((expected,)) == exchange.read(error(404, code="resource_missing"), later)
     assert not isinstance(exchange.read(error(404, code="url_invalid"), later), Success)
+    assert isinstance(exchange.read(error(400, code="resource_missing"), later), Declined)  # of a parameter
 
 
 @pytest.mark.parametrize(("txn_id", "of"), [("pi_1", INTENT), ("cs_1", SESSION)])
