@@ -473,6 +473,18 @@ def test_a_closed_trade_that_was_paid_has_been_given_back() -> None:
     assert "given back after it had been paid" in refund.note
 
 
+def test_what_a_closed_trade_gave_back_is_told_whole() -> None:
+    """As of the answer, which does not say when it went back, and under another key than the payment's own news."""
+    fields = {**TRADE, "trade_status": "TRADE_CLOSED", "send_pay_date": "2026-11-23 15:00:00"}
+    paid, refund = ask(ALIPAY.query(name_of(), account(), NOW), QUERY, fields).evidence
+    note = "TRADE_CLOSED, given back after it had been paid"
+    expected = RefundEvidence(
+        road=Road.QUERY, channel="alipay", account="main", key=f"query:pay1:{note}:refund", received_at=NOW,
+        merchant_ref="pay1", channel_txn_id="2026", note=note, says=RefundSays.SUCCEEDED, so_far=Money(1250, "CNY"),
+    )  # fmt: skip
+    assert (f"query:pay1:{note}", expected) == (paid.key, refund)
+
+
 def test_an_unsigned_error_is_no_proof() -> None:
     """Anybody could say that the trade does not exist: a question is asked again, a deed stays open."""
     assert isinstance(ask(ALIPAY.query(name_of(), account(), NOW), QUERY, GONE, signer=None), Retryable)
@@ -548,7 +560,12 @@ def test_a_deed_that_failed_is_declined_only_when_alipay_is_sure(fields: dict[st
 )
 def test_a_question_that_is_refused_for_its_own_sake_was_answered(fields: dict[str, object], kind: type) -> None:
     """It counts as no failure of Alipay's, so that it keeps nobody else from paying; trouble and limits do."""
-    assert kind is type(ask(ALIPAY.query(name_of(), account(), NOW), QUERY, fields))
+    for exchange, method in (
+        (ALIPAY.query(name_of(), account(), NOW), QUERY),
+        (ALIPAY.query_refund(refund_of(), account(), NOW), REFUND_QUERY),
+    ):
+        assert kind is type(ask(exchange, method, fields))
+        assert isinstance(ask(exchange, method, fields, signer=None), Retryable)
 
 
 def test_a_living_code_is_cancelled_and_everything_else_is_closed() -> None:

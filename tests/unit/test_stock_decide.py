@@ -86,6 +86,42 @@ def test_units_of_a_refunded_order_are_sold_again_only_where_the_shop_wants_it(r
     assert (state, restock) == (decision.reservation.state, bool(decision.movements))
 
 
+@pytest.mark.parametrize(
+    ("state", "happening", "why"),
+    [
+        (State.SOLD, Happening.CLOSED, "its units are sold; closing changes nothing"),
+        (State.SOLD, Happening.PAID, "its units are already sold"),
+        (State.SOLD, Happening.REFUNDED_KEPT, "its units stay counted as sold until somebody restocks them"),
+        (State.HELD, Happening.REFUNDED, "a refund of an order that is not paid changes nothing"),
+        (State.HELD, Happening.REFUNDED_KEPT, "a refund of an order that is not paid changes nothing"),
+        (State.RELEASED, Happening.REFUNDED, "its units are already on sale again"),
+        (State.RETURNED, Happening.CLOSED, "its units are already on sale again"),
+    ],
+)
+def test_units_are_not_set_free_by_what_does_not_concern_them(state: State, happening: Happening, why: str) -> None:
+    """A customer who paid keeps them when the order's closing is told late; one who may still pay keeps them when a
+    refund is told; and what is on sale again is not put there twice."""
+    there = units(state, restock_refunded=True)
+    decision = happen(there, happening, {}, after(5))
+    assert (there, (), why) == (decision.reservation, decision.movements, decision.move.why)
+
+
+@pytest.mark.parametrize(
+    ("state", "happening", "why"),
+    [
+        (State.HELD, Happening.PAID, "its units are sold"),
+        (State.HELD, Happening.CLOSED, "its units are on sale again"),
+        (State.SOLD, Happening.REFUNDED, "its units are on sale again"),
+        (State.RELEASED, Happening.PAID, "its units were on sale again; they are taken back and sold"),
+        (State.RETURNED, Happening.PAID, "its units were on sale again; they are taken back and sold"),
+    ],
+)
+def test_people_are_told_where_the_units_went(state: State, happening: Happening, why: str) -> None:
+    """The sentence says what the counters show."""
+    moved_ = happen(units(state, restock_refunded=True), happening, {TEA: a_sku(2)}, after(5))
+    assert (why, True) == (moved_.move.why, bool(moved_.movements))
+
+
 def test_units_that_are_gone_are_not_taken_once_more() -> None:
     """The order was closed, and what it had set aside was sold to others: nothing moves, and who is short is told."""
     released = units(State.RELEASED)

@@ -363,6 +363,7 @@ def test_what_else_is_learned_of_a_refund_dates_it_no_later(kind: str) -> None:
     for before in ({"status": "pending"}, {}, None):  # where the event does not say what changed, it may be this
         (arrived,) = evidence(kind, made, data=data | {"previous_attributes": before})
         assert NOW - timedelta(seconds=5) == arrived.occurred_at
+    assert NOW - timedelta(seconds=5) == evidence(kind, made)[0].occurred_at
 
 
 @pytest.mark.parametrize(
