@@ -146,6 +146,14 @@ def test_a_shelf_is_what_it_was_and_what_moved() -> None:
     assert (3, 2, 0) == (back.available, back.reserved, back.sold)
 
 
+@pytest.mark.parametrize(("kind", "quantity"), [(Kind.RESTOCK, 3), (Kind.ADJUST, -3), (Kind.ADJUST, 3)])
+def test_what_people_put_in_or_count_is_on_sale(kind: Kind, quantity: int) -> None:
+    """Orders have what is theirs: neither new units nor a new count change what is set aside or sold."""
+    counted = Movement(at=after(5), shop=SHOP, sku="tea", kind=kind, quantity=quantity)
+    shelf = moved({TEA: a_sku(5, reserved=2, sold=4)}, [counted], after(5))
+    assert a_sku(5 + quantity, reserved=2, sold=4, updated_at=after(5)) == shelf[TEA]
+
+
 @pytest.mark.parametrize(
     ("before", "after_it", "alarms", "is_low"),
     [
