@@ -113,7 +113,7 @@ class Supervisor:
                 if isinstance(error, asyncio.CancelledError) and _is_told_to_end():
                     raise
                 failures += 1
-                was_away = self._tell(job, failures, error)
+                was_away = self._tell(job, failures, error) or was_away
                 await self._rest(job.name, _BACKOFF.wait_s(failures))
                 continue
             if was_away:

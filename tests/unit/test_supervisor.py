@@ -69,7 +69,7 @@ async def test_a_database_that_is_away_is_told_once_and_when_it_is_back(told: io
 
 async def test_what_else_goes_wrong_meanwhile_is_told(told: io.StringIO) -> None:
     """A round that failed of something of its own neither hides nor ends the absence."""
-    await until_well(Failing("repair", away(), KeyError("defect"), away()))
+    await until_well(Failing("repair", away(), KeyError("defect")))
     events = [line["event"] for line in lines(told)]
     assert ["database.away", "round.failed", "database.back"] == events
 
