@@ -3,30 +3,16 @@
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
-import asyncpg
 import pytest
+from test_embedded import _ask, _kill, _pid, _start_owner
 
 from paidup.db.embedded import Embedded, start_embedded
 from paidup.db.embedded_server import has_ended
 from paidup.errors import ConfigError
 
 LOOKS = 1000
-OWNER = """
-import asyncio, sys
-from pathlib import Path
-from paidup.db.embedded import start_embedded
-
-async def main():
-    await start_embedded(Path(sys.argv[1]))
-    print("started", flush=True)
-    await asyncio.to_thread(sys.stdin.read)
-
-asyncio.run(main())
-"""
 
 
 async def test_a_server_that_runs_is_left_alone(reachable_dir: Path) -> None:
@@ -40,24 +26,19 @@ async def test_a_killed_server_is_started_again_with_what_was_committed(reachabl
     """At the same place, so that whoever was connected comes back."""
     async with await start_embedded(reachable_dir / "data") as server:
         dsn = server.dsn
-        await ask(server, "create table paid as select 1250 as amount_minor")
+        await _ask(server, "create table paid as select 1250 as amount_minor")
         await kill(server)
         assert (True, dsn) == (await server.revive(), server.dsn)
-        assert [(1250,)] == [tuple(row) for row in await ask(server, "select * from paid")]
+        assert [(1250,)] == [tuple(row) for row in await _ask(server, "select * from paid")]
 
 
 async def test_who_attached_leaves_it_to_the_owner_while_there_is_one(reachable_dir: Path) -> None:
     """Two must not start it at once; when the owner has died, too, whoever looks first starts it and owns it."""
-    owner = subprocess.Popen(  # noqa: ASYNC220
-        [sys.executable, "-c", OWNER, str(reachable_dir / "data")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert owner.stdout
-    owner.stdout.readline()
+    owner, _ = _start_owner(reachable_dir / "data")
     async with await start_embedded(reachable_dir / "data") as attached:
         await kill(attached)
         assert (False, False) == (await attached.revive(), (await attached.status()).running)
-        owner.kill()
-        owner.communicate()
+        _kill(owner)
         assert (True, True) == (await attached.revive(), attached.owned)
         assert (await attached.status()).running
 
@@ -76,19 +57,8 @@ async def test_a_server_that_cannot_start_says_why(reachable_dir: Path) -> None:
 
 async def kill(server: Embedded) -> None:
     """As the system does when memory runs out; a killed process needs a moment to be gone."""
-    pid = (await server.status()).pid
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
+    os.kill(await _pid(server), signal.SIGKILL)
     for _ in range(LOOKS):
         if has_ended(server._server):
             return
         await asyncio.sleep(0.01)
-
-
-async def ask(server: Embedded, statement: str) -> list[asyncpg.Record]:
-    """Over a connection of its own."""
-    connection = await asyncpg.connect(server.dsn)
-    try:
-        return await connection.fetch(statement)
-    finally:
-        await connection.close()
