@@ -22,7 +22,7 @@ from paidup.errors import (
     TooSoon,
     Verdict,
 )
-from paidup.web import shapes
+from paidup.web import shapes, told_shapes
 from paidup.web.body import decode
 from paidup.web.problem import (
     CAUGHT,
@@ -183,11 +183,11 @@ def test_a_flaw_points_at_its_field(change: dict[str, object], pointer: str, say
     ("shape", "body", "pointer"),
     [
         (shapes.PlaceOrder, {}, "#/shop_order_no"),
-        (shapes.AddEndpoint, {"url": "https://a.example", "types": ["order.paid", 1]}, "#/types/1"),
+        (told_shapes.AddEndpoint, {"url": "https://a.example", "types": ["order.paid", 1]}, "#/types/1"),
         (shapes.OpenPayment, {"channel": "wechat", "extra": {"openid": 1}}, "#/extra"),
         (shapes.OpenPayment, {"channel": "wechat", "extra": {"a\x00": "1"}}, "#/extra"),
         (shapes.OpenPayment, [], "#"),
-        (shapes.Redrive, {"delivery_ids": [1, 2**63]}, "#/delivery_ids/1"),
+        (told_shapes.Redrive, {"delivery_ids": [1, 2**63]}, "#/delivery_ids/1"),
     ],
 )
 def test_a_flaw_within_a_field_points_as_deep_as_is_known(shape: type, body: object, pointer: str) -> None:

@@ -15,7 +15,7 @@ from paidup.trace import Life, Moment
 from paidup.transactions.show import Shown, ShownLine, ShownStep, Summary
 from paidup.transactions.table import Step, Table
 from paidup.web import hand_shapes as hand
-from paidup.web import look_examples, reconcile_examples, shapes, transactions
+from paidup.web import look_examples, reconcile_examples, shapes, stock_shapes, told_shapes, transactions
 from paidup.web.problem import Flaw, Problem
 
 _AT = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
@@ -29,11 +29,11 @@ _ORDER = shapes.OrderOut(
     paid_by=_PAYMENT_ID, created_at=_AT, expires_at=_AT + timedelta(hours=2),
     items=[shapes.ItemOut(sku="TEA-01", quantity=2, state="sold")], buyer_ref="•••711",
 )  # fmt: skip
-_SKU = shapes.SkuOut(
+_SKU = stock_shapes.SkuOut(
     sku="TEA-01", name="green tea, 100 g", unlimited=False, preorder_limit=0, ships_at=None, low_at=10, left=37,
     available=37, reserved=3, sold=160, updated_at=_AT,
 )  # fmt: skip
-_MOVEMENT = shapes.MovementOut(
+_MOVEMENT = stock_shapes.MovementOut(
     id=90210, at=_AT, kind="restock", quantity=200, order_id=None, reason="delivery note 4711", operator="API key key01"
 )
 _PAYMENT = shapes.PaymentOut(
@@ -42,18 +42,18 @@ _PAYMENT = shapes.PaymentOut(
     pay_with={"code_url": "weixin://wxpay/bizpayurl?pr=example"}, created_at=_AT, expires_at=_AT + timedelta(hours=2),
     paid_at=None,
 )  # fmt: skip
-_EVENT = shapes.EventOut(
+_EVENT = told_shapes.EventOut(
     id=_EVENT_ID, type=EventType.ORDER_PAID, order_id=_ORDER_ID, seq=2, subject_id=_ORDER_ID, created_at=_AT,
     data={"shop_order_no": _NO, "amount_minor": 1250, "currency": "CNY", "payment_id": _PAYMENT_ID},
 )  # fmt: skip
-_CASE = shapes.CaseOut(
+_CASE = told_shapes.CaseOut(
     id=_CASE_ID, kind="mismatch", subject_id=_PAYMENT_ID, order_id=_ORDER_ID, why="paid, but not as agreed",
     opened_at=_AT, resolved_at=None, resolution=None,
 )  # fmt: skip
-_ENDPOINT = shapes.EndpointOut(
+_ENDPOINT = told_shapes.EndpointOut(
     id=_ENDPOINT_ID, url="https://shop.example/hooks/paidup", types=["order.paid"], enabled=True, disabled_why=""
 )
-_DELIVERY = shapes.DeliveryOut(
+_DELIVERY = told_shapes.DeliveryOut(
     id=4711, event_id=_EVENT_ID, type="order.paid", endpoint_id=_ENDPOINT_ID, order_id=_ORDER_ID, seq=2, state="dead",
     attempts=12, why="the receiver answered 500",
 )  # fmt: skip
@@ -138,12 +138,12 @@ _ALL: tuple[msgspec.Struct, ...] = (
     shapes.PlaceOrder(shop_order_no=_NO, amount_minor=1250, currency="CNY", description="two teas", expires_in_s=7200,
         buyer_ref="customer-004711", items=(shapes.ItemIn(sku="TEA-01", quantity=2),),
     ),
-    shapes.PutSku(name="green tea, 100 g", low_at=10),
-    shapes.Restock(quantity=200, reason="delivery note 4711"),
-    shapes.Adjust(by=-1, reason="one was broken"),
+    stock_shapes.PutSku(name="green tea, 100 g", low_at=10),
+    stock_shapes.Restock(quantity=200, reason="delivery note 4711"),
+    stock_shapes.Adjust(by=-1, reason="one was broken"),
     _SKU,
-    shapes.Skus(items=[_SKU]),
-    shapes.Movements(items=[_MOVEMENT]),
+    stock_shapes.Skus(items=[_SKU]),
+    stock_shapes.Movements(items=[_MOVEMENT]),
     shapes.OpenPayment(channel="wechat", account="main", method="jsapi", extra={"openid": "oUpF8uMuAJO_M2pxb1Q9z"}),
     shapes.RegisterPayment(channel="wechat", merchant_ref="20261123080001"),
     shapes.RegisterOrderPayment(
@@ -151,14 +151,14 @@ _ALL: tuple[msgspec.Struct, ...] = (
     ),
     shapes.CloseOrder(reason="the customer changed his mind"),
     shapes.AskRefund(amount_minor=500, reason="one tea was cold"),
-    shapes.Resolve(resolution="the customer got the difference back in cash"),
+    told_shapes.Resolve(resolution="the customer got the difference back in cash"),
     shapes.Release(decision=Verdict.GIVE_BACK, reason="the customer paid the old price; he orders anew"),
     shapes.Testify(
         payment_id=_PAYMENT_ID, channel_txn_id=_TXN, amount_minor=1250, currency="CNY",
         reason="seen as paid in the merchant console, ticket 312",
     ),
-    shapes.AddEndpoint(url="https://shop.example/hooks/paidup", types=("order.paid", "refund.succeeded")),
-    shapes.Redrive(endpoint_id=_ENDPOINT_ID),
+    told_shapes.AddEndpoint(url="https://shop.example/hooks/paidup", types=("order.paid", "refund.succeeded")),
+    told_shapes.Redrive(endpoint_id=_ENDPOINT_ID),
     _ORDER,
     shapes.BuyerOut(order_id=_ORDER_ID, buyer_ref="customer-004711"),
     _PAYMENT,
@@ -173,13 +173,13 @@ _ALL: tuple[msgspec.Struct, ...] = (
         cause="requested", reason="one tea was cold", created_at=_AT, settled_at=None,
     ),
     shapes.Orders(items=[_ORDER], next=_ORDER_ID),
-    shapes.Events(items=[_EVENT], next=f"2026-11-23T08:00:00.000000Z_{_EVENT_ID}"),
+    told_shapes.Events(items=[_EVENT], next=f"2026-11-23T08:00:00.000000Z_{_EVENT_ID}"),
     _CASE,
-    shapes.Cases(items=[_CASE]),
+    told_shapes.Cases(items=[_CASE]),
     _ENDPOINT,
-    shapes.Endpoints(items=[_ENDPOINT]),
-    shapes.Deliveries(items=[_DELIVERY]),
-    shapes.Redriven(deliveries=3),
+    told_shapes.Endpoints(items=[_ENDPOINT]),
+    told_shapes.Deliveries(items=[_DELIVERY]),
+    told_shapes.Redriven(deliveries=3),
     hand.ConfirmPayment(channel_txn_id=_TXN, reason="seen as paid in the merchant console, ticket 312"),
     hand.Because(reason="ticket 312"),
     hand.RefundByHand(amount_minor=500, reason="one tea was cold, ticket 312"),

@@ -27,7 +27,8 @@ from paidup.web import hand_shapes as shapes
 from paidup.web.context import Context
 from paidup.web.payments import payment_out
 from paidup.web.route import BEFORE, LIMIT, Query, Route, limit_of
-from paidup.web.shapes import CaseOut, PaymentOut
+from paidup.web.shapes import PaymentOut
+from paidup.web.told_shapes import CaseOut
 
 SOUGHT = Query(
     "q", "any number of ours, the shop's or the channel's, the last 6 characters or more of one, or amount and time"

@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from paidup.web.shapes import Currency, Minor, Said
+from paidup.web.fields import Currency, Minor, Said
 
 
 class ConfirmPayment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

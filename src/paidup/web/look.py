@@ -17,7 +17,7 @@ from paidup.people.audit import Actor
 from paidup.shops.store import ApiKey, Scope
 from paidup.web.context import Context
 from paidup.web.route import BEFORE, LIMIT, Query, Route, limit_of
-from paidup.web.shapes import CaseOut
+from paidup.web.told_shapes import CaseOut
 
 STATES = ("waiting", "parked", "poisoned", "settled")
 CHANNEL = Query("channel", "such as wechat")

@@ -8,7 +8,7 @@ from paidup.channels.channel import KeyInfo
 from paidup.hand.detail import Block
 from paidup.people.user import Role
 from paidup.web import look, users
-from paidup.web.shapes import CaseOut
+from paidup.web.told_shapes import CaseOut
 
 _AT = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 _USER = users.UserOut(

@@ -16,8 +16,8 @@ from paidup.reconcile.breaks import Break, Kind
 from paidup.reconcile.states import UNSETTLED, State
 from paidup.shops.store import ApiKey, Scope
 from paidup.web.context import Context
+from paidup.web.fields import Id, Said
 from paidup.web.route import LIMIT, Query, Route, limit_of
-from paidup.web.shapes import Id, Said
 
 SINCE = Query("since", "the first day, such as 2026-11-22, in the channel's own time zone")
 UNTIL = Query("until", "the last day")

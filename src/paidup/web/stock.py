@@ -10,7 +10,7 @@ from paidup.inventory import store as inventory
 from paidup.inventory.sku import Sku
 from paidup.inventory.states import Kind
 from paidup.shops.store import ApiKey, Scope
-from paidup.web import shapes
+from paidup.web import stock_shapes
 from paidup.web.context import Context
 from paidup.web.route import BEFORE, LIMIT, Query, Route, limit_of, whole_number
 
@@ -18,7 +18,7 @@ AFTER = Query("after", "the `next` of the page before")
 NEWEST = 2**63 - 1
 
 
-async def put(context: Context, key: ApiKey, request: Request, body: shapes.PutSku) -> shapes.SkuOut:
+async def put(context: Context, key: ApiKey, request: Request, body: stock_shapes.PutSku) -> stock_shapes.SkuOut:
     """Make an article, or change what was decided about it; its units stay as they are."""
     described = Described(
         shop=key.shop,
@@ -33,36 +33,36 @@ async def put(context: Context, key: ApiKey, request: Request, body: shapes.PutS
         return sku_out(await put_sku(tx, described, context.clock.now()))
 
 
-async def show(context: Context, key: ApiKey, request: Request) -> shapes.SkuOut:
+async def show(context: Context, key: ApiKey, request: Request) -> stock_shapes.SkuOut:
     """How many units of an article are left, reserved and sold."""
     return sku_out(await _the_sku(context, key, request))
 
 
-async def list_(context: Context, key: ApiKey, request: Request) -> shapes.Skus:
+async def list_(context: Context, key: ApiKey, request: Request) -> stock_shapes.Skus:
     """List articles in the order they were made; `after` and `limit` page."""
     limit = limit_of(request)
     async with context.db.session() as tx:
         page = await inventory.page(tx, key.shop, request.query_params.get("after", ""), limit)
-    return shapes.Skus(items=[sku_out(sku) for sku in page], next=page[-1].id if len(page) == limit else None)
+    return stock_shapes.Skus(items=[sku_out(sku) for sku in page], next=page[-1].id if len(page) == limit else None)
 
 
-async def restock(context: Context, key: ApiKey, request: Request, body: shapes.Restock) -> shapes.SkuOut:
+async def restock(context: Context, key: ApiKey, request: Request, body: stock_shapes.Restock) -> stock_shapes.SkuOut:
     """Put units in; the same Idempotency-Key puts them in once."""
     return await _change(context, key, request, Kind.RESTOCK, body.quantity, body.reason)
 
 
-async def adjust(context: Context, key: ApiKey, request: Request, body: shapes.Adjust) -> shapes.SkuOut:
+async def adjust(context: Context, key: ApiKey, request: Request, body: stock_shapes.Adjust) -> stock_shapes.SkuOut:
     """Correct the number of units after a count, with the reason; the same Idempotency-Key does it once."""
     return await _change(context, key, request, Kind.ADJUST, body.by, body.reason)
 
 
-async def movements(context: Context, key: ApiKey, request: Request) -> shapes.Movements:
+async def movements(context: Context, key: ApiKey, request: Request) -> stock_shapes.Movements:
     """The journal of an article, newest first: the counters are its sums."""
     sku, limit = await _the_sku(context, key, request), limit_of(request)
     async with context.db.session() as tx:
         page = await inventory.journal(tx, key.shop, sku.sku, _before(request.query_params), limit)
     items = [
-        shapes.MovementOut(
+        stock_shapes.MovementOut(
             id=row.id,
             at=row.movement.at,
             kind=row.movement.kind,
@@ -73,7 +73,7 @@ async def movements(context: Context, key: ApiKey, request: Request) -> shapes.M
         )
         for row in page
     ]
-    return shapes.Movements(items=items, next=str(page[-1].id) if len(page) == limit else None)
+    return stock_shapes.Movements(items=items, next=str(page[-1].id) if len(page) == limit else None)
 
 
 def _before(given: Mapping[str, str]) -> int:
@@ -86,7 +86,7 @@ def _before(given: Mapping[str, str]) -> int:
 
 async def _change(
     context: Context, key: ApiKey, request: Request, kind: Kind, quantity: int, reason: str
-) -> shapes.SkuOut:
+) -> stock_shapes.SkuOut:
     wanted = Change(
         shop=key.shop,
         sku=request.path_params["sku"],
@@ -109,9 +109,9 @@ async def _the_sku(context: Context, key: ApiKey, request: Request) -> Sku:
     return found
 
 
-def sku_out(sku: Sku) -> shapes.SkuOut:
+def sku_out(sku: Sku) -> stock_shapes.SkuOut:
     """An article as the API shows it."""
-    return shapes.SkuOut(
+    return stock_shapes.SkuOut(
         sku=sku.sku,
         name=sku.name,
         unlimited=sku.unlimited,
@@ -127,16 +127,18 @@ def sku_out(sku: Sku) -> shapes.SkuOut:
 
 
 ROUTES = (
-    Route("PUT", "/v1/skus/{sku}", put, Scope.WRITE, body=shapes.PutSku, gives=shapes.SkuOut),
-    Route("GET", "/v1/skus/{sku}", show, Scope.READ, gives=shapes.SkuOut),
-    Route("GET", "/v1/skus", list_, Scope.READ, gives=shapes.Skus, query=(AFTER, LIMIT)),
+    Route("PUT", "/v1/skus/{sku}", put, Scope.WRITE, body=stock_shapes.PutSku, gives=stock_shapes.SkuOut),
+    Route("GET", "/v1/skus/{sku}", show, Scope.READ, gives=stock_shapes.SkuOut),
+    Route("GET", "/v1/skus", list_, Scope.READ, gives=stock_shapes.Skus, query=(AFTER, LIMIT)),
     Route(
         "POST", "/v1/skus/{sku}/restock", restock, Scope.WRITE,
-        body=shapes.Restock, gives=shapes.SkuOut, keyed=True,
+        body=stock_shapes.Restock, gives=stock_shapes.SkuOut, keyed=True,
     ),
     Route(
         "POST", "/v1/skus/{sku}/adjust", adjust, Scope.WRITE,
-        body=shapes.Adjust, gives=shapes.SkuOut, keyed=True,
+        body=stock_shapes.Adjust, gives=stock_shapes.SkuOut, keyed=True,
     ),
-    Route("GET", "/v1/skus/{sku}/movements", movements, Scope.READ, gives=shapes.Movements, query=(BEFORE, LIMIT)),
+    Route(
+        "GET", "/v1/skus/{sku}/movements", movements, Scope.READ, gives=stock_shapes.Movements, query=(BEFORE, LIMIT),
+    ),
 )  # fmt: skip

@@ -17,7 +17,7 @@ from paidup.transactions.begin import begin as begin_transaction
 from paidup.transactions.show import Shown, Summary, shown, summary
 from paidup.transactions.table import Table
 from paidup.transactions.transaction import Transaction
-from paidup.web import shapes
+from paidup.web import fields
 from paidup.web.context import Context
 from paidup.web.orders import the_order
 from paidup.web.route import LIMIT, Query, Route, limit_of
@@ -29,32 +29,32 @@ STATE = Query("state", "only those in this state, such as MANUAL")
 class BeginTransaction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Begin a transaction about this order. The Idempotency-Key names it."""
 
-    table: Annotated[shapes.Name, Meta(description="one of the shop's tables of steps")]
+    table: Annotated[fields.Name, Meta(description="one of the shop's tables of steps")]
     data: Annotated[
-        dict[shapes.Name, Any], Meta(max_length=10, description="what each step's participant is told, by step")
+        dict[fields.Name, Any], Meta(max_length=10, description="what each step's participant is told, by step")
     ] = {}
 
 
 class PutParticipant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Register a service that takes part, or move it to another URL."""
 
-    name: shapes.Name
+    name: fields.Name
     url: Annotated[str, Meta(min_length=1, max_length=2048, description="https; one address for all that is asked")]
 
 
 class Decide(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Why, for the record, and who decided; the API key stands beside it."""
 
-    reason: shapes.Said
+    reason: fields.Said
     who: Annotated[
-        shapes.Line, Meta(description="who decided, in your own words; the API key answers for it and stands beside it")
+        fields.Line, Meta(description="who decided, in your own words; the API key answers for it and stands beside it")
     ] = ""
 
 
 class Skip(Decide, frozen=True, kw_only=True):
     """Answer for a step that is stuck."""
 
-    step: shapes.Name
+    step: fields.Name
 
 
 class Compensate(Decide, frozen=True, kw_only=True):
