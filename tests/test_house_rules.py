@@ -29,6 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("intake", "repair", "reconcile", "checkout", "delivery", "tally"),
     ("ask",),
     ("apply",),
+    ("books",),  # as the door reads and writes them
     ("settle", "handlers", "chain", "stock"),
     ("people", "oidc"),
     ("shops",),  # a shop says what becomes of its orders, in their words

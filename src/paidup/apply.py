@@ -12,28 +12,19 @@ from typing import NamedTuple
 
 import msgspec
 
-from paidup import chain, ids, numbers, stock
+from paidup import chain, ids, stock
+from paidup.books.load import load, locate, wanted_again
+from paidup.books.write import changed, write
 from paidup.cases import store as cases
 from paidup.db.transaction import Tx
 from paidup.events import EventType, Scalar
-from paidup.evidence import DisputeEvidence, Evidence, PaymentEvidence, RefundEvidence
+from paidup.evidence import Evidence
 from paidup.handlers import Handlers
 from paidup.inventory import store as inventory
 from paidup.inventory.decide import moved
-from paidup.inventory.sku import Place, Shelf
-from paidup.inventory.states import State as StockState
+from paidup.inventory.sku import Shelf
 from paidup.journal import store as journal
-from paidup.orders import store as orders
-from paidup.orders.states import State as OrderState
 from paidup.outbox import store as outbox
-from paidup.payments import store as payments
-from paidup.payments.payment import Payment
-from paidup.payments.states import FINAL as PAYMENT_FINAL
-from paidup.payments.states import State as PaymentState
-from paidup.refunds import store as refunds
-from paidup.refunds.refund import Refund
-from paidup.refunds.states import FINAL as REFUND_FINAL
-from paidup.schedule import store as schedule
 from paidup.settle import settle
 from paidup.settle.book import Book, Command, NewCase, Settled, Weighed
 
@@ -73,10 +64,11 @@ _UNKNOWN = "no payment of this number is known yet; it waits"
 
 async def apply(tx: Tx, items: Sequence[Item], now: datetime, handlers: Handlers) -> list[Result]:
     """Weigh a batch and write all that follows from it, in the caller's transaction."""
-    homes = await _locate(tx, items)
-    originals = await _load(tx, set(homes.values()))
+    about_money = {n: item.what for n, item in enumerate(items) if not isinstance(item.what, Nothing)}
+    homes = await locate(tx, about_money)
+    originals = await load(tx, set(homes.values()))
     working = dict(originals)
-    shelf: Shelf = await inventory.lock(tx, _wanted_again(items, homes, originals))
+    shelf: Shelf = await inventory.lock(tx, wanted_again(about_money, homes, originals))
     results, steps, series = [], [], ids.Series(now)
     for n, item in enumerate(items):
         order_id = homes.get(n)
@@ -91,7 +83,7 @@ async def apply(tx: Tx, items: Sequence[Item], now: datetime, handlers: Handlers
     told = _number(originals, steps, await _open_cases(tx, steps, now), announced_at, series)
     entries = [_entry(n, result, now, series) for n, result in enumerate(results)]
     chained = chain.extend(entries, told, {order_id: book.order for order_id, book in originals.items()})
-    await _write(tx, originals, _changed(originals, working, told, chained.heads, now), now)
+    await write(tx, originals, changed(originals, working, told, chained.heads, now), now)
     events = [event for events in told.values() for event in events]
     await outbox.write(tx, events)
     await journal.write(tx, [e for e, r in zip(chained.entries, results, strict=True) if _is_news(r)])
@@ -141,141 +133,7 @@ def _standing(book: Book, step: Settled) -> str:
     return ", ".join(parts)
 
 
-# Reading ----------------------------------------------------------------------------------------------------------
-
-
-async def _locate(tx: Tx, items: Sequence[Item]) -> dict[int, str]:
-    """The order that each item belongs to; items of unknown payments are left out."""
-    homes: dict[int, str] = {}
-    by_payment: list[tuple[int, str, str, str | None, str | None]] = []
-    by_refund: list[tuple[int, str, str, str | None, str | None]] = []
-    for n, item in enumerate(items):
-        what = item.what
-        if isinstance(what, PaymentEvidence | RefundEvidence | DisputeEvidence):
-            by_payment.append((n, what.channel, what.account, what.merchant_ref, what.channel_txn_id))
-            if isinstance(what, RefundEvidence):
-                by_refund.append((n, what.channel, what.account, what.merchant_refund_ref, what.channel_refund_id))
-        elif not isinstance(what, Nothing):
-            homes[n] = what.order_id
-    homes |= await payments.locate(tx, by_payment)
-    # By the refund's own number only where no payment is named: it may be that of another payment's refund, too.
-    return homes | await refunds.locate(tx, [name for name in by_refund if name[0] not in homes])
-
-
-async def _load(tx: Tx, order_ids: set[str]) -> dict[str, Book]:
-    """Lock these orders and read all that belongs to them."""
-    if not order_ids:
-        return {}
-    locked = await orders.lock(tx, sorted(order_ids))
-    known = [order.id for order in locked]
-    their_payments: dict[str, dict[str, Payment]] = {order_id: {} for order_id in known}
-    for payment in await payments.of_orders(tx, known):
-        their_payments[payment.order_id][payment.id] = payment
-    their_refunds: dict[str, dict[str, Refund]] = {order_id: {} for order_id in known}
-    for refund in await refunds.of_orders(tx, known):
-        their_refunds[refund.order_id][refund.id] = refund
-    units = await inventory.of_orders(tx, known)
-    return {
-        order.id: Book(order, their_payments[order.id], their_refunds[order.id], units.get(order.id))
-        for order in locked
-    }
-
-
-def _wanted_again(items: Sequence[Item], homes: Mapping[int, str], books: Mapping[str, Book]) -> set[Place]:
-    """The articles of all orders of the batch, if one of these may have to take its units once more; else none.
-
-    All of them, because whoever locks articles twice must not lock others the second time: two would wait in a circle.
-    """
-    told: dict[str, list[Item]] = {}
-    for n, order_id in homes.items():
-        told.setdefault(order_id, []).append(items[n])
-    with_stock = [book for book in books.values() if book.stock is not None]
-    if not any(_may_take_again(book, told[book.order.id]) for book in with_stock):
-        return set()
-    return {(book.stock.shop, item.sku) for book in with_stock if book.stock for item in book.stock.items}
-
-
-def _may_take_again(book: Book, items: Sequence[Item]) -> bool:
-    """Whether its units are on sale again, or may be before the last of these items is weighed."""
-    if book.stock is None or book.stock.state in (StockState.RELEASED, StockState.RETURNED):
-        return book.stock is not None
-    in_motion = book.order.state is OrderState.CLOSING or any(not isinstance(i.what, PaymentEvidence) for i in items)
-    return len(items) > 1 and in_motion
-
-
-# Writing ----------------------------------------------------------------------------------------------------------
-
-
-def _changed(
-    originals: Mapping[str, Book],
-    working: Mapping[str, Book],
-    told: Mapping[int, Sequence[outbox.Written]],
-    heads: Mapping[str, bytes],
-    now: datetime,
-) -> dict[str, Book]:
-    """The books that something happened to, with the number of the last event and the head of the chain."""
-    last_seq = {event.order_id: event.seq for events in told.values() for event in events}
-    return {
-        order_id: book.put(
-            msgspec.structs.replace(
-                book.order,
-                event_seq=last_seq.get(order_id, book.order.event_seq),
-                chain=heads.get(order_id, book.order.chain),
-                updated_at=max(now, originals[order_id].order.updated_at),  # an older batch may be committed later
-            )
-        )
-        for order_id, book in working.items()
-        if order_id in heads or book != originals[order_id]
-    }
-
-
-async def _write(tx: Tx, originals: Mapping[str, Book], after: Mapping[str, Book], now: datetime) -> None:
-    """Write what changed; rows that nothing happened to are not touched."""
-    changes = [(originals[order_id], book) for order_id, book in after.items()]
-    await orders.update(tx, [(before.order, book.order) for before, book in changes])
-    await inventory.update(
-        tx,
-        [(b.stock, a.stock) for b, a in changes if b.stock is not None and a.stock is not None and b.stock != a.stock],
-    )
-    paid = [
-        (was, p) for before, book in changes for p in book.payments.values() if _differ(was := before.payments[p.id], p)
-    ]
-    await payments.update(tx, paid)
-    back = [
-        (known, r)
-        for before, book in changes
-        for r in book.refunds.values()
-        if _differ(known := before.refunds.get(r.id), r)
-    ]
-    await refunds.insert(tx, [r for known, r in back if known is None])
-    await refunds.update(tx, [(known, r) for known, r in back if known is not None])
-    new = [number for was, p in paid for number in numbers.of_payment(p, was)]
-    await numbers.write(tx, new + [number for known, r in back for number in numbers.of_refund(r, known)])
-    await _write_due(tx, changes, now)
-
-
-def _differ(before: object, after: object) -> bool:
-    """Most rows of a batch are the very ones that were read; comparing field by field is for the rest."""
-    return before is not after and before != after
-
-
-async def _write_due(tx: Tx, changes: Sequence[tuple[Book, Book]], now: datetime) -> None:
-    """The schedule follows the state: what is final is dropped, what must be closed or sent is due at once."""
-    put, drop = [], []
-    for before, after in changes:
-        for p in after.payments.values():
-            was = before.payments[p.id].state
-            if p.state in PAYMENT_FINAL and was not in PAYMENT_FINAL:
-                drop.append(p.id)
-            elif p.state is PaymentState.CLOSING and was is not PaymentState.CLOSING:
-                put.append((p.id, "payment", p.channel, p.account, now))
-        for r in after.refunds.values():
-            if r.state in REFUND_FINAL:
-                drop.append(r.id)
-            elif r.id not in before.refunds:
-                put.append((r.id, "refund", r.channel, r.account, now))
-    await schedule.drop(tx, drop)
-    await schedule.put(tx, put)
+# What others hear of it -------------------------------------------------------------------------------------------
 
 
 async def _open_cases(tx: Tx, steps: Sequence[_Step], now: datetime) -> dict[int, list[tuple[NewCase, str]]]:
