@@ -5,7 +5,7 @@ from rich.console import Console
 from rich.text import Text
 
 from paidup.log import one_line
-from paidup.trace import Life
+from paidup.trace.life import Life
 from paidup.verify import Check
 
 _COLOURS = {

@@ -10,7 +10,7 @@ import pytest
 from bench.plans import explain
 
 from kept import an_offer, keep
-from paidup import numbers, trace
+from paidup import numbers
 from paidup.apply import Item, apply
 from paidup.checkout.place import place_order
 from paidup.db.migrate import migrate
@@ -33,6 +33,7 @@ from paidup.testing.builders import (
     paid,
     refund_says,
 )
+from paidup.trace.find import find
 
 OURS = "4200009876543210"
 BACK = "5030000123456789"
@@ -40,7 +41,7 @@ BACK = "5030000123456789"
 
 async def found(db: Database, *tails: str) -> list[list[str]]:
     async with db.transaction() as tx:
-        return [await trace.find(tx, tail) for tail in tails]
+        return [await find(tx, tail) for tail in tails]
 
 
 async def test_a_placed_order_is_found_by_its_id_and_by_the_shops_number(db: Database) -> None:
@@ -73,7 +74,7 @@ async def test_another_shops_number_is_not_found(db: Database) -> None:
     await keep(db, an_offer())
     async with db.transaction() as tx:
         await numbers.write(tx, numbers.of_order(an_order(1, shop_order_no="B-777777")))
-        assert [[order_id()], []] == [await trace.find(tx, "777777", shop) for shop in (SHOP, "another")]
+        assert [[order_id()], []] == [await find(tx, "777777", shop) for shop in (SHOP, "another")]
 
 
 async def test_an_amount_that_was_changed_is_found_by_both(db: Database) -> None:
@@ -146,7 +147,7 @@ async def test_orders_from_before_the_table_are_found(empty_db: Database, tmp_pa
     await migrate(empty_db, tmp_path)
     assert [[order_id()]] == await found(empty_db, tail[-6:])
     async with empty_db.session() as tx:
-        assert [order_id()] == await trace.find(tx, tail[-6:], SHOP)
+        assert [order_id()] == await find(tx, tail[-6:], SHOP)
 
 
 def _copy(some: Iterable[Traversable], folder: Path) -> None:

@@ -8,7 +8,6 @@ from importlib.resources import files
 import pytest
 
 from merchant import Merchant
-from paidup import trace as tracing
 from paidup.ask import Answer, Asker
 from paidup.channels.bill import BillKind
 from paidup.channels.channel import BillComing
@@ -33,6 +32,7 @@ from paidup.reconcile.worker import Tools, run_once, work_day
 from paidup.sandbox.faults import BillFaults, Faults
 from paidup.sandbox.ledger import Refund
 from paidup.sandbox.ledger import RefundState as RefundSandbox
+from paidup.trace.life import trace
 from paidup.wakeups import NEXT_BILL
 from upload_side import wechat_bill
 from waits import PID, somebody_waits_for
@@ -108,7 +108,7 @@ async def test_a_payment_that_nobody_told_of_is_healed(shop: Merchant, channel: 
     assert ["bill"] == roads
     assert 1 == (await shop.column("SELECT type FROM events")).count("order.paid")
     async with shop.db.session() as tx:
-        life = await tracing.trace(tx, payment.id)
+        life = await trace(tx, payment.id)
     assert life is not None
     assert {"found", "healed"} <= {moment.what.split(":")[0] for moment in life.moments if moment.kind == "bill"}
 

@@ -19,13 +19,13 @@ from starlette.routing import Route
 from api_side import Api, an_api
 from kept import open_cases
 from merchant import LEASE, Merchant
-from paidup import trace as tracing
 from paidup.clock import SystemClock
 from paidup.payments.states import State
 from paidup.repair import worker as repair
 from paidup.sandbox.keys import Keys
 from paidup.spans.context import read_traceparent
 from paidup.spans.tell import Spans, Told
+from paidup.trace.life import trace
 from served import served
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -90,7 +90,7 @@ async def delivered(api: Api, number: int) -> None:
 
 async def traces_of(api: Api, any_id: str) -> list[str]:
     async with api.paidup.db.session() as tx:
-        life = await tracing.trace(tx, any_id)
+        life = await trace(tx, any_id)
     assert life is not None
     return life.traces
 

@@ -6,7 +6,7 @@ from paidup.console.scenes import scenes
 from paidup.diagnosis import Facts
 from paidup.journal.store import Call
 from paidup.testing.builders import a_payment, an_order
-from paidup.trace import Beside
+from paidup.trace.bills import Beside
 
 T = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 

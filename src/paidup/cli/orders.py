@@ -5,7 +5,6 @@ from datetime import UTC
 
 import click
 
-from paidup import trace
 from paidup.checkout.place import place_order
 from paidup.cli.desk import at_desk
 from paidup.cli.output import done, emit, emit_json, json_anyway, json_option, run
@@ -17,6 +16,7 @@ from paidup.money import Money
 from paidup.orders import store as orders
 from paidup.orders.order import Order
 from paidup.settings import Settings
+from paidup.trace.find import search
 
 _ELSE = "ask for another number, or for amount and time; `paidup callbacks quarantine` shows what could not be verified"
 
@@ -40,7 +40,7 @@ def find(number: str, as_json: bool) -> None:
 
     async def work(db: Database, settings: Settings) -> list[Order]:
         async with db.session() as tx:
-            found = await trace.search(tx, number, parse_clock(settings.clock).now(), UTC)
+            found = await search(tx, number, parse_clock(settings.clock).now(), UTC)
             return await orders.get_many(tx, found.order_ids)
 
     found = [_row(order) for order in run(work)]

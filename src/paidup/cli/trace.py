@@ -4,11 +4,11 @@ import sys
 
 import click
 
-from paidup import trace as tracing
 from paidup.cli.output import emit_json, json_option, run, say
 from paidup.db.transaction import Database
 from paidup.report import print_life
 from paidup.settings import Settings
+from paidup.trace.life import Life, trace
 
 
 @click.command()
@@ -22,9 +22,9 @@ def command(any_id: str, as_json: bool) -> None:
     paidup trace 4200002233202611230000000001  the channel's transaction id
     """
 
-    async def work(db: Database, _settings: Settings) -> tracing.Life | None:
+    async def work(db: Database, _settings: Settings) -> Life | None:
         async with db.session() as tx:
-            return await tracing.trace(tx, any_id)
+            return await trace(tx, any_id)
 
     life = run(work)
     if life is None:

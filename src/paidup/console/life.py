@@ -2,7 +2,6 @@
 
 from starlette.responses import Response
 
-from paidup import trace
 from paidup.console.deed import actor
 from paidup.console.gate import Visit
 from paidup.console.pages import page
@@ -16,6 +15,8 @@ from paidup.hand.detail import Detail, detail_of
 from paidup.intake import inbox
 from paidup.outbox import store as outbox
 from paidup.people import audit
+from paidup.trace.bills import beside_bills
+from paidup.trace.standing import stand
 
 _NOBODY_PAID = frozenset(
     {Diagnosis.NOT_STARTED, Diagnosis.NOT_OPENED, Diagnosis.DECLINED, Diagnosis.NOT_PAID_YET, Diagnosis.CLOSED}
@@ -38,7 +39,7 @@ async def show(visit: Visit) -> Response:
     """The page of an order."""
     order_id = visit.request.path_params["order_id"]
     async with visit.context.db.session() as tx:
-        story = await trace.stand(tx, order_id)
+        story = await stand(tx, order_id)
         if story is None:
             raise NotFound(f"there is no order {order_id[:60]}; search for any other number of it")
         callback_ids = list({d.callback_id for d in story.facts.decisions if d.callback_id})
@@ -48,7 +49,7 @@ async def show(visit: Visit) -> Response:
             await outbox.of_order(tx, order_id, since=story.facts.order.since),
             await attempts.attempts_of(tx, order_id, since=story.facts.order.since),
             await audit.of_order(tx, order_id),
-            await trace.beside_bills(tx, story.facts),
+            await beside_bills(tx, story.facts),
         )
     values = {
         "facts": story.facts,

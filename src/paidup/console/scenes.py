@@ -14,7 +14,7 @@ from paidup.money import Money
 from paidup.outbox.store import Written
 from paidup.people.audit import Deed
 from paidup.reconcile.store import Step
-from paidup.trace import Beside, InBill
+from paidup.trace.bills import Beside, InBill
 
 
 class Scene(msgspec.Struct, frozen=True, kw_only=True):

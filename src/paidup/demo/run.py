@@ -39,7 +39,7 @@ from paidup.report import print_checks, print_life
 from paidup.sandbox.faults import SHARES
 from paidup.shops import store as shops
 from paidup.shops.store import Scope
-from paidup.trace import trace
+from paidup.trace.life import trace
 from paidup.verify import verify
 
 SHOP = "demo"

@@ -11,7 +11,8 @@ from paidup.orders.states import State as OrderState
 from paidup.payments.payment import Payment
 from paidup.payments.states import State as PaymentState
 from paidup.settle.book import Verdict
-from paidup.trace import Life, Moment
+from paidup.trace.life import Life
+from paidup.trace.moments import Moment
 from paidup.transactions.show import Shown, ShownLine, ShownStep, Summary
 from paidup.transactions.table import Step, Table
 from paidup.web import hand_shapes as hand

@@ -7,7 +7,6 @@ from typing import TypeVar
 import msgspec
 from starlette.requests import Request
 
-from paidup import trace
 from paidup.cases import store as cases
 from paidup.errors import Conflict, InvalidRequest, NotFound
 from paidup.hand import approve as approving
@@ -23,6 +22,7 @@ from paidup.intake import quarantine
 from paidup.people import approvals, audit
 from paidup.people.audit import Actor
 from paidup.shops.store import ApiKey, Scope
+from paidup.trace import find
 from paidup.web import hand_shapes as shapes
 from paidup.web.context import Context
 from paidup.web.payments import payment_out
@@ -113,7 +113,7 @@ async def search(context: Context, key: ApiKey, request: Request) -> shapes.Foun
     if not sought:
         raise InvalidRequest("?q= is the number to look for")
     async with context.db.session() as tx:
-        found = await trace.search(tx, sought, context.clock.now(), UTC, key.shop)
+        found = await find.search(tx, sought, context.clock.now(), UTC, key.shop)
     return shapes.Found(order_ids=found.order_ids)
 
 

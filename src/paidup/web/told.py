@@ -13,7 +13,7 @@ from paidup.hand import deeds, listeners
 from paidup.outbox import store as outbox
 from paidup.people.audit import Actor
 from paidup.shops.store import ApiKey, Scope
-from paidup.trace import Life, trace
+from paidup.trace.life import Life, trace
 from paidup.web import told_shapes
 from paidup.web.context import Context
 from paidup.web.route import BEFORE, LIMIT, Query, Route, limit_of, whole_number
