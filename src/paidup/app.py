@@ -11,7 +11,7 @@ from paidup.channels.accounts import AccountsFolder
 from paidup.clock import Clock, parse_clock
 from paidup.db.migrate import migrate
 from paidup.db.open import open_with_server
-from paidup.delivery import worker as delivery
+from paidup.delivery import courier
 from paidup.errors import ConfigError
 from paidup.handlers import Handler, Handlers
 from paidup.intake.receive import Receiver
@@ -95,7 +95,7 @@ class Paidup:
         for close in (self.http.aclose, to_endpoints.aclose, to_participants.aclose):
             self._stack.push_async_callback(close)
         self.asker = Asker(self.http, self.accounts, now_of=self.clock.now, deadline_s=settings.call_deadline_s)
-        self.courier = delivery.Courier(to_endpoints, lease=delivery.LEASE * self.clock.rate, spans=self.spans)
+        self.courier = courier.Courier(to_endpoints, lease=courier.LEASE * self.clock.rate, spans=self.spans)
         self._stack.push_async_callback(self.courier.aclose)
         self.coordinator = transactions.Coordinator(
             Requester(to_participants, now_of=self.clock.now), self.handlers, lease=transactions.LEASE * self.clock.rate

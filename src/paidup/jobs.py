@@ -12,6 +12,7 @@ from paidup.db import statistics
 from paidup.db.embedded import Embedded
 from paidup.db.transaction import Database
 from paidup.delivery import worker as delivery
+from paidup.delivery.courier import Courier
 from paidup.handlers import Handlers
 from paidup.intake import worker as intake
 from paidup.outbox.floor import Floor
@@ -64,7 +65,7 @@ class Jobs:
     handlers: Handlers
     accounts: AccountsFolder
     asker: Asker
-    courier: delivery.Courier
+    courier: Courier
     coordinator: transactions.Coordinator
     wakeups: Wakeups
     spans: Spans | None

@@ -14,7 +14,7 @@ from paidup.delivery.plan import DEADLINE_S, Answer
 from paidup.delivery.route import KEPT_S, Resolve, Routes
 from paidup.errors import InvalidRequest
 
-_CONNECTIONS = 320  # as many as a courier has under way at most (worker.MAX_UNDER_WAY and SPARE)
+_CONNECTIONS = 320  # as many as a courier has under way at most (courier.MAX_UNDER_WAY and SPARE)
 _MAX_WHY_CHARS = 300
 
 

@@ -12,6 +12,7 @@ from paidup.ask import Asker
 from paidup.channels.accounts import AccountsFolder
 from paidup.checkout.counter import Counter
 from paidup.delivery import worker as delivery
+from paidup.delivery.courier import Courier
 from paidup.delivery.plan import Answer
 from paidup.delivery.send import Send
 from paidup.hand.desk import Desk
@@ -81,7 +82,7 @@ class Process:
         self._handlers = Handlers()
         self._accounts, self._rules = accounts, rules
         # Few at once, so that there is often plenty: the next are under way while the last are written down.
-        self.courier = delivery.Courier(self._sender(send), per_endpoint=2, patience_s=0.0)
+        self.courier = Courier(self._sender(send), per_endpoint=2, patience_s=0.0)
         requester = Requester(ask, now_of=clock.now, seconds=lambda: clock.now().timestamp())
         self.coordinator = transactions.Coordinator(requester, self._handlers, patience_s=0.0)
         receiver = Receiver(

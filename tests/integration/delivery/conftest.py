@@ -6,8 +6,8 @@ import pytest
 from aiohttp import web
 from delivery_side import PATIENT_S, Receiver
 
+from paidup.delivery.courier import Courier
 from paidup.delivery.send import Sender
-from paidup.delivery.worker import Courier
 
 
 @pytest.fixture

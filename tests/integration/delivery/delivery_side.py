@@ -8,9 +8,10 @@ from aiohttp import web
 
 from paidup.db.transaction import Database
 from paidup.delivery import attempts, endpoints, shown, store
+from paidup.delivery.courier import LEASE, Courier
 from paidup.delivery.endpoints import Endpoint
 from paidup.delivery.plan import Answer, Step
-from paidup.delivery.worker import LEASE, Courier, run_once
+from paidup.delivery.worker import run_once
 from paidup.events import EventType
 from paidup.orders.order import LatePayment
 from paidup.outbox import store as outbox

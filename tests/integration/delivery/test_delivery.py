@@ -26,10 +26,10 @@ from standardwebhooks.webhooks import Webhook
 
 from paidup.db.transaction import Database
 from paidup.delivery import attempts, endpoints, shown, store
+from paidup.delivery.courier import Courier
 from paidup.delivery.plan import SCHEDULE, Step
 from paidup.delivery.send import Sender
 from paidup.delivery.sign import MAX_BODY_BYTES
-from paidup.delivery.worker import Courier
 from paidup.errors import InvalidRequest
 from paidup.events import EventType
 from paidup.outbox import store as outbox

@@ -11,9 +11,9 @@ from kept import an_offer, keep
 from paidup.app import Paidup
 from paidup.db.transaction import Database
 from paidup.delivery import store
+from paidup.delivery.courier import MAX_UNDER_WAY, PER_ENDPOINT, SPARE, Courier
 from paidup.delivery.send import Sender
 from paidup.delivery.store import FEW
-from paidup.delivery.worker import MAX_UNDER_WAY, PER_ENDPOINT, SPARE, Courier
 from paidup.settings import load
 from paidup.testing.builders import order_id
 from paidup.transactions import participants

@@ -21,9 +21,9 @@ from standardwebhooks.webhooks import Webhook
 
 from paidup.db.transaction import Database
 from paidup.delivery import endpoints, shown, store
+from paidup.delivery.courier import Courier
 from paidup.delivery.endpoints import Endpoint
 from paidup.delivery.plan import Answer, Plan, Step
-from paidup.delivery.worker import Courier
 from paidup.errors import Conflict, InvalidRequest, NotFound
 
 

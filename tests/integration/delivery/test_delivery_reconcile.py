@@ -7,7 +7,7 @@ import pytest
 from delivery_side import SHOP, Receiver, an_endpoint, run_once
 
 from paidup.db.transaction import Database
-from paidup.delivery.worker import Courier
+from paidup.delivery.courier import Courier
 from paidup.errors import ConfigError
 from paidup.handlers import Handlers
 from paidup.outbox import store as outbox

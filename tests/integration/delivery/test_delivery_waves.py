@@ -23,9 +23,9 @@ from delivery_side import (
 
 from paidup.db.transaction import Database
 from paidup.delivery import shown, store, worker
+from paidup.delivery.courier import LEASE, QUICK_MS, Courier
 from paidup.delivery.plan import Answer
 from paidup.delivery.send import Sender
-from paidup.delivery.worker import LEASE, QUICK_MS, Courier
 from paidup.events import EventType
 
 

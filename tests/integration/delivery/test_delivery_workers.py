@@ -30,9 +30,9 @@ from delivery_side import (
 
 from paidup.db.transaction import Database
 from paidup.delivery import shown, store
+from paidup.delivery.courier import LEASE, PER_ENDPOINT, Courier
 from paidup.delivery.plan import Answer, Step
 from paidup.delivery.send import Sender
-from paidup.delivery.worker import LEASE, PER_ENDPOINT, Courier
 from paidup.events import EventType
 from paidup.resilience.breaker import Rules
 from paidup.resilience.breaker import State as BreakerState
