@@ -10,8 +10,8 @@ import msgspec
 
 from paidup import ids, log
 from paidup.delivery import plan, sign
+from paidup.delivery.claimed import Claimed, Room, Settled
 from paidup.delivery.plan import Answer, Step
-from paidup.delivery.store import Claimed, Room, Settled
 from paidup.errors import ConfigError
 from paidup.outbox.floor import Floor
 from paidup.resilience.breaker import Breaker, Ending, Permit, Rules, State

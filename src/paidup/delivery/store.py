@@ -15,70 +15,24 @@ version. Three rules keep that right under concurrency:
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
-
-import msgspec
+from typing import Any
 
 from paidup import ids
 from paidup.db.transaction import Tx
 from paidup.delivery import attempts, endpoints
 from paidup.delivery.attempts import Attempt
-from paidup.delivery.plan import Answer, Plan, Step
+from paidup.delivery.claimed import Claimed, Room, Settled
+from paidup.delivery.plan import Step
 from paidup.delivery.shown import DEAD, DELIVERED, SKIPPED, WAITING, list_given_up
 from paidup.delivery.sign import Message
 from paidup.errors import InvalidRequest
 from paidup.outbox import store as outbox
 from paidup.outbox.floor import Floor
-from paidup.spans.context import Spot
 
 MAX_REDRIVEN = 5000
 FEW = 4
 """So many attempts at one endpoint hinder nobody: there is room for them when there is none for more."""
 _STATE_AFTER = {Step.DELIVERED: DELIVERED, Step.AGAIN: WAITING, Step.DEAD: DEAD, Step.GONE: SKIPPED}
-
-
-class Claimed(msgspec.Struct, frozen=True, kw_only=True):
-    """A delivery that is ours until its lease ends. message: None when the event is no longer kept.
-
-    cause: the decision that told the event, for those who trace.
-    """
-
-    id: int
-    lease: int
-    attempts: int
-    endpoint_id: str
-    shop: str
-    order_id: str
-    seq: int
-    event_id: str
-    url: str
-    secrets: tuple[str, ...]
-    message: Message | None
-    cause: Spot | None = None
-
-    def __repr__(self) -> str:
-        return f"Claimed(id={self.id}, event_id={self.event_id!r}, endpoint_id={self.endpoint_id!r}, secrets='***')"
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        return [("id", self.id), ("event_id", self.event_id), ("endpoint_id", self.endpoint_id)]
-
-
-class Room(NamedTuple):
-    """How many more attempts at an endpoint may begin, and how many are under way."""
-
-    free: int
-    busy: int = 0
-
-
-class Settled(msgspec.Struct, frozen=True):
-    """What came of one attempt: begun at sent_at, answered at answered_at."""
-
-    claimed: Claimed
-    sent_at: datetime
-    answered_at: datetime
-    answer: Answer
-    plan: Plan
-
 
 # The number names the lock and means nothing else.
 WAIT_ALONE = "SELECT pg_advisory_xact_lock(7243919)"

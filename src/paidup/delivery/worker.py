@@ -13,9 +13,9 @@ import msgspec
 from paidup import log
 from paidup.db.transaction import Database, Tx
 from paidup.delivery import store
+from paidup.delivery.claimed import Claimed, Settled
 from paidup.delivery.courier import SPARE, Courier, spot_of
 from paidup.delivery.plan import Step
-from paidup.delivery.store import Claimed, Settled
 from paidup.spans.store import causes
 from paidup.spans.tell import Spans
 

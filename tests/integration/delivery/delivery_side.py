@@ -8,9 +8,10 @@ from aiohttp import web
 
 from paidup.db.transaction import Database
 from paidup.delivery import attempts, endpoints, shown, store
+from paidup.delivery.claimed import Claimed, Settled
 from paidup.delivery.courier import LEASE, Courier
 from paidup.delivery.endpoints import Endpoint
-from paidup.delivery.plan import Answer, Step
+from paidup.delivery.plan import Answer, Plan, Step
 from paidup.delivery.worker import run_once
 from paidup.events import EventType
 from paidup.orders.order import LatePayment
@@ -122,7 +123,7 @@ async def only_attempt(db: Database, order_id: str = "ord1") -> attempts.Attempt
     return attempt
 
 
-async def claimed_at(db: Database, now: datetime) -> list[store.Claimed]:
+async def claimed_at(db: Database, now: datetime) -> list[Claimed]:
     await fanned_out(db, now)
     async with db.transaction() as tx:
         return await store.claim(tx, now, now + LEASE, 100, per_endpoint=16, room_at={})
@@ -133,9 +134,9 @@ async def fanned_out(db: Database, now: datetime) -> None:
         await store.fan_out(tx, now, 100)
 
 
-def delivered(claimed: store.Claimed) -> store.Settled:
+def delivered(claimed: Claimed) -> Settled:
     answer = Answer(status=200, elapsed_ms=1)
-    return store.Settled(claimed, NOW, NOW, answer, store.Plan(step=Step.DELIVERED, why="200: acknowledged"))
+    return Settled(claimed, NOW, NOW, answer, Plan(step=Step.DELIVERED, why="200: acknowledged"))
 
 
 async def an_endpoint_id(db: Database) -> str:

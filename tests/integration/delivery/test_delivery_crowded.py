@@ -11,6 +11,7 @@ from kept import an_offer, keep
 from paidup.app import Paidup
 from paidup.db.transaction import Database
 from paidup.delivery import store
+from paidup.delivery.claimed import Room
 from paidup.delivery.courier import MAX_UNDER_WAY, PER_ENDPOINT, SPARE, Courier
 from paidup.delivery.send import Sender
 from paidup.delivery.store import FEW
@@ -88,16 +89,16 @@ async def test_room_that_is_freed_goes_to_whoever_has_least_of_it(db: Database) 
     async with db.transaction() as tx:
         await store.fan_out(tx, after(2), 100)
 
-    async def claimed(limit: int, room: store.Room, spare: int = 0) -> list[int]:
+    async def claimed(limit: int, room: Room, spare: int = 0) -> list[int]:
         async with db.transaction() as tx:
             rows = await store.claim(
                 tx, after(2), after(60), limit, per_endpoint=32, room_at={busy.id: room}, spare=spare
             )
         return [sum(row.endpoint_id == endpoint.id for row in rows) for endpoint in (busy, idle)]
 
-    assert [1, 3] == await claimed(4, store.Room(30, busy=2))
-    assert [0, FEW] == await claimed(0, store.Room(28, busy=FEW), spare=8)
-    assert [3, 2] == await claimed(9, store.Room(3))
+    assert [1, 3] == await claimed(4, Room(30, busy=2))
+    assert [0, FEW] == await claimed(0, Room(28, busy=FEW), spare=8)
+    assert [3, 2] == await claimed(9, Room(3))
 
 
 def _process(dsn: str, folder: Path) -> Paidup:

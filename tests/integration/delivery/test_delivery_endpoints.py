@@ -21,6 +21,7 @@ from standardwebhooks.webhooks import Webhook
 
 from paidup.db.transaction import Database
 from paidup.delivery import endpoints, shown, store
+from paidup.delivery.claimed import Settled
 from paidup.delivery.courier import Courier
 from paidup.delivery.endpoints import Endpoint
 from paidup.delivery.plan import Answer, Plan, Step
@@ -113,7 +114,7 @@ async def test_what_was_skipped_while_it_was_sent_stays_skipped_when_that_fails(
     await happened(db, an_event(seq=2), an_event("ord2", 2), an_event("ord4"))
     claimed |= {row.order_id: row for row in await claimed_at(db, after(5)) if row.order_id == "ord4"}
     again = Plan(step=Step.AGAIN, why="500: not accepted", due_at=after(10))
-    failed = store.Settled(claimed["ord1"], NOW, after(5), Answer(status=500, elapsed_ms=5000), again)
+    failed = Settled(claimed["ord1"], NOW, after(5), Answer(status=500, elapsed_ms=5000), again)
     async with db.transaction() as tx:
         assert 3 == await store.settle(tx, [failed, delivered(claimed["ord2"]), delivered(claimed["ord4"])])
     found = [await states(db, f"ord{n}") for n in (1, 2, 3, 4)]

@@ -30,6 +30,7 @@ from delivery_side import (
 
 from paidup.db.transaction import Database
 from paidup.delivery import shown, store
+from paidup.delivery.claimed import Room
 from paidup.delivery.courier import LEASE, PER_ENDPOINT, Courier
 from paidup.delivery.plan import Answer, Step
 from paidup.delivery.send import Sender
@@ -112,7 +113,7 @@ async def test_an_endpoint_that_answers_at_once_is_told_more_at_once_until_it_fa
     assert {} == courier.room_at(NOW)
     await happened(db, *(an_event(f"ord{number}") for number in range(PER_ENDPOINT)))
     await until_idle(db, courier, NOW)
-    assert {endpoint_id: store.Room(2 * PER_ENDPOINT)} == courier.room_at(NOW)
+    assert {endpoint_id: Room(2 * PER_ENDPOINT)} == courier.room_at(NOW)
     receiver.answers = answering(500)
     await happened(db, an_event("one more"))
     await until_idle(db, courier, NOW)
