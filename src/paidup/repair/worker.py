@@ -19,17 +19,12 @@ from paidup.db.transaction import Database, Tx
 from paidup.errors import InvalidRequest, NotFound
 from paidup.handlers import Handlers
 from paidup.journal import store as journal
-from paidup.orders import store as orders
-from paidup.orders.order import Order
-from paidup.payments import store as payments
 from paidup.payments.payment import Payment
 from paidup.payments.states import FINAL as PAYMENT_FINAL
 from paidup.payments.states import State as PaymentState
-from paidup.refunds import store as refunds
-from paidup.refunds.refund import Refund
 from paidup.refunds.states import FINAL as REFUND_FINAL
-from paidup.refunds.states import State as RefundState
 from paidup.repair.due import next_query_s, next_refund_ask_s, should_close
+from paidup.repair.subjects import Subject, load, within_budget
 from paidup.schedule import store as schedule
 from paidup.settle.book import ClosePayment, NeedPerson
 from paidup.spans.tell import Spans
@@ -52,20 +47,6 @@ def lease_s(deadline_s: float) -> float:
 
 ASK_AT_MOST_EVERY = timedelta(seconds=3)
 """A buyer's waiting page asks about one payment at most this often; Alipay wants 3 s between calls on one trade."""
-
-
-REFUNDS_APART = {"alipay": timedelta(seconds=3)}
-"""So far apart a channel wants the refunds of one payment to be sent; what it says to those that are not is written
-nowhere, and a no would end the refund. WeChat Pay has a code for it, which is no end: it is sent again later."""
-
-
-class Subject(msgspec.Struct, frozen=True):
-    """What a due row is about, with all that asking needs."""
-
-    due: schedule.Due
-    order: Order
-    payment: Payment
-    refund: Refund | None
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -94,7 +75,7 @@ async def run_once(
     for _ in range(_LOOKS):
         async with db.transaction() as tx:
             dues = await schedule.claim(tx, now, now + lease, limit)
-            subjects = await _load(tx, await _within_budget(tx, dues, budget_per_s, now), now)
+            subjects = await load(tx, await within_budget(tx, dues, budget_per_s, now), now)
         if subjects or not dues:
             break
     return await _ask_and_settle(db, subjects, asker, handlers, now, spans)
@@ -120,79 +101,8 @@ async def ask_now(
         if not granted:
             await schedule.postpone(tx, [(due, now + timedelta(seconds=wait_s), due.asked)])
             return False
-        subjects = await _load(tx, [due], now)
+        subjects = await load(tx, [due], now)
     return await _ask_and_settle(db, subjects, asker, handlers, now, spans) > 0
-
-
-async def _within_budget(
-    tx: Tx, dues: Sequence[schedule.Due], budget_per_s: float, now: datetime
-) -> list[schedule.Due]:
-    """Those that may be asked about now; the others wait until the account's budget allows it."""
-    allowed, later = [], []
-    for channel, account in sorted({(due.channel, due.account) for due in dues}):
-        theirs = [due for due in dues if (due.channel, due.account) == (channel, account)]
-        granted, _ = await schedule.spend(tx, channel, account, len(theirs), rate_per_s=budget_per_s, now=now)
-        allowed += theirs[:granted]
-        rest = theirs[granted:]
-        if rest:
-            turns = await schedule.stand_in_line(tx, channel, account, len(rest), rate_per_s=budget_per_s, now=now)
-            later += [(due, turn, due.asked) for due, turn in zip(rest, turns, strict=True)]
-    await schedule.postpone(tx, later)
-    return allowed
-
-
-async def _load(tx: Tx, dues: Sequence[schedule.Due], now: datetime) -> list[Subject]:
-    """Read what the rows are about; rows of what is settled already are dropped."""
-    found_refunds = {r.id: r for r in await refunds.get_many(tx, [d.subject_id for d in dues if d.kind == "refund"])}
-    wanted = [d.subject_id for d in dues if d.kind == "payment"] + [r.payment_id for r in found_refunds.values()]
-    found_payments = {p.id: p for p in await payments.get_many(tx, wanted)}
-    found_orders = {o.id: o for o in await orders.get_many(tx, list({p.order_id for p in found_payments.values()}))}
-    subjects, settled = [], []
-    for due in dues:
-        refund = found_refunds.get(due.subject_id)
-        payment = found_payments.get(refund.payment_id if refund else due.subject_id)
-        if payment is None or _is_settled(payment, refund):
-            settled.append(due.subject_id)
-        else:
-            subjects.append(Subject(due, found_orders[payment.order_id], payment, refund))
-    await schedule.drop(tx, settled)
-    return await _apart(tx, subjects, now)
-
-
-async def _apart(tx: Tx, subjects: Sequence[Subject], now: datetime) -> list[Subject]:
-    """Without refunds that would be sent too soon after another one of their payment; these wait for their turn."""
-    to_send = {
-        one.due.subject_id: REFUNDS_APART[one.due.channel]
-        for one in subjects
-        if one.refund and one.refund.state is RefundState.REQUESTED and one.due.channel in REFUNDS_APART
-    }
-    if not to_send:
-        return list(subjects)
-    orders_of = {one.order.id for one in subjects if one.due.subject_id in to_send}
-    siblings = await refunds.of_orders(tx, sorted(orders_of))
-    payment_of = {r.id: r.payment_id for r in siblings if r.channel in REFUNDS_APART}
-    calls = await journal.calls_of(tx, sorted(payment_of), since=now - max(REFUNDS_APART.values()))
-    busy = {
-        payment_of[call.subject_id]
-        for call in calls
-        if call.purpose == "refund" and now - call.called_at < REFUNDS_APART[call.channel]
-    }
-    going: list[Subject] = []
-    later: list[tuple[schedule.Due, datetime, int]] = []
-    for one in subjects:
-        apart = to_send.get(one.due.subject_id)
-        if apart is not None and one.payment.id in busy:
-            later.append((one.due, now + apart, one.due.asked))
-            continue
-        going.append(one)
-        if apart is not None:
-            busy.add(one.payment.id)
-    await schedule.postpone(tx, later)
-    return going
-
-
-def _is_settled(payment: Payment, refund: Refund | None) -> bool:
-    return refund.state in REFUND_FINAL if refund else payment.state in PAYMENT_FINAL
 
 
 async def _ask_and_settle(
