@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from paidup.console.scenes import scenes
-from paidup.diagnosis import Facts
+from paidup.diagnosis.verdict import Facts
 from paidup.journal.store import Call
 from paidup.testing.builders import a_payment, an_order
 from paidup.trace.bills import Beside

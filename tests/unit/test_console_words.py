@@ -39,7 +39,7 @@ def in_code() -> set[str]:
     paths = [
         *CONSOLE.glob("*.py"),
         *SOURCE.glob("hand/*.py"),
-        SOURCE / "diagnosis.py",
+        *SOURCE.glob("diagnosis/*.py"),
         SOURCE / "people" / "sign_in.py",
     ]
     for path in (p for p in paths if not p.name.startswith("words_")):

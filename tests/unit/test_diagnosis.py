@@ -8,7 +8,8 @@ import pytest
 
 from paidup.cases.store import Case
 from paidup.delivery.shown import Delivery
-from paidup.diagnosis import Diagnosis, Facts, judge
+from paidup.diagnosis.judge import judge
+from paidup.diagnosis.verdict import Diagnosis, Facts
 from paidup.journal.store import Call, Entry
 from paidup.orders.states import State as OrderState
 from paidup.payments.payment import Payment

@@ -9,7 +9,7 @@ from paidup.console.deed import show as show_deed
 from paidup.console.gate import Visit
 from paidup.console.pages import page
 from paidup.delivery import endpoints, shown
-from paidup.diagnosis import Said
+from paidup.diagnosis.verdict import Said
 from paidup.errors import InvalidRequest, NotFound, Verdict
 from paidup.hand import deeds
 from paidup.hand.detail import Block, Detail, callback_detail, headers_text, raw_text

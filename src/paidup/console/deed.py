@@ -8,7 +8,7 @@ from starlette.responses import Response
 from paidup import ids
 from paidup.console.gate import Visit
 from paidup.console.pages import go, page
-from paidup.diagnosis import Said
+from paidup.diagnosis.verdict import Said
 from paidup.hand.done import Done
 from paidup.money import Money
 from paidup.people.audit import Actor

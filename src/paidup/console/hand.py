@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from paidup.console.deed import Deed, Field, actor, after, reason, show
 from paidup.console.gate import Visit
-from paidup.diagnosis import Said
+from paidup.diagnosis.verdict import Said
 from paidup.errors import NotFound
 from paidup.hand import confirm as confirming
 from paidup.hand import deeds

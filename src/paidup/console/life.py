@@ -8,7 +8,7 @@ from paidup.console.pages import page
 from paidup.console.scenes import scenes
 from paidup.db.transaction import Tx
 from paidup.delivery import attempts
-from paidup.diagnosis import Diagnosis, Said
+from paidup.diagnosis.verdict import Diagnosis, Said
 from paidup.errors import NotFound
 from paidup.hand import deeds
 from paidup.hand.detail import Detail, detail_of

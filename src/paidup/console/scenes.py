@@ -8,7 +8,7 @@ import msgspec
 
 from paidup.cases.store import Case
 from paidup.delivery.attempts import Attempt
-from paidup.diagnosis import Facts
+from paidup.diagnosis.verdict import Facts
 from paidup.journal.store import Call, Entry
 from paidup.money import Money
 from paidup.outbox.store import Written

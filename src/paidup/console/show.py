@@ -12,7 +12,7 @@ from paidup.console.visitor import Visitor
 from paidup.console.words_en import STATES
 from paidup.console.words_en import WORDS as ENGLISH
 from paidup.console.words_zh import WORDS as CHINESE
-from paidup.diagnosis import Said, Value
+from paidup.diagnosis.verdict import Said, Value
 from paidup.money import Money, decimals
 
 _STANDING = re.compile(rf"\b(?P<what>order|payment|refund) (?:{'|'.join(sorted(STATES))})\b")

@@ -12,7 +12,7 @@ import msgspec
 from paidup import ids
 from paidup.channels.channel import Account, Declined, KeyInfo, PaymentName, Success, ToOpen
 from paidup.channels.registry import CHANNELS
-from paidup.diagnosis import Said, Value
+from paidup.diagnosis.verdict import Said, Value
 from paidup.hand.desk import Desk
 from paidup.money import Money
 from paidup.people import audit

@@ -6,7 +6,7 @@ from datetime import date, datetime
 import msgspec
 
 from paidup.db.transaction import Tx
-from paidup.diagnosis import Facts
+from paidup.diagnosis.verdict import Facts
 from paidup.reconcile import runs
 from paidup.reconcile import store as breaks
 from paidup.reconcile.store import Step

@@ -17,7 +17,7 @@ class Life(msgspec.Struct, frozen=True, kw_only=True):
     """An order, its payments and refunds, and everything that happened, oldest first. next_at: the next question. The
     order's buyer_ref is masked, and so is what the payments' extra (an openid, say) and pay_with hold.
 
-    diagnosis: one of a closed list (diagnosis.py); next_step: what comes next, by itself or by a person.
+    diagnosis: one of a closed list (diagnosis/verdict.py); next_step: what comes next, by itself or by a person.
     traces: their ids in the tracing system, if one is used.
     """
 

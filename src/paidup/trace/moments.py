@@ -7,7 +7,7 @@ import msgspec
 
 from paidup.db.transaction import Tx
 from paidup.delivery import attempts
-from paidup.diagnosis import Facts
+from paidup.diagnosis.verdict import Facts
 from paidup.intake import inbox
 from paidup.inventory import store as inventory
 from paidup.inventory.sku import Movement

@@ -5,7 +5,8 @@ import msgspec
 from paidup.cases import store as cases
 from paidup.db.transaction import Tx
 from paidup.delivery import shown
-from paidup.diagnosis import Facts, Verdict, judge
+from paidup.diagnosis.judge import judge
+from paidup.diagnosis.verdict import Facts, Verdict
 from paidup.intake import inbox
 from paidup.journal import store as journal
 from paidup.orders import store as orders

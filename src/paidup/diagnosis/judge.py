@@ -1,171 +1,25 @@
-"""Where an order stands, in words for the person on the phone: and when it is not paid, why, and what comes next.
+"""Facts → verdict. A paid order has its own words; of any other the first look that sees something says why. Pure."""
 
-The diagnoses are a closed list. Each sentence is a template with its values beside it, so that whoever shows it writes
-times and money as its reader does, in the reader's language. Pure.
-"""
+from collections.abc import Callable
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
-from enum import StrEnum
-
-import msgspec
-
-from paidup.cases.store import Case
-from paidup.delivery.shown import Delivery
-from paidup.journal.store import Call, Entry
+from paidup.diagnosis.paid import given_back, paid_verdict
+from paidup.diagnosis.verdict import Diagnosis, Facts, Said, Value, Verdict
 from paidup.money import Money
-from paidup.orders.order import Order
 from paidup.orders.states import State as OrderState
 from paidup.payments.payment import Payment
 from paidup.payments.states import State as PaymentState
-from paidup.refunds.refund import Refund
 from paidup.refunds.states import State as RefundState
 
-Value = str | int | datetime | Money
 _CALLS_IN_VAIN = 2
-
-
-class Diagnosis(StrEnum):
-    """Where an order stands, or why it is not paid."""
-
-    PAID = "paid"
-    REFUNDED = "refunded"
-    HELD = "held"  # money came, but not as agreed: a person decides
-    CALLBACK_WAITS = "callback_waits"  # the channel told us of something that is not there yet
-    CALLBACK_STUCK = "callback_stuck"  # the channel told us, and it could not be applied
-    NOT_STARTED = "not_started"  # no payment was started
-    NOT_OPENED = "not_opened"  # the channel does not know the payment yet
-    CHANNEL_AWAY = "channel_away"  # the channel does not answer our questions
-    DECLINED = "declined"  # the customer tried, and the channel declined
-    NOT_PAID_YET = "not_paid_yet"  # the channel says that nobody has paid
-    CLOSING = "closing"  # no longer offered; the channel has not confirmed yet
-    CLOSED = "closed"  # nobody can pay it any more
-    UNANSWERED = "unanswered"  # our questions are exhausted: the bill or a person will tell
-
-
-class Said(msgspec.Struct, frozen=True):
-    """A sentence: a template in English, and its values."""
-
-    text: str
-    values: Mapping[str, Value] = {}
-
-    def english(self) -> str:
-        """As the command line and the API show it: times in UTC."""
-        return self.text.format(**{name: _plain(value) for name, value in self.values.items()})
-
-
-class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a diagnosis rests on. waiting: callbacks that were set aside, as (state, why, id)."""
-
-    order: Order
-    payments: Sequence[Payment]
-    refunds: Sequence[Refund]
-    decisions: Sequence[Entry]
-    calls: Sequence[Call]
-    deliveries: Sequence[Delivery]
-    cases: Sequence[Case]
-    waiting: Sequence[tuple[str, str, str]]
-    next_at: datetime | None
-
-
-class Verdict(msgspec.Struct, frozen=True):
-    """The diagnosis; sentences that tell what happened; and what comes next, by itself or by a person."""
-
-    diagnosis: Diagnosis
-    sentences: tuple[Said, ...]
-    next_step: Said
-
-    def english(self) -> str:
-        """What happened, in one line."""
-        return " ".join(said.english() for said in self.sentences)
 
 
 def judge(facts: Facts) -> Verdict:
     """Where this order stands."""
     paid = next((p for p in facts.payments if p.id == facts.order.paid_by), None)
     if paid is not None and paid.paid_at is not None:
-        return _paid(facts, paid, paid.paid_at)
+        return paid_verdict(facts, paid, paid.paid_at)
     found = next(filter(None, (look(facts) for look in _LOOKS)), None)
     return found or _closing(facts)
-
-
-# Paid -------------------------------------------------------------------------------------------------------------
-
-
-def _paid(facts: Facts, paid: Payment, paid_at: datetime) -> Verdict:
-    diagnosis = Diagnosis.REFUNDED if facts.order.state is OrderState.REFUNDED else Diagnosis.PAID
-    sentences = [Said("Paid {amount} at {at}.", {"amount": paid.money, "at": paid_at}), *_how(facts, paid, paid_at)]
-    sentences += [_given_back(r) for r in facts.refunds if r.state is not RefundState.FAILED]
-    told, step = _told(facts)
-    return Verdict(diagnosis, (*sentences, told), step)
-
-
-def _how(facts: Facts, paid: Payment, paid_at: datetime) -> list[Said]:
-    """How we learned it: from the first decision that made it paid."""
-    proof = next((d for d in facts.decisions if d.payment_id == paid.id and _became_paid(d)), None)
-    if proof is None:
-        return []
-    after_s = max(0, round((proof.decided_at - paid_at).total_seconds()))
-    came = any(d.road == "callback" and d.payment_id == paid.id for d in facts.decisions)
-    texts = {
-        "callback": "The callback told us after {after_s} s.",
-        "query": "The callback was late; the active query found it first, after {after_s} s."
-        if came
-        else "The callback was lost; the active query found it after {after_s} s.",
-        "bill": "Neither callback nor query told us; the channel's bill did.",
-        "operator": "A person confirmed it by hand.",
-        "": "We learned it after {after_s} s.",
-    }
-    return [Said(texts.get(proof.road, texts[""]), {"after_s": after_s})]
-
-
-def _became_paid(entry: Entry) -> bool:
-    return "payment paid" in (entry.after or "") and "payment paid" not in (entry.before or "")
-
-
-def _given_back(refund: Refund) -> Said:
-    texts = {
-        RefundState.SUCCEEDED: "{amount} was given back to the customer.",
-        RefundState.PENDING: "{amount} is on its way back to the customer.",
-        RefundState.REQUESTED: "A refund of {amount} is being sent to the channel.",
-    }
-    return Said(texts[refund.state], {"amount": refund.money})
-
-
-def _rest(facts: Facts) -> Said:
-    """What comes next when the shop knows: a refund is asked about until the customer has the money."""
-    under_way = any(r.state in (RefundState.REQUESTED, RefundState.PENDING) for r in facts.refunds)
-    if under_way and facts.next_at:
-        return Said("The channel is asked about the refund at {at}, by itself.", {"at": facts.next_at})
-    return Said("Nothing more is needed.")
-
-
-def _told(facts: Facts) -> tuple[Said, Said]:
-    """Whether the shop knows, and what comes next."""
-    nothing = _rest(facts)
-    last = _telling(facts.deliveries)
-    if last is None:
-        return Said("No endpoint of the shop wants to hear of it."), Said(
-            "The shop reads it from the API, or registers an endpoint."
-        )
-    if last.state == "waiting":
-        retry = Said("The shop is told again at {at} by itself.", {"at": last.due_at})
-        return Said("The shop was not reached yet: {why}.", {"why": last.why or "not tried yet"}), retry
-    if last.state != "delivered":
-        why = Said("The shop could not be told: {why}.", {"why": last.why})
-        return why, Said("Mend the shop's endpoint, then re-send what it missed.")
-    if last.applied_at is None:
-        return Said("The shop was told; it has not said that it acted on it."), nothing
-    return Said("The shop was told and confirmed."), nothing
-
-
-def _telling(deliveries: Sequence[Delivery]) -> Delivery | None:
-    """The delivery that says whether the shop knows: what was given up, or what the others wait behind; if all is
-    well, the last."""
-    open_ends = [d for d in deliveries if d.state in ("dead", "waiting")]
-    if open_ends:
-        return min(open_ends, key=lambda d: (d.state != "dead", d.attempts == 0, d.seq))
-    return max(deliveries, key=lambda d: (d.seq, d.state == "delivered"), default=None)
 
 
 # Not paid: the first look that sees something gives the diagnosis ---------------------------------------------------
@@ -276,7 +130,7 @@ def _not_paid_yet(facts: Facts) -> Verdict | None:
 
 def _closing(facts: Facts) -> Verdict:
     """Money may have come and gone: what was given back, or is on its way, stands behind the first sentence."""
-    back = [_given_back(r) for r in facts.refunds if r.state is not RefundState.FAILED]
+    back = [given_back(r) for r in facts.refunds if r.state is not RefundState.FAILED]
     if facts.order.state is OrderState.CLOSED:
         sentence = Said("Not paid: the order was closed, and nobody can pay it any more.")
         step = Said("If money comes all the same, the shop's policy applies: {policy}.", {"policy": _policy(facts)})
@@ -307,7 +161,3 @@ _LOOKS: tuple[Callable[[Facts], Verdict | None], ...] = (
     _held, _stuck, _unanswered, _not_started, _channel_away, _declined, _not_opened, _not_begun,
     _not_paid_yet,
 )  # fmt: skip
-
-
-def _plain(value: Value) -> str:
-    return f"{value:%Y-%m-%d %H:%M:%S} UTC" if isinstance(value, datetime) else str(value)
