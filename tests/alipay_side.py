@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from paidup.channels.alipay import ALIPAY, AlipayAccount
 from paidup.channels.alipay.sign import FOR_NOTICE, FOR_REQUEST, sign, signed_text, verify
-from paidup.channels.channel import CallbackRequest, PaymentName, RefundName, Request, Response, ToOpen
+from paidup.channels.channel import PaymentName, RefundName, ToOpen
+from paidup.channels.messages import CallbackRequest, Request, Response
 from paidup.errors import Verdict
 from paidup.money import Money
 

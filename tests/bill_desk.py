@@ -12,8 +12,9 @@ import msgspec
 import sandbox_merchant
 from paidup.channels.accounts import AccountsFolder
 from paidup.channels.bill import Bill, BillKind, BillName, BillProof
-from paidup.channels.channel import Account, BillAt, BillComing, NoBill, Success
+from paidup.channels.channel import Account
 from paidup.channels.http import ChannelHttp, Sent
+from paidup.channels.messages import BillAt, BillComing, NoBill, Success
 from paidup.channels.registry import CHANNELS
 from paidup.sandbox.bills import Entry, Payout
 from paidup.sandbox.ledger import Refund, RefundState, Trade, TradeState

@@ -11,8 +11,8 @@ import pytest
 from paidup.apply import Item, apply
 from paidup.ask import Asker
 from paidup.channels.accounts import AccountsFolder
-from paidup.channels.channel import CallbackRequest, Unknown
 from paidup.channels.http import ChannelHttp
+from paidup.channels.messages import CallbackRequest, Unknown
 from paidup.checkout.open import Wanted, open_payment
 from paidup.checkout.place import place_order
 from paidup.checkout.refund import request_refund

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from urllib.parse import parse_qsl
 
-from paidup.channels.channel import CallbackRequest, PaymentName, RefundName, Request, Response, ToOpen
+from paidup.channels.channel import PaymentName, RefundName, ToOpen
+from paidup.channels.messages import CallbackRequest, Request, Response
 from paidup.channels.stripe import STRIPE, StripeAccount
 from paidup.money import Money
 

@@ -287,7 +287,7 @@ BITES: tuple[tuple[Rule, Sources], ...] = (
     (layers, {"payments/store.py": "from ..orders import store"}),
     (layers, {"intake/worker.py": "from paidup.repair.due import next_query_s"}),
     (layers, {"channels/stripe/query.py": "from paidup.payments.states import State"}),
-    (layers, {"resilience/guard.py": "from paidup.channels.channel import Unknown"}),
+    (layers, {"resilience/guard.py": "from paidup.channels.messages import Unknown"}),
     (layers, {"money.py": "from paidup.db.transaction import Tx"}),
     (layers, {"sandbox/stripe.py": "from paidup.channels.stripe.sign import sign"}),
     (layers, {"web/pages.py": "from paidup.sandbox.stripe import Stripe"}),

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509.oid import NameOID
 
-from paidup.channels.channel import CallbackRequest, PaymentName, RefundName, Request, Response, ToOpen
+from paidup.channels.channel import PaymentName, RefundName, ToOpen
+from paidup.channels.messages import CallbackRequest, Request, Response
 from paidup.channels.wechat import WECHAT, WechatAccount
 from paidup.money import Money
 

@@ -14,17 +14,8 @@ from paidup import ids
 from paidup.apply import Item
 from paidup.channels.accounts import AccountsFolder
 from paidup.channels.bill import BillName
-from paidup.channels.channel import (
-    Account,
-    Channel,
-    Declined,
-    Exchange,
-    PaymentName,
-    RefundName,
-    Request,
-    Success,
-    ToOpen,
-)
+from paidup.channels.channel import Account, Channel, PaymentName, RefundName, ToOpen
+from paidup.channels.messages import Declined, Exchange, Request, Success
 from paidup.channels.registry import CHANNELS
 from paidup.errors import NotFound
 from paidup.evidence import Evidence, PaymentEvidence, PaymentSays, RefundEvidence, RefundSays

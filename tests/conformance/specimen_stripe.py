@@ -7,7 +7,7 @@ from suite import Billing, Opening, Says, Specimen
 import stripe_side as stripe
 from bill_side import BILL, one_day
 from paidup.channels.bill import BillFault, BillProof
-from paidup.channels.channel import CallbackRequest
+from paidup.channels.messages import CallbackRequest
 from paidup.channels.stripe import STRIPE
 from paidup.evidence import DisputeSays, PaymentSays, RefundSays
 from paidup.sandbox.bill_formats import STRIPE_COLUMNS, stripe_report

@@ -9,7 +9,7 @@ from suite import Billing, Opening, Says, Specimen
 import wechat_side as wechat
 from bill_side import BILL, one_day
 from paidup.channels.bill import BillFault, BillProof
-from paidup.channels.channel import CallbackRequest, Request
+from paidup.channels.messages import CallbackRequest, Request
 from paidup.channels.wechat import WECHAT
 from paidup.evidence import PaymentSays, RefundSays
 from paidup.sandbox.bill_formats import gzipped, wechat_trades

@@ -17,23 +17,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from paidup.channels.bill import Bill, BillFault, BillName, BillProof, BillRefused, LineKind, day_in
-from paidup.channels.channel import (
-    Account,
+from paidup.channels.channel import Account, Channel, PaymentName, RefundName, ToOpen
+from paidup.channels.messages import (
     BillAt,
     BillComing,
     CallbackRequest,
-    Channel,
     Declined,
     Exchange,
     NoBill,
     Outcome,
-    PaymentName,
-    RefundName,
     Request,
     Response,
     Retryable,
     Success,
-    ToOpen,
     Unknown,
 )
 from paidup.errors import CallbackRefused, ConfigError, InvalidRequest, Verdict

@@ -24,7 +24,7 @@ from paidup.channels.alipay.form import as_text, parse_form
 from paidup.channels.alipay.gateway import Answer, read_answer
 from paidup.channels.alipay.sign import FOR_REQUEST, signed_text, verify
 from paidup.channels.alipay.trade import is_refunded, moment, payment_says, yuan
-from paidup.channels.channel import CallbackRequest, Response
+from paidup.channels.messages import CallbackRequest, Response
 from paidup.errors import CallbackRefused, Verdict
 from paidup.evidence import PaymentSays
 from paidup.money import Money

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import pytest
 from vector_files import Vector, body_of, vectors
 
-from paidup.channels.channel import CallbackRequest
+from paidup.channels.messages import CallbackRequest
 from paidup.channels.stripe import STRIPE
 from paidup.errors import CallbackRefused, Verdict
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, generate
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from vector_files import Vector, body_of, vectors
 
-from paidup.channels.channel import CallbackRequest, Response
+from paidup.channels.messages import CallbackRequest, Response
 from paidup.channels.wechat import WECHAT
 from paidup.channels.wechat.certificates import Certificates, open_certificates
 from paidup.channels.wechat.keys import Secret, VerifyKey, WechatAccount, certificate_key

@@ -9,18 +9,9 @@ from datetime import datetime
 import msgspec
 import pytest
 
-from paidup.channels.channel import (
-    Account,
-    Declined,
-    Exchange,
-    Outcome,
-    Request,
-    Response,
-    Retryable,
-    Success,
-    Unknown,
-)
+from paidup.channels.channel import Account
 from paidup.channels.http import MAX_ANSWER_BYTES, MAX_JOURNAL_BYTES, ChannelHttp, Sent
+from paidup.channels.messages import Declined, Exchange, Outcome, Request, Response, Retryable, Success, Unknown
 from paidup.clock import SystemClock
 from paidup.resilience.breaker import Rules, State
 

@@ -11,8 +11,8 @@ import pytest
 
 from merchant import Merchant
 from paidup import ids
-from paidup.channels.channel import CallbackRequest, Unknown
 from paidup.channels.http import Sent
+from paidup.channels.messages import CallbackRequest, Unknown
 from paidup.channels.registry import CHANNELS
 from paidup.checkout.open import Wanted, open_payment
 from paidup.checkout.sell import Wanted as WantedOrder

@@ -12,7 +12,7 @@ from kept import a_callback, count, open_cases, take_in
 from merchant import Merchant
 from paidup.cases import store as cases
 from paidup.channels.accounts import AccountsFolder
-from paidup.channels.channel import CallbackRequest
+from paidup.channels.messages import CallbackRequest
 from paidup.db.flusher import Flusher
 from paidup.db.transaction import Database
 from paidup.errors import NotFound, OurError, Overloaded, Verdict

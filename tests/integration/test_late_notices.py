@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from merchant import Merchant
-from paidup.channels.channel import CallbackRequest
+from paidup.channels.messages import CallbackRequest
 from paidup.intake.receive import Receiver
 from paidup.refunds.states import State
 from paidup.sandbox.ledger import Refund, RefundState

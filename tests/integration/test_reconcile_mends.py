@@ -10,7 +10,7 @@ import pytest
 from merchant import Merchant
 from paidup.ask import Answer, Asker
 from paidup.channels.bill import BillKind
-from paidup.channels.channel import BillComing
+from paidup.channels.messages import BillComing
 from paidup.channels.registry import CHANNELS
 from paidup.orders import store as orders
 from paidup.orders.order import Order

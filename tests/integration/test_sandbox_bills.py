@@ -12,7 +12,7 @@ from bill_desk import DAY, NOON, Desk, desk
 from bill_side import fault, lines
 from paidup.channels import registry
 from paidup.channels.bill import BillFault, BillKind, BillLine, BillName, LineKind
-from paidup.channels.channel import BillAt, BillComing, Declined, NoBill, Retryable, Success
+from paidup.channels.messages import BillAt, BillComing, Declined, NoBill, Retryable, Success
 from paidup.channels.stripe.amount import to_stripe
 from paidup.errors import ConfigError
 from paidup.money import Money

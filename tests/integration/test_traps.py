@@ -27,7 +27,8 @@ from kept import (
 from merchant import Merchant
 from paidup.apply import Item, apply
 from paidup.channels.accounts import AccountsFolder
-from paidup.channels.channel import CallbackRequest, Channel
+from paidup.channels.channel import Channel
+from paidup.channels.messages import CallbackRequest
 from paidup.channels.registry import CHANNELS
 from paidup.db.transaction import Database, Tx
 from paidup.errors import CallbackRefused, Conflict, Verdict

@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 
 from paidup.app import Paidup
-from paidup.channels.channel import CallbackRequest
+from paidup.channels.messages import CallbackRequest
 from paidup.clock import FastClock, SystemClock
 from paidup.db.transaction import Database
 from paidup.sandbox.accounts import write_accounts

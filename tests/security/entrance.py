@@ -12,7 +12,7 @@ import alipay_side
 import stripe_side
 import wechat_side
 from paidup.app import Paidup
-from paidup.channels.channel import CallbackRequest
+from paidup.channels.messages import CallbackRequest
 from paidup.orders.order import LatePayment
 from paidup.settings import load
 from paidup.shops import store as shops

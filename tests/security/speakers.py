@@ -14,7 +14,8 @@ import wechat_side as wechat
 from paidup.channels.alipay import ALIPAY
 from paidup.channels.alipay.form import parse_form
 from paidup.channels.alipay.sign import FOR_NOTICE, sign, signed_text
-from paidup.channels.channel import Account, CallbackRequest, Channel, Exchange, PaymentName, RefundName, Response
+from paidup.channels.channel import Account, Channel, PaymentName, RefundName
+from paidup.channels.messages import CallbackRequest, Exchange, Response
 from paidup.channels.stripe import STRIPE
 from paidup.channels.wechat import WECHAT
 from paidup.errors import CallbackRefused

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mutants import spoiled, spoiled_text, tries
 from speakers import Speaker, speakers
 
-from paidup.channels.channel import CallbackRequest, Declined, Reading, Retryable, Success, Unknown
+from paidup.channels.messages import CallbackRequest, Declined, Reading, Retryable, Success, Unknown
 from paidup.errors import CallbackRefused
 from paidup.evidence import Evidence, decode, encode
 from paidup.money import MAX_AMOUNT_MINOR

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mutants import nasty_text, spoiled, tries
 from speakers import Speaker, speakers
 
-from paidup.channels.channel import CallbackRequest
+from paidup.channels.messages import CallbackRequest
 from paidup.intake.receive import Receiver
 
 REFUSALS = {400, 401, 404, 405, 408, 413, 431}

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from merchant import Merchant
-from paidup.channels.channel import CallbackRequest
+from paidup.channels.messages import CallbackRequest
 from paidup.errors import Verdict
 from paidup.intake import quarantine
 from paidup.intake.receive import Receiver, replay

@@ -15,8 +15,8 @@ import alipay_side
 from api_side import Api
 from paidup.channels.accounts import load_accounts
 from paidup.channels.bill_address import address_of
-from paidup.channels.channel import Exchange, Request, Unknown
 from paidup.channels.http import ChannelHttp
+from paidup.channels.messages import Exchange, Request, Unknown
 from paidup.clock import SystemClock
 from paidup.delivery.plan import Answer, Step, decide
 from paidup.delivery.send import Sender

@@ -18,7 +18,7 @@ import pytest
 from paidup import apply as door
 from paidup import ask, ids, settle
 from paidup.channels.alipay import callback as alipay_callback
-from paidup.channels.channel import Unknown
+from paidup.channels.messages import Unknown
 from paidup.checkout import open as checkout_open
 from paidup.checkout import refund as checkout_refund
 from paidup.db.flusher import Flusher

@@ -35,7 +35,7 @@ from alipay_side import (
 )
 from paidup.channels.alipay import ALIPAY
 from paidup.channels.alipay.trade import moment, payment_says, yuan
-from paidup.channels.channel import CallbackRequest, Declined, Exchange, Response, Retryable, Success, Unknown
+from paidup.channels.messages import CallbackRequest, Declined, Exchange, Response, Retryable, Success, Unknown
 from paidup.errors import CallbackRefused, ConfigError, InvalidRequest, Verdict
 from paidup.evidence import PaymentEvidence, PaymentSays, RefundEvidence, RefundSays, Road
 from paidup.money import Money

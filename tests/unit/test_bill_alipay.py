@@ -13,7 +13,7 @@ from paidup.channels.alipay.bill import read_bill
 from paidup.channels.alipay.bill_request import ask_bill
 from paidup.channels.alipay.keys import parse_account
 from paidup.channels.bill import Bill, BillFault, BillName, BillProof, LineKind, Sums
-from paidup.channels.channel import NoBill, Retryable, Success
+from paidup.channels.messages import NoBill, Retryable, Success
 from paidup.sandbox.bill_formats import alipay_trades
 from paidup.sandbox.bills import BilledDay
 

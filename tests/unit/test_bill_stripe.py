@@ -10,7 +10,7 @@ import pytest
 import stripe_side as stripe
 from bill_side import fault, lines, name_of
 from paidup.channels.bill import Bill, BillFault, BillKind, BillName, BillProof, LineKind
-from paidup.channels.channel import BillAt, BillComing, Declined, Outcome, Response, Success, Unknown
+from paidup.channels.messages import BillAt, BillComing, Declined, Outcome, Response, Success, Unknown
 from paidup.channels.stripe import STRIPE, StripeAccount
 from paidup.channels.stripe.bill import COLUMNS, OUR_NUMBERS
 from paidup.errors import ConfigError

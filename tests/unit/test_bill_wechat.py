@@ -10,7 +10,7 @@ import pytest
 import wechat_side as wechat
 from bill_side import GOLDEN, beside, fault, lines, name_of
 from paidup.channels.bill import ON_ITS_WAY, Bill, BillFault, BillKind, BillName, BillProof, BillRefused, LineKind, Sums
-from paidup.channels.channel import Retryable
+from paidup.channels.messages import Retryable
 from paidup.channels.wechat import WechatAccount
 from paidup.channels.wechat.bill import read_bill
 from paidup.channels.wechat.bill_request import ask_bill, ready_at

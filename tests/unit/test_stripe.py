@@ -9,7 +9,7 @@ import stripe
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paidup.channels.channel import CallbackRequest, Declined, Response, Retryable, Success, Unknown
+from paidup.channels.messages import CallbackRequest, Declined, Response, Retryable, Success, Unknown
 from paidup.channels.stripe import STRIPE
 from paidup.channels.stripe.amount import from_stripe, to_stripe
 from paidup.errors import CallbackRefused, ConfigError, InvalidRequest, Verdict

@@ -15,7 +15,16 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paidup.channels.channel import CallbackRequest, Declined, Exchange, Outcome, Response, Retryable, Success, Unknown
+from paidup.channels.messages import (
+    CallbackRequest,
+    Declined,
+    Exchange,
+    Outcome,
+    Response,
+    Retryable,
+    Success,
+    Unknown,
+)
 from paidup.channels.wechat import WECHAT
 from paidup.channels.wechat.certificates import certificates
 from paidup.errors import CallbackRefused, ConfigError, InvalidRequest, Verdict

@@ -17,17 +17,8 @@ import msgspec
 from yarl import URL
 
 from paidup import __version__
-from paidup.channels.channel import (
-    Account,
-    Declined,
-    Exchange,
-    Outcome,
-    Request,
-    Response,
-    Retryable,
-    Success,
-    Unknown,
-)
+from paidup.channels.channel import Account
+from paidup.channels.messages import Declined, Exchange, Outcome, Request, Response, Retryable, Success, Unknown
 from paidup.clock import monotonic_s
 from paidup.errors import ChannelError
 from paidup.log import masked_json, masked_query

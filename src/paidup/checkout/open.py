@@ -12,7 +12,8 @@ import msgspec
 from paidup import ids, numbers
 from paidup.apply import Item, apply
 from paidup.ask import Asker, payment_name, to_open
-from paidup.channels.channel import Account, Declined, Exchange, Outcome, Success
+from paidup.channels.channel import Account
+from paidup.channels.messages import Declined, Exchange, Outcome, Success
 from paidup.channels.registry import CHANNELS
 from paidup.db.transaction import Database, Tx
 from paidup.errors import Conflict, InvalidRequest, NotFound

@@ -12,7 +12,7 @@ import click
 import msgspec
 
 from paidup.channels.accounts import add_file, load_account
-from paidup.channels.channel import Declined, Success
+from paidup.channels.messages import Declined, Success
 from paidup.channels.wechat.certificates import certificates
 from paidup.channels.wechat.keys import WechatAccount, certificate_key, kept_file, parse_account, parse_new_account
 from paidup.cli.output import emit, emit_json, json_option, say

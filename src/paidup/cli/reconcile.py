@@ -11,7 +11,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from paidup.app import Paidup
 from paidup.channels.bill import BillKind
-from paidup.channels.channel import BillComing
+from paidup.channels.messages import BillComing
 from paidup.cli.application import quiet
 from paidup.cli.breaks import (
     account_option,

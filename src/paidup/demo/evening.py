@@ -12,7 +12,7 @@ import aiohttp
 import msgspec
 
 from paidup.app import Paidup
-from paidup.channels.channel import BillComing
+from paidup.channels.messages import BillComing
 from paidup.demo.processes import free_port
 from paidup.demo.screen import Screen
 from paidup.reconcile import bills, store

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from paidup import ids
-from paidup.channels.channel import Account, Declined, KeyInfo, PaymentName, Success, ToOpen
+from paidup.channels.channel import Account, KeyInfo, PaymentName, ToOpen
+from paidup.channels.messages import Declined, Success
 from paidup.channels.registry import CHANNELS
 from paidup.diagnosis.verdict import Said, Value
 from paidup.hand.desk import Desk

@@ -14,7 +14,7 @@ import msgspec
 from paidup import ids
 from paidup.apply import Nothing
 from paidup.channels.accounts import AccountsFolder
-from paidup.channels.channel import CallbackRequest, Reading, Reply
+from paidup.channels.messages import CallbackRequest, Reading, Reply
 from paidup.channels.registry import CHANNELS
 from paidup.db.flusher import Flusher
 from paidup.db.transaction import Database, Tx

@@ -10,7 +10,8 @@ from paidup.ask import Asker, bill_subject
 from paidup.cases import store as cases
 from paidup.channels.bill import BillKind, BillName
 from paidup.channels.bill_file import LIMITS
-from paidup.channels.channel import Account, BillAt, BillComing, NoBill, Success
+from paidup.channels.channel import Account
+from paidup.channels.messages import BillAt, BillComing, NoBill, Success
 from paidup.db.transaction import Database, Tx
 from paidup.journal import store as journal
 from paidup.journal.store import Call

@@ -13,7 +13,7 @@ import msgspec
 
 from paidup.ask import Asker
 from paidup.channels.bill import BillKind
-from paidup.channels.channel import BillComing
+from paidup.channels.messages import BillComing
 from paidup.db.transaction import Database, Tx
 from paidup.handlers import Handlers
 from paidup.reconcile import bills, runs, store

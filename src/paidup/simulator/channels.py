@@ -7,8 +7,9 @@ from functools import partial
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
-from paidup.channels.channel import Account, Declined, Exchange, Outcome, Request, Response, Retryable, Success, Unknown
+from paidup.channels.channel import Account
 from paidup.channels.http import ChannelHttp, Sent
+from paidup.channels.messages import Declined, Exchange, Outcome, Request, Response, Retryable, Success, Unknown
 from paidup.resilience.breaker import Rules, State
 from paidup.sandbox.ledger import Trade, TradeState
 from paidup.sandbox.wire import Ask

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import asyncpg
 
 from paidup import log
-from paidup.channels.channel import CallbackRequest, Reply
+from paidup.channels.messages import CallbackRequest, Reply
 from paidup.clock import Clock, monotonic_s
 from paidup.errors import NotFound, OurError, Overloaded, SenderError
 from paidup.intake.receive import Receiver

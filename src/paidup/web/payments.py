@@ -5,7 +5,7 @@ from datetime import timedelta
 import msgspec
 from starlette.requests import Request
 
-from paidup.channels.channel import Declined, Retryable, Unknown
+from paidup.channels.messages import Declined, Retryable, Unknown
 from paidup.checkout.open import Wanted, account_of, open_payment, register_payment
 from paidup.checkout.refund import request_refund
 from paidup.db.transaction import Tx

@@ -15,18 +15,8 @@ from paidup.channels.alipay.query import query_payment
 from paidup.channels.alipay.refund import query_refund, refund_payment
 from paidup.channels.alipay.trade import BEIJING
 from paidup.channels.bill import Bill, BillKind, BillName, BillProof
-from paidup.channels.channel import (
-    CallbackRequest,
-    Channel,
-    Exchange,
-    KeyInfo,
-    PaymentName,
-    Reading,
-    RefundName,
-    Reply,
-    Success,
-    ToOpen,
-)
+from paidup.channels.channel import Channel, KeyInfo, PaymentName, RefundName, ToOpen
+from paidup.channels.messages import CallbackRequest, Exchange, Reading, Reply, Success
 from paidup.errors import CallbackRefused
 
 __all__ = ["ALIPAY", "AlipayAccount"]

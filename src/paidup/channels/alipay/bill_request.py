@@ -7,7 +7,7 @@ from paidup.channels.alipay.keys import AlipayAccount
 from paidup.channels.alipay.trade import BEIJING
 from paidup.channels.bill import BillKind, BillName, BillProof
 from paidup.channels.bill_address import address_of
-from paidup.channels.channel import BillAt, BillComing, Exchange, NoBill, Outcome, Request, Success
+from paidup.channels.messages import BillAt, BillComing, Exchange, NoBill, Outcome, Request, Success
 
 _METHOD = "alipay.data.dataservice.bill.downloadurl.query"
 _TYPES = {BillKind.TRADES: "trade", BillKind.FUNDS: "signcustomer"}

@@ -11,7 +11,7 @@ from paidup.channels.alipay.form import as_text, parse_form
 from paidup.channels.alipay.keys import AlipayAccount
 from paidup.channels.alipay.sign import FOR_NOTICE, Pairs, signed_text, verify
 from paidup.channels.alipay.trade import is_refunded, moment, payment_says, yuan
-from paidup.channels.channel import CallbackRequest, Reading, Reply
+from paidup.channels.messages import CallbackRequest, Reading, Reply
 from paidup.errors import CallbackRefused, InvalidRequest, Verdict
 from paidup.evidence import Evidence, PaymentEvidence, PaymentSays, RefundEvidence, RefundSays, Road
 

@@ -11,7 +11,8 @@ from datetime import datetime
 from paidup.channels.alipay.gateway import TRADE_NOT_EXIST, Answer, ask, matching, no_to_a_deed
 from paidup.channels.alipay.keys import AlipayAccount
 from paidup.channels.alipay.query import said
-from paidup.channels.channel import Exchange, Outcome, PaymentName, Success, Unknown
+from paidup.channels.channel import PaymentName
+from paidup.channels.messages import Exchange, Outcome, Success, Unknown
 from paidup.evidence import PaymentSays, RefundEvidence, RefundSays, Road
 
 

@@ -14,7 +14,7 @@ import msgspec
 from paidup.channels.alipay.keys import AlipayAccount
 from paidup.channels.alipay.sign import FOR_REQUEST, sign, signed_text, verify
 from paidup.channels.alipay.trade import in_beijing
-from paidup.channels.channel import Declined, Exchange, Outcome, Request, Response, Retryable, Unknown
+from paidup.channels.messages import Declined, Exchange, Outcome, Request, Response, Retryable, Unknown
 from paidup.errors import InvalidRequest, Verdict
 
 OK = "10000"

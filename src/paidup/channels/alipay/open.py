@@ -7,7 +7,8 @@ from urllib.parse import urlencode
 from paidup.channels.alipay.gateway import Answer, ask, matching, needed, no_to_a_deed, signed_parameters
 from paidup.channels.alipay.keys import AlipayAccount
 from paidup.channels.alipay.trade import in_beijing
-from paidup.channels.channel import Exchange, Outcome, Success, ToOpen
+from paidup.channels.channel import ToOpen
+from paidup.channels.messages import Exchange, Outcome, Success
 from paidup.errors import InvalidRequest
 from paidup.money import major
 

@@ -5,7 +5,8 @@ from datetime import datetime
 from paidup.channels.alipay.gateway import TRADE_NOT_EXIST, Answer, ask, matching, needed, no_to_a_question
 from paidup.channels.alipay.keys import AlipayAccount
 from paidup.channels.alipay.trade import moment, payment_says, yuan
-from paidup.channels.channel import Exchange, Outcome, PaymentName, Success, Unknown
+from paidup.channels.channel import PaymentName
+from paidup.channels.messages import Exchange, Outcome, Success, Unknown
 from paidup.evidence import PaymentEvidence, PaymentSays, RefundEvidence, RefundSays, Road
 from paidup.money import Money
 

@@ -13,7 +13,8 @@ from paidup.channels.alipay.gateway import (
 )
 from paidup.channels.alipay.keys import AlipayAccount
 from paidup.channels.alipay.trade import moment, yuan
-from paidup.channels.channel import Exchange, Outcome, RefundName, Success
+from paidup.channels.channel import RefundName
+from paidup.channels.messages import Exchange, Outcome, Success
 from paidup.errors import InvalidRequest
 from paidup.evidence import RefundEvidence, RefundSays, Road
 from paidup.money import Money, major

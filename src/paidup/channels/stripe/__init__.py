@@ -6,17 +6,8 @@ from datetime import date, datetime, tzinfo
 from typing import BinaryIO
 
 from paidup.channels.bill import Bill, BillKind, BillName, BillProof
-from paidup.channels.channel import (
-    CallbackRequest,
-    Channel,
-    Exchange,
-    KeyInfo,
-    PaymentName,
-    Reading,
-    RefundName,
-    Reply,
-    ToOpen,
-)
+from paidup.channels.channel import Channel, KeyInfo, PaymentName, RefundName, ToOpen
+from paidup.channels.messages import CallbackRequest, Exchange, Reading, Reply
 from paidup.channels.stripe.bill import read_bill
 from paidup.channels.stripe.bill_request import ask_bill, ready_at
 from paidup.channels.stripe.callback import accepted, read_callback, refused

@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from paidup.channels.channel import Declined, Exchange, Outcome, Request, Response, Retryable, Unknown
+from paidup.channels.messages import Declined, Exchange, Outcome, Request, Response, Retryable, Unknown
 from paidup.channels.stripe.keys import StripeAccount
 from paidup.channels.stripe.objects import PaymentIntent
 from paidup.errors import InvalidRequest

@@ -9,7 +9,7 @@ import msgspec
 
 from paidup.channels.bill import BillKind, BillName, BillProof, day_in
 from paidup.channels.bill_address import address_of
-from paidup.channels.channel import BillAt, BillComing, Exchange, Outcome, Request, Success
+from paidup.channels.messages import BillAt, BillComing, Exchange, Outcome, Request, Success
 from paidup.channels.stripe.api import ApiError, get, headers, no_to_a_question, post, segment
 from paidup.channels.stripe.balance import COLUMNS as BALANCE_COLUMNS
 from paidup.channels.stripe.bill import COLUMNS, OF_PAYOUT, OUR_NUMBERS

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
-from paidup.channels.channel import CallbackRequest, Reading, Reply
+from paidup.channels.messages import CallbackRequest, Reading, Reply
 from paidup.channels.stripe.keys import StripeAccount, payee
 from paidup.channels.stripe.objects import Charge, Dispute, Event, PaymentIntent, Refund, Session
 from paidup.channels.stripe.says import Told, at, charge_says, dispute_says, intent_says, refund_says, session_says

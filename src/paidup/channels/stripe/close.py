@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from paidup.channels.channel import Exchange, Outcome, PaymentName
+from paidup.channels.channel import PaymentName
+from paidup.channels.messages import Exchange, Outcome
 from paidup.channels.stripe.api import ApiError, no_to_a_deed, post, segment
 from paidup.channels.stripe.keys import StripeAccount
 from paidup.channels.stripe.objects import PaymentIntent, Session

@@ -6,7 +6,8 @@ the same byte for byte, for that is how Stripe tells us an id whose answer we lo
 
 from datetime import datetime
 
-from paidup.channels.channel import Exchange, Outcome, Success, ToOpen
+from paidup.channels.channel import ToOpen
+from paidup.channels.messages import Exchange, Outcome, Success
 from paidup.channels.stripe.amount import to_stripe
 from paidup.channels.stripe.api import OnError, no_to_a_deed, post
 from paidup.channels.stripe.keys import StripeAccount, payee

@@ -3,7 +3,8 @@
 from datetime import datetime
 from urllib.parse import urlencode
 
-from paidup.channels.channel import Declined, Exchange, Outcome, PaymentName, Success
+from paidup.channels.channel import PaymentName
+from paidup.channels.messages import Declined, Exchange, Outcome, Success
 from paidup.channels.stripe.api import ApiError, get, no_to_a_deed, no_to_a_question, segment
 from paidup.channels.stripe.keys import StripeAccount
 from paidup.channels.stripe.objects import PAYMENT_REF, PaymentIntent, Session, SessionList

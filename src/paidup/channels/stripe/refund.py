@@ -4,7 +4,8 @@ from collections.abc import Callable
 from datetime import datetime
 from urllib.parse import urlencode
 
-from paidup.channels.channel import Exchange, Outcome, RefundName, Success, Unknown
+from paidup.channels.channel import RefundName
+from paidup.channels.messages import Exchange, Outcome, Success, Unknown
 from paidup.channels.stripe.amount import to_stripe
 from paidup.channels.stripe.api import ApiError, get, no_to_a_deed, no_to_a_question, post, segment
 from paidup.channels.stripe.keys import StripeAccount

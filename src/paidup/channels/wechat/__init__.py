@@ -6,18 +6,8 @@ from datetime import date, datetime, tzinfo
 from typing import BinaryIO
 
 from paidup.channels.bill import Bill, BillKind, BillName, BillProof
-from paidup.channels.channel import (
-    CallbackRequest,
-    Channel,
-    Exchange,
-    KeyInfo,
-    PaymentName,
-    Reading,
-    RefundName,
-    Reply,
-    Success,
-    ToOpen,
-)
+from paidup.channels.channel import Channel, KeyInfo, PaymentName, RefundName, ToOpen
+from paidup.channels.messages import CallbackRequest, Exchange, Reading, Reply, Success
 from paidup.channels.wechat.bill import BEIJING, read_bill
 from paidup.channels.wechat.bill_request import ask_bill, ready_at
 from paidup.channels.wechat.callback import accepted, read_callback, refused

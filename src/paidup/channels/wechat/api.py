@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from paidup.channels.channel import Declined, Exchange, Outcome, Request, Response, Retryable, Unknown
+from paidup.channels.messages import Declined, Exchange, Outcome, Request, Response, Retryable, Unknown
 from paidup.channels.wechat.keys import PUBLIC_KEY_PREFIX, WechatAccount
 from paidup.channels.wechat.sign import authorization, verify
 from paidup.errors import CallbackRefused, InvalidRequest

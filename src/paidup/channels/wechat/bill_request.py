@@ -6,7 +6,7 @@ import msgspec
 
 from paidup.channels.bill import BillKind, BillName, BillProof
 from paidup.channels.bill_address import address_of
-from paidup.channels.channel import BillAt, BillComing, Exchange, NoBill, Outcome, Request, Success
+from paidup.channels.messages import BillAt, BillComing, Exchange, NoBill, Outcome, Request, Success
 from paidup.channels.wechat.api import ApiError, get, no_to_a_question
 from paidup.channels.wechat.bill import BEIJING
 from paidup.channels.wechat.keys import WechatAccount

@@ -17,7 +17,7 @@ from datetime import datetime
 
 import msgspec
 
-from paidup.channels.channel import CallbackRequest, Reading, Reply
+from paidup.channels.messages import CallbackRequest, Reading, Reply
 from paidup.channels.wechat.keys import WechatAccount
 from paidup.channels.wechat.objects import Notice, Refund, Transaction, payment_says, refund_says
 from paidup.channels.wechat.sign import decrypt, verify

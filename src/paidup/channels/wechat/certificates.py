@@ -9,7 +9,7 @@ from datetime import datetime
 import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from paidup.channels.channel import Exchange, Outcome, Response, Retryable, Success
+from paidup.channels.messages import Exchange, Outcome, Response, Retryable, Success
 from paidup.channels.wechat.api import get, no_to_a_question, reading
 from paidup.channels.wechat.keys import WechatAccount, certificate_key
 from paidup.channels.wechat.objects import Resource

@@ -4,7 +4,8 @@ from datetime import datetime
 
 import msgspec
 
-from paidup.channels.channel import Exchange, Outcome, PaymentName, Success
+from paidup.channels.channel import PaymentName
+from paidup.channels.messages import Exchange, Outcome, Success
 from paidup.channels.wechat.api import ApiError, no_to_a_deed, post
 from paidup.channels.wechat.keys import WechatAccount
 from paidup.channels.wechat.query import NOT_EXIST, said, trade_path

@@ -4,7 +4,8 @@ from datetime import datetime, timedelta, timezone
 
 import msgspec
 
-from paidup.channels.channel import Exchange, Outcome, Success, ToOpen
+from paidup.channels.channel import ToOpen
+from paidup.channels.messages import Exchange, Outcome, Success
 from paidup.channels.wechat.api import no_to_a_deed, post
 from paidup.channels.wechat.keys import WechatAccount
 from paidup.channels.wechat.sign import pay_sign

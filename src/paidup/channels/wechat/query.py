@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from paidup.channels.channel import Exchange, Outcome, PaymentName, Success
+from paidup.channels.channel import PaymentName
+from paidup.channels.messages import Exchange, Outcome, Success
 from paidup.channels.wechat.api import ApiError, get, no_to_a_question, segment
 from paidup.channels.wechat.keys import WechatAccount
 from paidup.channels.wechat.objects import Transaction, payment_says

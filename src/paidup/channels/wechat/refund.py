@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from paidup.channels.channel import Exchange, Outcome, RefundName, Success
+from paidup.channels.channel import RefundName
+from paidup.channels.messages import Exchange, Outcome, Success
 from paidup.channels.wechat.api import ApiError, get, no_to_a_deed, no_to_a_question, post, segment
 from paidup.channels.wechat.keys import WechatAccount
 from paidup.channels.wechat.objects import Refund, refund_says
