@@ -5,7 +5,8 @@ from typing import BinaryIO
 
 from paidup.channels.bill import ON_ITS_WAY
 from paidup.channels.bill_file import Plain, gunzipped
-from paidup.channels.wechat.bill import PROCESSING, TRADE_COLUMNS, TRADE_TOTALS, UNDONE, BillTable, stated_of_trades
+from paidup.channels.wechat.bill import PROCESSING, TRADE_COLUMNS, TRADE_TOTALS, UNDONE, stated_of_trades
+from paidup.channels.wechat.bill_table import BillTable
 from paidup.evidence import MAX_NUMBER_CHARS
 from paidup.reconcile.quick import AT, Unusual
 

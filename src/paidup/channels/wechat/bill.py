@@ -5,8 +5,8 @@ over the unzipped bytes. Both are UTF-8; each cell is led by a backtick, nothing
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta, timezone
+from collections.abc import Mapping, Sequence
+from datetime import timedelta, timezone
 from typing import BinaryIO
 
 from paidup.channels.bill import (
@@ -28,37 +28,38 @@ from paidup.channels.bill import (
 from paidup.channels.bill_file import (
     LIMITS,
     Limits,
-    cut_off,
-    fitted,
     gunzipped,
     lines_of,
     must_add_up,
     must_be_the_file,
     must_have_hash,
-    must_name_once,
     unreadable,
+)
+from paidup.channels.wechat.bill_table import (
+    AMOUNT,
+    CNY,
+    NO_NUMBER,
+    NUMBER,
+    TEXT,
+    TIME,
+    BillTable,
+    Form,
+    count_of,
+    moment,
+    yuan,
 )
 from paidup.channels.wechat.keys import WechatAccount
 
 BEIJING = timezone(timedelta(hours=8))
 """A bill's day, and the times in it, are Beijing time."""
 
-_MAX_ROW_CHARS = 64 << 10
-
-_CNY = "CNY"
-_NONE = ("", "0")  # a payment's line has refund numbers 0; an ordinary merchant's has sub-merchant 0
-_NUMBER = re.compile(r"[^,`]*")
-_AMOUNT = re.compile(r"-?[0-9]+(\.[0-9]+)?")
-_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
-_TEXT = None
-
-TRADE_COLUMNS: dict[str, re.Pattern[str] | None] = {
-    "交易时间": _TIME, "公众账号ID": _NUMBER, "商户号": _NUMBER, "特约商户号": _NUMBER, "设备号": _TEXT,
-    "微信订单号": _NUMBER, "商户订单号": _NUMBER, "用户标识": _NUMBER, "交易类型": _NUMBER, "交易状态": _NUMBER,
-    "付款银行": _NUMBER, "货币种类": _NUMBER, "应结订单金额": _AMOUNT, "代金券金额": _AMOUNT,
-    "微信退款单号": _NUMBER, "商户退款单号": _NUMBER, "退款金额": _AMOUNT, "充值券退款金额": _AMOUNT,
-    "退款类型": _NUMBER, "退款状态": _NUMBER, "商品名称": _TEXT, "商户数据包": _TEXT, "手续费": _AMOUNT,
-    "费率": _NUMBER, "订单金额": _AMOUNT, "申请退款金额": _AMOUNT, "费率备注": _TEXT,
+TRADE_COLUMNS: dict[str, Form] = {
+    "交易时间": TIME, "公众账号ID": NUMBER, "商户号": NUMBER, "特约商户号": NUMBER, "设备号": TEXT,
+    "微信订单号": NUMBER, "商户订单号": NUMBER, "用户标识": NUMBER, "交易类型": NUMBER, "交易状态": NUMBER,
+    "付款银行": NUMBER, "货币种类": NUMBER, "应结订单金额": AMOUNT, "代金券金额": AMOUNT,
+    "微信退款单号": NUMBER, "商户退款单号": NUMBER, "退款金额": AMOUNT, "充值券退款金额": AMOUNT,
+    "退款类型": NUMBER, "退款状态": NUMBER, "商品名称": TEXT, "商户数据包": TEXT, "手续费": AMOUNT,
+    "费率": NUMBER, "订单金额": AMOUNT, "申请退款金额": AMOUNT, "费率备注": TEXT,
 }  # fmt: skip
 TRADE_TOTALS = (
     "总交易单数", "应结订单总金额", "退款总金额", "充值券退款总金额", "手续费总金额", "订单总金额", "申请退款总金额",
@@ -66,10 +67,10 @@ TRADE_TOTALS = (
 _SUMMED = ("应结订单金额", "退款金额", "充值券退款金额", "手续费", "订单金额", "申请退款金额")
 """The columns that the trade bill's totals are of, in the order of the totals."""
 
-_FUND_COLUMNS: dict[str, re.Pattern[str] | None] = {
-    "记账时间": _TIME, "微信支付业务单号": _NUMBER, "资金流水单号": _NUMBER, "业务名称": _TEXT, "业务类型": _TEXT,
-    "收支类型": re.compile("收入|支出"), "收支金额(元)": _AMOUNT, "账户结余(元)": _AMOUNT,
-    "资金变更提交申请人": _TEXT, "备注": _TEXT, "业务凭证号": _NUMBER,
+_FUND_COLUMNS: dict[str, Form] = {
+    "记账时间": TIME, "微信支付业务单号": NUMBER, "资金流水单号": NUMBER, "业务名称": TEXT, "业务类型": TEXT,
+    "收支类型": re.compile("收入|支出"), "收支金额(元)": AMOUNT, "账户结余(元)": AMOUNT,
+    "资金变更提交申请人": TEXT, "备注": TEXT, "业务凭证号": NUMBER,
 }  # fmt: skip
 _FUND_TOTALS = ("资金流水总笔数", "收入笔数", "收入金额", "支出笔数", "支出金额")
 
@@ -104,67 +105,6 @@ def read_bill(
     return sound(account.channel, account.name, name, day_in(BEIJING, name.day), read)
 
 
-class BillTable:
-    """Header, rows, and the two lines of totals, as both bills have them."""
-
-    def __init__(self, lines: Iterator[tuple[int, str]], columns: Mapping[str, re.Pattern[str] | None]) -> None:
-        self._lines = lines
-        _, header = next(lines, (0, ""))
-        if not header:
-            raise BillRefused(BillFault.EMPTY, "the file has no content; ask the channel for it again")
-        self.names = header.split(",")
-        must_name_once(self.names, columns, columns)
-        self._forms = [columns[name] for name in self.names]
-        self._totals_header = ""
-
-    def places(self, *names: str) -> list[int]:
-        """Where these columns stand."""
-        return [self.names.index(name) for name in names]
-
-    def rows(self) -> Iterator[tuple[int, str, list[str]]]:
-        """Number, text and cells of each row, up to the totals."""
-        width, held = len(self.names), ""
-        first = 0
-        for number, line in self._lines:
-            # A line that begins without a backtick goes on with a text that holds a line feed, or begins the totals.
-            if held and not line.startswith("`") and held.count(",`") + 1 < width:
-                held = f"{held}\n{line}"
-                if len(held) > _MAX_ROW_CHARS:
-                    raise BillRefused(BillFault.TOO_LARGE, f"the row on line {first} does not end")
-                continue
-            if held:
-                yield first, held, self._cells(first, held)
-            if not line.startswith("`"):
-                self._totals_header = line
-                return
-            first, held = number, line
-        raise cut_off("its totals")
-
-    def totals(self, names: Sequence[str]) -> dict[str, str]:
-        """The totals that the file states, by name, after all rows were read."""
-        found = self._totals_header.split(",")
-        if found != list(names):
-            why = f"its totals are called {self._totals_header[:100]!r}; this bill's are {','.join(names)}"
-            raise BillRefused(BillFault.UNKNOWN_FORMAT, why)
-        _, line = next(self._lines, (0, ""))
-        cells = line.removeprefix("`").split(",`")
-        if len(cells) != len(names) or not line.startswith("`"):
-            raise cut_off("the values of its totals")
-        if after := next(self._lines, None):
-            raise BillRefused(BillFault.UNKNOWN_FORMAT, f"line {after[0]} stands after the totals")
-        return dict(zip(names, cells, strict=True))
-
-    def _cells(self, number: int, line: str) -> list[str]:
-        cells = line[1:].split(",`")
-        if len(cells) == len(self._forms):
-            return cells
-        found = fitted(cells, self._forms)
-        if found is None:
-            why = f"line {number} has {len(cells)} cells that do not fit the {len(self._forms)} columns"
-            raise BillRefused(BillFault.UNKNOWN_FORMAT, why)
-        return found
-
-
 def _trades(table: BillTable, account: WechatAccount) -> BillReading:
     count, sums = 0, [0] * len(_SUMMED)
     summed = table.places(*_SUMMED)
@@ -174,7 +114,7 @@ def _trades(table: BillTable, account: WechatAccount) -> BillReading:
     )  # fmt: skip
     for number, raw, cells in table.rows():
         try:
-            amounts = [minor(cells[n], _CNY) for n in summed]
+            amounts = [minor(cells[n], CNY) for n in summed]
             line = _trade(number, raw, [cells[n] for n in columns], amounts, account)
         except ValueError as wrong:
             raise unreadable(number, wrong) from None
@@ -187,9 +127,9 @@ def _trades(table: BillTable, account: WechatAccount) -> BillReading:
 def stated_of_trades(table: BillTable, lines: int, sums: Sequence[int]) -> Mapping[str, str]:
     """The totals that the file states, once all rows were read. Raises BillRefused when its lines make others."""
     stated = table.totals(TRADE_TOTALS)
-    must_add_up(TRADE_TOTALS[0], _count(stated[TRADE_TOTALS[0]]), lines)
+    must_add_up(TRADE_TOTALS[0], count_of(stated[TRADE_TOTALS[0]]), lines)
     for name, total in zip(TRADE_TOTALS[1:], sums, strict=True):
-        must_add_up(name, _yuan(stated[name]), total)
+        must_add_up(name, yuan(stated[name]), total)
     return stated
 
 
@@ -203,7 +143,7 @@ def _trade(number: int, raw: str, cells: list[str], amounts: list[int], account:
     if mchid != account.mchid:
         why = f"line {number} is of merchant {mchid[:40]}, and this account is {account.mchid}"
         raise BillRefused(BillFault.OTHER_MERCHANT, why)
-    if currency != _CNY:
+    if currency != CNY:
         raise ValueError(f"currency {currency[:10]!r} in a bill that counts in yuan")
     settled, given_back, _, fee, ordered, asked_back = amounts
     return BillLine(
@@ -211,17 +151,17 @@ def _trade(number: int, raw: str, cells: list[str], amounts: list[int], account:
         raw=raw,
         kind=_trade_kind(word, status),
         word=f"{word}{ON_ITS_WAY}" if word == "REFUND" and status == PROCESSING else word,
-        currency=_CNY,
+        currency=CNY,
         amount_minor=ordered - asked_back,
         fee_minor=fee,
         net_minor=settled - given_back - fee,
-        occurred_at=_moment(at),
-        channel_txn_id=number_of(txn, none=_NONE),
-        merchant_ref=number_of(ref, none=_NONE),
-        channel_refund_id=number_of(refund_id, none=_NONE),
-        merchant_refund_ref=number_of(refund_ref, none=_NONE),
+        occurred_at=moment(at),
+        channel_txn_id=number_of(txn, none=NO_NUMBER),
+        merchant_ref=number_of(ref, none=NO_NUMBER),
+        channel_refund_id=number_of(refund_id, none=NO_NUMBER),
+        merchant_refund_ref=number_of(refund_ref, none=NO_NUMBER),
         payee=f"{mchid}/{appid}",
-        sub_merchant=number_of(sub, none=_NONE),
+        sub_merchant=number_of(sub, none=NO_NUMBER),
         status=status,
     )
 
@@ -249,8 +189,8 @@ def _funds(table: BillTable) -> BillReading:
             at, business, entry, word, direction, amount, voucher, left = (cells[n] for n in columns)
             if direction not in counts:
                 raise ValueError(f"{direction[:10]!r} is neither 收入 nor 支出")
-            moved = minor(amount, _CNY)
-            signed, balance = moved if direction == "收入" else -moved, minor(left, _CNY)
+            moved = minor(amount, CNY)
+            signed, balance = moved if direction == "收入" else -moved, minor(left, CNY)
             line = _fund(number, raw, word, signed, balance, at, (business, entry, voucher))
         except ValueError as wrong:
             raise unreadable(number, wrong) from None
@@ -259,10 +199,10 @@ def _funds(table: BillTable) -> BillReading:
         yield line
     stated = table.totals(_FUND_TOTALS)
     all_lines, *directions = _FUND_TOTALS
-    must_add_up(all_lines, _count(stated[all_lines]), sum(counts.values()))
+    must_add_up(all_lines, count_of(stated[all_lines]), sum(counts.values()))
     for direction, how_many, how_much in zip(counts, directions[::2], directions[1::2], strict=True):
-        must_add_up(how_many, _count(stated[how_many]), counts[direction])
-        must_add_up(how_much, _yuan(stated[how_much]), sums[direction])
+        must_add_up(how_many, count_of(stated[how_many]), counts[direction])
+        must_add_up(how_much, yuan(stated[how_much]), sums[direction])
     return stated
 
 
@@ -270,7 +210,7 @@ def _fund(
     number: int, raw: str, word: str, moved: int, balance: int, at: str, numbers: tuple[str, str, str]
 ) -> BillLine:
     """In a refund's line 微信支付业务单号 and 业务凭证号 are the refund's, else the payment's. Raises ValueError."""
-    business, entry, voucher = (number_of(it, none=_NONE) for it in numbers)
+    business, entry, voucher = (number_of(it, none=NO_NUMBER) for it in numbers)
     kind = _FUND_KINDS.get(word, LineKind.UNKNOWN)
     refund = kind is LineKind.REFUND
     return BillLine(
@@ -278,11 +218,11 @@ def _fund(
         raw=raw,
         kind=kind,
         word=word,
-        currency=_CNY,
+        currency=CNY,
         amount_minor=0 if kind is LineKind.FEE else moved,
         fee_minor=-moved if kind is LineKind.FEE else 0,
         net_minor=moved,
-        occurred_at=_moment(at),
+        occurred_at=moment(at),
         channel_txn_id=None if refund else business,
         merchant_ref=None if refund else voucher,
         channel_refund_id=business if refund else None,
@@ -290,23 +230,3 @@ def _fund(
         entry=entry,
         balance_minor=balance,
     )
-
-
-def _moment(text: str) -> datetime:
-    """Raises ValueError."""
-    if not _TIME.fullmatch(text):
-        raise ValueError(f"{text[:40]!r} is no time such as 2026-11-23 08:00:00")
-    return datetime.fromisoformat(f"{text}+08:00")
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 12):
-        raise BillRefused(BillFault.UNKNOWN_FORMAT, f"the total {text[:20]!r} is no number of lines")
-    return int(text)
-
-
-def _yuan(text: str) -> int:
-    try:
-        return minor(text, _CNY)
-    except ValueError as wrong:
-        raise BillRefused(BillFault.UNKNOWN_FORMAT, f"in the totals: {wrong}") from None
