@@ -2,24 +2,19 @@
 
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import BinaryIO
+from datetime import datetime
 
 import click
 
-from paidup import ids
-from paidup.checkout.delivery_note import MAX_BYTES, take_in
 from paidup.checkout.stocktaking import call_person, recount
-from paidup.checkout.warehouse import Change, Described, change, put_sku
 from paidup.cli.output import done, emit, emit_json, json_option, limit_option, run, say
-from paidup.cli.whoami import said_by
+from paidup.cli.warehouse import adjust, import_, put, restock, sku_row
 from paidup.clock import parse_clock
 from paidup.db.transaction import Database
 from paidup.errors import NotFound
 from paidup.inventory import store as inventory
 from paidup.inventory.sku import Policy, Sku
-from paidup.inventory.states import EFFECTS, Kind
-from paidup.people.user import Right
+from paidup.inventory.states import EFFECTS
 from paidup.report import print_checks
 from paidup.settings import Settings
 from paidup.shops.store import late_payment_of
@@ -27,10 +22,6 @@ from paidup.verify import Check
 from paidup.verify.stock import check_stock
 
 _NEWEST = 2**63 - 1
-operator_option = click.option(
-    "--operator", help="a user of `paidup users list` in whose name it is done; your login unless given"
-)
-key_option = click.option("--key", default="", help="the same key does it once, however often the command is repeated")
 
 
 @click.group()
@@ -54,7 +45,7 @@ def list_(shop: str | None, limit: int, as_json: bool) -> None:
 
     async def work(db: Database, _settings: Settings) -> list[dict[str, object]]:
         async with db.session() as tx:
-            return [_row(sku) for sku in await inventory.page(tx, shop, "", limit)]
+            return [sku_row(sku) for sku in await inventory.page(tx, shop, "", limit)]
 
     emit(run(work), as_json=as_json, empty="no articles yet: paidup stock put SHOP SKU")
 
@@ -76,90 +67,11 @@ def show(shop: str, sku: str, limit: int, as_json: bool) -> None:
 
     found, journal = run(work)
     if as_json:
-        emit_json({"sku": _row(found), "journal": journal})
+        emit_json({"sku": sku_row(found), "journal": journal})
         return
-    emit([_row(found)], as_json=False)
+    emit([sku_row(found)], as_json=False)
     click.echo()
     emit(journal, as_json=False, empty="nothing has moved yet")
-
-
-@command.command()
-@click.argument("shop")
-@click.argument("sku")
-@click.option("--name", default="")
-@click.option("--unlimited", is_flag=True, help="never sold out, such as a download")
-@click.option("--preorder-limit", default=0, help="so many more units than are here may be ordered")
-@click.option("--ships-at", type=click.DateTime(["%Y-%m-%d"]), help="when a pre-ordered one leaves, in UTC")
-@click.option("--low-at", type=int, help="tell the shop (stock.low) when so few are left")
-@json_option
-def put(shop: str, sku: str, ships_at: datetime | None, as_json: bool, **described: str | int | bool | None) -> None:
-    """Make an article, or change what was decided about it; what is not named becomes what it usually is.
-
-    \b
-    paidup stock put acme TEA-01 --name "green tea" --low-at 10
-    paidup stock put acme E-BOOK --unlimited
-    paidup stock put acme NEW-PHONE --preorder-limit 500 --ships-at 2027-03-01
-    """
-    at = ships_at.replace(tzinfo=UTC) if ships_at else None
-    wanted = Described(shop=shop, sku=sku, ships_at=at, **described)  # type: ignore[arg-type]  # click has checked each
-
-    async def work(db: Database, settings: Settings) -> Sku:
-        async with db.transaction() as tx:
-            await late_payment_of(tx, shop)  # it must be there
-            return await put_sku(tx, wanted, parse_clock(settings.clock).now())
-
-    _show(run(work), as_json=as_json)
-
-
-@command.command()
-@click.argument("shop")
-@click.argument("sku")
-@click.argument("quantity", type=click.IntRange(min=1))
-@click.option("--because", default="", help="such as the number of the delivery note")
-@operator_option
-@key_option
-@json_option
-def restock(shop: str, sku: str, quantity: int, because: str, operator: str | None, key: str, as_json: bool) -> None:
-    """Put units in."""
-    _show(_change(Kind.RESTOCK, shop, sku, quantity, because, operator, key), as_json=as_json)
-
-
-@command.command()
-@click.argument("shop")
-@click.argument("sku")
-@click.option("--by", required=True, type=int, help="how many there are more; below zero: how many there are less")
-@click.option("--because", required=True, help="why, for the record")
-@operator_option
-@key_option
-@json_option
-def adjust(shop: str, sku: str, by: int, because: str, operator: str | None, key: str, as_json: bool) -> None:
-    """Correct the number of units after a count.
-
-    \b
-    paidup stock adjust acme TEA-01 --by -1 --because "one was broken"
-    """
-    _show(_change(Kind.ADJUST, shop, sku, by, because, operator, key), as_json=as_json)
-
-
-def _change(kind: Kind, shop: str, sku: str, quantity: int, reason: str, operator: str | None, key: str) -> Sku:
-    async def work(db: Database, settings: Settings) -> Sku:
-        now, by = parse_clock(settings.clock).now(), await said_by(db, operator, Right.WORK)
-        wanted = Change(
-            shop=shop, sku=sku, kind=kind, quantity=quantity, reason=reason, operator=by,
-            key=f"cli/{key or ids.new_id('key', now)}",
-        )  # fmt: skip
-        async with db.transaction() as tx:
-            return await change(tx, wanted, now)
-
-    return run(work)
-
-
-def _show(sku: Sku, *, as_json: bool) -> None:
-    """An article as it is now: a table, or one JSON object."""
-    if as_json:
-        emit_json(_row(sku))
-    else:
-        emit([_row(sku)], as_json=False)
 
 
 @command.command()
@@ -197,33 +109,6 @@ def _kept(now: Policy) -> str:
     return "on sale again at once" if now.restock_refunded else "kept until somebody restocks them"
 
 
-@command.command("import")
-@click.argument("shop")
-@click.argument("file", type=click.File("rb"))
-@operator_option
-@json_option
-def import_(shop: str, file: BinaryIO, operator: str | None, as_json: bool) -> None:
-    """Make articles and put units in from a CSV file: all of it or nothing, and the same file only once.
-
-    Columns: sku, quantity, name, unlimited, preorder_limit, low_at; sku must be there. "-" reads from stdin.
-
-    \b
-    paidup stock import acme delivery.csv
-    """
-    data = file.read(MAX_BYTES + 1)
-
-    async def work(db: Database, settings: Settings) -> tuple[int, int]:
-        by = await said_by(db, operator, Right.WORK)
-        async with db.transaction() as tx:
-            await late_payment_of(tx, shop)  # it must be there
-            return await take_in(tx, shop, data, operator=by, now=parse_clock(settings.clock).now())
-
-    lines, units = run(work)
-    sentence = f"{lines} lines; {units} units were put in"
-    sentence += "" if units else " (those of this very file were in already)"
-    done(sentence, {"lines": lines, "units": units}, as_json=as_json)
-
-
 @command.command()
 @click.option("--mend", is_flag=True, help="set counters to the sums of their journal; open a case for each order")
 @json_option
@@ -250,6 +135,10 @@ def check(mend: bool, as_json: bool) -> None:
         sys.exit(1)
 
 
+for one in (put, restock, adjust, import_):
+    command.add_command(one)
+
+
 async def _mend(db: Database, checks: Sequence[Check], now: datetime) -> None:
     counters, of_orders = checks
     for name in counters.breaches:
@@ -264,20 +153,6 @@ async def _mend(db: Database, checks: Sequence[Check], now: datetime) -> None:
         opened = await call_person(tx, sorted(set(of_orders.breaches)), now)
     for order_id in opened:
         say(f"{order_id}: a case is open; paidup trace {order_id}")
-
-
-def _row(sku: Sku) -> dict[str, object]:
-    return {
-        "shop": sku.shop,
-        "sku": sku.sku,
-        "name": sku.name,
-        "left": "unlimited" if sku.left is None else sku.left,
-        "available": sku.available,
-        "reserved": sku.reserved,
-        "sold": sku.sold,
-        "low_at": sku.low_at,
-        "changed": sku.updated_at,
-    }
 
 
 def _journal(sku: Sku, page: list[inventory.Numbered]) -> list[dict[str, object]]:
