@@ -46,7 +46,10 @@ ONLY_WORDS = frozenset({"sandbox"})  # the other side knows nothing of ours
 OUTSIDE = frozenset({"cli", "demo", "simulator", "testing"})  # they drive Paidup and the sandbox from without
 HEIGHT = {part: -depth for depth, line in enumerate(LAYERS) for part in line}
 
-PURE = frozenset("states.py decide.py due.py plan.py sign.py saga.py tcc.py ways.py match.py judge.py".split())
+PURE = frozenset(
+    "states.py decide.py due.py plan.py sign.py saga.py tcc.py ways.py match.py judge.py judge_bench.py judge_sides.py "
+    "judge_payments.py judge_refunds.py judge_other_lines.py".split()
+)
 CHANNELS_THAT_TOUCH_THE_WORLD = frozenset({"channels/http.py", "channels/accounts.py"})  # the wire, the folder of keys
 IMPURE_MODULES = frozenset(
     "time random secrets uuid os asyncio socket aiohttp asyncpg subprocess threading paidup.clock paidup.ids".split()

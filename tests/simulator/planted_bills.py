@@ -9,7 +9,7 @@ import pytest
 from paidup import ids
 from paidup.evidence import RefundEvidence
 from paidup.reconcile import bills, mend, worker
-from paidup.reconcile.judge import _Bench
+from paidup.reconcile.judge_bench import Bench
 from paidup.reconcile.known import Agreed
 from paidup.simulator.run import START
 
@@ -19,10 +19,10 @@ Patch = pytest.MonkeyPatch
 def a_line_is_matched_twice(patch: Patch) -> None:
     """Whatever bears the number of something of ours is matched with it, however often that was done before."""
 
-    def extra(self: _Bench, line: Any, _ours: Any, _why: str) -> None:
+    def add_extra(self: Bench, line: Any, _ours: Any, _why: str) -> None:
         self.agreed.append(Agreed(line))
 
-    patch.setattr(_Bench, "_extra", extra)
+    patch.setattr(Bench, "add_extra", add_extra)
 
 
 def mended_under_a_new_number(patch: Patch) -> None:
@@ -69,7 +69,7 @@ def no_bill_is_an_empty_day(patch: Patch) -> None:
 
 
 def what_waits_is_never_cleared(patch: Patch) -> None:
-    patch.setattr(_Bench, "_clears", lambda _self, _ours, _side: False)
+    patch.setattr(Bench, "clears", lambda _self, _ours, _side: False)
 
 
 def fetched_before_it_is_read(patch: Patch) -> None:

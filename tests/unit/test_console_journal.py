@@ -25,11 +25,13 @@ SOURCE = Path(__file__).parents[2] / "src" / "paidup"
 ENGLISH = re.compile(r"[a-z]{2,}(?: [a-z]{2,})+")
 """Two words of English in a row."""
 SPEAKING = (
-    "settle/payments.py", "settle/refunds.py", "reconcile/judge.py", "reconcile/propose.py", "reconcile/balance.py",
+    "settle/payments.py", "settle/refunds.py", "reconcile/judge_bench.py", "reconcile/judge_sides.py",
+    "reconcile/judge_payments.py", "reconcile/judge_refunds.py", "reconcile/judge_other_lines.py",
+    "reconcile/propose.py", "reconcile/balance.py",
     "reconcile/payouts.py", "reconcile/mend.py", "payments/decide.py", "refunds/decide.py", "repair/worker.py",
 )  # fmt: skip
 BREAK_CASES = {Kind.LONG, Kind.SHORT, Kind.STATUS, Kind.WRONG_DAY, Kind.REFUND_UNKNOWN}
-"""Those that judge.py lets wait for other days' bills."""
+"""Those that the judge lets wait for other days' bills."""
 NO_SENTENCE = {"4711 4711, and is 4711"}
 """What is only known by what stands in its holes; the next claim fills them."""
 
