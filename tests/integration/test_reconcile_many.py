@@ -14,7 +14,7 @@ from paidup.payments.states import State
 from paidup.reconcile import bills, store
 from paidup.reconcile.breaks import Break, Kind
 from paidup.reconcile.decide import Change
-from paidup.reconcile.mend import BATCH, proposals
+from paidup.reconcile.mend_plan import BATCH, proposals
 from paidup.reconcile.rules import Rules
 from paidup.reconcile.states import State as Is
 from paidup.reconcile.worker import work_day

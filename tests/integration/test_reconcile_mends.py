@@ -282,7 +282,7 @@ async def test_what_people_agreed_to_is_done_by_the_next_round(shop: Merchant) -
 
 async def test_a_dry_run_changes_nothing(shop: Merchant) -> None:
     """It says what it would do; neither a break nor the payment is touched, and nobody is asked."""
-    from paidup.reconcile.mend import planned
+    from paidup.reconcile.mend_plan import planned
     from paidup.reconcile.run import reconcile
 
     payment, day = await paid(shop, "A-1"), day_of(shop, "wechat")

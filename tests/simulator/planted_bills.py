@@ -8,7 +8,7 @@ import pytest
 
 from paidup import ids
 from paidup.evidence import RefundEvidence
-from paidup.reconcile import bills, mend, worker
+from paidup.reconcile import bills, mend_ask, mend_settle, worker
 from paidup.reconcile.judge_bench import Bench
 from paidup.reconcile.known import Agreed
 from paidup.simulator.run import START
@@ -27,7 +27,7 @@ def a_line_is_matched_twice(patch: Patch) -> None:
 
 def mended_under_a_new_number(patch: Patch) -> None:
     """Each time the bill shows a refund that is not here, one is booked, under a number of our own."""
-    honest = mend._item
+    honest = mend_ask._item
 
     def item(subject: Any, evidence: Any) -> Any:
         if isinstance(evidence, RefundEvidence):
@@ -35,12 +35,12 @@ def mended_under_a_new_number(patch: Patch) -> None:
             evidence = msgspec.structs.replace(evidence, merchant_refund_ref=number, channel_refund_id=number)
         return honest(subject, evidence)
 
-    patch.setattr(mend, "_item", item)
+    patch.setattr(mend_ask, "_item", item)
 
 
 def mended_around_the_door(patch: Patch) -> None:
     """What the bill shows as given back is written into the payment, without the door."""
-    honest = mend.apply
+    honest = mend_settle.apply
     query = "UPDATE payments SET refunded_minor = refunded_minor + $2 WHERE merchant_ref = $1"
 
     async def apply(tx: Any, items: Any, now: datetime, handlers: Any) -> Any:
@@ -49,7 +49,7 @@ def mended_around_the_door(patch: Patch) -> None:
                 await tx.execute(query, item.what.merchant_ref, item.what.amount.amount_minor)
         return await honest(tx, items, now, handlers)
 
-    patch.setattr(mend, "apply", apply)
+    patch.setattr(mend_settle, "apply", apply)
 
 
 def kept_and_never_laid(patch: Patch) -> None:

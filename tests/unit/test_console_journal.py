@@ -25,10 +25,10 @@ SOURCE = Path(__file__).parents[2] / "src" / "paidup"
 ENGLISH = re.compile(r"[a-z]{2,}(?: [a-z]{2,})+")
 """Two words of English in a row."""
 SPEAKING = (
-    "settle/payments.py", "settle/refunds.py", "reconcile/judge_bench.py", "reconcile/judge_sides.py",
-    "reconcile/judge_payments.py", "reconcile/judge_refunds.py", "reconcile/judge_other_lines.py",
-    "reconcile/propose.py", "reconcile/balance.py",
-    "reconcile/payouts.py", "reconcile/mend.py", "payments/decide.py", "refunds/decide.py", "repair/worker.py",
+    "settle/payments.py", "settle/refunds.py", "payments/decide.py", "refunds/decide.py", "repair/worker.py",
+    "reconcile/judge_bench.py", "reconcile/judge_sides.py", "reconcile/judge_payments.py", "reconcile/judge_refunds.py",
+    "reconcile/judge_other_lines.py", "reconcile/propose.py", "reconcile/balance.py", "reconcile/payouts.py",
+    "reconcile/mend_ask.py", "reconcile/mend_settle.py",
 )  # fmt: skip
 BREAK_CASES = {Kind.LONG, Kind.SHORT, Kind.STATUS, Kind.WRONG_DAY, Kind.REFUND_UNKNOWN}
 """Those that the judge lets wait for other days' bills."""

@@ -16,7 +16,7 @@ from paidup.db.transaction import Database
 from paidup.errors import InvalidRequest, NotFound
 from paidup.reconcile import bills
 from paidup.reconcile.fetch import fetch_bill
-from paidup.reconcile.mend import planned
+from paidup.reconcile.mend_plan import planned
 from paidup.reconcile.parties import named
 from paidup.reconcile.party import Party
 from paidup.reconcile.run import Outcome
