@@ -8,7 +8,8 @@ from paidup.db.transaction import Database
 from paidup.reconcile import bills
 from paidup.reconcile.party import Party
 from paidup.reconcile.rules import Rules
-from paidup.reconcile.run import Outcome, reconcile
+from paidup.reconcile.run import reconcile
+from paidup.reconcile.run_record import Outcome
 from paidup.reconcile.table import Limits
 from paidup.sandbox.faults import BillFaults, Faults
 from reconcile_side import book

@@ -15,7 +15,8 @@ from paidup.people.audit import Actor
 from paidup.reconcile import bills, upload
 from paidup.reconcile.party import Party
 from paidup.reconcile.rules import Rules
-from paidup.reconcile.run import Outcome, reconcile
+from paidup.reconcile.run import reconcile
+from paidup.reconcile.run_record import Outcome
 from paidup.reconcile.table import Limits
 from paidup.sandbox.bills import Entry, EntryKind
 from reconcile_side import book

@@ -22,7 +22,7 @@ from paidup.reconcile import bills, runs, store
 from paidup.reconcile.breaks import Kind
 from paidup.reconcile.later import lay_later
 from paidup.reconcile.party import Party
-from paidup.reconcile.run import Outcome
+from paidup.reconcile.run_record import Outcome
 from paidup.reconcile.states import State
 from paidup.sandbox.bill_formats import STRIPE_OPENING_MINOR
 from reconcile_side import book

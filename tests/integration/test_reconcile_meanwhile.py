@@ -15,7 +15,7 @@ from paidup.errors import Conflict
 from paidup.orders.order import Order
 from paidup.payments.payment import Payment
 from paidup.payments.states import State
-from paidup.reconcile import bills, people, run, runs, store
+from paidup.reconcile import bills, people, run, run_lay, runs, store
 from paidup.reconcile.breaks import Kind
 from paidup.reconcile.known import Known
 from paidup.reconcile.match import Matched
@@ -89,7 +89,7 @@ async def test_what_people_agreed_to_while_the_channel_was_asked_is_done(
 
 def while_looked_up(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], Awaitable[object]]) -> None:
     """Something happens after the first run has read its bill and our books, and before it writes what it found."""
-    original, looked = run.look_up, []
+    original, looked = run_lay.look_up, []
 
     async def slowly(tx: Tx, party: Party, day: date, matched: Matched) -> Known:
         found = await original(tx, party, day, matched)
@@ -98,7 +98,7 @@ def while_looked_up(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], Await
             await happens()
         return found
 
-    monkeypatch.setattr(run, "look_up", slowly)
+    monkeypatch.setattr(run_lay, "look_up", slowly)
 
 
 async def kept(db: Database, now: datetime, *refs: str, day: date = DAY) -> None:
@@ -178,16 +178,16 @@ async def test_who_is_always_overtaken_gives_up(db: Database, monkeypatch: pytes
     """Others write faster than this one reads: it says so, and leaves the day to them."""
     await booked(db, a_party("teahouse"), "A-1")
     await kept(db, NOW, "A-1")
-    original = run.look_up
+    original = run_lay.look_up
 
     async def slowly(tx: Tx, party: Party, day: date, matched: Matched) -> Known:
         found = await original(tx, party, day, matched)
-        monkeypatch.setattr(run, "look_up", original)
+        monkeypatch.setattr(run_lay, "look_up", original)
         await laid_beside(db, NOW)
-        monkeypatch.setattr(run, "look_up", slowly)
+        monkeypatch.setattr(run_lay, "look_up", slowly)
         return found
 
-    monkeypatch.setattr(run, "look_up", slowly)
+    monkeypatch.setattr(run_lay, "look_up", slowly)
     with pytest.raises(Conflict, match="another run of wechat/main 2026-11-22 was first"):
         await laid_beside(db, NOW)
     assert [] == await unsettled(db)

@@ -16,7 +16,8 @@ from paidup.reconcile import bills, people, store
 from paidup.reconcile.breaks import Kind
 from paidup.reconcile.party import Party
 from paidup.reconcile.rules import Rules
-from paidup.reconcile.run import Outcome, reconcile
+from paidup.reconcile.run import reconcile
+from paidup.reconcile.run_record import Outcome
 from paidup.reconcile.table import Limits, opened
 from paidup.sandbox.bills import Entry, EntryKind
 from paidup.sandbox.faults import BillFaults, Faults

@@ -19,8 +19,8 @@ from paidup.reconcile.fetch import fetch_bill
 from paidup.reconcile.mend_plan import planned
 from paidup.reconcile.parties import named
 from paidup.reconcile.party import Party
-from paidup.reconcile.run import Outcome
 from paidup.reconcile.run import reconcile as reconcile_day
+from paidup.reconcile.run_record import Outcome
 from paidup.reconcile.worker import work_day
 from paidup.settings import Settings, load
 

@@ -24,7 +24,9 @@ from paidup.reconcile.mend import mend
 from paidup.reconcile.overdue import expire, overdue_of, tell_people
 from paidup.reconcile.party import Party
 from paidup.reconcile.reading import bounds_of
-from paidup.reconcile.run import Outcome, Progress, reconcile
+from paidup.reconcile.run import reconcile
+from paidup.reconcile.run_lay import Progress
+from paidup.reconcile.run_record import Outcome
 from paidup.reconcile.table import Limits
 
 LEASE = timedelta(minutes=30)
