@@ -17,7 +17,7 @@ from paidup.orders.order import Order
 from paidup.payments.payment import Payment
 from paidup.payments.states import State
 from paidup.people.audit import Actor
-from paidup.reconcile import bills, people, runs, store, upload
+from paidup.reconcile import bills, break_steps, people, runs, store, upload
 from paidup.reconcile.breaks import Break, Kind
 from paidup.reconcile.fetch import fetch_bill, want_bills
 from paidup.reconcile.find import lines_of
@@ -253,7 +253,7 @@ async def test_two_different_people_approve_what_is_above_the_limit(shop: Mercha
     (healed,) = await breaks(shop)
     assert (Is.HEALED, State.PAID) == (healed.state, (await shop.payment(payment)).state)
     async with shop.db.session() as tx:
-        steps = [(step.step, step.who) for step in await store.steps_of(tx, waits.id)]
+        steps = [(step.step, step.who) for step in await break_steps.of_break(tx, waits.id)]
     assert [("agreed", "anna"), ("agreed", "bob")] == [one for one in steps if one[0] == "agreed"]
 
 

@@ -17,7 +17,7 @@ from paidup.hand import breaks as hand
 from paidup.hand.desk import Desk
 from paidup.log import one_line
 from paidup.money import shown
-from paidup.reconcile import people, store
+from paidup.reconcile import break_steps, people, store
 from paidup.reconcile.breaks import Break, Kind
 from paidup.reconcile.states import UNSETTLED, State
 from paidup.settings import Settings
@@ -75,12 +75,12 @@ def explain(break_id: str, as_json: bool) -> None:
     paidup reconcile explain brk… --json      with the line of the bill and our row, field by field
     """
 
-    async def work(db: Database, _settings: Settings) -> tuple[Break, list[store.Step]]:
+    async def work(db: Database, _settings: Settings) -> tuple[Break, list[break_steps.Step]]:
         async with db.session() as tx:
             found = await store.get(tx, [break_id])
             if not found:
                 raise NotFound(f"there is no break {break_id}; `paidup reconcile breaks --all` lists them")
-            return found[0], await store.steps_of(tx, break_id)
+            return found[0], await break_steps.of_break(tx, break_id)
 
     one, steps = run(work)
     if as_json:

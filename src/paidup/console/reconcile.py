@@ -9,7 +9,7 @@ from paidup.db.transaction import Tx
 from paidup.errors import NotFound
 from paidup.finance.words import Language, next_step
 from paidup.hand import breaks as hand
-from paidup.reconcile import runs, store
+from paidup.reconcile import break_repairs, break_steps, runs, store
 from paidup.reconcile.breaks import Break, Kind
 from paidup.reconcile.propose import testimony
 from paidup.reconcile.states import UNSETTLED, State
@@ -39,8 +39,8 @@ async def one(visit: Visit) -> Response:
     """One break: both sides, why, what to do, and what happened to it."""
     async with visit.context.db.session() as tx:
         broken = await _break(visit, tx)
-        steps = await store.steps_of(tx, broken.id)
-        agreed = await store.approvals(tx, broken)
+        steps = await break_steps.of_break(tx, broken.id)
+        agreed = await break_repairs.approvals(tx, broken)
     needed = hand.rules_of(visit.context.desk, broken).approvers
     values = {
         "broken": broken, "steps": steps, "agreed": agreed, "needed": needed, "done": visit.query("done"),

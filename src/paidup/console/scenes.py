@@ -13,7 +13,7 @@ from paidup.journal.store import Call, Entry
 from paidup.money import Money
 from paidup.outbox.store import Written
 from paidup.people.audit import Deed
-from paidup.reconcile.store import Step
+from paidup.reconcile.break_steps import Step
 from paidup.trace.bills import Beside, InBill
 
 

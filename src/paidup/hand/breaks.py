@@ -12,7 +12,7 @@ from paidup.hand.desk import Desk, a_reason
 from paidup.people import audit
 from paidup.people.audit import Actor
 from paidup.people.user import Right
-from paidup.reconcile import people, store
+from paidup.reconcile import break_repairs, people, store
 from paidup.reconcile.breaks import Break
 from paidup.reconcile.rules import Rules, read_rules
 
@@ -35,7 +35,7 @@ async def agree(
     actor.must_be_themselves()
     async with desk.db.transaction() as tx:
         broken = await _break(tx, break_id, shop)
-        rules, agreed = rules_of(desk, broken), await store.approvals(tx, broken)
+        rules, agreed = rules_of(desk, broken), await break_repairs.approvals(tx, broken)
         if actor.who in agreed:
             return Agreed(people.Agreement(broken=broken, approved_by=agreed, needed=rules.approvers), is_new=False)
         if not may_agree(actor, agreed, rules.approvers):

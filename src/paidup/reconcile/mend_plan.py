@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 
 from paidup.db.transaction import Tx
-from paidup.reconcile import store
+from paidup.reconcile import break_repairs, store
 from paidup.reconcile.breaks import Break
 from paidup.reconcile.party import Party
 from paidup.reconcile.propose import ASKED, MAX_TRIES, Budget, Proposal, as_given_back, testimony
@@ -40,7 +40,7 @@ async def planned(tx: Tx, party: Party, broken: Sequence[Break], now: datetime) 
 async def budget_of(tx: Tx, party: Party, now: datetime) -> Budget:
     """What may still be repaired today without anybody's approval."""
     account = party.account
-    return Budget(party.rules, await store.repaired_so_far(tx, account.channel, account.name, now.date()))
+    return Budget(party.rules, await break_repairs.so_far(tx, account.channel, account.name, now.date()))
 
 
 async def _proposed(tx: Tx, broken: Sequence[Break], budget: Budget, now: datetime) -> list[Proposal]:

@@ -13,7 +13,7 @@ from paidup.handlers import Handlers
 from paidup.journal import store as journal
 from paidup.orders import store as orders
 from paidup.payments.states import MONEY_ARRIVED
-from paidup.reconcile import store, tell
+from paidup.reconcile import break_repairs, break_steps, store, tell
 from paidup.reconcile.breaks import Break
 from paidup.reconcile.decide import Change, happen
 from paidup.reconcile.mend_ask import Asked
@@ -28,7 +28,7 @@ from paidup.settle.book import Weighed
 async def settle(tx: Tx, party: Party, asked: Sequence[Asked], handlers: Handlers, who: str, now: datetime) -> int:
     """Bring the proof to the door, and write down how each break fared."""
     await journal.write_calls(tx, [call for one in asked for call in one.answer.calls])
-    await store.lock_repairs(tx, party.account.channel, party.account.name)
+    await break_repairs.lock(tx, party.account.channel, party.account.name)
     asked = await _within_limits(tx, party, await _still(tx, asked), who, now)
     going = [one for one in asked if one.item is not None]
     results = await apply(tx, [one.item for one in going if one.item is not None], now, handlers)
@@ -43,7 +43,7 @@ async def settle(tx: Tx, party: Party, asked: Sequence[Asked], handlers: Handler
             tried[broken.id] = None
         elif _is_mended(one, result):
             mended += 1
-            await store.repaired(tx, broken, now.date(), abs(broken.differs_minor), now)
+            await break_repairs.repaired(tx, broken, now.date(), abs(broken.differs_minor), now)
             changes.append((broken, happen(broken, Happening.GONE, now, f"{one.why}; {result.why}"), ""))
             log.info("break.healed", broken=broken.id, kind=broken.kind, payment=broken.payment_id, why=one.why)
         else:
@@ -59,7 +59,7 @@ async def settle(tx: Tx, party: Party, asked: Sequence[Asked], handlers: Handler
             tried[broken.id] = again_at
     await tell.changed(tx, [moved for _, moved, _ in changes if moved is not None], who, now)
     said = [(b, "asked", why, b.state.value, b.state.value) for b, moved, why in changes if moved is None]
-    await store.add_steps(tx, said, who, now)
+    await break_steps.add(tx, said, who, now)
     await store.tried(tx, tried)
     return mended
 

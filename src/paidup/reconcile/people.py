@@ -6,7 +6,7 @@ import msgspec
 
 from paidup.db.transaction import Tx
 from paidup.errors import Conflict, InvalidRequest, NotFound
-from paidup.reconcile import ours, store, tell
+from paidup.reconcile import break_repairs, break_steps, ours, store, tell
 from paidup.reconcile.breaks import Break, Kind
 from paidup.reconcile.decide import Change, happen
 from paidup.reconcile.overdue import close_settled
@@ -44,11 +44,11 @@ async def approve(
         raise Conflict(
             f"a break of the kind {broken.kind} cannot be repaired by its bill: resolve it with what was done"
         )
-    before = await store.approvals(tx, broken)
-    said_by = await store.approve(tx, broken, who, why, now)
+    before = await break_repairs.approvals(tx, broken)
+    said_by = await break_repairs.approve(tx, broken, who, why, now)
     if len(said_by) > len(before):
         said = f"{why} ({len(said_by)} of {rules.approvers})"
-        await store.add_steps(tx, [(broken, "agreed", said, broken.state, broken.state)], who, now)
+        await break_steps.add(tx, [(broken, "agreed", said, broken.state, broken.state)], who, now)
     if len(said_by) >= rules.approvers:
         moved = happen(broken, Happening.APPROVED, now, ", ".join(said_by))
         if moved is not None:

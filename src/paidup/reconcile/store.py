@@ -1,4 +1,4 @@
-"""The tables `breaks`, `break_steps`, `break_repairs` and `break_approvals`: every difference, and how it ended."""
+"""The table `breaks`: every difference, and where it stands."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from paidup import ids
 from paidup.db.transaction import Tx
+from paidup.reconcile import break_steps
 from paidup.reconcile.breaks import Break
 from paidup.reconcile.decide import Change
 
@@ -16,20 +16,6 @@ differs_minor, line, ours, suggestion, payment_id, refund_id, order_id, channel_
 first_seen_at, changed_at, wait_until, tries, cleared_by"""
 _COLUMNS = [name.strip() for name in COLUMNS.split(",")]
 _SIDES = ("line", "ours", "suggestion")
-
-
-class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `break_steps`: what happened to a break, when, by whom, and why."""
-
-    id: str
-    break_id: str
-    at: datetime
-    step: str
-    who: str
-    why: str
-    before: str
-    after: str
-    order_id: str | None
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,31 +120,6 @@ WHERE channel = $1 AND account = $2 AND state IN ('waiting', 'open', 'approved')
 OLDEST_OPEN = """
 SELECT min(first_seen_at) FROM breaks
 WHERE channel = $1 AND account = $2 AND state IN ('waiting', 'open', 'approved')"""
-
-INSERT_STEPS = """
-INSERT INTO break_steps (id, break_id, at, step, who, why, before, after, order_id)
-SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[],
-  $8::text[], $9::text[])"""
-
-STEPS = "SELECT id, break_id, at, step, who, why, before, after, order_id FROM break_steps"
-STEPS_OF = f"{STEPS} WHERE break_id = $1 ORDER BY n"
-STEPS_OF_ORDER = f"{STEPS} WHERE order_id = $1 ORDER BY n"
-
-REPAIRED = """
-INSERT INTO break_repairs (break_id, version, day, channel, account, currency, amount_minor, at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING"""
-
-LOCK_REPAIRS = "SELECT pg_advisory_xact_lock(hashtextextended($1, 6))"
-
-REPAIRED_SO_FAR = """
-SELECT currency, count(*) AS repairs, sum(amount_minor)::bigint AS amount_minor FROM break_repairs
-WHERE channel = $1 AND account = $2 AND day = $3 GROUP BY currency"""
-
-APPROVE = """
-INSERT INTO break_approvals (break_id, version, who, why, at) VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT (break_id, version, who) DO NOTHING"""
-
-APPROVALS = "SELECT who FROM break_approvals WHERE break_id = $1 AND version = $2 ORDER BY at, who"
 
 
 def _break(row: Any) -> Break:
@@ -266,20 +227,10 @@ async def write(tx: Tx, changes: Sequence[Change], who: str, now: datetime) -> N
         return
     rows = [msgspec.structs.asdict(change.after) for change in changes]
     await tx.execute(UPSERT, msgspec.json.encode(rows).decode())
-    await add_steps(
+    await break_steps.add(
         tx, [(c.after, c.step, c.why, c.before.state.value if c.before else "", c.after.state.value) for c in changes],
         who, now,
     )  # fmt: skip
-
-
-async def add_steps(tx: Tx, steps: Sequence[tuple[Break, str, str, str, str]], who: str, now: datetime) -> None:
-    """(break, what happened, why, state before, state after) of what happened."""
-    rows = [
-        (ids.new_id("stp", now), one.id, now, step, who, why[:2000], before, after, one.order_id)
-        for one, step, why, before, after in steps
-    ]
-    if rows:
-        await tx.execute(INSERT_STEPS, *map(list, zip(*rows, strict=True)))
 
 
 async def tried(tx: Tx, ask_at: Mapping[str, datetime | None]) -> None:
@@ -304,40 +255,3 @@ async def claim_unanswered(
     return {
         day: frozenset(row["id"] for row in rows if (row["channel"], row["account"], row["day"]) == day) for day in days
     }
-
-
-async def steps_of(tx: Tx, break_id: str) -> list[Step]:
-    """What happened to a break, oldest first."""
-    return [msgspec.convert(dict(row), Step) for row in await tx.fetch(STEPS_OF, break_id)]
-
-
-async def steps_of_order(tx: Tx, order_id: str) -> list[Step]:
-    """What happened to the breaks of an order, oldest first."""
-    return [msgspec.convert(dict(row), Step) for row in await tx.fetch(STEPS_OF_ORDER, order_id)]
-
-
-async def repaired(tx: Tx, one: Break, day: date, amount_minor: int, now: datetime) -> None:
-    """Count a repair against the day's limits; the same version of a break counts once."""
-    await tx.execute(REPAIRED, one.id, one.version, day, one.channel, one.account, one.currency, amount_minor, now)
-
-
-async def lock_repairs(tx: Tx, channel: str, account: str) -> None:
-    """Until the transaction ends nobody else repairs anything of this account: what is left of a day's limits holds."""
-    await tx.execute(LOCK_REPAIRS, f"{channel}/{account}")
-
-
-async def repaired_so_far(tx: Tx, channel: str, account: str, day: date) -> Mapping[str, tuple[int, int]]:
-    """(how many, how much) was repaired on a day of ours, by currency."""
-    rows = await tx.fetch(REPAIRED_SO_FAR, channel, account, day)
-    return {row["currency"]: (row["repairs"], row["amount_minor"]) for row in rows}
-
-
-async def approve(tx: Tx, one: Break, who: str, why: str, now: datetime) -> list[str]:
-    """One more person agrees to the repair of this version; returns all who did."""
-    await tx.execute(APPROVE, one.id, one.version, who, why, now)
-    return await approvals(tx, one)
-
-
-async def approvals(tx: Tx, one: Break) -> list[str]:
-    """Who agreed to the repair of this version."""
-    return [row["who"] for row in await tx.fetch(APPROVALS, one.id, one.version)]

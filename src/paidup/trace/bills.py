@@ -7,9 +7,8 @@ import msgspec
 
 from paidup.db.transaction import Tx
 from paidup.diagnosis.verdict import Facts
-from paidup.reconcile import runs
-from paidup.reconcile import store as breaks
-from paidup.reconcile.store import Step
+from paidup.reconcile import break_steps, runs
+from paidup.reconcile.break_steps import Step
 
 
 class InBill(msgspec.Struct, frozen=True):
@@ -31,7 +30,7 @@ class Beside(msgspec.Struct, frozen=True):
 async def beside_bills(tx: Tx, facts: Facts) -> Beside:
     """An order without any break stands in the bills as here: a line that lacks or differs would have made one. Only of
     payments that were known as paid when the bill of their day was laid beside our books."""
-    steps, found = await breaks.steps_of_order(tx, facts.order.id), []
+    steps, found = await break_steps.of_order(tx, facts.order.id), []
     for payment in facts.payments if not steps else ():
         run = await runs.of_moment(tx, payment.channel, payment.account, payment.paid_at) if payment.paid_at else None
         proofs = (d for d in facts.decisions if d.payment_id == payment.id and "payment paid" in (d.after or ""))

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from paidup.errors import InvalidRequest, NotFound
 from paidup.hand import breaks as hand
 from paidup.people.audit import Actor
-from paidup.reconcile import runs, store
+from paidup.reconcile import break_repairs, break_steps, runs, store
 from paidup.reconcile.breaks import Break, Kind
 from paidup.reconcile.states import UNSETTLED, State
 from paidup.shops.store import ApiKey, Scope
@@ -65,7 +65,7 @@ class BreakLife(msgspec.Struct, frozen=True, kw_only=True):
     """A break, what happened to it, and who agreed to its repair as it is now."""
 
     broken: Break
-    steps: list[store.Step]
+    steps: list[break_steps.Step]
     approved_by: list[str]
 
 
@@ -136,8 +136,8 @@ async def _life(context: Context, key: ApiKey, break_id: str) -> BreakLife:
             raise NotFound(f"there is no break {break_id}")
         return BreakLife(
             broken=found[0],
-            steps=await store.steps_of(tx, break_id),
-            approved_by=await store.approvals(tx, found[0]),
+            steps=await break_steps.of_break(tx, break_id),
+            approved_by=await break_repairs.approvals(tx, found[0]),
         )
 
 

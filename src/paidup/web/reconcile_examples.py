@@ -7,7 +7,7 @@ import msgspec
 from paidup.channels.bill import BillKind
 from paidup.finance.day import Tally
 from paidup.finance.entries import Closing, Entry, Journal, Posting
-from paidup.reconcile import runs, store
+from paidup.reconcile import break_steps, runs
 from paidup.reconcile.breaks import NEXT_STEP, BillSide, Break, Kind, OurSide
 from paidup.reconcile.states import State
 from paidup.web.bills import BillOut, Bills
@@ -60,7 +60,7 @@ _TALLY = Tally(
     day=_DAY, channel="wechat", account="main", kind="long", state="waiting", currency="CNY", breaks=1,
     differs_minor=1250,
 )  # fmt: skip
-_STEP = store.Step(
+_STEP = break_steps.Step(
     id="stp001yjdq3m00x7c1k5w8a2z6g4r0p", break_id=_BREAK_ID, at=_AT, step="found", who="reconcile",
     why="paid in the bill, and open here", before="", after="waiting", order_id=_ORDER_ID,
 )  # fmt: skip

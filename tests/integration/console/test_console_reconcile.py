@@ -11,7 +11,7 @@ from bill_mappings import OTHERS
 from break_side import Waits, a_break, a_match, next_round
 from console_side import CSRF, Browser, Page, a_browser, a_user, signed_in
 from paidup.people.user import Role
-from paidup.reconcile import bills, runs, store
+from paidup.reconcile import bills, break_repairs, runs, store
 from paidup.reconcile.breaks import Break
 from upload_side import DAY, wechat_bill
 
@@ -123,12 +123,12 @@ async def test_the_last_who_agrees_is_an_approver(api: Api, role: Role, agreed_b
     waits = await a_break(api)
     async with api.paidup.db.transaction() as tx:
         for who in agreed_before:
-            await store.approve(tx, await state_of(api, waits), who, "seen", api.paidup.clock.now())
+            await break_repairs.approve(tx, await state_of(api, waits), who, "seen", api.paidup.clock.now())
     async with signed_in(api, "dora", role) as dora:
         shown = "Agree to the repair" in (await dora.get(f"/reconcile/{waits.break_id}")).text
         sent = await dora.post(f"/reconcile/{waits.break_id}", AGREE)
     async with api.paidup.db.session() as tx:
-        agreed = await store.approvals(tx, await state_of(api, waits))
+        agreed = await break_repairs.approvals(tx, await state_of(api, waits))
     assert (may, 200 if may else 403) == (shown, sent.status)
     assert sorted([*agreed_before, *(["dora"] if may else [])]) == sorted(agreed)
 
