@@ -41,7 +41,7 @@ from paidup.resilience.breaker import State as BreakerState
 from paidup.schedule import store as schedule
 from paidup.settle.announce import event
 from paidup.settle.book import find_payment
-from paidup.simulator import stage as stage_module
+from paidup.simulator.actors import ACTING
 from paidup.simulator.office import OFFICE_FROM
 from paidup.simulator.outcome import Outcome
 from paidup.simulator.run import START
@@ -170,10 +170,10 @@ def published_from_memory(patch: Patch) -> None:
         ]
         if rows:
             await tx.copy_records_to_table("events", records=rows, columns=outbox.COLUMNS.split(", "))
-        pending[stage_module._ACTOR.get().life] += [row[:6] for row in rows]
+        pending[ACTING.get().life] += [row[:6] for row in rows]
 
     async def fan_out(tx: Any, now: datetime, limit: int, floor: Any) -> int:
-        mine = pending.pop(stage_module._ACTOR.get().life, [])
+        mine = pending.pop(ACTING.get().life, [])
         for row in mine:
             await tx.execute(
                 "INSERT INTO outbox_queue (event_id, created_at, shop, type, order_id, seq) "

@@ -7,11 +7,12 @@ import pytest
 from quick import likeliest, most_corrected
 
 from paidup.simulator.campaign import Theatre
+from paidup.simulator.clock import Clock
 from paidup.simulator.fates import BILLS_JOB, Fates
 from paidup.simulator.ground import Ground
 from paidup.simulator.nights import Nights
 from paidup.simulator.outcome import Outcome
-from paidup.simulator.stage import Clock, Stage
+from paidup.simulator.stage import Stage
 
 BEGAN = datetime(2026, 11, 24, tzinfo=UTC)
 LINE_FAULTS = ("bill.missing", "bill.extra", "bill.wrong amount", "bill.wrong fee", "bill.wrong day", "bill.duplicate")

@@ -9,10 +9,12 @@ from typing import Any
 import asyncpg
 import pytest
 
+from paidup.simulator.actors import Life
+from paidup.simulator.clock import Clock
 from paidup.simulator.database import StagedDatabase
 from paidup.simulator.fates import Fates, Hit, weather_of
 from paidup.simulator.ground import Ground
-from paidup.simulator.stage import Clock, Life, Stage, Stuck
+from paidup.simulator.stage import Stage, Stuck
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 LOCK = "SELECT shop FROM shops WHERE shop = $1 FOR UPDATE"

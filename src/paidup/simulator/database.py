@@ -36,7 +36,7 @@ class StagedDatabase(Database):
             pid = connection.get_server_pid()
             transaction = connection.transaction(isolation="read_committed")
             await stage.io(transaction.start(), pid)
-            stage.opened(1)
+            stage.statements.opened(1)
             try:
                 yield StagedTx(connection, stage)
                 await self._before_commit()
@@ -47,18 +47,18 @@ class StagedDatabase(Database):
                 await stage.io(transaction.commit(), pid)
                 stage.commits += 1
             finally:
-                stage.opened(-1)
+                stage.statements.opened(-1)
             await self._after_commit()
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Tx]:
         """As in Database."""
         async with self._connection() as connection:
-            self._stage.opened_session(1)
+            self._stage.statements.opened_session(1)
             try:
                 yield StagedTx(connection, self._stage)
             finally:
-                self._stage.opened_session(-1)
+                self._stage.statements.opened_session(-1)
 
     async def write(self, query: str, *args: object) -> str:
         """As in Database: a transaction of one statement."""

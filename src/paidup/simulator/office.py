@@ -27,11 +27,13 @@ from paidup.reconcile.states import State
 from paidup.sandbox.ledger import RefundState, Trade
 from paidup.sandbox.world import World
 from paidup.settings import Settings, load
+from paidup.simulator.actors import Died
 from paidup.simulator.channels import Later
+from paidup.simulator.clock import Clock
 from paidup.simulator.database import AWAY
 from paidup.simulator.process import Process
 from paidup.simulator.script import Errand, Office, Plan, Script, Way
-from paidup.simulator.stage import Clock, Died, Stage
+from paidup.simulator.stage import Stage
 from paidup.simulator.undertakings import SERVICES_FROM
 from paidup.simulator.witness import Deed, Witness
 

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from paidup.clock import Clock
 from paidup.sandbox.wire import News, Notice, flipped
 from paidup.sandbox.world import World
+from paidup.simulator.actors import Died
 from paidup.simulator.channels import Later
 from paidup.simulator.process import Process, Replied, request
-from paidup.simulator.stage import Died, Stage
+from paidup.simulator.stage import Stage
 from paidup.simulator.witness import Acknowledged, Witness
 
 

@@ -27,9 +27,11 @@ from paidup.reconcile.table import Limits as TableLimits
 from paidup.repair import expire, sweep
 from paidup.repair import worker as repair
 from paidup.settings import Settings
+from paidup.simulator.actors import Life
 from paidup.simulator.channels import StagedChannels
+from paidup.simulator.clock import Clock
 from paidup.simulator.database import StagedDatabase
-from paidup.simulator.stage import Clock, Life, Stage
+from paidup.simulator.stage import Stage
 from paidup.transactions import worker as transactions
 from paidup.transactions.ask import Post, Requester
 from paidup.web.api import build_app

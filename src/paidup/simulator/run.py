@@ -18,10 +18,12 @@ from paidup.sandbox.world import Manners, World
 from paidup.settings import Settings
 from paidup.shops import store as shops
 from paidup.shops.store import Scope
+from paidup.simulator.actors import Life
 from paidup.simulator.bill_books import AccountSum
 from paidup.simulator.bill_fates import FatedBills
 from paidup.simulator.chance import SeededChance
 from paidup.simulator.channels import StagedChannels, Trouble
+from paidup.simulator.clock import Clock
 from paidup.simulator.compare import Comparisons, Times, run_again
 from paidup.simulator.database import AWAY, StagedDatabase
 from paidup.simulator.fates import Fates, Weather, weather_of
@@ -36,7 +38,7 @@ from paidup.simulator.rounds import Agenda, Rounds
 from paidup.simulator.sale import fill_the_shelf
 from paidup.simulator.script import Plan, Script, write_days
 from paidup.simulator.shop import Shop
-from paidup.simulator.stage import Clock, Life, Stage, Stuck
+from paidup.simulator.stage import Stage, Stuck
 from paidup.simulator.staged_services import StagedServices
 from paidup.simulator.story import story_of
 from paidup.simulator.undertakings import Undertakings, introduce

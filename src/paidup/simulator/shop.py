@@ -14,12 +14,13 @@ from paidup.errors import InvalidRequest
 from paidup.sandbox.ledger import DisputeState, Refund, RefundState, Trade
 from paidup.sandbox.world import World
 from paidup.simulator.channels import Later, Trouble
+from paidup.simulator.clock import Clock
 from paidup.simulator.database import AWAY
 from paidup.simulator.postman import answered
 from paidup.simulator.process import Process, Replied, request
 from paidup.simulator.sale import items
 from paidup.simulator.script import METHODS, Offer, Plan, Wish
-from paidup.simulator.stage import Clock, Stage
+from paidup.simulator.stage import Stage
 from paidup.simulator.witness import AskedRefund, Heard, Witness
 
 MAX_TRIES = 40

@@ -3,25 +3,24 @@ whom, and neither sockets nor the machine's load do.
 
 An actor is a coroutine with all the tasks it starts; most belong to a process. At a seam (`point`) it goes on, is
 overtaken, or is found dead. A statement of the database keeps the turn while it runs. One that waits for a lock which
-another actor holds gives the turn up, and takes part again when the lock was released: PostgreSQL is asked who waits
-for whom, so that this, too, does not depend on timing.
+another actor holds gives the turn up, and takes part again when the lock was released.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any, TypeVar
 
+from paidup.simulator.actors import ACTING, Actor, Died, Life
+from paidup.simulator.clock import Clock
 from paidup.simulator.fates import Fates
+from paidup.simulator.statements import Statements
 from paidup.simulator.threads import without_overlap
 
 T = TypeVar("T")
-MOMENT_S = 0.003
-"""So long a statement may take, in real time, before PostgreSQL is asked whether it waits for a lock."""
 RARE = 4.0
 """Requests and deliveries are few beside other steps, and matter as much: faults befall each so much oftener."""
 QUIET = 2
@@ -29,28 +28,8 @@ QUIET = 2
 MAX_STEPS = 300_000
 
 
-class Died(BaseException):
-    """The process is gone. Not an Exception: nothing in the code may catch it and live on."""
-
-
 class Stuck(Exception):
     """Nothing can go on, although nothing sleeps: a deadlock, or a round that never ends."""
-
-
-@dataclass(eq=False)
-class Life:
-    """Whether a process still lives; all that belongs to it shares one."""
-
-    name: str
-    alive: bool = True
-
-
-@dataclass(eq=False)
-class Actor:
-    """One round, request or delivery."""
-
-    name: str
-    life: Life | None
 
 
 @dataclass(eq=False)
@@ -60,86 +39,28 @@ class _Parked:
     turn: "asyncio.Future[None]"
 
 
-@dataclass(eq=False)
-class _Statement:
-    """A statement that runs. pid: the server process that runs it."""
-
-    pid: int
-    actor: Actor
-    blocked: bool = False
-    done: bool = False
-    turn: "asyncio.Future[None] | None" = None
-
-
-_ACTOR: ContextVar[Actor] = ContextVar("actor")
-
-
-def _said(moment: datetime) -> str:
-    return f"{moment:%d %H:%M:%S.%f}"
-
-
-class Clock:
-    """The run's time. It stands still while anybody runs."""
-
-    rate = 1.0
-
-    def __init__(self, start: datetime) -> None:
-        self._now = start
-        self.text = _said(start)
-        """The time, for people."""
-        self.pause: Callable[[float], Awaitable[None]] | None = None
-
-    def now(self) -> datetime:
-        """The time it was moved to."""
-        return self._now
-
-    def move(self, to: datetime) -> None:
-        """Time passes; it never goes back."""
-        self._now = max(self._now, to)
-        self.text = _said(self._now)
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait for so many simulated seconds."""
-        if self.pause:
-            await self.pause(seconds)
-
-
-@dataclass
-class _Counts:
-    steps: int = 0
-    open_transactions: int = 0
-    open_sessions: int = 0
-    io: list[_Statement] = field(default_factory=list)
-
-
 class Stage:
     """Where everything happens. who_waits: of these server processes, those that wait for a lock."""
 
     def __init__(self, clock: Clock, fates: Fates, who_waits: Callable[[list[int]], Awaitable[set[int]]]) -> None:
         self.clock = clock
         self.fates = fates
-        self._who_waits = who_waits
+        self.statements = Statements(who_waits, self.note)
         self._parked: list[_Parked] = []
-        self._blocked: list[_Statement] = []
         self._holder: asyncio.Task[Any] | None = None
-        self._counts = _Counts()
-        self._io_over = asyncio.Event()
         self._digest = blake2b(digest_size=16)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ended: list[tuple[asyncio.Task[Any], Actor]] = []
         self.failures: list[tuple[str, BaseException]] = []
         """Actors that ended with an exception other than death."""
         self._closed = False
+        self.steps = 0
+        """Seams passed so far."""
         self.commits = 0
         """Transactions that were committed so far. While it stays, the tables do."""
         self.told: list[str] | None = None
         """When a list, every step is written down for people."""
         clock.pause = self.pause
-
-    @property
-    def steps(self) -> int:
-        """Seams passed so far."""
-        return self._counts.steps
 
     @property
     def trace(self) -> str:
@@ -158,7 +79,7 @@ class Stage:
         actor = Actor(name, life)
 
         async def begin() -> T:
-            _ACTOR.set(actor)
+            ACTING.set(actor)
             await self._park(actor, None)
             return await work
 
@@ -177,7 +98,7 @@ class Stage:
     @property
     def who(self) -> str:
         """The name of the actor that runs; empty when none does."""
-        actor = _ACTOR.get(None)
+        actor = ACTING.get(None)
         return actor.name if actor else ""
 
     @contextmanager
@@ -193,7 +114,7 @@ class Stage:
             loop.set_task_factory(before)
 
     def _adopted(self, loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> "asyncio.Task[Any]":
-        task, actor = asyncio.Task(work, loop=loop, **options), _ACTOR.get(None)
+        task, actor = asyncio.Task(work, loop=loop, **options), ACTING.get(None)
         if actor is None:
             return task
 
@@ -210,10 +131,10 @@ class Stage:
 
     async def point(self, seam: str) -> None:
         """A seam at which somebody else may go first, and at which a process that was killed ends. Raises Died."""
-        actor = _ACTOR.get()
+        actor = ACTING.get()
         self._must_live(actor)
-        self._counts.steps += 1
-        if self._counts.steps > MAX_STEPS:
+        self.steps += 1
+        if self.steps > MAX_STEPS:
             raise Stuck(f"more than {MAX_STEPS} steps: something goes round in circles at {actor.name}")
         if self._holder is not asyncio.current_task() or self._is_overtaken(actor, seam):
             await self._park(actor, None)
@@ -223,20 +144,20 @@ class Stage:
 
     async def pause(self, seconds: float) -> None:
         """Wait for so many simulated seconds. Raises Died."""
-        await self._park(_ACTOR.get(), self.clock.now() + timedelta(seconds=max(0.0, seconds)))
+        await self._park(ACTING.get(), self.clock.now() + timedelta(seconds=max(0.0, seconds)))
 
     def befalls(self, kind: str, seam: str) -> bool:
         """Whether this fault hits whoever runs, at this seam."""
         if not self.fates.may_hit(kind):
             return False
-        actor = _ACTOR.get()
+        actor = ACTING.get()
         is_rare = actor.name.startswith(("api", "callback", "desk")) or actor.name.endswith(("delivery", "checkout"))
         weight = RARE if is_rare else 1.0
         return self.fates.hits(kind, f"{actor.name} {seam}", self.clock.now(), weight)
 
     def dies(self, seam: str) -> None:
         """Perhaps the process of whoever runs is killed here. Raises Died."""
-        actor = _ACTOR.get()
+        actor = ACTING.get()
         if actor.life and self.befalls("process.dies", seam):
             self.note(f"{actor.life.name} is killed")
             actor.life.alive = False
@@ -245,33 +166,21 @@ class Stage:
     async def io(self, work: Awaitable[T], pid: int) -> T:
         """Wait for the database; a wait for somebody's lock gives the turn up. What this releases somebody else from
         is done before the turn goes on: otherwise he would run beside it, and come first or second by chance."""
-        statement = _Statement(pid, _ACTOR.get())
-        self._counts.io.append(statement)
+        statement = self.statements.begin(pid, ACTING.get())
         try:
             return await work
         finally:
             statement.done = True
             if not statement.blocked and not self._closed:
-                await self._until_released_are_done()
-            if not statement.blocked:
-                self._counts.io.remove(statement)
-            if not self._counts.io:
-                self._io_over.set()
+                await self.statements.until_released_are_done()
+            self.statements.end(statement)
             if statement.blocked and not self._closed:
                 statement.turn = asyncio.get_running_loop().create_future()
                 await statement.turn
                 self._holder = asyncio.current_task()
 
-    def opened(self, change: int) -> None:
-        """One transaction more, or one less, is open."""
-        self._counts.open_transactions += change
-
-    def opened_session(self, change: int) -> None:
-        """One session more, or one less, is open: its statements may wait for a transaction's locks, too."""
-        self._counts.open_sessions += change
-
     def _stall_s(self, name: str) -> float:
-        longest = 20.0 if self._counts.open_transactions else 200.0
+        longest = 20.0 if self.statements.open_transactions else 200.0
         return self.fates.between(1, longest, f"stall {name}")
 
     def _is_overtaken(self, actor: Actor, seam: str) -> bool:
@@ -308,7 +217,7 @@ class Stage:
     @property
     def is_empty(self) -> bool:
         """Whether nobody is left who would go on by himself."""
-        return not self._parked and not self._blocked
+        return not self._parked and not self.statements.blocked
 
     async def play(self) -> None:
         """Give turns until all who are left sleep. Raises Stuck when some wait for each other for ever."""
@@ -318,8 +227,8 @@ class Stage:
                 self._parked.remove(entry)
                 entry.turn.set_result(None)
                 await self._until_quiet()
-        if self._blocked and self.wakes_at is None:
-            names = ", ".join(sorted(statement.actor.name for statement in self._blocked))
+        if self.statements.blocked and self.wakes_at is None:
+            names = ", ".join(sorted(statement.actor.name for statement in self.statements.blocked))
             raise Stuck(f"deadlock: {names} wait for locks that nobody will give up")
 
     async def close(self) -> None:
@@ -335,7 +244,7 @@ class Stage:
             if self._is_gone(actor):
                 task.exception()  # whoever would have looked at it is dead, too
         self._parked.clear()
-        self._blocked.clear()
+        self.statements.blocked.clear()
         self._ended.clear()
 
     def _may_run(self, entry: _Parked) -> bool:
@@ -347,49 +256,19 @@ class Stage:
         dead = [entry for entry in ready if self._is_gone(entry.actor)]
         if dead or len(ready) < 2:
             return next(iter(dead or ready), None)
-        overlaps = self._counts.open_transactions > 0
+        overlaps = self.statements.open_transactions > 0
         return ready[self.fates.pick(len(ready) - 1, "turn")] if overlaps else ready[0]
 
     async def _until_quiet(self) -> None:
         """Until nothing runs: each task waits for a turn, for another task, or for a lock."""
         quiet = 0
         while quiet < QUIET:
-            while self._counts.io:
+            while self.statements.running:
                 quiet = 0
-                await self._wait_for_io()
+                await self.statements.until_over_or_blocked()
             ready = len(asyncio.get_running_loop()._ready)  # type: ignore[attr-defined]  # there is no public way to ask whether anything is left to run
             quiet = 0 if ready else quiet + 1
             await asyncio.sleep(0)
-        if self._blocked:
-            await self._look_at_blocked()
-
-    async def _wait_for_io(self) -> None:
-        self._io_over.clear()
-        if self._counts.open_transactions + self._counts.open_sessions < 2:
-            await self._io_over.wait()
-            return
-        try:
-            async with asyncio.timeout(MOMENT_S):
-                await self._io_over.wait()
-        except TimeoutError:
-            waiting = await self._who_waits([statement.pid for statement in self._counts.io])
-            for statement in [s for s in self._counts.io if s.pid in waiting and not s.done]:
-                statement.blocked = True
-                self._counts.io.remove(statement)
-                self._blocked.append(statement)
-                self.note(f"{statement.actor.name}: waits for a lock")
-
-    async def _until_released_are_done(self) -> None:
-        while pending := [s for s in self._blocked if not s.done]:
-            still = await self._who_waits([statement.pid for statement in pending])
-            if all(statement.done or statement.pid in still for statement in pending):
-                return
-            await asyncio.sleep(MOMENT_S / 10)
-
-    async def _look_at_blocked(self) -> None:
-        """Those whose lock was released take part again."""
-        await self._until_released_are_done()
-        for statement in [*self._blocked]:
-            if statement.turn is not None:
-                self._blocked.remove(statement)
-                self._parked.append(_Parked(statement.actor, None, statement.turn))
+        if self.statements.blocked:
+            for actor, turn in await self.statements.released():
+                self._parked.append(_Parked(actor, None, turn))

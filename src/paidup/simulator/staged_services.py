@@ -10,9 +10,11 @@ import msgspec
 
 from paidup.delivery.plan import Answer
 from paidup.participant import ASYNCPG, Barrier, Call, Operation, Refused, Untrusted, read_call
+from paidup.simulator.actors import Died, Life
 from paidup.simulator.channels import Later, Trouble
+from paidup.simulator.clock import Clock
 from paidup.simulator.database import AWAY, StagedDatabase
-from paidup.simulator.stage import Clock, Died, Life, Stage
+from paidup.simulator.stage import Stage
 
 NAMES = ("coupon", "points", "parcel")
 RESENT_S = (30.0, 280.0)

@@ -15,11 +15,12 @@ import msgspec
 from paidup.db.transaction import Tx
 from paidup.participant import Call, Operation
 from paidup.simulator.channels import Later
+from paidup.simulator.clock import Clock
 from paidup.simulator.database import AWAY
 from paidup.simulator.process import Process
 from paidup.simulator.script import Away, Plan, Script, Undertaking
 from paidup.simulator.shop import Shop
-from paidup.simulator.stage import Clock, Stage
+from paidup.simulator.stage import Stage
 from paidup.simulator.staged_services import NAMES, StagedServices
 from paidup.simulator.witness import Witness
 from paidup.transactions import participants, person, store
