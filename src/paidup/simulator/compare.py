@@ -47,8 +47,8 @@ class Comparisons:
     def __init__(
         self,
         ground: Ground,
-        stage: Stage,
         world: World,
+        stage: Stage,
         witness: Witness,
         bills: FatedBills,
         office: Office | None,
