@@ -292,8 +292,8 @@ BITES: tuple[tuple[Rule, Sources], ...] = (
     (layers, {"channels/stripe/query.py": "from paidup.payments.states import State"}),
     (layers, {"resilience/guard.py": "from paidup.channels.messages import Unknown"}),
     (layers, {"money.py": "from paidup.db.transaction import Tx"}),
-    (layers, {"sandbox/stripe.py": "from paidup.channels.stripe.sign import sign"}),
-    (layers, {"web/pages.py": "from paidup.sandbox.stripe import Stripe"}),
+    (layers, {"sandbox/stripe/provider.py": "from paidup.channels.stripe.sign import sign"}),
+    (layers, {"web/pages.py": "from paidup.sandbox.stripe.provider import Stripe"}),
     (layers, {"newcomer/store.py": ""}),
     (purity, {"payments/decide.py": "async def decide() -> None: ..."}),
     (purity, {"payments/decide.py": "import time"}),
@@ -328,8 +328,8 @@ BITES: tuple[tuple[Rule, Sources], ...] = (
 )
 ALLOWS: tuple[tuple[Rule, Sources], ...] = (
     (layers, {"apply.py": "from paidup.payments.decide import decide\nfrom paidup import ids, __version__"}),
-    (layers, {"sandbox/stripe.py": "from paidup.clock import Clock\nfrom paidup.sandbox.wire import Wire"}),
-    (layers, {"demo/run.py": "from paidup.sandbox.stripe import Stripe\nimport paidup.app"}),
+    (layers, {"sandbox/stripe/provider.py": "from paidup.clock import Clock\nfrom paidup.sandbox.wire import Wire"}),
+    (layers, {"demo/run.py": "from paidup.sandbox.stripe.provider import Stripe\nimport paidup.app"}),
     (purity, {"payments/store.py": "async def get() -> None: ...", "channels/http.py": "import aiohttp"}),
     (purity, {"channels/wechat/sign.py": "from paidup import ids"}),
     (one_owner, {"a.py": 'A = "INSERT INTO due VALUES (1) ON CONFLICT DO UPDATE SET x = 1"', "b.py": "'UPDATE due'"}),

@@ -9,9 +9,11 @@ import pytest
 from aiohttp import web
 
 import sandbox_merchant as merchant
-from paidup.sandbox import alipay, stripe, wechat
+from paidup.sandbox.alipay import provider as alipay
 from paidup.sandbox.callbacks import Callbacks
 from paidup.sandbox.faults import Dice, Faults
+from paidup.sandbox.stripe import provider as stripe
+from paidup.sandbox.wechat import provider as wechat
 from paidup.sandbox.wire import Notice
 from paidup.sandbox.world import Manners, World
 from paidup.testing.clock import ManualClock

@@ -10,7 +10,7 @@ import msgspec
 
 from paidup.clock import Clock
 from paidup.sandbox.faults import Dice, Faults
-from paidup.sandbox.wechat import Wechat
+from paidup.sandbox.wechat.provider import Wechat
 from paidup.sandbox.wire import News, Notice, Provider, flipped
 
 AT_ONCE = 64

@@ -14,21 +14,21 @@ from itertools import count
 import msgspec
 
 from paidup.errors import InvalidRequest
-from paidup.sandbox.alipay import NAME as ALIPAY
-from paidup.sandbox.alipay import Alipay
-from paidup.sandbox.alipay_forms import fields_of
+from paidup.sandbox.alipay.forms import fields_of
+from paidup.sandbox.alipay.provider import NAME as ALIPAY
+from paidup.sandbox.alipay.provider import Alipay
 from paidup.sandbox.bill_desks import ALIPAY_DOWNLOAD
 from paidup.sandbox.bills import Bills
 from paidup.sandbox.buyers import Buyers, visit
 from paidup.sandbox.faults import Dice, Faults
 from paidup.sandbox.keys import Keys
 from paidup.sandbox.ledger import DisputeState, Ledger, Refund, RefundState, Trade, TradeState
-from paidup.sandbox.stripe import NAME as STRIPE
-from paidup.sandbox.stripe import Stripe
-from paidup.sandbox.stripe_forms import key_of
-from paidup.sandbox.wechat import NAME as WECHAT
-from paidup.sandbox.wechat import Wechat
-from paidup.sandbox.wechat_forms import claims_of
+from paidup.sandbox.stripe.forms import key_of
+from paidup.sandbox.stripe.objects import NAME as STRIPE
+from paidup.sandbox.stripe.provider import Stripe
+from paidup.sandbox.wechat.forms import claims_of
+from paidup.sandbox.wechat.provider import NAME as WECHAT
+from paidup.sandbox.wechat.provider import Wechat
 from paidup.sandbox.wire import Ask, News, Provider, Tell
 
 CHANNELS = (WECHAT, ALIPAY, STRIPE)

@@ -3,35 +3,31 @@
 Source: WeChat Pay's documents (签名与验签规则, 回调通知处理, 订单状态流转) and the official Go SDK's validators.
 """
 
-import base64
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from urllib.parse import unquote
 
 import msgspec
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.serialization import Encoding
 
-from paidup import ids
 from paidup.errors import InvalidRequest
 from paidup.sandbox.bill_desks import WechatDesk
 from paidup.sandbox.bills import Bills
 from paidup.sandbox.faults import Dice
-from paidup.sandbox.keys import WechatKeys, is_signed, sign
+from paidup.sandbox.keys import WechatKeys
 from paidup.sandbox.ledger import Ledger, Refund, RefundState, Trade, TradeState
-from paidup.sandbox.wechat_forms import SCHEME, Subject, ToClose, ToOpen, ToRefund, claims_of
-from paidup.sandbox.wechat_objects import REFUND_STATES, beijing, pay_with, refund_object, transaction
+from paidup.sandbox.wechat.envelopes import certificates, envelope
+from paidup.sandbox.wechat.forms import Subject, ToClose, ToOpen, ToRefund
+from paidup.sandbox.wechat.objects import REFUND_STATES, pay_with, refund_object, transaction
+from paidup.sandbox.wechat.signatures import Signatures, unsigned
 from paidup.sandbox.wire import NONSENSE, Ask, News, Notice, Tell
 
 NAME = "wechat"
 RETRIES_S = (15, 15, 30, 180, 600, 1200, 1800, 1800, 1800, 3600, 10800, 10800, 10800, 21600, 21600)
 """回调通知处理: fifteen more tries within 24 hours and 4 minutes."""
-TOLERANCE_S = 300
 MAX_REFUNDS = 50
 REFUNDABLE = timedelta(days=365)
 
-_SECONDS = re.compile(r"[0-9]{1,12}")
 _BY_REF = re.compile(r"/v3/pay/transactions/out-trade-no/([^/]+)(/close)?")
 _METHODS = ("native", "jsapi", "h5", "app")
 
@@ -65,7 +61,7 @@ class Wechat:
         self._dice = dice
         self._webhook_url = webhook_url
         self._public_key_share = public_key_share
-        self._merchant = keys.merchant.public_key()
+        self._signed = Signatures(keys)
         self._desk = WechatDesk(bills, account, keys)
 
     def subject(self, ask: Ask) -> str:
@@ -80,19 +76,19 @@ class Wechat:
 
     def respond(self, ask: Ask, now: datetime) -> tuple[Tell, Trade | Refund | None]:
         """Answer one request; the second value is what it changed."""
-        if not self._is_genuine(ask, now):
+        if not self._signed.is_genuine(ask, now):
             # Whom we do not know gets no signature: the merchant must not take this for a word about money.
-            return _unsigned(
+            return unsigned(
                 401, "SIGN_ERROR", "错误的签名，验签失败: check the key, the serial number and the time"
             ), None
         try:
             return self._act(ask, now)
         except NONSENSE as wrong:
-            return self._error(ask, 400, "PARAM_ERROR", f"参数错误: {wrong}", now), None
+            return self._signed.error(ask, 400, "PARAM_ERROR", f"参数错误: {wrong}", now), None
 
     def limited(self) -> Tell:
         """429, unsigned."""
-        return _unsigned(429, "FREQUENCY_LIMITED", "频率超限: ask less often")
+        return unsigned(429, "FREQUENCY_LIMITED", "频率超限: ask less often")
 
     def news(self, what: Trade | Refund, now: datetime) -> tuple[News, ...]:
         """Payments are told of when they succeed, refunds when they end; a failure to pay and a close never."""
@@ -112,26 +108,9 @@ class Wechat:
 
     def notice(self, news: News, now: datetime) -> Notice:
         """The envelope with its resource encrypted and signed anew, as WeChat Pay does for each retry."""
-        nonce = ids.new_secret(6).hex()
-        about = "refund" if news.kind.startswith("REFUND") else "transaction"
-        sealed = AESGCM(self._keys.apiv3).encrypt(nonce.encode(), news.content, about.encode())
-        envelope = {
-            "id": news.key,
-            "create_time": beijing(news.at),
-            "resource_type": "encrypt-resource",
-            "event_type": news.kind,
-            "summary": "退款" if about == "refund" else "支付成功",
-            "resource": {
-                "original_type": about,
-                "algorithm": "AEAD_AES_256_GCM",
-                "ciphertext": base64.b64encode(sealed).decode(),
-                "associated_data": about,
-                "nonce": nonce,
-            },
-        }
-        body = msgspec.json.encode(envelope)
+        body = envelope(news, self._keys.apiv3)
         by_public_key = self._dice.hits(self._public_key_share, "public key", news.key)
-        signature = self._signature(body, now, by_public_key=by_public_key, stranger=news.forged)
+        signature = self._signed.headers(body, now, by_public_key=by_public_key, stranger=news.forged)
         return Notice({**signature, "content-type": "application/json"}, body)
 
     @staticmethod
@@ -172,32 +151,34 @@ class Wechat:
             case ("GET", "bill" | "billdownload", what):
                 return self._bill(what, ask, now), None
             case ("GET", "certificates"):
-                return self._tell(ask, 200, self._certificates(), now), None
+                return self._signed.tell(ask, 200, certificates(self._keys), now), None
             case _:
-                return self._error(ask, 404, "RESOURCE_NOT_EXISTS", "no such address", now), None
+                return self._signed.error(ask, 404, "RESOURCE_NOT_EXISTS", "no such address", now), None
 
     def _bill(self, what: str, ask: Ask, now: datetime) -> Tell:
         """Where a bill is, signed; or its file, which is not."""
         if what == "file":
             return self._desk.file(ask, now)
-        return self._tell(ask, *self._desk.where(what, ask, now), now)
+        return self._signed.tell(ask, *self._desk.where(what, ask, now), now)
 
     def _open(self, ask: Ask, method: str, now: datetime) -> tuple[Tell, Trade | None]:
         wanted = msgspec.json.decode(ask.body, type=ToOpen)
         if (wanted.mchid, wanted.appid) != (self._keys.mchid, self._keys.appid):
-            return self._error(ask, 400, "APPID_MCHID_NOT_MATCH", "appid和mch_id不匹配", now), None
+            return self._signed.error(ask, 400, "APPID_MCHID_NOT_MATCH", "appid和mch_id不匹配", now), None
         wanted.must_suit(method)
         trade = self._ledger.named(NAME, self.account, wanted.out_trade_no, now)
         if trade is None:
             trade = self._ledger.enter(self._new_trade(wanted, method, now))
-            return self._tell(ask, 200, pay_with(trade), now), trade
+            return self._signed.tell(ask, 200, pay_with(trade), now), trade
         if trade.state is TradeState.PAID:
-            return self._error(ask, 400, "ORDERPAID", "该订单已支付", now), None
+            return self._signed.error(ask, 400, "ORDERPAID", "该订单已支付", now), None
         if trade.state is TradeState.CLOSED:
-            return self._error(ask, 400, "ORDER_CLOSED", "该订单已关闭", now), None
+            return self._signed.error(ask, 400, "ORDER_CLOSED", "该订单已关闭", now), None
         if (trade.amount_minor, trade.method) != (wanted.amount.total, method):
-            return self._error(ask, 403, "OUT_TRADE_NO_USED", "商户订单号重复: same number, other content", now), None
-        return self._tell(ask, 200, pay_with(trade), now), None
+            return self._signed.error(
+                ask, 403, "OUT_TRADE_NO_USED", "商户订单号重复: same number, other content", now
+            ), None
+        return self._signed.tell(ask, 200, pay_with(trade), now), None
 
     def _new_trade(self, wanted: ToOpen, method: str, now: datetime) -> Trade:
         if wanted.time_expire is not None and wanted.time_expire <= now:
@@ -220,29 +201,31 @@ class Wechat:
         if ask.query().get("mchid") != self._keys.mchid:
             raise InvalidRequest("mchid must be in the query, and be the signer's")
         if trade is None:
-            return self._error(ask, 404, "ORDER_NOT_EXIST", "订单不存在", now)
-        return self._tell(ask, 200, transaction(trade, self._keys.mchid, self._keys.appid), now)
+            return self._signed.error(ask, 404, "ORDER_NOT_EXIST", "订单不存在", now)
+        return self._signed.tell(ask, 200, transaction(trade, self._keys.mchid, self._keys.appid), now)
 
     def _close(self, ask: Ask, trade: Trade | None, now: datetime) -> tuple[Tell, Trade | None]:
         if msgspec.json.decode(ask.body, type=ToClose).mchid != self._keys.mchid:
             raise InvalidRequest("mchid must be the signer's")
         if trade is None:
-            return self._error(ask, 404, "ORDER_NOT_EXIST", "订单不存在", now), None
+            return self._signed.error(ask, 404, "ORDER_NOT_EXIST", "订单不存在", now), None
         if not self._ledger.close(trade, now):
-            return self._error(ask, 400, "ORDERPAID", "该订单已支付", now), None
-        return self._tell(ask, 204, None, now), trade
+            return self._signed.error(ask, 400, "ORDERPAID", "该订单已支付", now), None
+        return self._signed.tell(ask, 204, None, now), trade
 
     def _refund(self, ask: Ask, now: datetime) -> tuple[Tell, Refund | None]:
         wanted = msgspec.json.decode(ask.body, type=ToRefund)
         trade = self._ledger.named(NAME, self.account, wanted.out_trade_no, now)
         trade = trade or self._ledger.numbered(NAME, self.account, wanted.transaction_id, now)
         if trade is None:
-            return self._error(ask, 404, "RESOURCE_NOT_EXISTS", "订单不存在", now), None
+            return self._signed.error(ask, 404, "RESOURCE_NOT_EXISTS", "订单不存在", now), None
         known = self._ledger.refund_at(NAME, self.account, wanted.out_refund_no)
         if known:
             if (known.trade, known.amount_minor) != (trade, wanted.amount.refund):
-                return self._error(ask, 400, "INVALID_REQUEST", "退款单号重复: same number, other content", now), None
-            return self._tell(ask, 200, refund_object(known, "status"), now), None
+                return self._signed.error(
+                    ask, 400, "INVALID_REQUEST", "退款单号重复: same number, other content", now
+                ), None
+            return self._signed.tell(ask, 200, refund_object(known, "status"), now), None
         refund = Refund(
             trade=trade,
             merchant_ref=wanted.out_refund_no,
@@ -254,8 +237,8 @@ class Wechat:
         )
         why = self._why_not(trade, wanted, now)
         if why or not self._ledger.refund(trade, refund):
-            return self._error(ask, 400, "INVALID_REQUEST", why or "退款金额超过订单可退金额", now), None
-        return self._tell(ask, 200, refund_object(refund, "status"), now), refund
+            return self._signed.error(ask, 400, "INVALID_REQUEST", why or "退款金额超过订单可退金额", now), None
+        return self._signed.tell(ask, 200, refund_object(refund, "status"), now), refund
 
     @staticmethod
     def _why_not(trade: Trade, wanted: ToRefund, now: datetime) -> str | None:
@@ -270,8 +253,8 @@ class Wechat:
     def _query_refund(self, ask: Ask, merchant_ref: str, now: datetime) -> Tell:
         refund = self._ledger.refund_at(NAME, self.account, merchant_ref)
         if refund is None or refund.merchant_ref != merchant_ref:
-            return self._error(ask, 404, "RESOURCE_NOT_EXISTS", "退款单不存在", now)
-        return self._tell(ask, 200, refund_object(refund, "status"), now)
+            return self._signed.error(ask, 404, "RESOURCE_NOT_EXISTS", "退款单不存在", now)
+        return self._signed.tell(ask, 200, refund_object(refund, "status"), now)
 
     # Notices ---------------------------------------------------------------------------------------------------------
 
@@ -289,63 +272,6 @@ class Wechat:
             content=msgspec.json.encode(content),
         )
 
-    def _certificates(self) -> dict[str, object]:
-        pem = self._keys.certificate.public_bytes(Encoding.PEM)
-        nonce = ids.new_secret(6).hex()
-        sealed = AESGCM(self._keys.apiv3).encrypt(nonce.encode(), pem, b"certificate")
-        certificate = {
-            "serial_no": self._keys.certificate_serial,
-            "effective_time": beijing(self._keys.certificate.not_valid_before_utc),
-            "expire_time": beijing(self._keys.certificate.not_valid_after_utc),
-            "encrypt_certificate": {
-                "algorithm": "AEAD_AES_256_GCM",
-                "nonce": nonce,
-                "associated_data": "certificate",
-                "ciphertext": base64.b64encode(sealed).decode(),
-            },
-        }
-        return {"data": [certificate]}
-
-    # Signatures ------------------------------------------------------------------------------------------------------
-
-    def _is_genuine(self, ask: Ask, now: datetime) -> bool:
-        """The merchant's Authorization header, verified as WeChat Pay does."""
-        claims = claims_of(ask)
-        timestamp = claims.get("timestamp", "")
-        if (claims.get("mchid"), claims.get("serial_no")) != (self._keys.mchid, self._keys.merchant_serial):
-            return False
-        if not _SECONDS.fullmatch(timestamp) or abs(now.timestamp() - int(timestamp)) > TOLERANCE_S:
-            return False
-        head = f"{ask.method}\n{ask.target}\n{timestamp}\n{claims.get('nonce_str', '')}\n"
-        return is_signed(self._merchant, head.encode() + ask.body + b"\n", claims.get("signature", ""))
-
-    def _error(self, ask: Ask, status: int, code: str, message: str, now: datetime) -> Tell:
-        return self._tell(ask, status, {"code": code, "message": message}, now)
-
-    def _tell(self, ask: Ask, status: int, told: object, now: datetime) -> Tell:
-        """An answer, signed by the key that the request's Wechatpay-Serial names, or by the certificate's."""
-        body = b"" if told is None else msgspec.json.encode(told)
-        by_public_key = ask.headers.get("wechatpay-serial", "") == self._keys.public_key_id
-        signature = self._signature(body, now, by_public_key=by_public_key)
-        return Tell(status, {**signature, "content-type": "application/json; charset=utf-8"}, body)
-
-    def _signature(self, body: bytes, now: datetime, *, by_public_key: bool, stranger: bool = False) -> dict[str, str]:
-        timestamp, nonce = str(int(now.timestamp())), ids.new_secret(16).hex()
-        key = self._keys.public if by_public_key else self._keys.platform
-        message = f"{timestamp}\n{nonce}\n".encode() + body + b"\n"
-        return {
-            "wechatpay-timestamp": timestamp,
-            "wechatpay-nonce": nonce,
-            "wechatpay-signature": sign(self._keys.stranger if stranger else key, message),
-            "wechatpay-serial": self._keys.public_key_id if by_public_key else self._keys.certificate_serial,
-            "wechatpay-signature-type": SCHEME,
-        }
-
 
 def _payer(wanted: ToOpen) -> dict[str, str]:
     return {"openid": wanted.payer.openid} if wanted.payer else {}
-
-
-def _unsigned(status: int, code: str, message: str) -> Tell:
-    body = msgspec.json.encode({"code": code, "message": message})
-    return Tell(status, {"content-type": "application/json; charset=utf-8"}, body)

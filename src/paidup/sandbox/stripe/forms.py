@@ -3,6 +3,7 @@
 import base64
 import re
 from collections.abc import Mapping
+from urllib.parse import parse_qsl
 
 from paidup.errors import InvalidRequest
 from paidup.money import CODES
@@ -33,6 +34,11 @@ def key_of(ask: Ask) -> str:
         return base64.b64decode(value, validate=True).decode().partition(":")[0]
     except ValueError:
         return ""
+
+
+def fields_of(ask: Ask) -> dict[str, str]:
+    """The fields of the form. Raises ValueError."""
+    return dict(parse_qsl(ask.body.decode(), keep_blank_values=True))
 
 
 def price(fields: Mapping[str, str]) -> tuple[int, str]:

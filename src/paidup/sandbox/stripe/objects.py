@@ -12,6 +12,7 @@ from paidup.money import decimals
 from paidup.sandbox.ledger import DisputeState, Refund, Trade, TradeState
 from paidup.sandbox.wire import Tell
 
+NAME = "stripe"
 CHECKOUT = "checkout"
 INTENT = "payment_intent"
 API_VERSION = "2025-03-31.basil"
@@ -215,6 +216,11 @@ def tell(told: object, status: int = 200, **headers: str) -> Tell:
 def error(status: int, code: str | None, message: str, kind: str = "invalid_request_error", **more: object) -> Tell:
     """A refusal."""
     return tell({"error": {"type": kind, "code": code, "message": message, **more}}, status)
+
+
+def missing(message: str) -> Tell:
+    """404."""
+    return error(404, "resource_missing", message)
 
 
 def _intent_state(trade: Trade) -> str:

@@ -10,8 +10,10 @@ from urllib.parse import urlencode
 import msgspec
 
 from paidup.errors import InvalidRequest
-from paidup.money import Money, from_major, major
-from paidup.sandbox.alipay_forms import Wanted, expiry, fields_of, signed_text
+from paidup.money import Money, from_major
+from paidup.sandbox.alipay.answers import INVALID, answer, cashier, no, ok, unsigned
+from paidup.sandbox.alipay.forms import Wanted, expiry, fields_of, signed_text
+from paidup.sandbox.alipay.objects import CURRENCY, given_back, notice_fields, refund_fields, trade_fields, yuan
 from paidup.sandbox.bill_desks import ALIPAY_DOWNLOAD, ALIPAY_METHOD, AlipayDesk
 from paidup.sandbox.bills import Bills
 from paidup.sandbox.faults import Dice
@@ -22,20 +24,13 @@ from paidup.sandbox.wire import NONSENSE, Ask, News, Notice, Tell
 NAME = "alipay"
 RETRIES_S = (240, 600, 600, 3600, 7200, 21600, 54000)
 """Eight sendings within 24 hours and 24 minutes."""
-CURRENCY = "CNY"
 MAX_MINOR = 100_000_000_00
 
 _BEIJING = timezone(timedelta(hours=8))
-_STATES = {
-    TradeState.WAITING: "WAIT_BUYER_PAY",
-    TradeState.PAID: "TRADE_SUCCESS",
-    TradeState.CLOSED: "TRADE_CLOSED",
-}
 _OPENING = ("alipay.trade.precreate", "alipay.trade.page.pay")
 _ABOUT_A_TRADE = tuple(
     f"alipay.trade.{what}" for what in ("query", "close", "cancel", "refund", "fastpay.refund.query")
 )
-_INVALID = {"code": "40002", "msg": "Invalid Arguments"}
 _UNSPOKEN = "the sandbox speaks precreate, page.pay, query, close, cancel, refund, its query, and bills"
 _SIGNED_WITH = "app_id, sign_type=RSA2, charset utf-8, and the app's private key"
 _NOTICE_HEADERS = {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}
@@ -77,28 +72,28 @@ class Alipay:
         method = fields.get("method", "")
         if not self._is_genuine(fields):
             why = {"sub_code": "isv.invalid-signature", "sub_msg": f"验签出错: check {_SIGNED_WITH}"}
-            return _unsigned(method, _INVALID | why), None
+            return unsigned(method, INVALID | why), None
         try:
             told, changed = self._act(method, fields, ask, now)
         except NONSENSE as wrong:
-            told, changed = _no("ACQ.INVALID_PARAMETER", f"参数无效: {wrong}"), None
+            told, changed = no("ACQ.INVALID_PARAMETER", f"参数无效: {wrong}"), None
         if method == "alipay.trade.page.pay" and told["code"] == "10000":
-            return _page(told["out_trade_no"]), changed
+            return cashier(told["out_trade_no"]), changed
         return self._tell(method, told), changed
 
     def limited(self) -> Tell:
         """HTTP 200 and code 40005, unsigned."""
         told = {"code": "40005", "msg": "Call Limited", "sub_code": "isv.app-call-limited", "sub_msg": "调用频次超限"}
-        return _unsigned("", told)
+        return unsigned("", told)
 
     def news(self, what: Trade | Refund, now: datetime) -> tuple[News, ...]:
         """Payments are told of when they succeed, and refunds as soon as the money moved; nothing else."""
         if isinstance(what, Trade):
             if what.state is not TradeState.PAID:
                 return ()
-            told, about = self._notice_fields(what, now) | {"trade_status": "TRADE_SUCCESS"}, what.number
+            told, about = notice_fields(what, self._keys, now) | {"trade_status": "TRADE_SUCCESS"}, what.number
         elif what.state is RefundState.SUCCEEDED:
-            told, about = self._notice_fields(what.trade, now) | _given_back(what), what.number
+            told, about = notice_fields(what.trade, self._keys, now) | given_back(what), what.number
         else:
             return ()
         trade = what if isinstance(what, Trade) else what.trade
@@ -141,12 +136,12 @@ class Alipay:
         wanted = msgspec.json.decode(fields.get("biz_content", "{}"), type=Wanted)
         if method == ALIPAY_METHOD:
             found = self._desk.where(wanted.bill_type, wanted.bill_date, ask, now)
-            return _ok(found) if found else _no("isp.bill_not_exist", "账单不存在"), None
+            return ok(found) if found else no("isp.bill_not_exist", "账单不存在"), None
         if method in _OPENING:
             return self._open(method, fields, wanted, now)
         if method not in _ABOUT_A_TRADE:
             # Before anything is looked for: that a trade is not there would be a word about money.
-            return _INVALID | {"sub_code": "isv.invalid-method", "sub_msg": f"不存在的方法名: {_UNSPOKEN}"}, None
+            return INVALID | {"sub_code": "isv.invalid-method", "sub_msg": f"不存在的方法名: {_UNSPOKEN}"}, None
         # Where both are named, Alipay goes by its own number.
         find, name = (
             (self._ledger.numbered, wanted.trade_no) if wanted.trade_no else (self._ledger.named, wanted.out_trade_no)
@@ -155,10 +150,10 @@ class Alipay:
         if trade is not None and method == "alipay.trade.cancel":
             return self._cancel(trade, now)
         if trade is None or not _is_made(trade, now):
-            return _no("ACQ.TRADE_NOT_EXIST", "交易不存在"), None
+            return no("ACQ.TRADE_NOT_EXIST", "交易不存在"), None
         match method:
             case "alipay.trade.query":
-                return _ok(_trade(trade) | {"buyer_logon_id": "san***@sandbox.example"}), None
+                return ok(trade_fields(trade) | {"buyer_logon_id": "san***@sandbox.example"}), None
             case "alipay.trade.close":
                 return self._close(trade, now)
             case "alipay.trade.refund":
@@ -178,14 +173,14 @@ class Alipay:
         if trade is None:
             trade = opened = self._ledger.enter(self._new_trade(method, fields, wanted, money, now))
         if trade.state is TradeState.PAID:
-            return _no("ACQ.TRADE_HAS_SUCCESS", "交易已被支付"), None
+            return no("ACQ.TRADE_HAS_SUCCESS", "交易已被支付"), None
         if trade.state is TradeState.CLOSED:
-            return _no("ACQ.TRADE_HAS_CLOSE", "交易已经关闭"), None
+            return no("ACQ.TRADE_HAS_CLOSE", "交易已经关闭"), None
         if trade.amount_minor != money.amount_minor:
-            return _no("ACQ.CONTEXT_INCONSISTENT", "交易信息被篡改: same number, other amount"), None
+            return no("ACQ.CONTEXT_INCONSISTENT", "交易信息被篡改: same number, other amount"), None
         if method == "alipay.trade.page.pay":
             trade.seen_at = trade.seen_at or now  # the buyer's browser stands before it
-        return _ok(
+        return ok(
             {"out_trade_no": trade.merchant_ref, "qr_code": f"https://qr.alipay.com/bax{trade.number[-12:]}"}
         ), opened
 
@@ -208,159 +203,67 @@ class Alipay:
     def _close(self, trade: Trade, now: datetime) -> tuple[dict[str, str], Trade | None]:
         """Knows only trades that were scanned; never moves money."""
         if trade.state is not TradeState.WAITING:
-            return _no("ACQ.TRADE_STATUS_ERROR", "交易状态不合法"), None
+            return no("ACQ.TRADE_STATUS_ERROR", "交易状态不合法"), None
         self._ledger.close(trade, now)
-        return _ok({"out_trade_no": trade.merchant_ref, "trade_no": trade.number}), trade
+        return ok({"out_trade_no": trade.merchant_ref, "trade_no": trade.number}), trade
 
     def _cancel(self, trade: Trade, now: datetime) -> tuple[dict[str, str], Trade | Refund | None]:
         """Kills the code, scanned or not; what was paid already goes back at once."""
         told = {"out_trade_no": trade.merchant_ref, "retry_flag": "N"}
         if not _is_made(trade, now):
             self._ledger.close(trade, now)
-            return _ok(told), trade
+            return ok(told), trade
         told |= {"trade_no": trade.number}
         if self._ledger.close(trade, now):
-            return _ok(told | {"action": "close"}), trade
+            return ok(told | {"action": "close"}), trade
         left = trade.amount_minor - trade.refunded_minor()
         if left == 0:
-            return _ok(told | {"action": "refund"}), None
-        return _ok(told | {"action": "refund"}), self._give_back(trade, trade.merchant_ref, left, now)
+            return ok(told | {"action": "refund"}), None
+        return ok(told | {"action": "refund"}), self._give_back(trade, trade.merchant_ref, left, now)
 
     def _refund(self, trade: Trade, wanted: Wanted, now: datetime) -> tuple[dict[str, str], Refund | None]:
         ref = wanted.out_request_no or trade.merchant_ref
         amount_minor = from_major(str(wanted.refund_amount), CURRENCY).amount_minor
         known = trade.refund_named(ref)
         if known and known.amount_minor != amount_minor:
-            return _no("ACQ.REASON_TRADE_REFUND_FEE_ERR", "退款金额无效: same out_request_no, other amount"), None
+            return no("ACQ.REASON_TRADE_REFUND_FEE_ERR", "退款金额无效: same out_request_no, other amount"), None
         if trade.state is not TradeState.PAID:
-            return _no("ACQ.TRADE_STATUS_ERROR", "交易状态不合法"), None
+            return no("ACQ.TRADE_STATUS_ERROR", "交易状态不合法"), None
         refund = None if known else self._give_back(trade, ref, amount_minor, now)
         if not known and not refund:
-            return _no("ACQ.REFUND_AMT_NOT_EQUAL_TOTAL", "退款金额超限"), None
+            return no("ACQ.REFUND_AMT_NOT_EQUAL_TOTAL", "退款金额超限"), None
         told = {
             "out_trade_no": trade.merchant_ref,
             "trade_no": trade.number,
             "fund_change": "Y" if refund else "N",
-            "refund_fee": _yuan(trade.refunded_minor()),
+            "refund_fee": yuan(trade.refunded_minor()),
         }
-        return _ok(told), refund
+        return ok(told), refund
 
     def _give_back(self, trade: Trade, ref: str, amount_minor: int, now: datetime) -> Refund | None:
         number = f"{trade.number}/{ref}"
         refund = Refund(trade, ref, number, amount_minor, RefundState.SUCCEEDED, made_at=now, settled_at=now)
         return refund if self._ledger.refund(trade, refund) else None
 
-    # Notices and signatures ------------------------------------------------------------------------------------------
-
-    def _notice_fields(self, trade: Trade, now: datetime) -> dict[str, str]:
-        amount = _yuan(trade.amount_minor)
-        return {
-            "gmt_create": _beijing(trade.seen_at or trade.opened_at),
-            "charset": "utf-8",
-            "notify_type": "trade_status_sync",
-            "notify_time": _beijing(now),
-            "version": "1.0",
-            "app_id": self._keys.app_id,
-            "auth_app_id": self._keys.app_id,
-            "seller_id": self._keys.seller_id,
-            "buyer_id": "2088000000000000",
-            "subject": trade.extra.get("subject", ""),
-            "fund_bill_list": f'[{{"amount":"{amount}","fundChannel":"ALIPAYACCOUNT"}}]',
-            "invoice_amount": amount,
-            "receipt_amount": amount,
-            "buyer_pay_amount": amount,
-            "point_amount": "0.00",
-            "gmt_payment": _beijing(trade.paid_at or now),
-            **{name: value for name, value in _trade(trade).items() if name != "send_pay_date"},
-        }
+    # Signatures ------------------------------------------------------------------------------------------------------
 
     def _is_genuine(self, fields: Mapping[str, str]) -> bool:
-        unsigned = {name: value for name, value in fields.items() if name != "sign" and value}
+        signed = {name: value for name, value in fields.items() if name != "sign" and value}
         known = fields.get("app_id") == self._keys.app_id and fields.get("sign_type") == "RSA2"
-        return known and is_signed(self._app, signed_text(unsigned), fields.get("sign", ""))
+        return known and is_signed(self._app, signed_text(signed), fields.get("sign", ""))
 
     def _tell(self, method: str, told: Mapping[str, str]) -> Tell:
         """The signature covers the bytes of the answer's own member as they stand."""
         inner = msgspec.json.encode(told)
-        return _answer(method, inner, sign(self._keys.platform, inner))
-
-
-def _unsigned(method: str, told: Mapping[str, str]) -> Tell:
-    """Who is not known, or asks too often, gets no signature."""
-    return _answer(method, msgspec.json.encode(told), None)
-
-
-def _answer(method: str, inner: bytes, signature: str | None) -> Tell:
-    name = f"{method.replace('.', '_')}_response" if method.replace(".", "").isalnum() else "error_response"
-    sealed = b"" if signature is None else f',"sign":"{signature}"'.encode()
-    return Tell(200, {"content-type": "text/html;charset=utf-8"}, b'{"%b":%b%b}' % (name.encode(), inner, sealed))
-
-
-def _page(merchant_ref: str) -> Tell:
-    page = f"<!doctype html><title>Sandbox cashier</title><p>Pay {merchant_ref} by POST /sandbox/pay.</p>"
-    return Tell(200, {"content-type": "text/html; charset=utf-8"}, page.encode())
+        return answer(method, inner, sign(self._keys.platform, inner))
 
 
 def _query_refund(trade: Trade, wanted: Wanted) -> dict[str, str]:
     """A success without refund_status: there is no such refund."""
     refund = trade.refund_named(wanted.out_request_no)
-    if refund is None:
-        return _ok({})
-    return _ok(
-        {
-            "out_trade_no": trade.merchant_ref,
-            "trade_no": trade.number,
-            "out_request_no": refund.merchant_ref,
-            "total_amount": _yuan(trade.amount_minor),
-            "refund_amount": _yuan(refund.amount_minor),
-            "refund_status": "REFUND_SUCCESS",
-            "gmt_refund_pay": _beijing(refund.settled_at or refund.made_at),
-        }
-    )
-
-
-def _given_back(refund: Refund) -> dict[str, str]:
-    """A notice's refund_fee is the sum so far; the status alone does not tell a part from the whole."""
-    trade = refund.trade
-    told = {
-        "refund_fee": _yuan(trade.refunded_minor()),
-        "gmt_refund": f"{_beijing(refund.made_at)}.{refund.made_at.microsecond // 1000:03}",
-        "out_biz_no": refund.merchant_ref,
-    }
-    if trade.refunded_minor() == trade.amount_minor:
-        told["gmt_close"] = _beijing(refund.made_at)
-    return told
-
-
-def _trade(trade: Trade) -> dict[str, str]:
-    refunded_whole = trade.paid_at is not None and trade.refunded_minor() == trade.amount_minor
-    told = {
-        "out_trade_no": trade.merchant_ref,
-        "trade_no": trade.number,
-        "total_amount": _yuan(trade.amount_minor),
-        "trade_status": "TRADE_CLOSED" if refunded_whole else _STATES[trade.state],
-    }
-    if trade.paid_at:
-        told["send_pay_date"] = _beijing(trade.paid_at)
-    return told
+    return ok(refund_fields(refund) if refund else {})
 
 
 def _is_made(trade: Trade, now: datetime) -> bool:
     """Alipay makes the trade of a code when the buyer scans it, and not before."""
     return trade.paid_at is not None or (trade.seen_at is not None and trade.seen_at <= now)
-
-
-def _ok(told: Mapping[str, str]) -> dict[str, str]:
-    return {"code": "10000", "msg": "Success", **told}
-
-
-def _no(sub_code: str, sub_msg: str) -> dict[str, str]:
-    return {"code": "40004", "msg": "Business Failed", "sub_code": sub_code, "sub_msg": sub_msg}
-
-
-def _yuan(amount_minor: int) -> str:
-    return major(Money(amount_minor, CURRENCY))
-
-
-def _beijing(moment: datetime) -> str:
-    return f"{moment.astimezone(_BEIJING):%Y-%m-%d %H:%M:%S}"
