@@ -13,19 +13,16 @@ import stripe_side as stripe
 import wechat_side as wechat
 from paidup.channels.bill import Bill, BillKind, BillName, BillProof
 from paidup.channels.registry import CHANNELS
-from paidup.sandbox.bill_formats import (
+from paidup.sandbox.alipay.bill_files import alipay_funds, alipay_trades
+from paidup.sandbox.bills import BilledDay, Entry, EntryKind, Payout
+from paidup.sandbox.stripe.reports import (
     STRIPE_BALANCE_COLUMNS,
     STRIPE_COLUMNS,
-    alipay_funds,
-    alipay_trades,
-    gzipped,
     stripe_balance,
     stripe_payouts,
     stripe_report,
-    wechat_funds,
-    wechat_trades,
 )
-from paidup.sandbox.bills import BilledDay, Entry, EntryKind, Payout
+from paidup.sandbox.wechat.bill_files import gzipped, wechat_funds, wechat_trades
 
 DAY = date(2026, 11, 22)
 BEGINS = datetime(2026, 11, 22, tzinfo=UTC)

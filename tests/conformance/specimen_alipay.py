@@ -11,7 +11,7 @@ from bill_side import BILL, one_day
 from paidup.channels.alipay import ALIPAY
 from paidup.channels.bill import BillFault, BillProof
 from paidup.evidence import PaymentSays, RefundSays
-from paidup.sandbox.bill_formats import alipay_trades
+from paidup.sandbox.alipay.bill_files import alipay_trades
 
 _TRADE = {
     "code": "10000",

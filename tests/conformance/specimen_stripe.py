@@ -10,7 +10,7 @@ from paidup.channels.bill import BillFault, BillProof
 from paidup.channels.messages import CallbackRequest
 from paidup.channels.stripe import STRIPE
 from paidup.evidence import DisputeSays, PaymentSays, RefundSays
-from paidup.sandbox.bill_formats import STRIPE_COLUMNS, stripe_report
+from paidup.sandbox.stripe.reports import STRIPE_COLUMNS, stripe_report
 
 _UNPAID = {**stripe.INTENT, "status": "requires_payment_method", "amount_received": 0}
 _PAGE = {**stripe.SESSION, "status": "open", "payment_status": "unpaid", "payment_intent": None, "url": "https://c/1"}

@@ -12,7 +12,7 @@ from paidup.channels.bill import BillFault, BillProof
 from paidup.channels.messages import CallbackRequest, Request
 from paidup.channels.wechat import WECHAT
 from paidup.evidence import PaymentSays, RefundSays
-from paidup.sandbox.bill_formats import gzipped, wechat_trades
+from paidup.sandbox.wechat.bill_files import gzipped, wechat_trades
 
 
 def _callback(

@@ -24,7 +24,7 @@ from paidup.reconcile.later import lay_later
 from paidup.reconcile.party import Party
 from paidup.reconcile.run_record import Outcome
 from paidup.reconcile.states import State
-from paidup.sandbox.bill_formats import STRIPE_OPENING_MINOR
+from paidup.sandbox.stripe.reports import STRIPE_OPENING_MINOR
 from reconcile_side import book
 
 OPENING = 100_000_000

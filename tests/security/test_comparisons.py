@@ -19,7 +19,7 @@ SAFE = re.compile(r"(^|\.)compare_digest$|\.verify$")
 ALLOWED = {
     "channels/stripe/keys.py": {"secret.value[2:8] == contrary"},  # our own key's prefix, when the account is read
     "web/idempotency.py": {"bytes(row['request_hash']) != hashed"},  # the caller's own request, and not signed by it
-    "sandbox/bill_desks.py": {"digest[-1] != '0'"},  # spoils a check-sum on order
+    "sandbox/wechat/bill_desk.py": {"digest[-1] != '0'"},  # spoils a check-sum on order
 }
 
 

@@ -14,7 +14,7 @@ from paidup.channels.alipay.bill_request import ask_bill
 from paidup.channels.alipay.keys import parse_account
 from paidup.channels.bill import Bill, BillFault, BillName, BillProof, LineKind, Sums
 from paidup.channels.messages import NoBill, Retryable, Success
-from paidup.sandbox.bill_formats import alipay_trades
+from paidup.sandbox.alipay.bill_files import alipay_trades
 from paidup.sandbox.bills import BilledDay
 
 DAY = date(2019, 9, 16)

@@ -19,7 +19,8 @@ from paidup.channels.bill_file import Limits, fitted
 from paidup.channels.wechat.bill import read_bill as read_wechat
 from paidup.channels.wechat.keys import parse_account
 from paidup.errors import InvalidRequest
-from paidup.sandbox.bill_formats import alipay_trades, gzipped, wechat_trades
+from paidup.sandbox.alipay.bill_files import alipay_trades
+from paidup.sandbox.wechat.bill_files import gzipped, wechat_trades
 
 ACCOUNT = parse_account("main", wechat.TABLE, wechat.files())
 TEXT = wechat_trades(one_day("CNY"), wechat.MCHID, wechat.APPID)

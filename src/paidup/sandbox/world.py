@@ -14,10 +14,10 @@ from itertools import count
 import msgspec
 
 from paidup.errors import InvalidRequest
+from paidup.sandbox.alipay.bill_desk import DOWNLOAD as ALIPAY_DOWNLOAD
 from paidup.sandbox.alipay.forms import fields_of
 from paidup.sandbox.alipay.provider import NAME as ALIPAY
 from paidup.sandbox.alipay.provider import Alipay
-from paidup.sandbox.bill_desks import ALIPAY_DOWNLOAD
 from paidup.sandbox.bills import Bills
 from paidup.sandbox.buyers import Buyers, visit
 from paidup.sandbox.faults import Dice, Faults

@@ -7,8 +7,10 @@ from functools import partial
 from paidup.channels.alipay.keys import AlipayAccount
 from paidup.channels.channel import Account
 from paidup.channels.wechat.keys import WechatAccount
-from paidup.sandbox.bill_formats import STRIPE_COLUMNS, alipay_trades, gzipped, stripe_report, wechat_trades
+from paidup.sandbox.alipay.bill_files import alipay_trades
 from paidup.sandbox.bills import BilledDay
+from paidup.sandbox.stripe.reports import STRIPE_COLUMNS, stripe_report
+from paidup.sandbox.wechat.bill_files import gzipped, wechat_trades
 from paidup.simulator.bill_books import ACCOUNT
 from paidup.simulator.bill_fates import FatedBills
 from paidup.simulator.channels import Later

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
 
 from paidup.reconcile.rules import RuleBook
-from paidup.sandbox.bill_formats import BEIJING
+from paidup.sandbox.bill_cells import BEIJING
 from paidup.simulator.script import Office
 
 WRONG_FOR = timedelta(hours=18)

@@ -11,10 +11,11 @@ import msgspec
 
 from paidup.errors import InvalidRequest
 from paidup.money import Money, from_major
+from paidup.sandbox.alipay import bill_desk
 from paidup.sandbox.alipay.answers import INVALID, answer, cashier, no, ok, unsigned
+from paidup.sandbox.alipay.bill_desk import AlipayDesk
 from paidup.sandbox.alipay.forms import Wanted, expiry, fields_of, signed_text
 from paidup.sandbox.alipay.objects import CURRENCY, given_back, notice_fields, refund_fields, trade_fields, yuan
-from paidup.sandbox.bill_desks import ALIPAY_DOWNLOAD, ALIPAY_METHOD, AlipayDesk
 from paidup.sandbox.bills import Bills
 from paidup.sandbox.faults import Dice
 from paidup.sandbox.keys import AlipayKeys, is_signed, sign
@@ -66,7 +67,7 @@ class Alipay:
 
     def respond(self, ask: Ask, now: datetime) -> tuple[Tell, Trade | Refund | None]:
         """Answer one request; the second value is what it changed."""
-        if ask.path == ALIPAY_DOWNLOAD:
+        if ask.path == bill_desk.DOWNLOAD:
             return self._desk.file(ask, now), None
         fields = fields_of(ask)
         method = fields.get("method", "")
@@ -134,7 +135,7 @@ class Alipay:
         self, method: str, fields: Mapping[str, str], ask: Ask, now: datetime
     ) -> tuple[dict[str, str], Trade | Refund | None]:
         wanted = msgspec.json.decode(fields.get("biz_content", "{}"), type=Wanted)
-        if method == ALIPAY_METHOD:
+        if method == bill_desk.METHOD:
             found = self._desk.where(wanted.bill_type, wanted.bill_date, ask, now)
             return ok(found) if found else no("isp.bill_not_exist", "账单不存在"), None
         if method in _OPENING:

@@ -7,7 +7,6 @@ import hmac
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from paidup.sandbox.bill_desks import StripeDesk
 from paidup.sandbox.bills import Bills
 from paidup.sandbox.faults import Dice
 from paidup.sandbox.keys import StripeKeys
@@ -28,6 +27,7 @@ from paidup.sandbox.stripe.objects import (
     session,
     tell,
 )
+from paidup.sandbox.stripe.report_desk import StripeDesk
 from paidup.sandbox.stripe.trades import Trades
 from paidup.sandbox.wire import NONSENSE, Ask, News, Notice, Tell
 

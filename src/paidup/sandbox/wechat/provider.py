@@ -11,11 +11,11 @@ from urllib.parse import unquote
 import msgspec
 
 from paidup.errors import InvalidRequest
-from paidup.sandbox.bill_desks import WechatDesk
 from paidup.sandbox.bills import Bills
 from paidup.sandbox.faults import Dice
 from paidup.sandbox.keys import WechatKeys
 from paidup.sandbox.ledger import Ledger, Refund, RefundState, Trade, TradeState
+from paidup.sandbox.wechat.bill_desk import WechatDesk
 from paidup.sandbox.wechat.envelopes import certificates, envelope
 from paidup.sandbox.wechat.forms import Subject, ToClose, ToOpen, ToRefund
 from paidup.sandbox.wechat.objects import REFUND_STATES, pay_with, refund_object, transaction
