@@ -16,7 +16,7 @@ from paidup.channels.channel import Account
 from paidup.channels.http import ChannelHttp, Sent
 from paidup.channels.messages import BillAt, BillComing, NoBill, Success
 from paidup.channels.registry import CHANNELS
-from paidup.sandbox.bills import Entry, Payout
+from paidup.sandbox.bookings import Entry, Payout
 from paidup.sandbox.ledger import Refund, RefundState, Trade, TradeState
 from paidup.sandbox.server import Running, SandboxConfig, serving
 from paidup.testing.clock import ManualClock

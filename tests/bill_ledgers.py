@@ -14,7 +14,8 @@ import wechat_side as wechat
 from paidup.channels.bill import Bill, BillKind, BillName, BillProof
 from paidup.channels.registry import CHANNELS
 from paidup.sandbox.alipay.bill_files import alipay_funds, alipay_trades
-from paidup.sandbox.bills import BilledDay, Entry, EntryKind, Payout
+from paidup.sandbox.bills import BilledDay
+from paidup.sandbox.bookings import Entry, EntryKind, Payout
 from paidup.sandbox.stripe.reports import (
     STRIPE_BALANCE_COLUMNS,
     STRIPE_COLUMNS,

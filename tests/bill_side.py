@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from paidup.channels.bill import Bill, BillFault, BillKind, BillLine, BillName, BillRefused
-from paidup.sandbox.bills import BilledDay, Entry, EntryKind
+from paidup.sandbox.bills import BilledDay
+from paidup.sandbox.bookings import Entry, EntryKind
 
 GOLDEN = Path(__file__).parent / "golden" / "bills"
 _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "bills"

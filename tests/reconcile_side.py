@@ -17,7 +17,7 @@ from paidup.reconcile.decide import Change
 from paidup.reconcile.states import State
 from paidup.refunds.refund import Refund
 from paidup.refunds.states import State as RefundState
-from paidup.sandbox.bills import Entry, EntryKind
+from paidup.sandbox.bookings import Entry, EntryKind
 from paidup.settle.book import Book
 from paidup.testing.builders import NOW, a_payment, a_refund, an_order
 from paidup.web.examples import EXAMPLES

@@ -18,7 +18,7 @@ from paidup.reconcile.rules import Rules
 from paidup.reconcile.run import reconcile
 from paidup.reconcile.run_record import Outcome
 from paidup.reconcile.table import Limits
-from paidup.sandbox.bills import Entry, EntryKind
+from paidup.sandbox.bookings import Entry, EntryKind
 from reconcile_side import book
 
 DAY = date(2026, 11, 22)

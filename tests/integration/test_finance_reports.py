@@ -23,7 +23,7 @@ from paidup.finance.rows import missing_rows
 from paidup.finance.words import Language
 from paidup.finance.workbook import breaks_workbook, day_workbook, month_workbook
 from paidup.reconcile.breaks import Kind
-from paidup.sandbox.bills import EntryKind
+from paidup.sandbox.bookings import EntryKind
 
 NOW = datetime(2026, 11, 23, 3, tzinfo=UTC)
 NOVEMBER = date(2026, 11, 1), date(2026, 11, 30)

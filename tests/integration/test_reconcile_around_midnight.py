@@ -10,7 +10,7 @@ from paidup.reconcile import bills, people, store
 from paidup.reconcile.breaks import Kind
 from paidup.reconcile.run import reconcile
 from paidup.reconcile.states import State
-from paidup.sandbox.bills import Entry, EntryKind
+from paidup.sandbox.bookings import Entry, EntryKind
 from paidup.verify.reconciled import DAYS
 from reconcile_side import book
 from upload_side import DAY, LIMITS, MCHID, NOW, a_party, wechat_bill

@@ -13,7 +13,7 @@ from paidup.reconcile.breaks import Kind
 from paidup.reconcile.overdue import tell_people
 from paidup.reconcile.states import State as Is
 from paidup.reconcile.worker import work_day
-from paidup.sandbox.bills import Entry, EntryKind
+from paidup.sandbox.bookings import Entry, EntryKind
 from paidup.sandbox.faults import Faults
 from reconcile_side import book
 from upload_side import DAY, MCHID, NOW, a_party, brought, laid, wechat_bill

@@ -11,7 +11,7 @@ from paidup.reconcile import bills
 from paidup.reconcile.party import Party
 from paidup.reconcile.rules import Rules
 from paidup.reconcile.run import reconcile
-from paidup.sandbox.bills import Entry, EntryKind
+from paidup.sandbox.bookings import Entry, EntryKind
 from reconcile_side import book
 from upload_side import DAY, LIMITS, NOW
 

@@ -19,7 +19,7 @@ from paidup.reconcile.rules import Rules
 from paidup.reconcile.run import reconcile
 from paidup.reconcile.run_record import Outcome
 from paidup.reconcile.table import Limits, opened
-from paidup.sandbox.bills import Entry, EntryKind
+from paidup.sandbox.bookings import Entry, EntryKind
 from paidup.sandbox.faults import BillFaults, Faults
 from reconcile_side import book
 

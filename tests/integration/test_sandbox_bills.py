@@ -16,7 +16,7 @@ from paidup.channels.messages import BillAt, BillComing, Declined, NoBill, Retry
 from paidup.channels.stripe.amount import to_stripe
 from paidup.errors import ConfigError
 from paidup.money import Money
-from paidup.sandbox.bills import Entry
+from paidup.sandbox.bookings import Entry
 from paidup.sandbox.faults import BILL_SHARES, BillFaults, Faults
 from paidup.sandbox.ledger import Refund, RefundState, Trade, TradeState
 

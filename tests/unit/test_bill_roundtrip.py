@@ -8,7 +8,8 @@ from bill_ledgers import RUN, ZONES, ledgers, printed, read
 from bill_side import fault, lines
 from paidup.channels.bill import BillKind, BillLine, LineKind
 from paidup.channels.registry import CHANNELS
-from paidup.sandbox.bills import BilledDay, Entry, EntryKind
+from paidup.sandbox.bills import BilledDay
+from paidup.sandbox.bookings import Entry, EntryKind
 
 KINDS = {EntryKind.PAYMENT: LineKind.PAYMENT, EntryKind.REFUND: LineKind.REFUND}
 

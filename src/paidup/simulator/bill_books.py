@@ -14,7 +14,7 @@ from paidup.reconcile.breaks import Break, Kind
 from paidup.reconcile.party import Party
 from paidup.reconcile.states import UNSETTLED
 from paidup.refunds.states import State as RefundState
-from paidup.sandbox.bills import Entry
+from paidup.sandbox.bookings import Entry
 from paidup.simulator.bill_fates import FatedBills, Planted
 from paidup.simulator.books import Sides
 from paidup.simulator.ground import Ground

@@ -10,7 +10,8 @@ from enum import StrEnum
 
 import msgspec
 
-from paidup.sandbox.bills import STRIPE, BilledDay, Bills, Entry, Standing
+from paidup.sandbox.bills import BilledDay, Bills, Standing
+from paidup.sandbox.bookings import STRIPE, Entry
 from paidup.sandbox.faults import BillFaults, Dice
 from paidup.sandbox.ledger import Ledger, Refund, RefundState
 from paidup.simulator.fates import Fates

@@ -13,7 +13,7 @@ from paidup.reconcile.overdue import OF_DAY
 from paidup.reconcile.states import UNSETTLED, State
 from paidup.refunds.refund import Cause, Refund
 from paidup.refunds.states import State as RefundState
-from paidup.sandbox.bills import STRIPE, EntryKind
+from paidup.sandbox.bookings import STRIPE, EntryKind
 from paidup.sandbox.ledger import RefundState as TheirRefundState
 from paidup.sandbox.ledger import Trade
 from paidup.sandbox.world import World

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 
 from paidup.sandbox.bill_cells import OPENING_MINOR, beijing, one_line, yuan
-from paidup.sandbox.bills import BilledDay, Entry, EntryKind
+from paidup.sandbox.bills import BilledDay
+from paidup.sandbox.bookings import Entry, EntryKind
 
 _TRADES = (
     "支付宝交易号,商户订单号,业务类型,商品名称,创建时间,完成时间,门店编号,门店名称,操作员,终端号,对方账户,"

@@ -9,7 +9,8 @@ from decimal import Decimal
 import msgspec
 
 from paidup.money import decimals
-from paidup.sandbox.bills import PAID_OUT_AFTER, BilledDay, Entry, EntryKind, Payout
+from paidup.sandbox.bills import BilledDay
+from paidup.sandbox.bookings import PAID_OUT_AFTER, Entry, EntryKind, Payout
 
 STRIPE_BALANCE_COLUMNS = ("category", "description", "net_amount", "currency")
 STRIPE_COLUMNS = (

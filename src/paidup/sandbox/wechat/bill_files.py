@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from paidup.sandbox.bill_cells import OPENING_MINOR, beijing, one_line, yuan
-from paidup.sandbox.bills import BilledDay, Entry, EntryKind
+from paidup.sandbox.bills import BilledDay
+from paidup.sandbox.bookings import Entry, EntryKind
 
 _TRADES = (
     "交易时间,公众账号ID,商户号,特约商户号,设备号,微信订单号,商户订单号,用户标识,交易类型,交易状态,付款银行,货币种类,"
