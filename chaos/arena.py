@@ -16,8 +16,8 @@ from paidup.db.migrate import migrate
 from paidup.db.transaction import Database
 from paidup.demo.plan import Plan as DemoPlan
 from paidup.demo.processes import Child, answering, free_port
-from paidup.demo.run import World, environment, shop_in_database, start_sandbox
 from paidup.demo.shop import Shop
+from paidup.demo.world import World, environment, shop_in_database, start_sandbox
 from paidup.errors import OurError
 
 WEB = ("web-1", "web-2")

@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 
-from paidup.demo.run import to_look_around
+from paidup.demo.look_around import to_look_around
 
 ENV = {
     "PAIDUP_DATABASE_URL": "postgresql://p:x@/demo?host=%2Ftmp%2Fa b&port=5",

@@ -6,7 +6,7 @@ The worker that asks is ended, so that nothing but the bill can heal what is lef
 import asyncio
 from collections import Counter
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -15,6 +15,7 @@ from paidup.app import Paidup
 from paidup.channels.messages import BillComing
 from paidup.demo.processes import free_port
 from paidup.demo.screen import Screen
+from paidup.demo.world import World
 from paidup.reconcile import bills, store
 from paidup.reconcile.breaks import Kind
 from paidup.reconcile.fetch import fetch_bill
@@ -22,9 +23,6 @@ from paidup.reconcile.party import Party
 from paidup.reconcile.states import UNSETTLED
 from paidup.reconcile.worker import work_day
 from paidup.settings import load
-
-if TYPE_CHECKING:
-    from paidup.demo.run import World
 
 _MOMENT_S = 0.25
 _BUYERS_S, _TELLING_S = 20, 75
@@ -60,12 +58,12 @@ class Evening(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def few_are_left(world: "World", summary: dict[str, Any]) -> bool:
+def few_are_left(world: World, summary: dict[str, Any]) -> bool:
     """Whether it is evening: all but a few buyers have paid."""
     return bool(summary["buyers_waiting"] <= min(_FEW, world.plan.orders // 20))
 
 
-async def spend_evening(world: "World", session: aiohttp.ClientSession, screen: Screen, began_at: datetime) -> Evening:
+async def spend_evening(world: World, session: aiohttp.ClientSession, screen: Screen, began_at: datetime) -> Evening:
     """Let the last buyers pay in silence, then reconcile the demo's own day."""
     await _set_faults(world, session, _SILENT)
     screen.happened("evening: for the last buyers the channels neither call nor answer questions")
@@ -83,12 +81,12 @@ async def spend_evening(world: "World", session: aiohttp.ClientSession, screen: 
     return evening
 
 
-async def _set_faults(world: "World", session: aiohttp.ClientSession, faults: dict[str, Any]) -> None:
+async def _set_faults(world: World, session: aiohttp.ClientSession, faults: dict[str, Any]) -> None:
     async with session.put(f"{world.sandbox_url}/sandbox/faults", json=faults) as answer:
         answer.raise_for_status()
 
 
-async def _until_buyers_are_gone(world: "World", session: aiohttp.ClientSession) -> None:
+async def _until_buyers_are_gone(world: World, session: aiohttp.ClientSession) -> None:
     for _ in range(int(_BUYERS_S / _MOMENT_S)):
         async with session.get(f"{world.sandbox_url}/sandbox/summary") as answer:
             summary = await answer.json()
@@ -97,7 +95,7 @@ async def _until_buyers_are_gone(world: "World", session: aiohttp.ClientSession)
         await asyncio.sleep(_MOMENT_S)
 
 
-async def _until_told(world: "World") -> None:
+async def _until_told(world: World) -> None:
     for _ in range(int(_TELLING_S / _MOMENT_S)):
         async with world.db.session() as tx:
             if await tx.fetchval(PAID) == len(world.shop.told):
@@ -105,7 +103,7 @@ async def _until_told(world: "World") -> None:
         await asyncio.sleep(_MOMENT_S)
 
 
-async def _reconcile(world: "World", began_at: datetime) -> Evening:
+async def _reconcile(world: World, began_at: datetime) -> Evening:
     settings = msgspec.structs.replace(load(world.env), roles=())
     lines = matched = 0
     kinds: Counter[str] = Counter()

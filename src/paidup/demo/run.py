@@ -1,16 +1,9 @@
-"""The demo from beginning to end: processes, orders, faults, a kill, a crash, and the verdict."""
+"""The demo from beginning to end: orders, faults, a kill, a crash, and the verdict."""
 
 import asyncio
-import contextlib
 import logging
-import os
-import shlex
-import shutil
-import signal
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import datetime
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import aiohttp
@@ -18,31 +11,18 @@ import asyncpg
 import msgspec
 from rich.console import Console
 
-from paidup.checkout.warehouse import Change, Described, change, put_sku
-from paidup.clock import SystemClock, parse_clock
-from paidup.db.embedded import Embedded, start_embedded
-from paidup.db.migrate import migrate
-from paidup.db.transaction import Database, Tx
-from paidup.delivery.endpoints import create_endpoint
+from paidup.clock import parse_clock
+from paidup.db.transaction import Database
 from paidup.demo.evening import few_are_left, spend_evening
+from paidup.demo.look_around import stay
 from paidup.demo.plan import Plan
-from paidup.demo.processes import Child, answering, free_port
 from paidup.demo.screen import Screen, print_verdict
-from paidup.demo.shop import HOT_ITEM, Shop
 from paidup.demo.verdict import Verdict, compare
-from paidup.inventory.states import Kind
-from paidup.orders.order import LatePayment
-from paidup.people import sessions
-from paidup.people import store as users
-from paidup.people.user import Role
+from paidup.demo.world import World, world_of
 from paidup.report import print_checks, print_life
-from paidup.sandbox.faults import SHARES
-from paidup.shops import store as shops
-from paidup.shops.store import Scope
 from paidup.trace.life import trace
 from paidup.verify import verify
 
-SHOP = "demo"
 MOMENT_S = 0.5
 PATIENCE_S = 150
 """Real seconds to wait after the last order for everything to be settled; then the verdict is spoken as it is."""
@@ -52,136 +32,14 @@ SELECT (SELECT count(*) FROM payments WHERE state IN ('paid', 'disputed', 'charg
   (SELECT count(*) FROM orders WHERE state = 'paid') AS orders"""
 
 
-class World:
-    """Everything that runs during a demo."""
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.web_port, self.sandbox_port, self.shop_port = free_port(), free_port(), free_port()
-        self.web_url = f"http://127.0.0.1:{self.web_port}"
-        self.sandbox_url = f"http://127.0.0.1:{self.sandbox_port}"
-        self.shop = Shop(plan, self.web_url)
-        self.env: dict[str, str] = {}
-        self.children: list[Child] = []
-        self.embedded: Embedded
-        self.db: Database
-
-    def child(self, name: str, *args: str, **env: str) -> Child:
-        """A `paidup …` process of this world, not started yet."""
-        child = Child(name, args, self.env | env, self.plan.folder)
-        self.children.append(child)
-        return child
-
-
 async def run(plan: Plan) -> bool:
     """Run the demo; True when the verdict holds and `verify` finds no breach."""
     logging.getLogger("asyncpg").setLevel(logging.CRITICAL)  # it would report the crash that we cause
-    async with _world(plan) as world:
+    async with world_of(plan) as world:
         holds = await _play(world)
         if not plan.once:
-            await _stay(world)
+            await stay(world)
         return holds
-
-
-@contextlib.asynccontextmanager
-async def _world(plan: Plan) -> AsyncIterator[World]:
-    """Database, sandbox, two Paidup processes and the shop; all ended at the end."""
-    shutil.rmtree(plan.folder / "accounts", ignore_errors=True)
-    plan.folder.mkdir(parents=True, exist_ok=True)
-    world = World(plan)
-    async with contextlib.AsyncExitStack() as stack:
-        world.embedded = await stack.enter_async_context(await start_embedded(plan.folder / "data"))
-        dsn = await _fresh_database(world.embedded.dsn)
-        world.env = environment(world, dsn)
-        world.db = await Database.connect(dsn)
-        stack.push_async_callback(world.db.close)
-        await migrate(world.db)
-        stack.push_async_callback(world.shop.close)
-        await world.shop.listen(world.shop_port)
-        await shop_in_database(world)
-        stack.push_async_callback(_end_all, world)
-        await _start_children(world)
-        yield world
-
-
-def environment(world: World, dsn: str) -> dict[str, str]:
-    """The settings that all processes of a world share, its clock among them: it starts now."""
-    plan = world.plan
-    return {
-        "PAIDUP_DATABASE_URL": dsn,
-        "PAIDUP_DATA": str(plan.folder / "data"),
-        "PAIDUP_ACCOUNTS": str(plan.folder / "accounts"),
-        "PAIDUP_CLOCK": f"{SystemClock().now().isoformat(timespec='seconds')}*{plan.speed:g}",
-        "PAIDUP_PORT": str(world.web_port),
-        "PAIDUP_ALLOW_LOOPBACK_ENDPOINTS": "true",
-        "PAIDUP_QUERY_BUDGET_PER_S": "50",
-        "PAIDUP_CALL_DEADLINE_S": "1.5",  # real seconds; the clocks run faster
-    }
-
-
-async def _fresh_database(dsn: str) -> str:
-    """An empty database for this run, on the demo's own server."""
-    connection = await asyncpg.connect(dsn)
-    try:
-        await connection.execute("DROP DATABASE IF EXISTS demo WITH (FORCE)")
-        await connection.execute("CREATE DATABASE demo")
-    finally:
-        await connection.close()
-    base, mark, query = dsn.partition("?")
-    return base.rpartition("/")[0] + "/demo" + mark + query
-
-
-async def shop_in_database(world: World) -> None:
-    """The shop, its API key, and its endpoint, which is told of paid orders."""
-    now = SystemClock().now()
-    async with world.db.transaction() as tx:
-        await shops.put_shop(tx, SHOP, LatePayment.REOPEN, now)
-        world.shop.api_key = await shops.create_key(tx, SHOP, list(Scope), now)
-        endpoint = await create_endpoint(
-            tx, SHOP, f"http://127.0.0.1:{world.shop_port}/paidup", ["order.paid"], now, allow_loopback=True
-        )
-        await _fill_the_shelf(tx, world.plan.hot_units, now)
-    world.shop.secret = endpoint.secret or ""
-
-
-async def _fill_the_shelf(tx: Tx, units: int, now: datetime) -> None:
-    """The hot item."""
-    await put_sku(tx, Described(shop=SHOP, sku=HOT_ITEM, name="the hot item"), now)
-    if units:
-        delivery = Change(
-            shop=SHOP, sku=HOT_ITEM, kind=Kind.RESTOCK, quantity=units, reason="for the sale", operator="demo", key="1"
-        )
-        await change(tx, delivery, now)
-
-
-async def start_sandbox(world: World) -> Child:
-    """The channels, with the faults of the plan; they have written the account folders when this returns."""
-    plan = world.plan
-    sandbox = world.child(
-        "sandbox",
-        "sandbox",
-        f"--port={world.sandbox_port}",
-        f"--paidup-url={world.web_url}",
-        f"--seed={plan.seed}",
-        f"--accounts-dir={plan.folder / 'accounts'}",
-        *(f"--{name.replace('_', '-')}={getattr(plan, name)}" for name in SHARES),
-    )
-    await sandbox.start()
-    await answering(world.sandbox_port, sandbox)
-    return sandbox
-
-
-async def _start_children(world: World) -> None:
-    await start_sandbox(world)
-    web = world.child("web", "serve", "--roles=web", PAIDUP_ROLES="web")
-    worker = world.child("worker", "serve", "--roles=intake,repair,delivery", PAIDUP_PORT=str(free_port()))
-    await web.start()
-    await worker.start()
-    await answering(world.web_port, web)
-
-
-async def _end_all(world: World) -> None:
-    await asyncio.gather(*(child.end() for child in reversed(world.children)))
 
 
 async def _play(world: World) -> bool:
@@ -297,36 +155,3 @@ async def _show_one(world: World, verdict: Verdict, console: Console) -> None:
     if life:
         console.print(f"\none healed order, as `paidup trace {verdict.healed_example}` shows it:")
         print_life(life)
-
-
-async def _sign_in_link(world: World) -> str:
-    """An admin of the console, and a link that signs them in once."""
-    clock = parse_clock(world.env["PAIDUP_CLOCK"])
-    async with world.db.transaction() as tx:
-        await users.add(tx, "demo", Role.ADMIN, clock.now())
-        token = await sessions.make_link(tx, "demo", clock.now(), rate=clock.rate)
-    return f"{world.web_url}/console/link?token={token}"
-
-
-def to_look_around(env: Mapping[str, str]) -> str:
-    """What another shell types to use these settings: `paidup` is found, and every command knows this world's accounts,
-    files and clock."""
-    settings = " ".join(f"{name}={shlex.quote(value)}" for name, value in env.items())
-    return f"  export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH\n  export {settings}"
-
-
-async def _stay(world: World) -> None:
-    """Keep everything running until Ctrl-C."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)  # what is broken over two lines cannot be copied
-    console.print(
-        f"\nEverything stays up until Ctrl-C. The API is at {world.web_url}/docs (key {world.shop.api_key}), "
-        f"the sandbox at {world.sandbox_url}/sandbox/summary.\nTo look around from another shell:"
-    )
-    console.print(to_look_around(world.env | {"PAIDUP_PUBLIC_URL": world.web_url}))
-    console.print("The console, signed in as its admin by this link, once, within half an hour:", style="bold")
-    console.print(await _sign_in_link(world))
-    stopped = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stopped.set)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    await stopped.wait()
-    console.print(f"ending process {os.getpid()} and its children …")
