@@ -91,6 +91,36 @@ def test_the_channel_not_having_it_leaves_it_to_be_sent() -> None:
     assert (State.REQUESTED, a_refund().merchant_ref) == (refund.state, refund.merchant_ref)
 
 
+def test_what_the_channel_took_is_on_its_way_and_not_sent_again() -> None:
+    """It stays so when the channel does not find it for a moment."""
+    history = refund_says(RefundSays.PENDING), refund_says(RefundSays.NOT_FOUND)
+    assert [State.PENDING, State.PENDING] == [told(*history[:n]).state for n in (1, 2)]
+
+
+def test_an_amount_that_is_not_stated_is_no_other_amount() -> None:
+    """Alipay's answers and notices state sums over all refunds, and not what one of them was about."""
+    decision = decide(a_refund(), refund_says(RefundSays.SUCCEEDED, amount=None))
+    assert (State.SUCCEEDED, None) == (decision.refund.state, decision.move.case)
+
+
+@pytest.mark.parametrize(
+    ("settled", "older", "why"),
+    [
+        (RefundSays.SUCCEEDED, RefundSays.FAILED, "already refunded; this is older news (bank)"),
+        (RefundSays.FAILED, RefundSays.SUCCEEDED, "already failed; this is older news (bank)"),
+    ],
+)
+def test_people_read_that_older_news_are_older(settled: RefundSays, older: RefundSays, why: str) -> None:
+    """The channel's own words stand beside it, so that nobody takes them for the latest."""
+    decision = decide(told(at(200, settled)), refund_says(older, occurred_at=after(100), note="bank"))
+    assert (why, None) == (decision.why, decision.move.case)
+
+
+def test_where_nothing_more_is_known_the_sentence_ends_there() -> None:
+    """No empty brackets."""
+    assert "the channel refuses it" == happen(a_refund(), Happening.DECLINED).why
+
+
 def test_declined_ends_a_refund_that_the_channel_never_took() -> None:
     """Its refusal, word for word, is in the sentence for people."""
     decision = happen(a_refund(), Happening.DECLINED, "ACCOUNT_EMPTY: no money left")

@@ -158,10 +158,34 @@ def test_every_failed_refund_calls_a_person() -> None:
 
 
 def test_a_refund_the_channel_has_is_never_failed_by_a_refusal() -> None:
-    """A refused repeat says nothing about the first sending: only before the channel had it does a refusal end it."""
-    declined = {s: refunds.TABLE[s, refunds.Happening.DECLINED].to for s in refunds.State}
+    """A refused repeat says nothing about the first sending: only before the channel had it does a refusal end it. So
+    it is, too, when the refusal comes because the money went back otherwise."""
     s = refunds.State
-    assert {s.REQUESTED: s.FAILED, s.PENDING: s.PENDING, s.SUCCEEDED: s.SUCCEEDED, s.FAILED: s.FAILED} == declined
+    for refusal in (refunds.Happening.DECLINED, refunds.Happening.OVERTAKEN):
+        refused = {state: refunds.TABLE[state, refusal].to for state in s}
+        assert {s.REQUESTED: s.FAILED, s.PENDING: s.PENDING, s.SUCCEEDED: s.SUCCEEDED, s.FAILED: s.FAILED} == refused
+
+
+def test_success_of_a_refund_is_believed_in_every_state_and_by_nothing_else_is_money_gone() -> None:
+    """Whatever we thought, the customer has the money once the channel says so; and no refusal, no silence and no old
+    news books money as gone that is still the shop's."""
+    s, h = refunds.State, refunds.Happening
+    assert {s.SUCCEEDED} == {refunds.TABLE[state, h.SUCCEEDED].to for state in s}
+    ways = {x for (old, x), move in refunds.TABLE.items() if move.to is s.SUCCEEDED and old is not move.to}
+    assert {h.SUCCEEDED} == ways
+
+
+def test_money_that_went_back_comes_back_only_by_the_channels_word() -> None:
+    """That the channel does not find a refund, or refuses to take it again, takes nothing back from the customer."""
+    s, h = refunds.State, refunds.Happening
+    ways = {x for (old, x), move in refunds.TABLE.items() if old is s.SUCCEEDED and move.to is not old}
+    assert {h.FAILED} == ways
+
+
+def test_a_refund_that_the_channel_took_never_goes_out_anew_by_itself() -> None:
+    """It may be missing there for a moment, and a channel that forgot its number would pay it twice."""
+    s = refunds.State
+    assert [] == [old for (old, _), move in refunds.TABLE.items() if move.to is s.REQUESTED and old is not move.to]
 
 
 def test_an_order_becomes_paid_only_by_money() -> None:
@@ -200,3 +224,12 @@ def test_units_are_sold_or_on_sale_as_the_state_says() -> None:
     for (old, _), move in inventory.TABLE.items():
         steps = [where[old], *(inventory.EFFECTS[kind] for kind in move.movements)]
         assert where[move.to] == tuple(map(sum, zip(*steps, strict=True)))
+
+
+def test_units_that_are_on_sale_again_leave_only_by_money() -> None:
+    """Neither a late closing nor a late refund makes units that were never sold pass for returned ones, or the other
+    way round."""
+    s, h = inventory.State, inventory.Happening
+    on_sale = (s.RELEASED, s.RETURNED)
+    ways = {(old, x, move.to) for (old, x), move in inventory.TABLE.items() if old in on_sale and move.to is not old}
+    assert {(state, h.PAID, s.SOLD) for state in on_sale} == ways
