@@ -546,6 +546,19 @@ def test_a_query_asks_by_our_number_and_brings_the_channels() -> None:
     assert TRANSACTION["transaction_id"] == outcome.channel_txn_id == told.channel_txn_id
 
 
+def test_the_answer_to_a_query_tells_all_of_the_payment() -> None:
+    """Under both numbers, with its amount and its receiver, when it was paid and when the answer came."""
+    later = NOW + timedelta(seconds=2)
+    expected = PaymentEvidence(
+        road=Road.QUERY, channel="wechat", account="main", key="query:pay1:SUCCESS", received_at=later,
+        occurred_at=datetime(2026, 11, 23, 7, 59, 58, tzinfo=UTC), merchant_ref="pay1",
+        channel_txn_id="4200000000202611230000000001", amount=Money(1250, "CNY"), payee=f"{MCHID}/{APPID}",
+        note="SUCCESS", says=PaymentSays.PAID,
+    )  # fmt: skip
+    told = Success((expected,), channel_txn_id="4200000000202611230000000001")
+    assert told == QUESTIONS[0].read(answer(TRANSACTION), later)
+
+
 def test_a_number_with_odd_characters_stays_one_segment() -> None:
     """A payment that the shop opened itself may carry a number with characters that mean something in a URL."""
     name = msgspec.structs.replace(name_of(), merchant_ref="a/b?c|*")
@@ -655,6 +668,19 @@ def test_each_state_of_a_refund_has_one_meaning(state: str, says: RefundSays) ->
         assert (Road.QUERY, "ref1", "pay1") == (told.road, told.merchant_refund_ref, told.merchant_ref)
 
 
+def test_the_answer_about_a_refund_tells_all_of_it() -> None:
+    """Which refund of which payment, under all four numbers, how much, when it was there and when the answer came. It
+    names no receiver: it is authentic by the account that was asked."""
+    later = NOW + timedelta(seconds=2)
+    expected = RefundEvidence(
+        road=Road.QUERY, channel="wechat", account="main", key="query:ref1:SUCCESS", received_at=later,
+        occurred_at=NOW, merchant_ref="pay1", channel_txn_id="4200000000202611230000000001", amount=Money(500, "CNY"),
+        note="SUCCESS", says=RefundSays.SUCCEEDED, merchant_refund_ref="ref1",
+        channel_refund_id="50000000002026112300000000001",
+    )  # fmt: skip
+    assert [Success((expected,))] * 2 == [it.read(answer(REFUND), later) for it in (DEEDS[2], QUESTIONS[1])]
+
+
 def test_a_refund_is_sent_with_both_amounts_and_both_numbers() -> None:
     """The refund's own amount and the payment's, in fen; the reason cut to what WeChat Pay takes."""
     exchange = WECHAT.refund(refund_of("退" * 80), account(), NOW)
@@ -666,6 +692,7 @@ def test_a_refund_is_sent_with_both_amounts_and_both_numbers() -> None:
         "reason": "退" * 26,
     }
     assert expected == sent(exchange.request)
+    assert ("POST", "/v3/refund/domestic/refunds") == (exchange.request.method, exchange.request.target)
     assert "reason" not in sent(WECHAT.refund(refund_of(""), account(), NOW).request)
 
 
