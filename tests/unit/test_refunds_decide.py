@@ -97,6 +97,12 @@ def test_what_the_channel_took_is_on_its_way_and_not_sent_again() -> None:
     assert [State.PENDING, State.PENDING] == [told(*history[:n]).state for n in (1, 2)]
 
 
+def test_as_much_in_another_currency_is_another_amount() -> None:
+    """12.50 USD are not what the customer was to get."""
+    decision = decide(a_refund(), refund_says(RefundSays.SUCCEEDED, amount=Money(1250, "USD")))
+    assert (a_refund(), "mismatch") == (decision.refund, decision.move.case)
+
+
 def test_an_amount_that_is_not_stated_is_no_other_amount() -> None:
     """Alipay's answers and notices state sums over all refunds, and not what one of them was about."""
     decision = decide(a_refund(), refund_says(RefundSays.SUCCEEDED, amount=None))
