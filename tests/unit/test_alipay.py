@@ -55,6 +55,10 @@ def evidence(request: CallbackRequest):
     return ALIPAY.read_callback(request, account(), NOW).evidence
 
 
+def swap(request: CallbackRequest, old: bytes, new: bytes) -> CallbackRequest:
+    return CallbackRequest(request.method, request.target, request.headers, request.body.replace(old, new))
+
+
 # Notices ----------------------------------------------------------------------------------------------------------
 
 
@@ -237,10 +241,11 @@ def test_another_receiver_is_stated_as_such(name: str) -> None:
 
 def test_a_receiver_that_is_not_stated_is_not_compared() -> None:
     """Half of the receiver is completed from the account; when neither half is stated there is nothing to compare."""
-    without = {name: value for name, value in PAID.items() if name != "seller_id"}
-    assert account().payee == evidence(notice(without))[0].payee
-    without.pop("app_id")
-    assert evidence(notice(without))[0].payee is None
+    neither = {name: value for name, value in PAID.items() if name not in ("app_id", "seller_id")}
+    for half in ("app_id", "seller_id"):
+        assert account().payee == evidence(notice({**neither, half: PAID[half]}))[0].payee
+        assert account().payee != evidence(notice({**neither, half: "2088999999999999"}))[0].payee
+    assert evidence(notice(neither))[0].payee is None
 
 
 @pytest.mark.parametrize("charset", ["gbk", "gb2312", "GBK"])
@@ -260,6 +265,28 @@ def test_blank_fields_may_be_signed_or_left_out() -> None:
     """Alipay's own libraries differ; a blank field counts as absent, so both say the same."""
     fields = changed(passback_params="")
     assert evidence(notice()) == evidence(notice(fields)) == evidence(notice(fields, sign_blanks=False))
+
+
+@pytest.mark.parametrize("sign_blanks", [True, False])
+def test_a_blank_field_excuses_no_forgery(sign_blanks: bool) -> None:
+    """Whether it is signed or left out: what Alipay did not sign is nobody's payment."""
+    forged = notice(changed(passback_params=""), signer="stranger", sign_blanks=sign_blanks)
+    assert Verdict.INVALID_SIGNATURE == verdict(forged)
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        (notice(signer="stranger"), "compare their fingerprints with the console"),
+        (swap(notice(), b"&sign=", b"&sign=%2A"), "there is no sign in strict base64"),
+        (swap(notice(), b"&sign=", b"&signature="), "there is no sign in strict base64"),
+    ],
+    ids=["another key", "no base64", "no sign"],
+)
+def test_a_refusal_of_a_signature_says_what_to_look_at(request_: CallbackRequest, words: str) -> None:
+    """At the keys when none of them signed it, and at the message when there is no signature in it."""
+    with pytest.raises(CallbackRefused, match=words):
+        ALIPAY.read_callback(request_, account(), NOW)
 
 
 def test_an_old_and_a_new_key_are_accepted_at_once() -> None:
@@ -299,10 +326,6 @@ def refused_forms() -> list[tuple[str, Verdict, CallbackRequest]]:
         ("a time that is none", Verdict.MALFORMED, notice(changed(gmt_payment="2026-02-30 00:00:00"))),
         ("a key that is too long", Verdict.MALFORMED, notice(changed(notify_id="9" * 300))),
     ]
-
-
-def swap(request: CallbackRequest, old: bytes, new: bytes) -> CallbackRequest:
-    return CallbackRequest(request.method, request.target, request.headers, request.body.replace(old, new))
 
 
 @pytest.mark.parametrize(("expected", "request_"), [pytest.param(v, r, id=name) for name, v, r in refused_forms()])
@@ -488,6 +511,7 @@ def test_what_a_closed_trade_gave_back_is_told_whole() -> None:
 def test_an_unsigned_error_is_no_proof() -> None:
     """Anybody could say that the trade does not exist: a question is asked again, a deed stays open."""
     assert isinstance(ask(ALIPAY.query(name_of(), account(), NOW), QUERY, GONE, signer=None), Retryable)
+    assert isinstance(ask(ALIPAY.query_refund(refund_of(), account(), NOW), REFUND_QUERY, GONE, signer=None), Retryable)
     assert isinstance(ask(ALIPAY.close(name_of("page"), account(), NOW), CLOSE, GONE, signer=None), Unknown)
 
 
@@ -636,6 +660,27 @@ def test_a_code_that_nobody_scanned_dies_with_its_cancel() -> None:
     closing = ALIPAY.close(name_of(), account(), NOW)
     assert [PaymentSays.CLOSED] == [it.says for it in ask(closing, CANCEL, GONE).evidence]
     assert isinstance(ask(closing, CANCEL, GONE, signer=None), Unknown)
+
+
+def test_a_close_that_found_no_trade_tells_people_what_that_means() -> None:
+    """A page that may still be followed, one that cannot any more, a code that the cancel killed, and one of which
+    Alipay says that there was nothing to do: the journal has it in words, and each under a key of its own."""
+    none_yet = "its page may be followed until its time_expire, and cannot be closed before"
+    over = NOW + timedelta(minutes=30)
+    told = [
+        ALIPAY.close(name, account(), now).read(answer(method, fields), now).evidence[0]
+        for name, now, method, fields in (
+            (name_of("page"), NOW, CLOSE, GONE), (name_of("page"), over, CLOSE, GONE), (name_of(), NOW, CANCEL, GONE),
+            (name_of(), NOW, CANCEL, {"code": "10000", "out_trade_no": "pay1", "retry_flag": "N"}),
+        )
+    ]  # fmt: skip
+    notes = [
+        f"ACQ.TRADE_NOT_EXIST: {none_yet}",
+        "ACQ.TRADE_NOT_EXIST: nothing to close; its page or code died at its time_expire",
+        "alipay.trade.cancel: ACQ.TRADE_NOT_EXIST",
+        "alipay.trade.cancel: no trade",
+    ]
+    assert [(note, f"query:pay1:{note}") for note in notes] == [(it.note, it.key) for it in told]
 
 
 @pytest.mark.parametrize("name", [name_of(), name_of("page")])
@@ -787,22 +832,27 @@ def test_a_refund_is_told_by_both_numbers_of_its_payment() -> None:
     paid = msgspec.structs.replace(name_of(), channel_txn_id="2026")
     refund = msgspec.structs.replace(refund_of(), payment=paid)
     sent = ask(ALIPAY.refund(refund, account(), NOW), REFUND, {**TRADE, "fund_change": "Y"})
-    gone = ask(ALIPAY.query_refund(refund, account(), NOW), REFUND_QUERY, GONE)
+    gone, none = (ask(ALIPAY.query_refund(refund, account(), NOW), REFUND_QUERY, it) for it in (GONE, TRADE))
     expected = [
         RefundEvidence(
             road=Road.QUERY, channel="alipay", account="main", key=f"query:ref1:{note}", received_at=NOW,
             merchant_ref="pay1", channel_txn_id="2026", note=note, says=says, merchant_refund_ref="ref1",
         )
-        for says, note in ((RefundSays.SUCCEEDED, "fund_change=Y"), (RefundSays.NOT_FOUND, "ACQ.TRADE_NOT_EXIST"))
+        for says, note in (
+            (RefundSays.SUCCEEDED, "fund_change=Y"), (RefundSays.NOT_FOUND, "ACQ.TRADE_NOT_EXIST"),
+            (RefundSays.NOT_FOUND, "no refund_status"),
+        )
     ]  # fmt: skip
-    assert expected == [*sent.evidence, *gone.evidence]
+    assert expected == [*sent.evidence, *gone.evidence, *none.evidence]
 
 
 def test_the_amount_of_a_refund_is_its_own() -> None:
-    """total_amount is the trade's, and refund_fee a sum over all refunds of it."""
-    fields = {**TRADE, "refund_status": "REFUND_SUCCESS", "refund_amount": "5.00", "refund_fee": "7.00"}
-    (told,) = ask(ALIPAY.query_refund(refund_of(), account(), NOW), REFUND_QUERY, fields).evidence
-    assert Money(500, "CNY") == told.amount
+    """total_amount is the trade's, and refund_fee a sum over all refunds of it. And it is what went back, which may be
+    another sum than was asked for."""
+    for stated, minor in (("5.00", 500), ("4.00", 400)):
+        fields = {**TRADE, "refund_status": "REFUND_SUCCESS", "refund_amount": stated, "refund_fee": "7.00"}
+        (told,) = ask(ALIPAY.query_refund(refund_of(), account(), NOW), REFUND_QUERY, fields).evidence
+        assert Money(minor, "CNY") == told.amount
 
 
 def test_alipay_gives_back_yuan_only() -> None:
