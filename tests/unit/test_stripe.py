@@ -9,7 +9,7 @@ import stripe
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paidup.channels.messages import CallbackRequest, Declined, Response, Retryable, Success, Unknown
+from paidup.channels.messages import CallbackRequest, Declined, Exchange, Response, Retryable, Success, Unknown
 from paidup.channels.stripe import STRIPE
 from paidup.channels.stripe.amount import from_stripe, to_stripe
 from paidup.errors import CallbackRefused, ConfigError, InvalidRequest, Verdict
@@ -137,9 +137,9 @@ def test_two_signature_headers_are_as_bad_as_none() -> None:
 
 
 def test_a_body_without_end_is_refused() -> None:
-    """More than a mebibyte is no event."""
-    assert Verdict.MALFORMED == verdict(callback(b" " * ((1 << 20) + 1)))
-    assert Verdict.VALID == verdict(callback(event("payment_intent.succeeded", INTENT).ljust(1 << 20)))
+    """More than a mebibyte is no event, however well it begins."""
+    for length, expected in ((1 << 20, Verdict.VALID), ((1 << 20) + 1, Verdict.MALFORMED)):
+        assert expected == verdict(callback(event("payment_intent.succeeded", INTENT).ljust(length)))
 
 
 # Events -----------------------------------------------------------------------------------------------------------
@@ -184,13 +184,15 @@ def test_an_intents_status_decides(kind: str, status: str, says: PaymentSays) ->
 
 
 def test_a_partial_capture_states_what_was_received() -> None:
-    """So that it does not pass for the agreed amount; nothing received is nothing. Until it is paid an intent has
-    received nothing, and states what was asked for."""
+    """So that it does not pass for the agreed amount; nothing received is nothing, and nothing stated is no less. Until
+    it is paid an intent has received nothing, and states what was asked for."""
     for received in (1000, 0):
         (found,) = evidence("payment_intent.succeeded", {**INTENT, "amount_received": received})
         assert Money(received, "USD") == found.amount
     (waiting,) = evidence("payment_intent.processing", {**INTENT, "status": "processing", "amount_received": 0})
     assert (PaymentSays.WAITING, USD) == (waiting.says, waiting.amount)
+    (unstated,) = evidence("payment_intent.succeeded", {**INTENT, "amount_received": None})
+    assert (PaymentSays.PAID, USD) == (unstated.says, unstated.amount)
 
 
 @pytest.mark.parametrize(
@@ -200,6 +202,7 @@ def test_a_partial_capture_states_what_was_received() -> None:
         ("completed", {"payment_status": "unpaid"}, PaymentSays.WAITING, "pi_1"),
         ("async_payment_succeeded", {}, PaymentSays.PAID, "pi_1"),
         ("async_payment_failed", {"payment_status": "unpaid"}, PaymentSays.CLOSED, "pi_1"),
+        ("async_payment_failed", {}, PaymentSays.PAID, "pi_1"),
         (
             "expired",
             {"status": "expired", "payment_status": "unpaid", "payment_intent": None},
@@ -209,8 +212,8 @@ def test_a_partial_capture_states_what_was_received() -> None:
     ],
 )
 def test_a_checkout_page_tells_of_its_payment(kind: str, fields, says: PaymentSays, txn_id: str) -> None:
-    """Completed is not paid: some ways of paying take days, and when they fail the page takes no second attempt. The
-    page's id stands in until there is an intent."""
+    """Completed is not paid: some ways of paying take days, and when they fail the page takes no second attempt. But
+    what the page calls paid is paid. The page's id stands in until there is an intent."""
     (found,) = evidence(f"checkout.session.{kind}", {**SESSION, **fields})
     assert (says, txn_id, "pay1", USD) == (found.says, found.channel_txn_id, found.merchant_ref, found.amount)
 
@@ -427,6 +430,8 @@ def test_a_disputes_status_decides(kind: str, status: str, says: DisputeSays) ->
         event("checkout.session.completed", {**SESSION, "mode": "subscription"}),
         json.dumps({"id": "evt_1", "object": "v2.core.event", "type": "refund.x", "livemode": False, "created": "T"}),
         json.dumps({"id": "evt_1", "type": "v1.x", "livemode": False, "created": "T", "data": {"error_count": 1}}),
+        event("refund.created", REFUND, created="2026-11-23T08:00:00.000Z"),
+        event("refund.created", REFUND, data=None),
     ],
 )
 def test_what_says_nothing_about_money_is_read_without_evidence(body) -> None:
@@ -440,6 +445,8 @@ def test_what_says_nothing_about_money_is_read_without_evidence(body) -> None:
     [
         b"{}",
         b"[" * 100_000,
+        b'{"id":"evt_1","request":' + b"[" * 100_000,
+        event("payment_intent.succeeded", INTENT).replace(b"usd", b"\xff"),
         event("payment_intent.succeeded", {**INTENT, "amount": -1}),
         event("payment_intent.succeeded", {**INTENT, "currency": "bitcoin"}),
         event("payment_intent.succeeded", {**INTENT, "id": None}),
@@ -647,6 +654,32 @@ def test_an_answer_says_whose_and_in_which_mode(txn_id: str, of) -> None:
     assert "pi_1" == outcome.channel_txn_id
 
 
+PAGES = {"data": [SESSION], "has_more": False}
+
+
+@pytest.mark.parametrize(
+    ("exchange", "response"),
+    [
+        (STRIPE.query(name_of(), account(), NOW), answer(INTENT)),
+        (STRIPE.query(name_of("cs_1", "checkout"), account(), NOW), answer(SESSION)),
+        (STRIPE.query(name_of("pi_1", "checkout"), account(), NOW), answer(PAGES)),
+        (STRIPE.query(name_of(None), account(), NOW), answer(INTENT)),
+        (STRIPE.close(name_of(), account(), NOW), answer({**INTENT, "status": "canceled"})),
+        (STRIPE.close(name_of(), account(), NOW), error(400, payment_intent=INTENT)),
+        (STRIPE.close(name_of("cs_1", "checkout"), account(), NOW), answer({**SESSION, "status": "expired"})),
+        (STRIPE.close(name_of(None), account(), NOW), error(400, code="amount_too_small")),
+    ],
+)
+def test_an_answer_is_dated_by_when_it_came(exchange: Exchange, response: Response) -> None:
+    """It says how things are, not since when: neither when it was asked for counts, nor when the payment was made."""
+    later = NOW + timedelta(seconds=2)
+    outcome = exchange.read(response, later)
+    assert isinstance(outcome, Success)
+    assert [(Road.QUERY, "pay1", later, None)] == [
+        (it.road, it.merchant_ref, it.received_at, it.occurred_at) for it in outcome.evidence
+    ]
+
+
 def test_a_payment_that_the_shop_opened_is_asked_for_by_the_id_it_registered() -> None:
     """The channel's own id before a number that looks like one; a page's id will do; and of its pages nothing is
     known."""
@@ -711,6 +744,7 @@ def test_a_payment_that_stripe_declines_to_open_is_unknown_there_and_closed_at_o
 def test_a_refund_goes_out_under_its_own_number() -> None:
     """The number is the Idempotency-Key and travels as metadata."""
     exchange = STRIPE.refund(refund_of(), account(), NOW)
+    assert ("POST", "/v1/refunds") == (exchange.request.method, exchange.request.target)
     assert {
         "payment_intent": "pi_1",
         "amount": "500",
@@ -724,7 +758,8 @@ def test_a_refund_goes_out_under_its_own_number() -> None:
 
 
 def test_the_answer_about_a_refund_tells_all_of_it() -> None:
-    """Under the number that was asked about, by the road of asking; the object does not say in which mode it is."""
+    """Under the number that was asked about, by the road of asking; the object says neither in which mode it is, nor
+    when it became what it is now: it was made before."""
     later = NOW + timedelta(seconds=2)
     expected = RefundEvidence(
         road=Road.QUERY, channel="stripe", account="main", key="query:ref1:succeeded", received_at=later,
@@ -732,7 +767,8 @@ def test_the_answer_about_a_refund_tells_all_of_it() -> None:
         says=RefundSays.SUCCEEDED, merchant_refund_ref="ref1", channel_refund_id="re_1",
     )  # fmt: skip
     asked = STRIPE.query_refund(refund_of("re_1"), account(), NOW)
-    found = answer({**REFUND, "metadata": {"paidup_refund": "ref1"}})
+    numbers = {"paidup_refund": "ref1", "paidup_payment": "cart 7"}
+    found = answer({**REFUND, "metadata": numbers, "created": NOW_S - 900})
     assert Success((expected,), channel_txn_id="pi_1") == asked.read(found, later)
     assert isinstance(asked.read(answer({**REFUND, "metadata": {"paidup_refund": "ref2"}}), later), Unknown)
 
@@ -759,11 +795,15 @@ def test_money_goes_back_from_what_took_it(txn_id: str, name: str) -> None:
     assert txn_id == parameters(STRIPE.refund(refund_of(txn_id=txn_id), account(), NOW).request)[name]
 
 
-@pytest.mark.parametrize(("reason", "sent"), [("x" * 500, "x" * 500), ("x" * 501, "x" * 500), (" \t", None)])
+@pytest.mark.parametrize(
+    ("reason", "sent"),
+    [("x" * 500, "x" * 500), ("x" * 501, "x" * 500), (f" {'x' * 500}", "x" * 500), (" \t", None), ("", None)],
+)
 def test_a_reason_fits_into_metadata(reason: str, sent: str | None) -> None:
-    """500 characters and not one more; an empty one is none."""
-    refund = msgspec.structs.replace(refund_of(), reason=reason)
-    assert sent == parameters(STRIPE.refund(refund, account(), NOW).request).get("metadata[paidup_reason]")
+    """500 characters and not one more; spaces around it do not count, and an empty one is none."""
+    request = STRIPE.refund(msgspec.structs.replace(refund_of(), reason=reason), account(), NOW).request
+    assert sent == parameters(request).get("metadata[paidup_reason]")
+    assert (sent is not None) == (b"paidup_reason" in request.body)
 
 
 def test_a_card_that_is_declined_is_told_by_the_banks_word() -> None:
@@ -772,10 +812,11 @@ def test_a_card_that_is_declined_is_told_by_the_banks_word() -> None:
     assert "insufficient_funds" == STRIPE.open(to_open(), account(), NOW).read(no, NOW).code
 
 
-def test_a_payment_without_an_intent_cannot_be_refunded() -> None:
-    """A page's id is not enough; the message says to query first."""
+@pytest.mark.parametrize("txn_id", ["cs_1", None])
+def test_a_payment_without_an_intent_cannot_be_refunded(txn_id: str | None) -> None:
+    """A page's id is not enough, and an id that was lost is none; the message says to query first."""
     with pytest.raises(InvalidRequest, match="query it first"):
-        STRIPE.refund(refund_of(txn_id="cs_1"), account(), NOW)
+        STRIPE.refund(refund_of(txn_id=txn_id), account(), NOW)
 
 
 def test_a_refund_is_asked_for_by_id_or_among_the_payments_refunds() -> None:
