@@ -85,6 +85,14 @@ class TestWhoIsAsked:
                 back(PLAIN, a={"state": StepState.UNDOING, "tries": 3, "due_at": NOW}),
                 "a", StepState.UNDOING, 4,
             ),
+            (
+                begun(TCC, "CONFIRMING", a={"state": StepState.CONFIRMING, "tries": 3, "due_at": NOW}, payment=DONE),
+                "a", StepState.CONFIRMING, 4,
+            ),
+            (
+                back(TCC, "CANCELLING", a={"state": StepState.UNDOING, "tries": 3, "due_at": NOW}, payment=REFUSED),
+                "a", StepState.UNDOING, 4,
+            ),
         ],
     )  # fmt: skip
     def test_that_somebody_is_about_to_be_asked_is_written(
@@ -96,6 +104,11 @@ class TestWhoIsAsked:
         assert (asked, tries, True, None) == (run.state, run.tries, run.asking, run.due_at)
         lines = [(moved.before, moved.after) for moved in found.moved if moved.step == name]
         assert ([] if t.run(name).state is asked else [(t.run(name).state, asked)]) == lines
+
+    def test_while_somebody_is_asked_it_is_due_already(self) -> None:
+        """Should the worker that asks die, another one takes it over as soon as its lease is over."""
+        found = advance(begun(PLAIN), UNPAID, later(seconds=3))
+        assert ((("a", "action"),), later(seconds=3)) == (found.calls, found.transaction.due_at)
 
     def test_the_last_try_is_waited_for(self) -> None:
         """While it is under way nobody says that it failed, and nobody asks beside it."""
@@ -223,8 +236,13 @@ class TestGivingTheOrderUp:
         )  # fmt: skip
         again = advance(recovered(found.transaction), PAID, later(minutes=1)).transaction
         assert found.transaction.run("payment") == again.run("payment")
-        two = Table(name="t", step=(step("a"), step("c"), PAYMENT))
-        assert (("c", "action"),) == turn(begun(two, a=DONE), PAID)[1]
+        two = advance(begun(Table(name="t", step=(step("a"), step("c"), PAYMENT)), a=DONE), PAID, NOW)
+        assert ((("c", "action"),), StepState.WAITING) == (two.calls, two.transaction.run("payment").state)
+
+    def test_a_payment_that_comes_first_waits_for_nobody_but_the_customer(self) -> None:
+        """What is to be done once it is paid is done at once; and before that nobody is asked."""
+        first = begun(Table(name="t", step=(PAYMENT, step("a"))))
+        assert [("RUNNING", ()), ("RUNNING", (("a", "action"),))] == [turn(first, order) for order in (UNPAID, PAID)]
 
     def test_with_a_person_nothing_moves_by_itself(self) -> None:
         """He decides on what he saw; the payment counts from when he lets it go on."""
@@ -336,6 +354,14 @@ class TestAnswers:
         t, _ = answered(t, [reply(Outcome.DECLINED, operation)], NOW, 1.0)
         assert (MANUAL, ()) == turn(t, PAID)
 
+    @pytest.mark.parametrize("outcome", [Outcome.UNKNOWN, Outcome.RETRYABLE])
+    def test_silence_about_what_may_not_be_refused_costs_one_try(self, outcome: Outcome) -> None:
+        """A participant that is down for a minute while it is to undo calls nobody."""
+        asked = back(PLAIN, a={"state": StepState.UNDOING, "asking": True, "tries": 2})
+        silent, _ = answered(asked, [reply(outcome, Operation.COMPENSATE)], NOW, 1.0)
+        assert 2 == silent.run("a").tries
+        assert ("COMPENSATING", (("a", "compensate"),)) == turn(silent, now=later(minutes=1))
+
     def test_a_try_that_is_refused_calls_nobody(self) -> None:
         """Every participant may say no to what has not begun."""
         assert 1 == after(self.asked, reply(Outcome.DECLINED)).tries
@@ -359,19 +385,21 @@ class TestAnswers:
         paid = begun(
             Table(name="t", within_s=600, step=(PAYMENT, step("a"))), payment=DONE, a=ACTING | {"asking": True}
         )
-        plain, unpaid = (
+        plain, unpaid, passed = (
             begun(Table(name="t", within_s=600, step=steps), a=ACTING | {"asking": True})
-            for steps in ((step("a"),), (step("a"), PAYMENT))
+            for steps in ((step("a"),), (step("a"), PAYMENT), (step("p", pivot=True), step("a")))
         )
+        passed = passed.put(msgspec.structs.replace(passed.run("p"), state=StepState.DONE))
         asks = [
             after(t, reply(Outcome.UNKNOWN, retry_after_s=wait_s), now).due_at
             for t, wait_s, now in (
                 (plain, 120, NOW), (plain, 3000, later(seconds=200)), (plain, 120, later(seconds=700)),
                 (paid, 3000, later(seconds=500)), (paid, 3600, later(seconds=600 + 86400 - 90)),
-                (unpaid, 3000, NOW), (paid, 9000, NOW),
+                (unpaid, 3000, NOW), (passed, 3000, NOW), (paid, 9000, NOW),
             )
         ]  # fmt: skip
         assert [
             later(seconds=120), later(seconds=600), later(seconds=701),
-            later(seconds=3500), later(seconds=600 + 86400), later(seconds=600), later(hours=1),
+            later(seconds=3500), later(seconds=600 + 86400), later(seconds=600), later(seconds=600),
+            later(hours=1),
         ] == asks  # fmt: skip

@@ -1,5 +1,6 @@
 """What a person, or the shop, may decide about a transaction."""
 
+import msgspec
 import pytest
 
 from paidup.errors import Conflict, InvalidRequest
@@ -36,6 +37,17 @@ def test_one_that_is_stuck_goes_on_with_all_its_tries() -> None:
     assert ["a person lets it go on: it is up again"] == [move.why for move in moved]
     assert (("p", "action"),) == turn(t)[1]
     assert 1 == advance(t, UNPAID, NOW).transaction.run("p").tries
+
+
+@pytest.mark.parametrize(
+    ("where", "asked", "operation"),
+    [("CONFIRMING", StepState.CONFIRMING, "confirm"), ("CANCELLING", StepState.UNDOING, "cancel")],
+)
+def test_a_promise_that_got_stuck_has_all_its_tries_again(where: str, asked: StepState, operation: str) -> None:
+    """In being made final as in being given back: otherwise it would be with the person again at once."""
+    payment = DONE if where == "CONFIRMING" else REFUSED
+    t, _ = resume(stuck(TCC, where, a={"state": asked, "tries": MANY}, payment=payment), "it is up again", NOW)
+    assert (where, (("a", operation),)) == turn(t.put(msgspec.structs.replace(t.run("b"), state=StepState.SKIPPED)))
 
 
 @pytest.mark.parametrize(("doubt", "state"), [(True, StepState.ACTING), (False, StepState.WAITING)])
@@ -163,6 +175,13 @@ def test_what_cannot_be_written_goes_to_a_person() -> None:
     assert [True, True] == ["the answer is too long" in why for why in (t.why, moved[-1].why)]
     silent, _ = given_to_a_person(begun(PIVOT, a=DONE, p=ACTING | {"tries": MANY}), UNPAID, "too long", NOW)
     assert "nobody knows whether p was done" in silent.why
+
+
+def test_a_tcc_that_cannot_be_written_goes_to_a_person_with_what_it_holds() -> None:
+    """Its participants keep what they set aside until he decides."""
+    t, _ = given_to_a_person(begun(TCC, "TRYING", a=DONE), UNPAID, "the answer is too long", NOW)
+    assert (MANUAL, "TRYING", None) == (t.state, t.stuck_in, t.due_at)
+    assert StepState.DONE is t.run("a").state
 
 
 def test_one_that_nobody_can_be_called_for_is_tried_again_in_a_minute() -> None:
