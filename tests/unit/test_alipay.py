@@ -593,13 +593,14 @@ def test_a_question_that_is_refused_for_its_own_sake_was_answered(fields: dict[s
 
 
 def test_a_living_code_is_cancelled_and_everything_else_is_closed() -> None:
-    """Only cancel kills a code that nobody has scanned; once it has expired, or for a page, close is enough."""
+    """Only cancel kills a code that nobody has scanned; once it has expired, or for a page, close is enough. What the
+    shop opened in a way of its own is closed, too: a cancel would give back what the customer has just paid."""
     expired = NOW + timedelta(minutes=30)
     methods = [
         parameters(ALIPAY.close(name, account(), now).request)["method"]
-        for name, now in ((name_of(), NOW), (name_of(), expired), (name_of("page"), NOW))
+        for name, now in ((name_of(), NOW), (name_of(), expired), (name_of("page"), NOW), (name_of("app"), NOW))
     ]
-    assert [CANCEL, CLOSE, CLOSE] == methods
+    assert [CANCEL, CLOSE, CLOSE, CLOSE] == methods
 
 
 @pytest.mark.parametrize(
@@ -746,12 +747,14 @@ def test_a_refund_has_succeeded_only_if_funds_changed(changed_: str | None) -> N
             Money(500, "CNY"),
         ),
         ({**TRADE, "refund_status": "REFUND_PROCESSING"}, RefundSays.PENDING, None),
+        ({**TRADE, "refund_status": "REFUND_FAIL", "refund_amount": "5.00"}, RefundSays.PENDING, None),
         ({"code": "10000"}, RefundSays.NOT_FOUND, None),
         (GONE, RefundSays.NOT_FOUND, None),
     ],
 )
 def test_a_refund_query_tells_the_refunds_own_amount(fields, says: RefundSays, amount: Money | None) -> None:
-    """A success without refund_status means that this number never became a refund."""
+    """A success without refund_status means that this number never became a refund; and only one word for its success
+    says that the money is there."""
     (found,) = ask(ALIPAY.query_refund(refund_of(), account(), NOW), REFUND_QUERY, fields).evidence
     assert (RefundEvidence, says, amount) == (type(found), found.says, found.amount)
 
@@ -789,6 +792,20 @@ def test_a_no_is_no_evidence_of_a_refund(sub_code: str) -> None:
         (ALIPAY.query_refund(refund_of(), account(), NOW), REFUND_QUERY),
     ):
         assert not isinstance(ask(exchange, method, no), Success)
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [
+        ({"code": "40004", "sub_code": "ACQ.SYSTEM_ERROR"}, Unknown),
+        ({"code": "20000", "sub_code": "isp.unknow-error"}, Unknown),
+        ({"code": "40005", "sub_code": "isv.app-call-limited"}, Retryable),
+        ({"code": "40004", "sub_code": "ACQ.SELLER_BALANCE_NOT_ENOUGH"}, Declined),
+    ],
+)
+def test_after_trouble_nobody_knows_whether_money_went_back(fields: dict[str, object], kind: type) -> None:
+    """It may have gone, so it is asked about; a limit on calls moved nothing, and a refusal is told."""
+    assert kind is type(ask(ALIPAY.refund(refund_of(), account(), NOW), REFUND, fields))
 
 
 @pytest.mark.parametrize("other", [{"out_trade_no": "pay2"}, {"out_request_no": "ref9"}])
