@@ -246,6 +246,7 @@ def test_a_page_that_sells_nothing_once_is_no_payment(mode: str) -> None:
         ({"status": "open", "payment_status": "no_payment_required"}, PaymentSays.WAITING),
         ({"status": "open", "payment_status": "paid"}, PaymentSays.WAITING),
         ({"status": None, "payment_status": "unpaid"}, PaymentSays.WAITING),
+        ({"status": "complete", "payment_status": "brand_new"}, PaymentSays.WAITING),
     ],
 )
 def test_a_page_is_paid_once_it_is_complete(fields, says: PaymentSays) -> None:
@@ -424,6 +425,7 @@ def test_a_disputes_status_decides(kind: str, status: str, says: DisputeSays) ->
     "body",
     [
         event("customer.created", {"id": "cus_1"}),
+        event("charge.succeeded", CHARGE),
         event("payment_intent.succeeded", {**INTENT, "status": "brand_new"}),
         event("refund.updated", {**REFUND, "status": None}),
         event("charge.dispute.updated", {**DISPUTE, "status": "brand_new"}),
@@ -556,6 +558,7 @@ def test_a_query_brings_evidence_and_the_id_to_ask_by_next() -> None:
     [
         ({"status": "open", "payment_status": "unpaid"}, "requires_payment_method", PaymentSays.WAITING, "cs_1"),
         ({"payment_status": "unpaid"}, "processing", PaymentSays.WAITING, "pi_1"),
+        ({"payment_status": "unpaid"}, "requires_action", PaymentSays.WAITING, "pi_1"),
         ({"payment_status": "unpaid"}, "requires_payment_method", PaymentSays.CLOSED, "pi_1"),
         ({"payment_status": "unpaid"}, "canceled", PaymentSays.CLOSED, "pi_1"),
         ({"status": "expired", "payment_status": "unpaid"}, "canceled", PaymentSays.CLOSED, "pi_1"),
@@ -564,7 +567,7 @@ def test_a_query_brings_evidence_and_the_id_to_ask_by_next() -> None:
 )
 def test_a_page_of_which_the_intent_is_known_is_asked_for_itself(page, intent_status, says, txn_id) -> None:
     """Stripe cancels no intent of a page, so an open page's own id is the one to close by; and a completed page whose
-    debit failed can be paid by nobody."""
+    debit failed can be paid by nobody, other than one whose voucher or transfer the customer still owes."""
     asked = STRIPE.query(name_of("pi_1", "checkout"), account(), NOW)
     target = "/v1/checkout/sessions?payment_intent=pi_1&limit=1&expand%5B%5D=data.payment_intent"
     assert ("GET", target) == (asked.request.method, asked.request.target)
@@ -795,6 +798,14 @@ def test_money_goes_back_from_what_took_it(txn_id: str, name: str) -> None:
     assert txn_id == parameters(STRIPE.refund(refund_of(txn_id=txn_id), account(), NOW).request)[name]
 
 
+@pytest.mark.parametrize("refund_id", ["re_1", None])
+@pytest.mark.parametrize("status", [401, 403, 409, 429, 500])
+def test_a_question_about_a_refund_that_failed_is_asked_again(status: int, refund_id: str | None) -> None:
+    """By its id as well as by the list: asking moves no money, so that nothing is in doubt."""
+    asked = STRIPE.query_refund(refund_of(refund_id), account(), NOW)
+    assert isinstance(asked.read(error(status), NOW), Retryable)
+
+
 @pytest.mark.parametrize(
     ("reason", "sent"),
     [("x" * 500, "x" * 500), ("x" * 501, "x" * 500), (f" {'x' * 500}", "x" * 500), (" \t", None), ("", None)],
@@ -861,6 +872,19 @@ def test_a_refund_that_is_not_there_is_not_found_unless_the_list_goes_on() -> No
 def test_amounts_are_counted_as_stripe_counts(money: Money, amount: int) -> None:
     """There and back: most currencies in minor units, three of them otherwise."""
     assert (amount, money) == (to_stripe(money), from_stripe(amount, money.currency.lower()))
+
+
+def test_what_is_sent_is_counted_as_stripe_counts() -> None:
+    """A refund of 5 crowns of Iceland sent as 5 would give back a hundredth; so would an opening ask for it."""
+    crowns = Money(5, "ISK")
+    refund = msgspec.structs.replace(refund_of(), money=crowns)
+    pages = to_open("checkout", money=crowns, return_url="https://shop.example/thanks")
+    sent = [
+        parameters(STRIPE.refund(refund, account(), NOW).request)["amount"],
+        parameters(STRIPE.open(to_open(money=crowns), account(), NOW).request)["amount"],
+        parameters(STRIPE.open(pages, account(), NOW).request)["line_items[0][price_data][unit_amount]"],
+    ]
+    assert ["500"] * 3 == sent
 
 
 @pytest.mark.parametrize("money", [Money(5121, "KWD"), Money(501, "MGA")])
