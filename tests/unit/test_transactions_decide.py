@@ -339,9 +339,10 @@ class TestAnswers:
     def test_who_died_while_asking_may_have_been_heard(self) -> None:
         """So it is asked again at once, and undone if it comes to that. Whoever was not being asked is as he was."""
         waits = {"due_at": later(hours=1)}
-        t = recovered(begun(PLAIN, a=ACTING | {"asking": True} | waits, b=waits))
-        assert (False, True, None) == (t.run("a").asking, t.run("a").doubt, t.run("a").due_at)
-        assert (False, later(hours=1)) == (t.run("b").doubt, t.run("b").due_at)
+        for where in (ACTING, {"state": StepState.UNDOING}, {"state": StepState.CONFIRMING}):
+            t = recovered(begun(PLAIN, a=where | {"asking": True} | waits, b=where | waits))
+            assert (False, True, None) == (t.run("a").asking, t.run("a").doubt, t.run("a").due_at)
+            assert (False, later(hours=1)) == (t.run("b").doubt, t.run("b").due_at)
 
     @pytest.mark.parametrize(
         ("operation", "state"), [(Operation.COMPENSATE, StepState.UNDOING), (Operation.CONFIRM, StepState.CONFIRMING)]
