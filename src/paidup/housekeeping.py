@@ -11,7 +11,7 @@ from paidup.db.transaction import Database, Tx
 from paidup.delivery import store as delivery
 from paidup.intake import quarantine
 from paidup.people import failures, sessions
-from paidup.reconcile import bills
+from paidup.reconcile import bill_fetches, bills
 from paidup.web import idempotency
 
 DELIVERIES_KEPT_DAYS = 90
@@ -31,6 +31,7 @@ async def run_once(db: Database, *, now: datetime) -> None:
         await _partitions(db, now, entry)
     async with db.transaction() as tx:
         await bills.prune(tx, now)
+        await bill_fetches.prune(tx, now)
         await sessions.prune(tx, now)
         await failures.prune(tx, now)
     await _forget(db, lambda tx, limit: quarantine.prune(tx, now - timedelta(days=quarantine.KEEP_DAYS), limit))

@@ -17,7 +17,7 @@ from paidup.orders.order import Order
 from paidup.payments.payment import Payment
 from paidup.payments.states import State
 from paidup.people.audit import Actor
-from paidup.reconcile import bills, break_steps, people, runs, store, upload
+from paidup.reconcile import bill_fetches, bills, break_steps, people, runs, store, upload
 from paidup.reconcile.breaks import Break, Kind
 from paidup.reconcile.fetch import fetch_bill, want_bills
 from paidup.reconcile.find import lines_of
@@ -83,7 +83,7 @@ async def work(merchant: Merchant, one: Party, day: date) -> runs.Run:
         await run_once(merchant.db, now=merchant.clock.now(), limit=8, parties=[one], tools=tools(merchant))
         async with merchant.db.session() as tx:
             found = await runs.latest_of(tx, one.account.channel, "main", day)
-            waiting = [row for row in await bills.fetches(tx, day, 10) if row["state"] == "waiting"]
+            waiting = [row for row in await bill_fetches.page(tx, day, 10) if row["state"] == "waiting"]
         if found is not None and not waiting:
             return found
         await merchant.clock.advance(30)
@@ -563,7 +563,7 @@ async def test_the_bill_of_an_account_that_is_gone_waits_for_it(shop: Merchant) 
     )
     old = [("wechat", "main", BillKind.TRADES, day - timedelta(days=n), shop.clock.now()) for n in (13, 15)]
     async with shop.db.transaction() as tx:
-        await bills.want(tx, old)
+        await bill_fetches.want(tx, old)
     await run_once(shop.db, now=shop.clock.now(), limit=8, parties=[], tools=tools(shop))
     states = await shop.column("SELECT state FROM bill_fetches WHERE state <> 'done' ORDER BY day DESC")
     assert ["waiting", "given_up"] == states

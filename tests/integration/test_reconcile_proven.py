@@ -9,7 +9,7 @@ from paidup.channels.bill import BillKind
 from paidup.db.doctor import Finding, Severity
 from paidup.db.transaction import Database
 from paidup.errors import NotFound
-from paidup.reconcile import bills, health, people, store
+from paidup.reconcile import bill_fetches, health, people, store
 from paidup.reconcile.decide import Change
 from paidup.reconcile.find import lines_of
 from paidup.reconcile.rules import Rules
@@ -139,9 +139,9 @@ async def test_a_bill_that_never_came_is_warned_of(db: Database) -> None:
     """Once its alarm was given; an upload of that day's bill ends it."""
     party = a_party(SHOP)
     async with db.transaction() as tx:
-        await bills.want(tx, [("wechat", "main", BillKind.TRADES, DAY, NOW)])
-        (fetch,) = await bills.claim(tx, NOW, NOW + timedelta(minutes=1), 1)
-        await bills.put_off(tx, fetch, NOW, "not there", alarmed=True)
+        await bill_fetches.want(tx, [("wechat", "main", BillKind.TRADES, DAY, NOW)])
+        (fetch,) = await bill_fetches.claim(tx, NOW, NOW + timedelta(minutes=1), 1)
+        await bill_fetches.put_off(tx, fetch, NOW, "not there", alarmed=True)
     (only,) = await warned(db)
     assert f"wechat/main trades {DAY} never came" in only
     await brought(db, party, wechat_bill(MCHID, "A-1"))

@@ -1,4 +1,4 @@
-"""The tables `bills`, `bill_parts` and `bill_fetches`: the files as they came, and when each is asked for next."""
+"""The tables `bills` and `bill_parts`: the files as they came, and which of their days are to be worked on."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -15,7 +15,6 @@ from paidup.errors import NotFound
 PART_BYTES = 1 << 20
 FILES_KEPT_DAYS = 1100
 """Three years and a month: the raw files. What they were, their hash and their totals are kept for ever."""
-FETCHES_KEPT_DAYS = 400
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,19 +60,6 @@ class Brought(msgspec.Struct, frozen=True, kw_only=True):
     proof: BillProof = BillProof()
 
 
-class Fetch(msgspec.Struct, frozen=True, kw_only=True):
-    """A claimed row of `bill_fetches`."""
-
-    channel: str
-    account: str
-    kind: BillKind
-    day: date
-    due_at: datetime
-    tries: int
-    made_as: str | None
-    alarmed: bool
-
-
 COLUMNS = """id, shop, channel, account, kind, day, version, state, fault, why, source, brought_by, file_name, mapping,
 proof, sha256, size_bytes, lines, stated, kept_at, read_at"""
 
@@ -98,8 +84,6 @@ UPDATE bills SET state = $2, fault = $3, why = $4, lines = $5, stated = $6, read
 
 READ_AGAIN = "UPDATE bills SET state = 'kept', fault = '', why = '' WHERE id = $1"
 
-LAST_WANTED = "SELECT max(day) FROM bill_fetches WHERE channel = $1 AND account = $2 AND kind = $3"
-
 PAGE = f"""
 SELECT {COLUMNS} FROM bills WHERE ($1::text IS NULL OR shop = $1) AND ($2::text IS NULL OR channel = $2)
   AND ($3::text IS NULL OR account = $3) AND ($4::date IS NULL OR day = $4)
@@ -121,30 +105,6 @@ ORDER BY version DESC LIMIT 1 FOR UPDATE"""
 WORKED = "UPDATE bills SET work_at = NULL WHERE id = ANY($1::text[])"
 
 PRUNE_PARTS = "DELETE FROM bill_parts WHERE bill_id IN (SELECT id FROM bills WHERE kept_at < $1 AND day < $2)"
-
-PRUNE_FETCHES = "DELETE FROM bill_fetches WHERE day < $1 AND state <> 'waiting'"
-
-WANT = """
-INSERT INTO bill_fetches (channel, account, kind, day, state, due_at)
-SELECT channel, account, kind, day, 'waiting', due_at
-FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::timestamptz[])
-  AS w (channel, account, kind, day, due_at)
-ON CONFLICT (day, account, channel, kind) DO NOTHING"""
-
-CLAIM = """
-UPDATE bill_fetches SET due_at = $2, tries = tries + 1
-WHERE ctid = ANY(ARRAY(
-  SELECT ctid FROM bill_fetches WHERE state = 'waiting' AND due_at <= $1
-  ORDER BY due_at, day, channel, account, kind DESC LIMIT $3 FOR UPDATE SKIP LOCKED))
-RETURNING channel, account, kind, day, due_at, tries, made_as, alarmed"""
-
-PUT_OFF = """
-UPDATE bill_fetches SET due_at = $5, made_as = $6, why = $7, alarmed = $8, state = $9
-WHERE channel = $1 AND account = $2 AND kind = $3 AND day = $4 AND state = 'waiting'"""
-
-FETCHES = """
-SELECT channel, account, kind, day, state, due_at, tries, why, alarmed FROM bill_fetches
-WHERE ($1::date IS NULL OR day = $1) ORDER BY day DESC, channel, account, kind LIMIT $2"""
 
 
 def _kept(row: Any) -> Kept:
@@ -235,7 +195,19 @@ async def prune(tx: Tx, now: datetime) -> None:
     """Remove what has outlived its stated retention."""
     long_ago = now - timedelta(days=FILES_KEPT_DAYS)
     await tx.execute(PRUNE_PARTS, long_ago, long_ago.date())
-    await tx.execute(PRUNE_FETCHES, (now - timedelta(days=FETCHES_KEPT_DAYS)).date())
+
+
+def _digest(file: BinaryIO) -> tuple[bytes, int]:
+    file.seek(0)
+    digest, size_bytes = sha256(), 0
+    while part := file.read(PART_BYTES):
+        digest.update(part)
+        size_bytes += len(part)
+    return digest.digest(), size_bytes
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 # Days to be worked on ------------------------------------------------------------------------------------------------
@@ -269,51 +241,3 @@ async def promise_work(tx: Tx, channel: str, account: str, day: date, until: dat
 async def worked(tx: Tx, bill_ids: Sequence[str]) -> None:
     """Their days were reconciled, or cannot be."""
     await tx.execute(WORKED, list(bill_ids))
-
-
-# The schedule --------------------------------------------------------------------------------------------------------
-
-
-async def want(tx: Tx, wanted: Sequence[tuple[str, str, BillKind, date, datetime]]) -> None:
-    """(channel, account, kind, day, from when on) of bills that are to be fetched; known ones stay as they are."""
-    if wanted:
-        await tx.execute(WANT, *map(list, zip(*wanted, strict=True)))
-
-
-async def last_wanted(tx: Tx, channel: str, account: str, kind: BillKind) -> date | None:
-    """The latest day whose bill was ever wanted."""
-    found: date | None = await tx.fetchval(LAST_WANTED, channel, account, kind)
-    return found
-
-
-async def claim(tx: Tx, now: datetime, until: datetime, limit: int) -> list[Fetch]:
-    """Take what is due; nobody else takes it before `until`."""
-    return [msgspec.convert(dict(row), Fetch) for row in await tx.fetch(CLAIM, now, until, limit)]
-
-
-async def put_off(
-    tx: Tx, fetch: Fetch, due_at: datetime, why: str, *, made_as: str | None = None, alarmed: bool = False,
-    state: str = "waiting",
-) -> None:  # fmt: skip
-    """Ask again at `due_at`, or no more."""
-    await tx.execute(
-        PUT_OFF, fetch.channel, fetch.account, fetch.kind, fetch.day, due_at, made_as, why[:1000], alarmed, state
-    )
-
-
-async def fetches(tx: Tx, day: date | None, limit: int) -> list[dict[str, object]]:
-    """The schedule, for people."""
-    return [dict(row) for row in await tx.fetch(FETCHES, day, limit)]
-
-
-def _digest(file: BinaryIO) -> tuple[bytes, int]:
-    file.seek(0)
-    digest, size_bytes = sha256(), 0
-    while part := file.read(PART_BYTES):
-        digest.update(part)
-        size_bytes += len(part)
-    return digest.digest(), size_bytes
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()

@@ -15,7 +15,7 @@ from paidup.channels.messages import BillAt, BillComing, NoBill, Success
 from paidup.db.transaction import Database, Tx
 from paidup.journal import store as journal
 from paidup.journal.store import Call
-from paidup.reconcile import bills
+from paidup.reconcile import bill_fetches, bills
 from paidup.reconcile.due import EMPTY_AFTER, GIVE_UP_AFTER, next_ask, should_alarm
 from paidup.reconcile.party import Party
 
@@ -36,13 +36,13 @@ async def want_bills(tx: Tx, parties: Iterable[Party], now: datetime) -> None:
         yesterday = now.astimezone(zone).date() - timedelta(days=1)
         wanted = []
         for kind in party.channel.bills:
-            last = await bills.last_wanted(tx, party.account.channel, party.account.name, kind)
+            last = await bill_fetches.last_wanted(tx, party.account.channel, party.account.name, kind)
             days = _days(last, yesterday)
             wanted += [
                 (party.account.channel, party.account.name, kind, day, party.channel.bill_ready_at(day, party.account))
                 for day in days
             ]
-        await bills.want(tx, wanted)
+        await bill_fetches.want(tx, wanted)
 
 
 def _days(last: date | None, yesterday: date) -> list[date]:
@@ -116,7 +116,7 @@ async def is_doubtful(tx: Tx, party: Party, kept: bills.Kept, bounds: tuple[date
 
 
 async def not_there(
-    tx: Tx, party: Party, fetch: bills.Fetch, why: str, now: datetime, *, made_as: str | None = None
+    tx: Tx, party: Party, fetch: bill_fetches.Fetch, why: str, now: datetime, *, made_as: str | None = None
 ) -> None:
     """Ask again later; from an hour after its time on, somebody is told once."""
     ready_at = party.channel.bill_ready_at(fetch.day, party.account)
@@ -124,7 +124,7 @@ async def not_there(
     at = next_ask(now, ready_at, is_made_on_demand=is_made)
     alarms = should_alarm(now, ready_at, tries=fetch.tries, is_made_on_demand=is_made) and not fetch.alarmed
     state = "waiting" if at is not None else "given_up"
-    await bills.put_off(tx, fetch, at or now, why, made_as=made_as, alarmed=fetch.alarmed or alarms, state=state)
+    await bill_fetches.put_off(tx, fetch, at or now, why, made_as=made_as, alarmed=fetch.alarmed or alarms, state=state)
     if not alarms and at is not None:
         return
     subject = bill_subject(party.account, BillName(kind=fetch.kind, day=fetch.day))
@@ -137,18 +137,20 @@ async def not_there(
         log.error("bill.missing", account=party.name, day=fetch.day.isoformat(), why=why)
 
 
-async def no_room(tx: Tx, party: Party, fetch: bills.Fetch, why: str, now: datetime) -> None:
+async def no_room(tx: Tx, party: Party, fetch: bill_fetches.Fetch, why: str, now: datetime) -> None:
     """The bill is here, and there was no room to read it: the day has its own case, and is tried again for as long as a
     bill that is late is asked for."""
     at = next_ask(now, party.channel.bill_ready_at(fetch.day, party.account))
     state = "waiting" if at is not None else "given_up"
-    await bills.put_off(tx, fetch, at or now, why, alarmed=fetch.alarmed, state=state)
+    await bill_fetches.put_off(tx, fetch, at or now, why, alarmed=fetch.alarmed, state=state)
 
 
-async def without_account(tx: Tx, fetch: bills.Fetch, now: datetime) -> None:
+async def without_account(tx: Tx, fetch: bill_fetches.Fetch, now: datetime) -> None:
     """The account was taken out of the accounts folder, perhaps for a moment. Nothing else leads back to the bill of
     this day, so it waits for the account as long as for a bill that is late."""
     is_over = now.date() - fetch.day > GIVE_UP_AFTER
     state = "given_up" if is_over else "waiting"
     at = now if is_over else now + ACCOUNT_BACK_AFTER
-    await bills.put_off(tx, fetch, at, "the account is gone", made_as=fetch.made_as, alarmed=fetch.alarmed, state=state)
+    await bill_fetches.put_off(
+        tx, fetch, at, "the account is gone", made_as=fetch.made_as, alarmed=fetch.alarmed, state=state
+    )

@@ -16,7 +16,7 @@ from paidup.channels.bill import BillKind
 from paidup.channels.messages import BillComing
 from paidup.db.transaction import Database, Tx
 from paidup.handlers import Handlers
-from paidup.reconcile import bills, runs, store
+from paidup.reconcile import bill_fetches, bills, runs, store
 from paidup.reconcile.decide import Change
 from paidup.reconcile.fetch import fetch_bill, is_doubtful, no_room, not_there, want_bills, without_account
 from paidup.reconcile.later import lay_later
@@ -54,7 +54,7 @@ async def run_once(db: Database, *, now: datetime, limit: int, parties: Sequence
     by_account = {(party.account.channel, party.account.name): party for party in parties}
     async with db.transaction() as tx:
         await want_bills(tx, parties, now)
-        fetches = await bills.claim(tx, now, now + LEASE, limit)
+        fetches = await bill_fetches.claim(tx, now, now + LEASE, limit)
     there = 0
     for (channel, account, _), due in _by_day(fetches).items():
         if party := by_account.get((channel, account)):
@@ -129,15 +129,15 @@ async def _until_done(db: Database, party: Party, day: date, tools: Tools) -> As
         await bills.worked(tx, held or [])
 
 
-def _by_day(fetches: Sequence[bills.Fetch]) -> dict[tuple[str, str, date], list[bills.Fetch]]:
+def _by_day(fetches: Sequence[bill_fetches.Fetch]) -> dict[tuple[str, str, date], list[bill_fetches.Fetch]]:
     """The trades first: without them nobody reads the rest."""
-    days: dict[tuple[str, str, date], list[bills.Fetch]] = {}
+    days: dict[tuple[str, str, date], list[bill_fetches.Fetch]] = {}
     for fetch in sorted(fetches, key=lambda fetch: fetch.kind is not BillKind.TRADES):
         days.setdefault((fetch.channel, fetch.account, fetch.day), []).append(fetch)
     return days
 
 
-async def _day(db: Database, party: Party, due: Sequence[bills.Fetch], now: datetime, tools: Tools) -> int:
+async def _day(db: Database, party: Party, due: Sequence[bill_fetches.Fetch], now: datetime, tools: Tools) -> int:
     """Fetch the bills of a day that are due, and reconcile it once for all of them; returns how many were there."""
     found = [
         (fetch, await fetch_bill(db, tools.asker, party, fetch.kind, fetch.day, made_as=fetch.made_as)) for fetch in due
@@ -153,7 +153,7 @@ async def _day(db: Database, party: Party, due: Sequence[bills.Fetch], now: date
                 made_as = one.made_as if isinstance(one, BillComing) else None
                 await not_there(tx, party, fetch, why, now, made_as=made_as)
             else:
-                await bills.put_off(tx, fetch, now, "", state="done")
+                await bill_fetches.put_off(tx, fetch, now, "", state="done")
     return sum(not why for why in whys.values())
 
 
