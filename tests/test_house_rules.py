@@ -57,7 +57,8 @@ IMPURE_MODULES = frozenset(
 BROAD = frozenset({"Exception", "BaseException"})
 CHANCE = frozenset({"random", "secrets", "uuid"})
 VAGUE = frozenset("util utils helper helpers manager managers service services common misc".split())
-MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 60
+MAX_FILE_LINES, MAX_FUNCTION_LINES = 300, 50
+LISTS_OF_WORDS = "console/words_zh"  # nothing but sentences and their Chinese: as long as there is something to say
 
 
 # What a source says --------------------------------------------------------------------------------------------------
@@ -243,7 +244,7 @@ def sizes(sources: Sources) -> list[str]:
     found = []
     for path, tree in trees(sources):
         lines = sources[path].count("\n")
-        if lines > MAX_FILE_LINES:
+        if lines > MAX_FILE_LINES and not path.startswith(LISTS_OF_WORDS):
             found.append(f"{path}: {lines} lines")
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -320,7 +321,7 @@ BITES: tuple[tuple[Rule, Sources], ...] = (
     (chance, {"a.py": "import os\nnonce = os.urandom(16)"}),
     (chance, {"sandbox/a.py": "import random\nx = random.random()"}),
     (sizes, {"a.py": "\n" * 401}),
-    (sizes, {"a.py": "def f() -> None:\n" + "    x = 1\n" * 60}),
+    (sizes, {"a.py": "def f() -> None:\n" + "    x = 1\n" * 50}),
     (names, {"payments/helpers.py": ""}),
     (names, {"utils/text.py": ""}),
     (events, {"a.py": 'log.info("Payment was paid")'}),
@@ -339,7 +340,7 @@ ALLOWS: tuple[tuple[Rule, Sources], ...] = (
     (clock, {"clock.py": "import time\nnow = time.time()", "a.py": "now = clock.now()"}),
     (clock, {"a.py": "import asyncio\nasync def f() -> None:\n    await asyncio.sleep(0)"}),
     (chance, {"ids.py": "import secrets", "sandbox/a.py": "import random\ndef f(r: random.Random) -> None: ..."}),
-    (sizes, {"a.py": "def f() -> None:\n" + "    x = 1\n" * 59}),
+    (sizes, {"a.py": "def f() -> None:\n" + "    x = 1\n" * 49}),
     (names, {"repair/due.py": ""}),
     (events, {"a.py": 'log.info("payment.paid", why=why)', "b.py": 'log.info(f"evidence.{outcome}")'}),
 )
