@@ -122,8 +122,13 @@ async def _silence() -> web.StreamResponse:
 
 
 async def serve(service: Service) -> web.AppRunner:
-    """On any free port of loopback; the caller cleans up."""
+    """On any free port of loopback; the caller cleans up, and with the server the service's database goes."""
+
+    async def close(_app: web.Application) -> None:
+        service.db.close()
+
     app = web.Application()
+    app.on_cleanup.append(close)
     app.router.add_post("/{path:.*}", service.take)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=1.0)
     await runner.setup()

@@ -126,7 +126,7 @@ async def fill(coupons: Path, paidup: Paidup, stack: contextlib.AsyncExitStack) 
 
     import asyncpg
 
-    with sqlite3.connect(coupons) as connection:
+    with contextlib.closing(sqlite3.connect(coupons, isolation_level=None)) as connection:
         connection.execute("INSERT INTO coupons VALUES ('TEA10', NULL)")
     connection = await asyncpg.connect(os.environ["POINTS_DB"])
     await connection.execute("INSERT INTO points VALUES ('lin', 100)")

@@ -395,7 +395,11 @@ DEFECTS = (
     Defect("a success after the close is refused", late_success_is_refused),
     Defect("a second payment is kept", second_payment_is_kept),
     Defect("events are sent before their turn", sent_before_its_turn),
-    Defect("an event is born ready to go while an earlier one is in the queue", born_before_its_turn),
+    Defect(
+        "an event is born ready to go while an earlier one is in the queue",
+        born_before_its_turn,
+        needs="late commits",
+    ),
     Defect("a verifier believes everybody", everybody_is_believed),
     Defect("a participant has no barrier", no_barrier, first=SERVICES_FROM),
     Defect("what was never done is undone", null_compensation_acts, first=SERVICES_FROM),

@@ -79,6 +79,19 @@ def most_overlapping(seeds: range) -> list[int]:
     return sorted(rates, key=lambda seed: -rates[seed] * (len(write_script(seed).plans) >= RUSH))
 
 
+def latest_committed(seeds: range) -> list[int]:
+    """The seeds, first those in which small rounds of deliveries meet what was begun earlier and committed later: who
+    decides stands still meanwhile, and is overtaken."""
+
+    def rate(seed: int) -> float:
+        weather = weather_of(seed)
+        doubled = weather.get("callback.repeated", 0.0) + weather.get("shop.repeats", 0.0)
+        return weather.get("stall", 0.0) * (weather.get("overlap", 0.0) + 0.02) * (1 + doubled)
+
+    small = [seed for seed in seeds if write_script(seed).limits.delivery == 2]
+    return sorted(small, key=lambda seed: -rate(seed))
+
+
 def longest_paged(seeds: range) -> list[int]:
     """The seeds, first those in which many payments are closed in small rounds, and the least puts off a question."""
 
@@ -104,6 +117,8 @@ def worth_a_try(first: int = 1, needs: str = "") -> list[int]:
         return most_corrected(range(first, first + 600))[:60]
     if needs == "breaker":
         return most_overlapping(range(first, first + 2000))[:40]
+    if needs == "late commits":
+        return latest_committed(range(first, first + 600))[:60]
     if needs == "paging":
         return longest_paged(range(first, first + 3000))[:40]
     if needs:
