@@ -54,7 +54,7 @@ class Merchant:
         self.db, self.clock, self.sandbox = db, world.clock, world.running.sandbox
         self.folder = world.folder
         self.accounts = AccountsFolder(world.folder)
-        self.asker = Asker(http, self.accounts, now_of=world.clock.now, deadline_s=2.0)
+        self.asker = Asker(http, self.accounts, now_of=world.clock.now, deadline_s=10.0)
         self.handlers = Handlers()
 
     async def order(
