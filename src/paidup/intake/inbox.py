@@ -136,8 +136,6 @@ JOIN unnest($1::text[], $2::text[], $3::text[]) AS p (channel, account, merchant
   ON q.channel = p.channel AND q.account = p.account AND q.merchant_ref = p.merchant_ref
 WHERE q.state IN ('parked', 'poisoned') ORDER BY q.seq LIMIT 20"""
 
-OLDEST = "SELECT min(received_at) FROM inbox_queue WHERE state = 'waiting'"
-
 _STORED = (
     "id", "received_at", "shop", "channel", "account", "dedup_key", "kind", "target", "headers", "body",
     "merchant_ref", "evidence",
@@ -246,11 +244,6 @@ def _no_later(callback_id: str) -> datetime:
 async def replay(tx: Tx, callback_id: str, now: datetime) -> bool:
     """Send a parked or poisoned callback to the door again; False when it does not wait."""
     return await tx.fetchval(REPLAY, callback_id, now) is not None
-
-
-async def oldest_waiting(tx: Tx) -> datetime | None:
-    """Since when the oldest callback waits for the door."""
-    return await tx.fetchval(OLDEST)  # type: ignore[no-any-return]  # the column is timestamptz
 
 
 async def waiting_of(tx: Tx, names: Sequence[tuple[str, str, str]]) -> list[tuple[str, str, str]]:

@@ -76,9 +76,6 @@ NEXT_STEP: dict[Kind, str] = {
 }
 """What a finance person does about it, in plain words."""
 
-MONEY_KINDS = frozenset({Kind.LONG, Kind.STATUS, Kind.REFUND_UNKNOWN})
-"""Kinds that proof can mend."""
-
 
 class BillSide(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The bill's side of a break. line: its number in the file, from 1. Amounts as in BillLine."""
