@@ -205,7 +205,7 @@ def _result(lines: int, whole: dict[str, Any], took: dict[str, float], *, exact:
         "pandas: the same": took["pandas"],
         "plain SQL, our side at hand: the same typed breaks": took["plain SQL"],
     }
-    figures = [Figure(name=name, rounds=[value], **single) for name, value in names.items()]  # type: ignore[arg-type]
+    figures = [Figure(name=name, rounds=[value], **single) for name, value in names.items()]  # type: ignore[arg-type]  # `single` is of Figure's own fields
     figures.append(Figure(name="largest resident size of the run", unit="MB", rounds=[whole["rss_mb"]], better="lower"))
     bars = [
         Bar(

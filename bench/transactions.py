@@ -99,15 +99,15 @@ class Service:
             )
 
 
-async def _take(connection: asyncpg.Connection, call: Call) -> None:  # type: ignore[type-arg]
+async def _take(connection: asyncpg.Connection, call: Call) -> None:  # type: ignore[type-arg]  # asyncpg has no type arguments when it runs
     await connection.execute(TAKE, call.told())
 
 
-async def _give(connection: asyncpg.Connection, call: Call) -> None:  # type: ignore[type-arg]
+async def _give(connection: asyncpg.Connection, call: Call) -> None:  # type: ignore[type-arg]  # asyncpg has no type arguments when it runs
     await connection.execute(GIVE, call.told())
 
 
-async def _nothing(_connection: asyncpg.Connection, _call: Call) -> None:  # type: ignore[type-arg]
+async def _nothing(_connection: asyncpg.Connection, _call: Call) -> None:  # type: ignore[type-arg]  # asyncpg has no type arguments when it runs
     """Confirmed as it is."""
 
 

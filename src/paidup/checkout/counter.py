@@ -29,7 +29,7 @@ class _Buyer:
 
     def __init__(self, wanted: Wanted) -> None:
         self.wanted = wanted
-        self.answer: Answer = OurError("nobody answered")  # type: ignore[assignment]
+        self.answer: Answer | OurError = OurError("nobody answered")
 
 
 class Counter:

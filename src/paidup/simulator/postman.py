@@ -2,7 +2,8 @@
 and is lost, repeated, delayed, overtaken, damaged or heard of twice as the seed decides."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from paidup.clock import Clock
 from paidup.sandbox.wire import News, Notice, flipped
@@ -119,10 +120,10 @@ class Postman:
         return self._stage.fates.hits(kind, self._name(news), self._clock.now())
 
 
-async def answered(stage: Stage, name: str, call: object, process: Process) -> Replied:
+async def answered(stage: Stage, name: str, call: Coroutine[Any, Any, Replied], process: Process) -> Replied:
     """What came back of a request to this process; nothing, when it died meanwhile."""
     try:
-        replied = await stage.spawn(name, call, process.life)  # type: ignore[arg-type, var-annotated]
+        replied = await stage.spawn(name, call, process.life)
     except Died:
         return Replied(0, b"")
     return replied if process.life.alive else Replied(0, b"")

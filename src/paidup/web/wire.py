@@ -60,7 +60,7 @@ class Bounded(HttpToolsProtocol):
         self._reading: TimerHandle | None = None
         self._writing: TimerHandle | None = None
 
-    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # asyncio calls it with a Transport
         """Somebody is there: a head is expected now."""
         super().connection_made(transport)
         self._expect(self.patience.head_s)
