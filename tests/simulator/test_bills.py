@@ -87,7 +87,7 @@ def test_nights_go_on_until_every_day_is_billed() -> None:
 
 async def test_who_is_cancelled_gets_no_turn(soil: Ground) -> None:
     """A worker that fails ends what it had begun beside itself: that waits for its turn no more."""
-    stage = Stage(Clock(BEGAN), Fates(1, {}), soil.who_waits)
+    stage = Stage(Clock(BEGAN), Fates(1, {}), soil.backends)
     went_on = []
 
     async def beside() -> None:
@@ -112,7 +112,7 @@ async def test_who_is_cancelled_gets_no_turn(soil: Ground) -> None:
 
 async def test_threads_are_waited_for(soil: Ground) -> None:
     """What is handed to a thread is done before anybody else goes on."""
-    stage = Stage(Clock(BEGAN), Fates(1, {}), soil.who_waits)
+    stage = Stage(Clock(BEGAN), Fates(1, {}), soil.backends)
     order: list[str] = []
 
     async def work(name: str) -> None:

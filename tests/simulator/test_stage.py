@@ -18,6 +18,7 @@ from paidup.simulator.stage import Stage, Stuck
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 LOCK = "SELECT shop FROM shops WHERE shop = $1 FOR UPDATE"
+STATES = "SELECT pid FROM pg_stat_activity WHERE application_name = 'paidup simulate'"
 Work = Callable[[StagedDatabase], Coroutine[Any, Any, None]]
 
 
@@ -29,9 +30,7 @@ async def shops(soil: Ground) -> None:
 
 
 def a_stage(soil: Ground, **weather: float) -> tuple[Stage, StagedDatabase]:
-    stage = Stage(
-        Clock(NOW), Fates(1, {name.replace("_", "."): rate for name, rate in weather.items()}), soil.who_waits
-    )
+    stage = Stage(Clock(NOW), Fates(1, {name.replace("_", "."): rate for name, rate in weather.items()}), soil.backends)
     stage.told = []
     return stage, StagedDatabase(soil, stage)
 
@@ -93,6 +92,36 @@ async def test_who_was_let_go_is_done_before_the_other_goes_on(soil: Ground, sho
     stage = await play(soil, has_it, wants_it, overlap=1.0)
     assert any(line.endswith("waits for a lock") for line in stage.told or ())
     assert ["let go", "goes on"] == sorted(done_at, key=lambda name: done_at[name])
+
+
+async def test_of_two_whom_one_commit_frees_the_first_is_done_before_the_second_goes_on(
+    soil: Ground, shops: None
+) -> None:
+    """However long the first takes: if both went on at once, the machine's load would say who comes before whom."""
+    done_at: dict[str, datetime] = {}
+
+    def wants(who: str, name: str, then_s: float) -> Work:
+        async def work(db: StagedDatabase) -> None:
+            await db.read("SELECT 1")  # so that the other one begins
+            query = f"SELECT clock_timestamp() FROM ({LOCK}) locked CROSS JOIN LATERAL pg_sleep({then_s})"
+            async with db.transaction() as tx:
+                done_at[who] = await tx.fetchval(query, name)
+
+        return work
+
+    stage = await play(soil, locks(*"abababab"), wants("w1", "a", 0.03), wants("w2", "b", 0.0), overlap=1.0)
+    waited = [line.split()[2].rstrip(":") for line in stage.told or () if line.endswith("waits for a lock")]
+    assert (["w1", "w2"], sorted(done_at, key=lambda who: done_at[who])) == (waited, waited)
+
+
+async def test_a_run_that_ends_in_a_deadlock_leaves_no_process_of_the_server_standing(
+    soil: Ground, shops: None
+) -> None:
+    """The next run finds them well: what was held in its wait goes on, and its transaction is undone."""
+    with pytest.raises(Stuck):
+        await play(soil, locks("a", "b"), locks("b", "a"), overlap=1.0)
+    assert len((await play(soil, locks("a", "b"))).told or ()) > 0
+    assert await soil.backends.waiting([row["pid"] for row in await soil.admin.fetch(STATES)]) == set()
 
 
 async def test_a_deadlock_is_found_at_once(soil: Ground, shops: None) -> None:

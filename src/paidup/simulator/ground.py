@@ -1,6 +1,5 @@
 """The real PostgreSQL under a run: one embedded server for all seeds, one database that is emptied between them."""
 
-import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
@@ -14,6 +13,7 @@ from paidup.db.embedded import start_embedded
 from paidup.db.migrate import migrate
 from paidup.db.transaction import Database
 from paidup.participant import ASYNCPG
+from paidup.simulator.backends import Backends
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
@@ -63,9 +63,6 @@ SERVICES = (
     "SET search_path TO public, services",
 )
 
-# Those of the asked server processes that wait for a lock. One that waits for nothing is about to end by itself.
-WHO_WAITS = "SELECT pid FROM unnest($1::int[]) AS p (pid) WHERE cardinality(pg_blocking_pids(pid)) > 0"
-
 
 class Ground:
     """Connections for whoever needs one. None has a state of its own, so they are handed on."""
@@ -77,7 +74,8 @@ class Ground:
         self.admin = admin
         self._tables = tables
         self._idle: list[Connection[Record]] = []
-        self._asking = asyncio.Lock()
+        self.backends = Backends(admin)
+        """The server's processes."""
 
     async def take(self) -> "Connection[Record]":
         """A connection that nobody uses."""
@@ -92,11 +90,6 @@ class Ground:
         else:
             self._idle.append(connection)
 
-    async def who_waits(self, pids: list[int]) -> set[int]:
-        """Of these server processes, those that wait for somebody's lock."""
-        async with self._asking:
-            return {row["pid"] for row in await self.admin.fetch(WHO_WAITS, pids)}
-
     async def clear(self) -> None:
         """Empty every table that was used. What is emptied is planned anew on every connection, so others are left."""
         used = [row["name"] for row in await self.admin.fetch(USED, self._tables)]
@@ -105,6 +98,7 @@ class Ground:
 
     async def close(self) -> None:
         """Close every connection."""
+        self.backends.let_all_go()
         await self.plain.close()
         for connection in (*self._idle, self.admin):
             await connection.close()

@@ -74,7 +74,7 @@ class Run:
         self._settings: Settings = settings_of(self._script.office)
         self._clock = Clock(START)
         self._fates = Fates(seed, weather_of(seed), only)
-        self._stage = Stage(self._clock, self._fates, ground.who_waits)
+        self._stage = Stage(self._clock, self._fates, ground.backends)
         self._stage.told = [] if tell else None
         self._witness = Witness()
         faults = Faults(forge=self._script.forge, refund_fail=self._script.refund_fail)

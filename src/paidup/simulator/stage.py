@@ -7,7 +7,7 @@ another actor holds gives the turn up, and takes part again when the lock was re
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,6 +15,7 @@ from hashlib import blake2b
 from typing import Any, TypeVar
 
 from paidup.simulator.actors import ACTING, Actor, Died, Life
+from paidup.simulator.backends import Backends
 from paidup.simulator.clock import Clock
 from paidup.simulator.fates import Fates
 from paidup.simulator.statements import Statements
@@ -40,12 +41,12 @@ class _Parked:
 
 
 class Stage:
-    """Where everything happens. who_waits: of these server processes, those that wait for a lock."""
+    """Where everything happens. backends: the processes of the server that the statements go to."""
 
-    def __init__(self, clock: Clock, fates: Fates, who_waits: Callable[[list[int]], Awaitable[set[int]]]) -> None:
+    def __init__(self, clock: Clock, fates: Fates, backends: Backends) -> None:
         self.clock = clock
         self.fates = fates
-        self.statements = Statements(who_waits, self.note)
+        self.statements = Statements(backends, self.note)
         self._parked: list[_Parked] = []
         self._holder: asyncio.Task[Any] | None = None
         self._digest = blake2b(digest_size=16)

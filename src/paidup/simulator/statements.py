@@ -1,13 +1,15 @@
 """The database's statements that run, and those that wait for a lock which another actor holds.
 
-PostgreSQL is asked who waits for whom, so that this does not depend on timing.
+PostgreSQL is asked who waits for whom, and of several whom one commit frees each goes on alone, so that this does not
+depend on timing.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from paidup.simulator.actors import Actor
+from paidup.simulator.backends import Backends
 
 MOMENT_S = 0.003
 """So long a statement may take, in real time, before PostgreSQL is asked whether it waits for a lock."""
@@ -25,11 +27,10 @@ class Statement:
 
 
 class Statements:
-    """All of a run. who_waits: of these server processes, those that wait for a lock. note: writes down that one
-    does."""
+    """All of a run, on this server's processes. note: writes down that one waits for a lock."""
 
-    def __init__(self, who_waits: Callable[[list[int]], Awaitable[set[int]]], note: Callable[[str], None]) -> None:
-        self._who_waits = who_waits
+    def __init__(self, backends: Backends, note: Callable[[str], None]) -> None:
+        self._backends = backends
         self._note = note
         self.running: list[Statement] = []
         self.blocked: list[Statement] = []
@@ -45,6 +46,7 @@ class Statements:
 
     def end(self, statement: Statement) -> None:
         """It runs no more."""
+        self._backends.let_go(statement.pid)  # one that is given up in its wait must hear of it
         if not statement.blocked:
             self.running.remove(statement)
         if not self.running:
@@ -68,18 +70,29 @@ class Statements:
             async with asyncio.timeout(MOMENT_S):
                 await self._over.wait()
         except TimeoutError:
-            waiting = await self._who_waits([statement.pid for statement in self.running])
+            waiting = await self._backends.waiting([statement.pid for statement in self.running])
             for statement in [s for s in self.running if s.pid in waiting and not s.done]:
+                self._backends.hold(statement.pid)
                 statement.blocked = True
                 self.running.remove(statement)
                 self.blocked.append(statement)
                 self._note(f"{statement.actor.name}: waits for a lock")
 
     async def until_released_are_done(self) -> None:
-        """Wait until each that waited for a lock is done, or waits for it still."""
+        """Whoever waits for a lock no more goes on, one after the other in the order in which they began to wait, until
+        each is done or waits again."""
         while pending := [s for s in self.blocked if not s.done]:
-            still = await self._who_waits([statement.pid for statement in pending])
-            if all(statement.done or statement.pid in still for statement in pending):
+            still = await self._backends.waiting([statement.pid for statement in pending])
+            free = next((s for s in pending if s.pid not in still and not s.done), None)
+            if free is None:
+                return
+            self._backends.let_go(free.pid)
+            await self._until_done_or_blocked(free)
+
+    async def _until_done_or_blocked(self, statement: Statement) -> None:
+        while not statement.done:
+            if statement.pid in await self._backends.waiting([statement.pid]):
+                self._backends.hold(statement.pid)
                 return
             await asyncio.sleep(MOMENT_S / 10)
 
