@@ -25,7 +25,8 @@ class Backends:
     def __init__(self, admin: "Connection[Record]") -> None:
         self._admin = admin
         self._asking = asyncio.Lock()
-        self._held: set[int] = set()
+        self.held: set[int] = set()
+        """Those that stand still."""
 
     async def waiting(self, pids: list[int]) -> set[int]:
         """Of these, those that wait for somebody's lock."""
@@ -35,16 +36,16 @@ class Backends:
     def hold(self, pid: int) -> None:
         """It stands still where it is: in its wait for a lock, where it keeps nobody from anything."""
         os.kill(pid, SIGSTOP)
-        self._held.add(pid)
+        self.held.add(pid)
 
     def let_go(self, pid: int) -> None:
         """It goes on if it was held."""
-        if pid in self._held:
-            self._held.discard(pid)
+        if pid in self.held:
+            self.held.discard(pid)
             with suppress(ProcessLookupError):  # its server was stopped meanwhile
                 os.kill(pid, SIGCONT)
 
     def let_all_go(self) -> None:
         """None is held any more: a server cannot end while one of its processes stands still."""
-        for pid in list(self._held):
+        for pid in list(self.held):
             self.let_go(pid)

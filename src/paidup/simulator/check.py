@@ -94,12 +94,19 @@ def second_payments_go_back(sides: Sides) -> list[str]:
         order, trade = sides.books.orders[payment.order_id], sides.trade_of(payment)
         if payment.state not in MONEY_ARRIVED or order.paid_by == payment.id or trade is None:
             continue
-        went = _refunded_there(trade)
-        if trade.merchant_ref in sides.untold:
-            went += sum(r.amount_minor for r in trade.refunds if r.state is TheirRefundState.FAILED)
+        went = _refunded_there(trade) + _sent_back_unheard(sides, payment, trade)
         if went != trade.amount_minor and not sides.books.asks_a_person(payment.id):
             wrong.append(f"payment {payment.id} did not pay its order, and {went} went back")
     return wrong
+
+
+def _sent_back_unheard(sides: Sides, payment: Payment, trade: Trade) -> int:
+    """What went back, as we were told, and was sent back by the bank since, whose notice has not reached us."""
+    if trade.merchant_ref not in sides.untold:
+        return 0
+    believed = {r.merchant_ref for r in sides.books.refunds_of(payment.id) if r.state is RefundState.SUCCEEDED}
+    sent_back = [r for r in trade.refunds if r.state is TheirRefundState.FAILED and r.merchant_ref in believed]
+    return sum(refund.amount_minor for refund in sent_back)
 
 
 def money_is_conserved(sides: Sides) -> list[str]:
