@@ -93,6 +93,22 @@ async def test_registering_twice_is_one_payment_and_one_job(api: Api) -> None:
     assert (1, 1, 1) == tuple([await count(api.paidup.db, table) for table in ("orders", "payments", "due")])
 
 
+async def test_a_payment_may_live_longer_than_its_order_if_the_shop_says_so(api: Api) -> None:
+    """Alipay's page is closed only when it has died; unless the shop says when, that is the order's end."""
+    page = REGISTER | {"channel": "alipay", "method": "page"}
+    _, unsaid = await api.call("POST", "/v1/payments/register", page)
+    _, order = await api.call("GET", f"/v1/orders/{unsaid['order_id']}")
+    dies_at = (api.paidup.clock.now() + timedelta(days=3)).isoformat().replace("+00:00", "Z")
+    longer = page | {"merchant_ref": "SHOP-79", "expires_at": dies_at}
+    status, said = await api.call("POST", "/v1/payments/register", longer)
+    assert (order["expires_at"], 201, dies_at) == (unsaid["expires_at"], status, said["expires_at"])
+    for wrong in ((api.paidup.clock.now() + timedelta(days=31)).isoformat(), "2026-11-23T08:00:00", "soon"):
+        refused, _ = await api.call(
+            "POST", "/v1/payments/register", longer | {"merchant_ref": "S", "expires_at": wrong}
+        )
+        assert (422, 2) == (refused, await count(api.paidup.db, "payments"))
+
+
 async def test_a_refused_registration_leaves_no_order_behind(api: Api) -> None:
     """The channel account is unknown, or the number belongs to another order: the call is undone whole."""
     unknown, problem = await api.call("POST", "/v1/payments/register", REGISTER | {"account": "second"})

@@ -603,6 +603,13 @@ def test_a_living_code_is_cancelled_and_everything_else_is_closed() -> None:
     assert [CANCEL, CLOSE, CLOSE, CLOSE] == methods
 
 
+def test_a_code_of_the_shops_own_is_cancelled_whatever_the_time() -> None:
+    """It may live longer than the order, and a close, finding no trade yet, would leave it alive."""
+    registered = msgspec.structs.replace(name_of(), registered=True)
+    for now in (NOW, NOW + timedelta(minutes=30), NOW + timedelta(days=1)):
+        assert CANCEL == parameters(ALIPAY.close(registered, account(), now).request)["method"]
+
+
 @pytest.mark.parametrize(
     ("name", "method", "fields"),
     [

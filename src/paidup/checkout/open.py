@@ -34,6 +34,9 @@ FIRST_QUESTION_AFTER_S = 14
 
 MAX_EXTRA = 20
 
+MAX_LIFE = timedelta(days=30)
+"""Of a payment that a shop registers: as long as an order may live."""
+
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """The offer that a shop wants. method: one of the channel's, "" for its first. extra: openid, return_url …"""
@@ -91,15 +94,19 @@ async def register_payment(
     wanted: Wanted,
     merchant_ref: str,
     channel_txn_id: str | None,
+    expires_at: datetime | None = None,
     now: datetime,
 ) -> Payment:
     """Guard a payment that the shop opened at the channel by itself; registering it twice gives the same payment.
 
     merchant_ref: the number under which the shop opened it (out_trade_no; for Stripe the PaymentIntent's id).
+    expires_at: until when it can be paid at the channel; the order's end unless given.
     Raises InvalidRequest when the channel could never be asked about it, for then there is no guarding it.
     """
     if not 1 <= len(merchant_ref) <= 64:
         raise InvalidRequest("merchant_ref must be the number under which the payment was opened (1 to 64 characters)")
+    if expires_at is not None and expires_at > now + MAX_LIFE:
+        raise InvalidRequest(f"expires_at must lie within the next {MAX_LIFE.days} days")
     account = account_of(asker, shop, wanted)
     order = await _order(tx, shop, order_id)
     payment = msgspec.structs.replace(
@@ -108,6 +115,7 @@ async def register_payment(
         channel_txn_id=channel_txn_id,
         state=PaymentState.OPEN,
         registered=True,
+        expires_at=expires_at or order.expires_at,
     )
     CHANNELS[account.channel].query(payment_name(payment, order), account, now)  # built, not sent
     if await payments.insert(tx, payment):

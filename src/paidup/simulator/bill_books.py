@@ -160,7 +160,7 @@ async def read_billed(
         kept = await bills.page(tx, None, MANY)
     trades = [one for one in reversed(kept) if one.kind is BillKind.TRADES and one.state != "refused"]
     return Billed(
-        sides=sides,
+        sides=msgspec.structs.replace(sides, differing=_differing(breaks)),
         printed=printed,
         breaks=breaks,
         runs={(run.channel, run.day): run for run in found},
@@ -171,3 +171,8 @@ async def read_billed(
         calm_at=calm_at,
         people_take=people_take,
     )
+
+
+def _differing(breaks: Sequence[Break]) -> frozenset[str]:
+    open_ones = [one for one in breaks if one.kind is Kind.AMOUNT and one.what == "payment" and one.state in UNSETTLED]
+    return frozenset(one.payment_id for one in open_ones if one.payment_id is not None)

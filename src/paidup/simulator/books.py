@@ -70,6 +70,8 @@ class Sides(msgspec.Struct, frozen=True):
     now: datetime
     untold: frozenset[str]
     """The merchant's numbers of which some notice never reached us, and that nothing else told us of, either."""
+    differing: frozenset[str] = frozenset()
+    """The payments of which a bill names another amount than we do: the difference is open, for people."""
 
     def trades(self) -> list[Trade]:
         """Everything that was ever opened at the channels."""

@@ -131,6 +131,7 @@ def _is_gone(sides: Sides, trade: Trade, payment: Payment) -> bool:
     """Whether it was paid otherwise than agreed, and our close of it gave all of it back. The answer to that close
     names no amount: a person is called when a notice does, and the bill shows it."""
     is_known = sides.books.asks_a_person(payment.id) or trade.merchant_ref in sides.untold
+    is_known |= payment.id in sides.differing
     is_otherwise = trade.amount_minor != payment.amount_minor and trade.refunded_minor() == trade.amount_minor
     return is_otherwise and payment.state is PaymentState.PAID and is_known
 

@@ -209,7 +209,7 @@ class Desks:
         if line is None or trade is None or trade.paid_at is None:
             return False
         if one.what == "payment":
-            return trade.amount_minor == line.amount_minor and not trade.refunds
+            return trade.amount_minor == line.amount_minor
         wanted = {RefundState.FAILED}  # what came back had left: the repair asks what became of it
         if one.what != "refund_failed":
             wanted.add(RefundState.SUCCEEDED)

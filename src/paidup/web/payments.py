@@ -94,6 +94,7 @@ async def _register(
         wanted=wanted,
         merchant_ref=body.merchant_ref,
         channel_txn_id=body.channel_txn_id,
+        expires_at=body.expires_at,
         now=now,
     )
     return payment_out(payment)

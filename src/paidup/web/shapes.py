@@ -22,6 +22,8 @@ from paidup.web.fields import (
     Strict,
 )
 
+_DIES = "when its code or page dies at the channel (time_expire, at most 30 days ahead); the order's end unless given"
+
 
 class ItemIn(Strict, frozen=True, kw_only=True):
     """So many units of an article."""
@@ -69,6 +71,7 @@ class RegisterPayment(Strict, frozen=True, kw_only=True):
     channel_txn_id: Annotated[Number, Meta(description="the channel's own number, if it is known already")] | None = (
         None
     )
+    expires_at: Annotated[datetime, Meta(tz=True, description=_DIES)] | None = None
 
 
 class RegisterOrderPayment(RegisterPayment, frozen=True, kw_only=True):

@@ -2,8 +2,9 @@
 
 The choice matters. Close never moves money, but knows only trades that exist, and a trade exists only once the code
 was scanned, or the page followed. Cancel also kills the code, but gives the money BACK if the customer paid in the
-meantime; so it is used only while the code is alive, and what it did is told. A signed page that nobody has followed
-can be killed by neither: it is closed when its time_expire has come.
+meantime; so it is used only while the code may be alive, and what it did is told. How long a code lives that the shop
+opened by itself, nobody knows for sure but the shop. A signed page that nobody has followed can be killed by neither:
+it is closed when its time_expire has come.
 """
 
 from datetime import datetime
@@ -20,7 +21,7 @@ def close_payment(payment: PaymentName, account: AlipayAccount, now: datetime) -
     """Success carries CLOSED, or NOT_FOUND for a page that may still be followed. A paid trade answers close with
     Declined (ACQ.TRADE_STATUS_ERROR) and is queried."""
     biz = {"out_trade_no": payment.merchant_ref}
-    if payment.method == "precreate" and now < payment.reopen.expires_at:
+    if payment.method == "precreate" and (payment.registered or now < payment.reopen.expires_at):
         return ask(
             "alipay.trade.cancel", biz, account, now, lambda answer, at: _cancelled(answer, payment, account, at)
         )
