@@ -73,6 +73,8 @@ class _Evidence(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaul
     """The number under which the merchant named the payment (out_trade_no; for Stripe our metadata)."""
     channel_txn_id: str | None = None
     """The channel's own number of the payment (transaction_id, trade_no, PaymentIntent id)."""
+    other_ref: str | None = None
+    """Another number by which we may know the payment: that of Stripe's Checkout page, which the shop may register."""
     amount: Money | None = None
     payee: str | None = None
     """Who got the money, as the message says (mchid and appid, app_id and seller_id, live or test mode)."""

@@ -4,9 +4,11 @@ import asyncio
 from datetime import timedelta
 
 import msgspec
+import pytest
 
 from api_side import ORDER, Api
 from kept import count
+from paidup.apply import Item, apply
 from paidup.evidence import PaymentEvidence, PaymentSays, Road
 from paidup.intake import inbox
 from paidup.intake.worker import run_once
@@ -47,6 +49,25 @@ async def test_a_callback_that_came_first_is_weighed_at_once(api: Api) -> None:
     assert ("open", 1) == (payment["state"], await intake(api))
     _, order = await api.call("GET", f"/v1/orders/{payment['order_id']}")
     assert ("paid", payment["id"]) == (order["state"], order["paid_by"])
+
+
+@pytest.mark.parametrize("numbers", [{"merchant_ref": "cs_1"}, {"merchant_ref": "A-1", "channel_txn_id": "cs_1"}])
+async def test_a_page_of_stripes_is_known_by_its_own_id(api: Api, numbers: dict[str, str]) -> None:
+    """Its notice names the PaymentIntent, which the shop did not, and the page: the order is paid at once, and the
+    PaymentIntent's own notices find the payment from then on."""
+    page = ORDER | {"channel": "stripe", "method": "checkout", "currency": "USD"} | numbers
+    _, payment = await api.call("POST", "/v1/payments/register", page)
+    now, account = api.paidup.clock.now(), api.paidup.accounts.current.get("stripe", "main")
+    says = PaymentEvidence(
+        road=Road.CALLBACK, channel="stripe", account="main", key="evt_1", received_at=now, occurred_at=now,
+        merchant_ref="pi_1", channel_txn_id="pi_1", other_ref="cs_1", amount=Money(1250, "USD"), payee=account.payee,
+        says=PaymentSays.PAID,
+    )  # fmt: skip
+    async with api.paidup.db.transaction() as tx:
+        (weighed,) = await apply(tx, [Item(what=says, shop="acme", road="callback")], now, api.paidup.handlers)
+    assert ("applied", payment["id"]) == (weighed.outcome, weighed.payment_id)
+    _, paid = await api.call("GET", f"/v1/payments/{payment['id']}")
+    assert ("paid", "pi_1") == (paid["state"], paid["channel_txn_id"])
 
 
 async def test_registering_wakes_what_speaks_of_the_payment_and_nothing_else(api: Api) -> None:

@@ -144,6 +144,21 @@ async def test_a_refund_made_in_the_channels_own_console_is_booked(shop: Merchan
     assert [("succeeded", "at_channel")] == [tuple(row) for row in await shop.rows("SELECT state, cause FROM refunds")]
 
 
+async def test_a_refund_that_ours_stands_in_the_way_of_is_booked_when_ours_was_declined(shop: Merchant) -> None:
+    """Somebody gave money back in the channel's console while ours of all of it was under way: the bill's cannot be
+    booked yet, and is not left to people, for the channel will decline ours."""
+    payment, day = await made(shop, "wechat"), day_of(shop, "wechat")
+    given_back(shop, payment, 500)
+    await next_morning(shop, "wechat", day)
+    ours = await shop.refund(payment)
+    await work(shop, party(shop), day)
+    assert [(Kind.REFUND_UNKNOWN, Is.WAITING)] == [(one.kind, one.state) for one in await breaks(shop)]
+    await shop.repair_for(60)
+    await rounds(shop, party(shop), hours=1)
+    assert [(Kind.REFUND_UNKNOWN, Is.HEALED)] == [(one.kind, one.state) for one in await breaks(shop)]
+    assert ("failed", 500) == ((await shop.refund_now(ours)).state, (await shop.payment(payment)).refunded_minor)
+
+
 async def namesakes(shop: Merchant, *payments: Payment, amount_minor: int = 500) -> None:
     """Somebody gives back money of each in Alipay's own console, each time as refund "1"."""
     ledger = shop.sandbox.world.ledger

@@ -21,8 +21,8 @@ really write, is planted into the product for one run at a time (`tests/simulato
 it (`tests/simulator/test_it_bites.py`; some in `make test`, all in `make fault`). Seeds with few orders are tried,
 then those in which little else goes wrong, {bound} in all, or 60 in which the fault that it takes is frequent; mistakes
 about transactions across services are looked for in the seeds from 300,000 on, first where a few orders meet the most
-trouble with services; those about what takes two people in the seeds from 200,000 on. A defect that only trips over its
-own code does not count. The same seed without the defect holds.
+trouble with services; those about what takes two people in the seeds from 200,000 on, those about pages in those
+from 400,000 on. A defect that only trips over its own code does not count. The same seed without the defect holds.
 
 Found on {date}; of {count} planted defects {caught} are caught. `python tests/simulator/find_planted.py --write` looks
 for them anew. Where a seed has become another run since, the test plays others.

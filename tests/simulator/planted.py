@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 import planted_bills
 import planted_office
+import planted_pages
 import pytest
 
 from paidup import apply as door
@@ -44,6 +45,7 @@ from paidup.settle.book import find_payment
 from paidup.simulator.actors import ACTING
 from paidup.simulator.office import OFFICE_FROM
 from paidup.simulator.outcome import Outcome
+from paidup.simulator.pages import PAGES_FROM
 from paidup.simulator.run import START
 from paidup.simulator.undertakings import SERVICES_FROM
 from paidup.transactions import decide as rules
@@ -447,5 +449,23 @@ DEFECTS = (
         needs="twice",
     ),
     Defect("repairs above the limit ask nobody", planted_office.repaired_without_asking, first=OFFICE_FROM),
+    Defect(
+        "what Alipay has no trade of is closed", planted_pages.no_trade_means_closed, first=PAGES_FROM, needs="page"
+    ),
+    Defect(
+        "a code of the shop's own ends with the order", planted_pages.a_code_of_the_shop_is_closed, first=PAGES_FROM
+    ),
+    Defect(
+        "a page of Stripe's is asked about by its intent",
+        planted_pages.asked_by_its_intent,
+        first=PAGES_FROM,
+        needs="checkout",
+    ),
+    Defect(
+        "until when the shop's page lives is forgotten",
+        planted_pages.ends_with_the_order,
+        first=PAGES_FROM,
+        needs="page",
+    ),
 )
 __all__ = ["DEFECTS", "Defect", "is_noticed"]

@@ -5,7 +5,8 @@ from math import prod
 from paidup.simulator.bill_fates import CORRECTED
 from paidup.simulator.fates import weather_of
 from paidup.simulator.office import OFFICE_FROM
-from paidup.simulator.script import write_script
+from paidup.simulator.pages import PAGES_FROM
+from paidup.simulator.script import Offer, Plan, write_script
 from paidup.simulator.story import story_of
 from paidup.simulator.undertakings import SERVICES_FROM
 from paidup.simulator.watch import HARMLESS
@@ -72,6 +73,24 @@ def busiest_office(way: str, seeds: range) -> list[int]:
     return sorted(seeds, key=lambda seed: (-rate(seed), len(story_of(seed).plans)))
 
 
+def most_outliving(method: str, seeds: range) -> list[int]:
+    """The seeds, first those of whose offers most are paid in this way when the order has ended; of codes, those that
+    the shop opened by itself; of Stripe's pages, those too that are never paid."""
+
+    def counts(plan: Plan, offer: Offer) -> bool:
+        if offer.method != method or (method == "precreate" and offer.registered_s is None):
+            return False
+        if offer.pays_s is None:
+            return method == "checkout"
+        return offer.after_s + offer.pays_s > min(plan.ttl_s, plan.cancels_s or plan.ttl_s)
+
+    def rate(seed: int) -> float:
+        plans = story_of(seed).plans
+        return sum(counts(plan, offer) for plan in plans for offer in plan.offers) / len(plans)
+
+    return sorted(seeds, key=lambda seed: -rate(seed))
+
+
 def most_overlapping(seeds: range) -> list[int]:
     """The seeds, first those in which many customers come at once, and calls to channels that fail meet slow ones."""
     kinds = ("channel.refused", "channel.slow", "overlap")
@@ -111,6 +130,8 @@ def worth_a_try(first: int = 1, needs: str = "") -> list[int]:
     takes."""
     if first == OFFICE_FROM:
         return busiest_office(needs, range(first, first + 600))[:60]
+    if first >= PAGES_FROM:
+        return most_outliving(needs, range(first, first + 600))[:60]
     if first >= SERVICES_FROM:
         return densest(range(first, first + 400))[:120]
     if needs == "bill.corrected":

@@ -219,18 +219,19 @@ def test_a_checkout_page_tells_of_its_payment(kind: str, fields, says: PaymentSa
 
 
 @pytest.mark.parametrize(
-    ("fields", "ref"),
+    ("fields", "ref", "other"),
     [
-        ({"metadata": {"paidup_payment": "pay1"}, "client_reference_id": "the shop's own"}, "pay1"),
-        ({"metadata": {"paidup_payment": "pay1"}, "client_reference_id": None}, "pay1"),
-        ({"metadata": None}, "pay1"),
-        ({"metadata": {}, "client_reference_id": None}, "pi_1"),
+        ({"metadata": {"paidup_payment": "pay1"}, "client_reference_id": "the shop's own"}, "pay1", None),
+        ({"metadata": {"paidup_payment": "pay1"}, "client_reference_id": None}, "pay1", None),
+        ({"metadata": None}, "pay1", "cs_1"),
+        ({"metadata": {}, "client_reference_id": None}, "pi_1", "cs_1"),
     ],
 )
-def test_a_page_goes_by_our_number_wherever_it_stands(fields, ref: str) -> None:
-    """In its metadata before all else; without one it goes by the id that people find at Stripe."""
+def test_a_page_goes_by_our_number_wherever_it_stands(fields, ref: str, other: str | None) -> None:
+    """In its metadata before all else; without one it goes by the id that people find at Stripe. A page that we did not
+    open goes by its own id, too: by that the shop may have registered it."""
     (found,) = evidence("checkout.session.completed", {**SESSION, **fields})
-    assert (ref, "complete/paid") == (found.merchant_ref, found.note)
+    assert (ref, other, "complete/paid") == (found.merchant_ref, found.other_ref, found.note)
 
 
 @pytest.mark.parametrize("mode", ["subscription", "setup"])

@@ -29,8 +29,16 @@ async def locate(tx: Tx, batch: Mapping[int, Evidence | Command]) -> dict[int, s
         else:
             homes[n] = what.order_id
     homes |= await payments.locate(tx, by_payment)
+    if others := [name for n, what in batch.items() if n not in homes for name in _other_names(n, what)]:
+        homes |= await payments.locate(tx, others)
     # By the refund's own number only where no payment is named: it may be that of another payment's refund, too.
     return homes | await refunds.locate(tx, [name for name in by_refund if name[0] not in homes])
+
+
+def _other_names(n: int, what: Evidence | Command) -> list[tuple[int, str, str, str | None, str | None]]:
+    if not isinstance(what, PaymentEvidence) or what.other_ref is None:
+        return []
+    return [(n, what.channel, what.account, what.other_ref, what.other_ref)]
 
 
 async def load(tx: Tx, order_ids: set[str]) -> dict[str, Book]:

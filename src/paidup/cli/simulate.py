@@ -50,6 +50,7 @@ def command(
     paidup simulate --first 100000          sales of a hot item
     paidup simulate --first 200000          and people who do by hand what takes two of them
     paidup simulate --first 300000          and transactions across services
+    paidup simulate --first 400000          and payments on pages
     paidup simulate --seed 42               the same run again, and what it needs to fail
     paidup simulate --seed 42 --steps
     paidup simulate --days 30               a month, and what each account's bills and books add up to

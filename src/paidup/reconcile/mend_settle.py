@@ -48,8 +48,10 @@ async def settle(tx: Tx, party: Party, asked: Sequence[Asked], handlers: Handler
             log.info("break.healed", broken=broken.id, kind=broken.kind, payment=broken.payment_id, why=one.why)
         else:
             mended += result.outcome is Weighed.APPLIED  # money that came otherwise than agreed is held
-            changes.append((broken, happen(broken, Happening.FAILED, now, result.why), f"{one.why}; {result.why}"))
-            tried[broken.id] = None
+            again_at = ask_again_at(broken, now) if _is_in_the_way(broken, result) else None
+            moved = happen(broken, Happening.FAILED, now, result.why) if again_at is None else None
+            changes.append((broken, moved, f"{one.why}; {result.why}{_again(again_at, now)}"))
+            tried[broken.id] = again_at
     for one in asked:
         if one.item is None:
             broken = one.subject.proposal.broken
@@ -108,6 +110,16 @@ def _is_mended(one: Asked, result: Result) -> bool:
     if said.says is RefundSays.PENDING:  # it is known here now, and followed until it has arrived
         return True
     return refund.state is (RefundState.SUCCEEDED if said.says is RefundSays.SUCCEEDED else RefundState.FAILED)
+
+
+def _is_in_the_way(broken: Break, result: Result) -> bool:
+    """Whether a refund of ours is under way, to take what this one has taken already: once the channel has declined it,
+    the other one can be booked."""
+    if result.book is None or broken.what != "refund":
+        return False
+    under_way = (RefundState.REQUESTED, RefundState.PENDING)
+    refunds = result.book.refunds.values()
+    return any(refund.payment_id == broken.payment_id and refund.state in under_way for refund in refunds)
 
 
 def _again(at: datetime | None, now: datetime) -> str:

@@ -148,11 +148,13 @@ class Settled(msgspec.Struct, frozen=True, gc=False):
 
 
 def find_payment(book: Book, evidence: Evidence) -> Payment | None:
-    """The payment that the evidence speaks of: by our number first, else by the channel's."""
+    """The payment that the evidence speaks of: by our number first, then by the channel's, else by the other one."""
     mine = [p for p in book.payments.values() if (p.channel, p.account) == (evidence.channel, evidence.account)]
     by_ref = [p for p in mine if evidence.merchant_ref is not None and p.merchant_ref == evidence.merchant_ref]
     by_txn = [p for p in mine if evidence.channel_txn_id is not None and p.channel_txn_id == evidence.channel_txn_id]
-    return next(iter(by_ref + by_txn), None)
+    other = evidence.other_ref
+    by_other = [p for p in mine if other is not None and other in (p.merchant_ref, p.channel_txn_id)]
+    return next(iter(by_ref + by_txn + by_other), None)
 
 
 def weighed(changed: bool, has_case: bool, moved: bool) -> Weighed:

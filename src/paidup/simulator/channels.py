@@ -12,6 +12,7 @@ from paidup.channels.http import ChannelHttp, Sent
 from paidup.channels.messages import Declined, Exchange, Outcome, Request, Response, Retryable, Success, Unknown
 from paidup.resilience.breaker import Rules, State
 from paidup.sandbox.ledger import Trade, TradeState
+from paidup.sandbox.stripe.objects import CHECKOUT, session_number
 from paidup.sandbox.wire import Ask
 from paidup.sandbox.world import World
 from paidup.simulator.stage import Stage
@@ -153,7 +154,7 @@ class StagedChannels(ChannelHttp):
     def _seen(self, request: Request) -> list[Trade]:
         """What a request asks about, of all that a customer has before him."""
         asked = request.target.encode() + request.body
-        return [t for t in self._witness.offers_seen if t.merchant_ref.encode() in asked or t.number.encode() in asked]
+        return [t for t in self._witness.offers_seen if any(name.encode() in asked for name in _names(t))]
 
     def _perhaps_contradicted(self, channel: str, seen: list[Trade]) -> None:
         """Money was under way at the bank while its trade was closed, and arrives."""
@@ -188,6 +189,11 @@ class StagedChannels(ChannelHttp):
             self._witness.breach(
                 "an open breaker stays open", f"{channel} was called at {now}, its breaker opened at {opened_at}"
             )
+
+
+def _names(trade: Trade) -> tuple[str, ...]:
+    own = (trade.merchant_ref, trade.number)
+    return (*own, session_number(trade)) if trade.method == CHECKOUT else own
 
 
 def _sent(request: Request, outcome: Outcome, response: Response | None = None) -> Sent:

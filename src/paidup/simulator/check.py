@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 from paidup.events import EventType
 from paidup.orders.order import LatePayment
-from paidup.payments.payment import Payment
 from paidup.payments.states import MONEY_ARRIVED
 from paidup.payments.states import State as PaymentState
 from paidup.refunds.refund import Cause
@@ -14,7 +13,15 @@ from paidup.refunds.states import FINAL as REFUND_FINAL
 from paidup.refunds.states import State as RefundState
 from paidup.sandbox.ledger import DisputeState, Trade
 from paidup.sandbox.ledger import RefundState as TheirRefundState
-from paidup.simulator.books import Books, Sides
+from paidup.simulator.books import Sides
+from paidup.simulator.excuses import (
+    came_too_late,
+    is_gone,
+    is_registered,
+    refunded_there,
+    sent_back_unheard,
+    was_cancelled,
+)
 from paidup.simulator.witness import Breach
 
 Invariant = Callable[[Sides], list[str]]
@@ -34,13 +41,13 @@ def what_was_paid_there_is_paid_here(sides: Sides) -> list[str]:
     wrong, unheard = [], sides.witness.contradicted & sides.untold
     for trade in sides.trades():
         payment = sides.payment_of(trade)
-        if trade.paid_at is None or (payment is None and not _is_registered(sides, trade)):
+        if trade.paid_at is None or (payment is None and not is_registered(sides, trade)):
             continue
         if payment is None:
             wrong.append(f"{_named(trade)} was paid, and is unknown here")
         elif trade.amount_minor != payment.amount_minor:
             is_held = payment.state is PaymentState.HELD and sides.books.asks_a_person(payment.id)
-            if not is_held and not _is_gone(sides, trade, payment) and trade.merchant_ref not in unheard:
+            if not is_held and not is_gone(sides, trade, payment) and trade.merchant_ref not in unheard:
                 wrong.append(f"{_named(trade)} was paid otherwise than agreed, and is {payment.state} here")
         elif payment.state not in MONEY_ARRIVED and trade.merchant_ref not in unheard:
             wrong.append(f"{_named(trade)} was paid at {trade.paid_at}, and is {payment.state} here")
@@ -66,8 +73,8 @@ def an_order_is_paid_once(sides: Sides) -> list[str]:
         if paid_orders[order.id] != (1 if order.paid_by else 0):
             wrong.append(f"order {order.id} ({order.state}) was announced as paid {paid_orders[order.id]} times")
         theirs = [p for p in sides.books.payments.values() if p.order_id == order.id and p.state in MONEY_ARRIVED]
-        stayed = [p for p in theirs if not _was_cancelled(sides.trade_of(p))]
-        is_welcome = order.late_payment is LatePayment.REOPEN and not _came_too_late(sides.books, stayed)
+        stayed = [p for p in theirs if not was_cancelled(sides.trade_of(p))]
+        is_welcome = order.late_payment is LatePayment.REOPEN and not came_too_late(sides.books, stayed)
         if stayed and order.paid_by is None and is_welcome:
             wrong.append(f"order {order.id} is {order.state} although {stayed[0].id} has money")
         for payment in theirs:
@@ -75,15 +82,6 @@ def an_order_is_paid_once(sides: Sides) -> list[str]:
                 times = said[EventType.PAYMENT_PAID, payment.id]
                 wrong.append(f"payment {payment.id} was announced as paid {times} times")
     return wrong
-
-
-def _came_too_late(books: Books, payments: Sequence[Payment]) -> bool:
-    """Whether the order's units had been sold to others, so that each payment of it was given back, or was tried to."""
-    return all(
-        payment.order_id in books.units_given_up
-        and Cause.LATE_PAYMENT in {refund.cause for refund in books.refunds_of(payment.id)}
-        for payment in payments
-    )
 
 
 def second_payments_go_back(sides: Sides) -> list[str]:
@@ -94,19 +92,10 @@ def second_payments_go_back(sides: Sides) -> list[str]:
         order, trade = sides.books.orders[payment.order_id], sides.trade_of(payment)
         if payment.state not in MONEY_ARRIVED or order.paid_by == payment.id or trade is None:
             continue
-        went = _refunded_there(trade) + _sent_back_unheard(sides, payment, trade)
+        went = refunded_there(trade) + sent_back_unheard(sides, payment, trade)
         if went != trade.amount_minor and not sides.books.asks_a_person(payment.id):
             wrong.append(f"payment {payment.id} did not pay its order, and {went} went back")
     return wrong
-
-
-def _sent_back_unheard(sides: Sides, payment: Payment, trade: Trade) -> int:
-    """What went back, as we were told, and was sent back by the bank since, whose notice has not reached us."""
-    if trade.merchant_ref not in sides.untold:
-        return 0
-    believed = {r.merchant_ref for r in sides.books.refunds_of(payment.id) if r.state is RefundState.SUCCEEDED}
-    sent_back = [r for r in trade.refunds if r.state is TheirRefundState.FAILED and r.merchant_ref in believed]
-    return sum(refund.amount_minor for refund in sent_back)
 
 
 def money_is_conserved(sides: Sides) -> list[str]:
@@ -122,18 +111,9 @@ def money_is_conserved(sides: Sides) -> list[str]:
         here = payment.amount_minor - sum(refund.amount_minor for refund in refunds)
         there = trade.amount_minor - trade.refunded_minor()
         is_excused = trade.merchant_ref in untold or sides.books.asks_a_person(payment.id)
-        if here != there and (_was_cancelled(trade) or not is_excused):
+        if here != there and (was_cancelled(trade) or not is_excused):
             wrong.append(f"payment {payment.id}: {here} is left here, {there} at the channel")
     return wrong
-
-
-def _is_gone(sides: Sides, trade: Trade, payment: Payment) -> bool:
-    """Whether it was paid otherwise than agreed, and our close of it gave all of it back. The answer to that close
-    names no amount: a person is called when a notice does, and the bill shows it."""
-    is_known = sides.books.asks_a_person(payment.id) or trade.merchant_ref in sides.untold
-    is_known |= payment.id in sides.differing
-    is_otherwise = trade.amount_minor != payment.amount_minor and trade.refunded_minor() == trade.amount_minor
-    return is_otherwise and payment.state is PaymentState.PAID and is_known
 
 
 def refunds_agree(sides: Sides) -> list[str]:
@@ -152,7 +132,7 @@ def refunds_agree(sides: Sides) -> list[str]:
         }[refund.state]
         excused = payment.merchant_ref in sides.untold or sides.books.asks_a_person(payment.id)
         believed = payment.merchant_ref in sides.untold and refund.cause is Cause.AT_CHANNEL  # a bill that is wrong
-        believed |= trade is not None and _is_gone(sides, trade, payment)
+        believed |= trade is not None and is_gone(sides, trade, payment)
         if theirs and theirs.amount_minor != refund.amount_minor and not believed:
             wrong.append(f"refund {refund.id}: {refund.amount_minor} here, {theirs.amount_minor} there")
         elif not agrees and not excused:
@@ -196,12 +176,18 @@ def one_request_makes_one_payment(sides: Sides) -> list[str]:
 
 
 def closed_here_is_closed_there(sides: Sides) -> list[str]:
-    """Nobody can pay any more what we call closed."""
-    wrong = []
+    """From the moment in which we call it closed on nobody can pay, but where a channel contradicts itself."""
+    wrong, said_at = [], {e.subject_id: e.created_at for e in sides.books.events if e.type is EventType.PAYMENT_CLOSED}
     for payment in sides.books.payments.values():
         trade = sides.trade_of(payment)
-        if payment.state is PaymentState.CLOSED and trade and sides.world.ledger.may_pay(trade, sides.now):
+        if trade is None or trade.merchant_ref in sides.witness.contradicted:
+            continue
+        if payment.state is PaymentState.CLOSED and sides.world.ledger.may_pay(trade, sides.now):
             wrong.append(f"payment {payment.id} is closed here; at {payment.channel} it can be paid")
+        elif payment.id in said_at and trade.paid_at is not None and said_at[payment.id] < trade.paid_at:
+            wrong.append(
+                f"payment {payment.id} was called closed at {said_at[payment.id]}, and paid at {trade.paid_at}"
+            )
     return wrong
 
 
@@ -281,20 +267,3 @@ def examine(sides: Sides) -> list[Breach]:
 
 def _named(trade: Trade) -> str:
     return f"{trade.channel} {trade.merchant_ref}"
-
-
-def _is_registered(sides: Sides, trade: Trade) -> bool:
-    """A trade that we opened, or that the shop told us of, must be known here; another one need not."""
-    return not trade.merchant_ref.startswith(("SELF", "pi_self")) or trade.merchant_ref in sides.witness.registered
-
-
-def _was_cancelled(trade: Trade | None) -> bool:
-    """Alipay's cancel gave back what was paid in the very moment of closing: nothing of it is held on either side."""
-    return trade is not None and trade.refund_named(trade.merchant_ref) is not None
-
-
-def _refunded_there(trade: Trade) -> int:
-    return sum(r.amount_minor for r in trade.refunds if r.state is TheirRefundState.SUCCEEDED)
-
-
-__all__ = ["INVARIANTS", "Payment", "examine"]

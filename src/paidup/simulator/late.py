@@ -14,7 +14,8 @@ rounds, an open breaker. One that the shop registers long after its expiry is as
 REFUND_BOUND = timedelta(hours=2, minutes=30)
 """After the trouble a refund is settled within this: twice the gap for refunds that are hours old."""
 CLOSING_BOUND = timedelta(seconds=90)
-"""Where nothing goes wrong, a payment that is being closed is closed within this: it is asked about at once."""
+"""Where nothing goes wrong, a payment that is being closed is closed within this: it is asked about at once.
+Alipay's page cannot be closed before somebody follows it, or its time is over."""
 ASKING_BOUND = timedelta(seconds=45)
 """Where nothing goes wrong, whoever is due is asked about within this; even workers that look twice a minute would."""
 
@@ -30,11 +31,12 @@ UNION ALL
 SELECT 'order ' || id || ' is still ' || state FROM orders o
 WHERE state IN ('unpaid', 'closing') AND greatest(expires_at, $1) + $3 < $2
   AND NOT EXISTS (SELECT FROM cases c WHERE c.order_id = o.id)
-  AND NOT EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND p.state = 'held')"""
+  AND NOT EXISTS (SELECT FROM payments p WHERE p.order_id = o.id
+    AND (p.state = 'held' OR (p.state = 'closing' AND p.expires_at + $3 >= $2)))"""
 
 SLOW_TO_CLOSE = """
 SELECT 'payment ' || id || ' is closing since ' || updated_at FROM payments p
-WHERE state = 'closing' AND updated_at > $1 AND updated_at + $3 < $2
+WHERE state = 'closing' AND updated_at > $1 AND updated_at + $3 < $2 AND NOT (method = 'page' AND expires_at + $3 >= $2)
   AND NOT EXISTS (SELECT FROM cases c WHERE c.subject_id = p.id)"""
 
 UNASKED = """

@@ -18,7 +18,9 @@ class Offer(msgspec.Struct, frozen=True):
     """One way in which an order is offered, and what the customer makes of it: seconds after he got it; None: never.
 
     registered_s: the shop opened it at the channel by itself, and tells us so much later. wrong_minor: the channel
-    takes so much more than agreed.
+    takes so much more than agreed. method: how it is paid, where not by the channel's entry of METHODS; follows_s: when
+    the customer follows an Alipay page, from when on his other times count. says_when: the shop that registers it says
+    until when it can be paid; lives: for how many of the order's lifetimes.
     """
 
     after_s: float
@@ -33,6 +35,10 @@ class Offer(msgspec.Struct, frozen=True):
     dispute_is_lost: bool = False
     console_refund_s: float | None = None
     comes_back_s: float | None = None
+    method: str = ""
+    follows_s: float | None = None
+    says_when: bool = False
+    lives: float = 1.0
 
 
 class Wish(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@
 import hmac
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -11,15 +11,17 @@ import msgspec
 from paidup.delivery import shown, sign, store
 from paidup.delivery.plan import Answer
 from paidup.errors import InvalidRequest
-from paidup.sandbox.ledger import DisputeState, Refund, RefundState, Trade
+from paidup.sandbox.ledger import Trade
 from paidup.sandbox.world import World
+from paidup.simulator import pages
 from paidup.simulator.channels import Later, Trouble
 from paidup.simulator.clock import Clock
+from paidup.simulator.customers import Customers
 from paidup.simulator.database import AWAY
 from paidup.simulator.postman import answered
 from paidup.simulator.process import Process, Replied, request
 from paidup.simulator.sale import items
-from paidup.simulator.script import METHODS, Offer, Plan, Wish
+from paidup.simulator.script import Plan, Wish
 from paidup.simulator.stage import Stage
 from paidup.simulator.witness import AskedRefund, Heard, Witness
 
@@ -56,6 +58,7 @@ class Shop:
         self._pick = pick
         self._is_away = is_away
         self._later = later
+        self._customers = Customers(world, stage, clock, witness, later=later)
         self._offered: dict[str, tuple[Plan, str]] = {}
         self._taken: dict[str, set[int]] = defaultdict(set)
         self.api_key = ""
@@ -170,89 +173,47 @@ class Shop:
             await self._by_itself(plan, order_id, n)
             return
         name, key = f"{plan.name} offer {n}", f"{plan.name}/offer{n}"
-        body = {"channel": offer.channel, "method": METHODS[offer.channel]}
-        replied = await self.ask(name, f"/v1/orders/{order_id}/payments", body, key)
+        replied = await self.ask(name, f"/v1/orders/{order_id}/payments", pages.asked_for(offer), key)
         if replied.status != 201:
             return
         payment = msgspec.json.decode(replied.body)
+        payment_id, ref = str(payment["id"]), str(payment["merchant_ref"])
+        if pages.method_of(offer) == "page":
+            has = partial(self._has, plan, order_id, n, None)
+            self._customers.gets_a_page(plan, n, ref, payment["pay_with"]["url"], has)
+            self._first_wishes(plan, n, payment_id)
+            return
         try:
-            trade = self._world.find(offer.channel, "main", payment["merchant_ref"], self._clock.now())
+            trade = self._world.find(offer.channel, "main", ref, self._clock.now())
         except InvalidRequest:
             return
+        self._has(plan, order_id, n, payment_id, trade)
+        self.opened(plan, n, trade, payment_id)
+
+    def _has(self, plan: Plan, order_id: str, n: int, payment_id: str | None, trade: Trade) -> None:
+        """A customer has this trade of ours before him."""
         self._offered[trade.number] = plan, order_id
-        self._customer(plan, n, trade, str(payment["id"]))
-        self.opened(plan, n, trade, str(payment["id"]))
+        self._customers.begins(plan, n, trade)
+        if payment_id:
+            self._first_wishes(plan, n, payment_id)
 
     async def _by_itself(self, plan: Plan, order_id: str, n: int) -> None:
         """The shop opened the payment at the channel with code of its own, and tells us of it later."""
-        offer, now = plan.offers[n], self._clock.now()
-        number = {"wechat": "42000", "alipay": "2026", "stripe": "pi_"}[offer.channel] + f"self{plan.name}x{n}"
-        ref = number if offer.channel == "stripe" else f"SELF{plan.name}x{n}"
-        trade = Trade(
-            channel=offer.channel, account="main", merchant_ref=ref, number=number, amount_minor=plan.amount_minor,
-            currency=CURRENCY, method=METHODS[offer.channel], opened_at=now,
-            expires_at=None if offer.channel == "stripe" else now + timedelta(seconds=plan.ttl_s),
-        )  # fmt: skip
+        trade = pages.opened_by_the_shop(plan, n, self._clock.now())
         self._world.ledger.enter(trade)
-        body = {"channel": offer.channel, "method": METHODS[offer.channel], "merchant_ref": ref}
-        self._customer(plan, n, trade, None)
-        await self._stage.pause(offer.registered_s or 0.0)
+        self._customers.begins(plan, n, trade)
+        await self._stage.pause(plan.offers[n].registered_s or 0.0)
         path, key = f"/v1/orders/{order_id}/payments/register", f"{plan.name}/register{n}"
-        replied = await self.ask(f"{plan.name} register {n}", path, body, key)
+        replied = await self.ask(f"{plan.name} register {n}", path, pages.told_of(plan.offers[n], trade), key)
         if replied.status == 201:
-            self._witness.registered.add(ref)
+            self._witness.registered.add(trade.merchant_ref)
             self._wishes(plan, str(msgspec.json.decode(replied.body)["id"]))
 
-    # The customer ----------------------------------------------------------------------------------------------------
-
-    def _customer(self, plan: Plan, n: int, trade: Trade, payment_id: str | None) -> None:
-        offer = plan.offers[n]
-        trade.amount_minor += offer.wrong_minor
-        if offer.pays_s is not None:
-            self._witness.offers_seen.append(trade)
-        happenings: list[tuple[float | None, Callable[[Trade, datetime], object]]] = [
-            (offer.scans_s, self._world.scan),
-            (offer.fails_s, self._world.fail),
-            (offer.pays_s, self._world.pay),
-            (offer.dispute_s, self._dispute(DisputeState.OPENED)),
-            (offer.dispute_ends_s, self._dispute(DisputeState.LOST if offer.dispute_is_lost else DisputeState.WON)),
-            (offer.console_refund_s, lambda trade, now: self._console_refund(offer, trade, now)),
-        ]
-        for after_s, happens in happenings:
-            if after_s is not None:
-                self._happens(after_s, f"{plan.name} {n}", happens, trade)
-        if payment_id and n == 0:
-            self._wishes(plan, payment_id)
-
-    def _happens(self, after_s: float, name: str, happens: Callable[[Trade, datetime], object], trade: Trade) -> None:
-        def now() -> None:
-            done = happens(trade, self._clock.now())
-            self._stage.note(f"customer {name}: {getattr(happens, '__name__', 'acts')} {done}")
-
-        self._later(after_s, now)
-
-    def _dispute(self, says: DisputeState) -> Callable[[Trade, datetime], object]:
-        def dispute(trade: Trade, now: datetime) -> None:
-            if trade.paid_at is not None and (says is DisputeState.OPENED or trade.dispute is not None):
-                self._world.dispute(trade, says, now)
-
-        return dispute
-
-    def _console_refund(self, offer: Offer, trade: Trade, now: datetime) -> None:
-        """Somebody gives money back in the channel's own console, and we are only told of it."""
-        number = f"re_console{trade.number[-12:]}"
-        left = trade.amount_minor - trade.refunded_minor()
-        refund = Refund(
-            trade=trade, merchant_ref=number, number=number, amount_minor=max(1, left // 2),
-            state=RefundState.SUCCEEDED, made_at=now, settled_at=now,
-        )  # fmt: skip
-        if not self._world.ledger.refund(trade, refund):
-            return
-        self._world.news += self._world.provider(trade.channel, "main").news(refund, now)
-        if offer.comes_back_s is not None:
-            self._later(offer.comes_back_s, lambda: self._world.refund_fails(trade, number, self._clock.now()))
-
     # Second thoughts -------------------------------------------------------------------------------------------------
+
+    def _first_wishes(self, plan: Plan, n: int, payment_id: str) -> None:
+        if n == 0:
+            self._wishes(plan, payment_id)
 
     def _wishes(self, plan: Plan, payment_id: str) -> None:
         for wish in plan.wishes:

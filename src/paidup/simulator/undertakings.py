@@ -1,7 +1,7 @@
 """Runs in which the shop's coupons, points and parcels live elsewhere: orders come with transactions across services,
 and somebody changes his mind at bad moments.
 
-Seeds from SERVICES_FROM on have them, and are sales as well. The stories of the seeds below are as they were.
+Seeds from SERVICES_FROM up to PAGES_FROM have them, and are sales as well. The stories of all others are as they were.
 """
 
 import random
@@ -17,6 +17,7 @@ from paidup.participant import Call, Operation
 from paidup.simulator.channels import Later
 from paidup.simulator.clock import Clock
 from paidup.simulator.database import AWAY
+from paidup.simulator.pages import PAGES_FROM
 from paidup.simulator.process import Process
 from paidup.simulator.script import Away, Plan, Script, Undertaking
 from paidup.simulator.shop import Shop
@@ -58,7 +59,7 @@ TABLES: dict[str, Table] = {
 
 def with_services(seed: int, script: Script) -> Script:
     """The script of this seed with what each order undertakes and how much the services have."""
-    if seed < SERVICES_FROM:
+    if not SERVICES_FROM <= seed < PAGES_FROM:
         return script
     dice = random.Random(f"services/{seed}")  # noqa: S311 - a story, not a secret
     plans = tuple(msgspec.structs.replace(plan, undertakings=_undertakings(dice, plan)) for plan in script.plans)

@@ -99,9 +99,13 @@ def session_says(session: Session, told: Told, *, attempt_failed: bool = False) 
     amount = None
     if session.amount_total is not None and session.currency is not None:
         amount = from_stripe(session.amount_total, session.currency)
-    ref = session.ref(PAYMENT_REF) or session.client_reference_id
+    ours = session.ref(PAYMENT_REF)
     note = f"{session.status}/{session.payment_status}"
-    return (_payment(told, says, session.txn_id, ref, amount, note),)
+    evidence = _payment(told, says, session.txn_id, ours or session.client_reference_id, amount, note)
+    if ours or told.merchant_ref:
+        return (evidence,)
+    # A page that the shop opened by itself may be registered by its own id: the PaymentIntent's is learned from here.
+    return (msgspec.structs.replace(evidence, other_ref=session.id),)
 
 
 def charge_says(charge: Charge, told: Told) -> tuple[PaymentEvidence | RefundEvidence, ...]:
