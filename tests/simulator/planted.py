@@ -61,7 +61,8 @@ Patch = pytest.MonkeyPatch
 
 
 class Defect(NamedTuple):
-    """What is wrong, and how it is planted. needs: the kind of fault without which it does no harm."""
+    """What is wrong, and how it is planted. needs: the kind of fault without which it does no harm, or how
+    what it spoils is paid."""
 
     what: str
     plant: Callable[[Patch], None]
@@ -453,7 +454,10 @@ DEFECTS = (
         "what Alipay has no trade of is closed", planted_pages.no_trade_means_closed, first=PAGES_FROM, needs="page"
     ),
     Defect(
-        "a code of the shop's own ends with the order", planted_pages.a_code_of_the_shop_is_closed, first=PAGES_FROM
+        "a code of the shop's own ends with the order",
+        planted_pages.a_code_of_the_shop_is_closed,
+        first=PAGES_FROM,
+        needs="precreate",
     ),
     Defect(
         "a page of Stripe's is asked about by its intent",

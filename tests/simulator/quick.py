@@ -75,14 +75,17 @@ def busiest_office(way: str, seeds: range) -> list[int]:
 
 def most_outliving(method: str, seeds: range) -> list[int]:
     """The seeds, first those of whose offers most are paid in this way when the order has ended; of codes, those that
-    the shop opened by itself; of Stripe's pages, those too that are never paid."""
+    the shop opened by itself and said no more of; of Stripe's pages, those too that are never paid."""
 
     def counts(plan: Plan, offer: Offer) -> bool:
-        if offer.method != method or (method == "precreate" and offer.registered_s is None):
+        if offer.method != method or (method == "precreate" and not is_of_the_shop(plan, offer)):
             return False
         if offer.pays_s is None:
             return method == "checkout"
         return offer.after_s + offer.pays_s > min(plan.ttl_s, plan.cancels_s or plan.ttl_s)
+
+    def is_of_the_shop(plan: Plan, offer: Offer) -> bool:
+        return offer.registered_s is not None and not offer.says_when and plan.cancels_s is None
 
     def rate(seed: int) -> float:
         plans = story_of(seed).plans

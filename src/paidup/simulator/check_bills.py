@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 
 import msgspec
 
+from paidup.payments.payment import Payment
 from paidup.payments.states import MONEY_ARRIVED
 from paidup.payments.states import State as PaymentState
 from paidup.reconcile.breaks import Break, Kind
@@ -103,13 +104,20 @@ def _is_known(billed: Billed, one: Planted) -> bool:
         return True
     if one.entry.kind is EntryKind.PAYMENT:
         payment = billed.payment(one.entry.merchant_ref)
-        return payment is not None and payment.state in MONEY_ARRIVED
+        return payment is not None and payment.state in MONEY_ARRIVED and not _is_paid_by_its_line(billed, payment, one)
     if one.what == "wrong fee" or one.entry.kind is EntryKind.REFUND_FAILURE:
         return False  # fees of refunds are not judged; a return that is missing shows as the refund's own difference
     numbers = {one.entry.refund_ref, one.entry.refund_number}
     mine = [r for r in billed.sides.books.refunds.values() if {r.merchant_ref, r.channel_refund_id} & numbers]
     believed = any(_is_from_its_line(billed, refund, one) for refund in mine)  # there was no better word
     return not believed and any(refund.state is RefundState.SUCCEEDED for refund in mine)
+
+
+def _is_paid_by_its_line(billed: Billed, payment: Payment, one: Planted) -> bool:
+    """Whether nothing but the line of the wrong day tells of a payment, which is booked on that day, then."""
+    if one.what != "wrong day" or payment.id not in billed.paid_by_bill or payment.paid_at is None:
+        return False
+    return payment.paid_at.astimezone(billed.printed.days[one.channel, one.day]).date() != one.day
 
 
 def _is_from_its_line(billed: Billed, refund: Refund, one: Planted) -> bool:
