@@ -130,6 +130,21 @@ async def test_a_payment_may_live_longer_than_its_order_if_the_shop_says_so(api:
         assert (422, 2) == (refused, await count(api.paidup.db, "payments"))
 
 
+@pytest.mark.parametrize("ends", ["paid", "closed"])
+async def test_what_is_registered_for_an_order_that_wants_no_money_is_withdrawn(api: Api, ends: str) -> None:
+    """Paid, or given up: the customer must not pay the shop's own offer as well. It is closed at the channel."""
+    order_id = await api.an_order()
+    path, body = f"/v1/orders/{order_id}/payments/register", {"channel": "wechat"}
+    _, first = await api.call("POST", path, body | {"merchant_ref": "SHOP-77"})
+    if ends == "paid":
+        await a_callback_comes(api, "SHOP-77")
+        await intake(api)
+    else:
+        await api.call("POST", f"/v1/orders/{order_id}/close", {}, once="c")
+    status, second = await api.call("POST", path, body | {"merchant_ref": "SHOP-78"})
+    assert ("open", 201, "closing") == (first["state"], status, second["state"])
+
+
 async def test_a_refused_registration_leaves_no_order_behind(api: Api) -> None:
     """The channel account is unknown, or the number belongs to another order: the call is undone whole."""
     unknown, problem = await api.call("POST", "/v1/payments/register", REGISTER | {"account": "second"})

@@ -113,7 +113,8 @@ async def register_payment(
         _new_payment(order, account, wanted, now),
         merchant_ref=merchant_ref,
         channel_txn_id=channel_txn_id,
-        state=PaymentState.OPEN,
+        # What is registered when the order is paid or given up already is withdrawn, as all its other offers were.
+        state=PaymentState.OPEN if order.state is OrderState.UNPAID else PaymentState.CLOSING,
         registered=True,
         expires_at=expires_at or order.expires_at,
     )
