@@ -115,7 +115,7 @@ def _is_mended(one: Asked, result: Result) -> bool:
 def _is_in_the_way(broken: Break, result: Result) -> bool:
     """Whether a refund of ours is under way, to take what this one has taken already: once the channel has declined it,
     the other one can be booked."""
-    if result.book is None or broken.what != "refund":
+    if result.outcome is not Weighed.REJECTED or result.book is None or broken.what != "refund":
         return False
     under_way = (RefundState.REQUESTED, RefundState.PENDING)
     refunds = result.book.refunds.values()

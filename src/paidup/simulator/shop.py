@@ -179,7 +179,7 @@ class Shop:
         payment = msgspec.json.decode(replied.body)
         payment_id, ref = str(payment["id"]), str(payment["merchant_ref"])
         if pages.method_of(offer) == "page":
-            has = partial(self._has, plan, order_id, n, None)
+            has = partial(self._has, plan, order_id, n)
             self._customers.gets_a_page(plan, n, ref, payment["pay_with"]["url"], has)
             self._first_wishes(plan, n, payment_id)
             return
@@ -187,15 +187,14 @@ class Shop:
             trade = self._world.find(offer.channel, "main", ref, self._clock.now())
         except InvalidRequest:
             return
-        self._has(plan, order_id, n, payment_id, trade)
+        self._has(plan, order_id, n, trade)
+        self._first_wishes(plan, n, payment_id)
         self.opened(plan, n, trade, payment_id)
 
-    def _has(self, plan: Plan, order_id: str, n: int, payment_id: str | None, trade: Trade) -> None:
+    def _has(self, plan: Plan, order_id: str, n: int, trade: Trade) -> None:
         """A customer has this trade of ours before him."""
         self._offered[trade.number] = plan, order_id
         self._customers.begins(plan, n, trade)
-        if payment_id:
-            self._first_wishes(plan, n, payment_id)
 
     async def _by_itself(self, plan: Plan, order_id: str, n: int) -> None:
         """The shop opened the payment at the channel with code of its own, and tells us of it later."""
