@@ -34,6 +34,9 @@ FIRST_QUESTION_AFTER_S = 14
 
 MAX_EXTRA = 20
 
+MAX_REF_CHARS = 255
+"""Of the number of a payment that a shop registers. Stripe's Checkout Sessions have 66."""
+
 MAX_LIFE = timedelta(days=30)
 """Of a payment that a shop registers: as long as an order may live."""
 
@@ -101,10 +104,12 @@ async def register_payment(
 
     merchant_ref: the number under which the shop opened it (out_trade_no; for Stripe the PaymentIntent's id).
     expires_at: until when it can be paid at the channel; the order's end unless given.
+    An order that is paid or given up already wants no money: what is registered for it is withdrawn at once.
     Raises InvalidRequest when the channel could never be asked about it, for then there is no guarding it.
     """
-    if not 1 <= len(merchant_ref) <= 64:
-        raise InvalidRequest("merchant_ref must be the number under which the payment was opened (1 to 64 characters)")
+    if not 1 <= len(merchant_ref) <= MAX_REF_CHARS:
+        what = f"the number under which the payment was opened (1 to {MAX_REF_CHARS} characters)"
+        raise InvalidRequest(f"merchant_ref must be {what}")
     if expires_at is not None and expires_at > now + MAX_LIFE:
         raise InvalidRequest(f"expires_at must lie within the next {MAX_LIFE.days} days")
     account = account_of(asker, shop, wanted)

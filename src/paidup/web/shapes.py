@@ -9,6 +9,7 @@ from msgspec import Meta
 from paidup.settle.book import Verdict
 from paidup.web.fields import (
     Buyer,
+    ChannelNumber,
     Currency,
     Extra,
     Id,
@@ -64,13 +65,14 @@ class RegisterPayment(Strict, frozen=True, kw_only=True):
 
     channel: Annotated[Name, Meta(description="wechat, alipay or stripe")]
     merchant_ref: Annotated[
-        Number, Meta(description="the number it was opened under: out_trade_no; for Stripe the PaymentIntent's id")
+        ChannelNumber,
+        Meta(description="the number it was opened under: out_trade_no; for Stripe the PaymentIntent's id"),
     ]
     account: Annotated[Name, Meta(description="which of the shop's accounts at the channel")] = "main"
     method: Annotated[Line, Meta(description="one of the channel's methods; its first unless given")] = ""
-    channel_txn_id: Annotated[Number, Meta(description="the channel's own number, if it is known already")] | None = (
-        None
-    )
+    channel_txn_id: (
+        Annotated[ChannelNumber, Meta(description="the channel's own number, if it is known already")] | None
+    ) = None
     expires_at: Annotated[datetime, Meta(tz=True, description=_DIES)] | None = None
 
 
