@@ -471,5 +471,11 @@ DEFECTS = (
         first=PAGES_FROM,
         needs="page",
     ),
+    Defect(
+        "a number of the shop's has at most 64 characters",
+        planted_pages.numbers_of_64_characters,
+        first=PAGES_FROM,
+        needs="checkout",
+    ),
 )
 __all__ = ["DEFECTS", "Defect", "is_noticed"]

@@ -12,6 +12,7 @@ from paidup.channels.alipay.gateway import TRADE_NOT_EXIST, Answer
 from paidup.channels.alipay.query import said
 from paidup.channels.messages import Outcome, Success
 from paidup.channels.stripe import query
+from paidup.checkout import open as open_
 from paidup.evidence import PaymentSays
 from paidup.web import payments
 
@@ -54,3 +55,8 @@ def ends_with_the_order(patch: Patch) -> None:
         return await honest(*given, **(named | {"expires_at": None}))
 
     patch.setattr(payments, "register_payment", register)
+
+
+def numbers_of_64_characters(patch: Patch) -> None:
+    """What a shop opened by itself has a number of at most 64 characters, as everybody's but Stripe's Checkout has."""
+    patch.setattr(open_, "MAX_REF_CHARS", 64)

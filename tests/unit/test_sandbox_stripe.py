@@ -148,9 +148,11 @@ def test_without_a_key_the_same_opening_makes_two() -> None:
 
 
 def test_a_page_has_its_intent_once_it_is_paid() -> None:
-    """Before that the intent is unknown; the payment is told of as the page and as its intent."""
+    """Before that the intent is unknown; the payment is told of as the page, by an id as long as Stripe's, and as its
+    intent."""
     world = merchant.world()
     page = page_open(world)
+    assert len("cs_test_a11YYufWQzNY63zpQ6QSNRQhkUpVph4WRmzW0zWJO2znZKdVujZ0N0S22u") == len(page["id"])
     assert ("open", None, 1250) == (page["status"], page["payment_intent"], page["amount_total"])
     hidden = world.find("stripe", "main", "order1", NOW).number
     assert "resource_missing" == get(world, f"/v1/payment_intents/{hidden}")["error"]["code"]

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from paidup.sandbox.ledger import Trade
+from paidup.sandbox.stripe.objects import session_of
 from paidup.simulator.script import METHODS, Offer, Plan, Script
 
 PAGES_FROM = 400_000
@@ -26,11 +27,12 @@ EXTRA: Mapping[str, Mapping[str, str]] = {
     "page": {"return_url": "https://shop.example/thanks"},
     "checkout": {"return_url": "https://shop.example/thanks"},
 }
-BY_THE_SHOP = ("SELF", "pi_self", "cs_test_self")
+BY_THE_SHOP = ("SELF", "pi_self", session_of("pi_self"))
 """How the numbers begin under which the shop opens something at a channel by itself."""
 ENOUGH = 4
 """There are units for every order: how long a page holds them back is the matter here, not who gets them."""
 _SESSION_LIVES = timedelta(days=1)
+_DIGITS = 20
 _NUMBERS = {"wechat": "42000", "alipay": "2026", "stripe": "pi_"}
 _AT_ALIPAY = {"page": "page.pay"}
 
@@ -96,7 +98,8 @@ def opened_by_the_shop(plan: Plan, n: int, now: datetime) -> Trade:
     expires_at = None if offer.channel == "stripe" else now + timedelta(seconds=plan.ttl_s * offer.lives)
     ref = number if offer.channel == "stripe" else f"SELF{plan.name}x{n}"
     if method == "checkout":
-        ref, expires_at = number.replace("pi_", "cs_test_"), now + _SESSION_LIVES
+        number = f"pi_self{f'{plan.name}x{n}'.rjust(_DIGITS, '0')}"  # as long as Stripe's
+        ref, expires_at = session_of(number), now + _SESSION_LIVES
     return Trade(
         channel=offer.channel, account="main", merchant_ref=ref, number=number, amount_minor=plan.amount_minor,
         currency=CURRENCY, method=_AT_ALIPAY.get(method, method), opened_at=now, expires_at=expires_at,

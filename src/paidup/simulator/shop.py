@@ -26,6 +26,8 @@ from paidup.simulator.stage import Stage
 from paidup.simulator.witness import AskedRefund, Heard, Witness
 
 MAX_TRIES = 40
+MAY_ANSWER = (409, 429)
+"""How the API may refuse this shop, which asks for nothing that makes no sense: not now, or not any more."""
 _NO_ANSWER_S = 15.0
 CURRENCY = "CNY"
 
@@ -137,6 +139,8 @@ class Shop:
         call = request(process.api, "POST", path, headers, msgspec.json.encode(body), source="10.0.0.2")
         replied = await answered(self._stage, f"api {name}", call, process)
         self._stage.note(f"api {name} answered {replied.status}")
+        if 400 <= replied.status < 500 and replied.status not in MAY_ANSWER:
+            self._witness.breach("the API takes what makes sense", f"{name}: {replied.status} {replied.body!r}")
         if "/payments" in path and replied.status == 201 and "refund" not in path:
             self._witness.offers.setdefault(key, set()).add(msgspec.json.decode(replied.body)["id"])
         return replied

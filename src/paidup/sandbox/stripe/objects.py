@@ -19,6 +19,8 @@ API_VERSION = "2025-03-31.basil"
 
 Json = dict[str, object]
 
+_SESSION_BEGINS = "cs_test_a1" + 32 * "0"
+
 _COMPARED: Mapping[str, Callable[[Any, int], bool]] = {
     "gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le,
 }  # fmt: skip
@@ -199,8 +201,19 @@ def must_be_countable(amount: int, currency: str) -> None:
 
 
 def session_number(trade: Trade) -> str:
-    """A session's id; the PaymentIntent behind it has the same digits."""
-    return trade.number.replace("pi_", "cs_test_")
+    """A session's id."""
+    return session_of(trade.number)
+
+
+def session_of(intent: str) -> str:
+    """The id of the session before this PaymentIntent: it ends with the same digits, and has 66 characters, as
+    Stripe's have."""
+    return intent.replace("pi_", _SESSION_BEGINS)
+
+
+def intent_of(session: str) -> str:
+    """The id of the PaymentIntent behind this session."""
+    return session.replace(_SESSION_BEGINS, "pi_")
 
 
 def metadata(extra: dict[str, str]) -> dict[str, str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from paidup.sandbox.ledger import Ledger, Trade
-from paidup.sandbox.stripe.objects import CHECKOUT, NAME, has_intent, session_number
+from paidup.sandbox.stripe.objects import CHECKOUT, NAME, has_intent, intent_of, session_number
 
 
 class Trades:
@@ -30,5 +30,5 @@ class Trades:
 
     def by_session(self, number: str, now: datetime) -> Trade | None:
         """The trade of a page."""
-        trade = self._ledger.numbered(NAME, self._account, number.replace("cs_test_", "pi_"), now)
+        trade = self._ledger.numbered(NAME, self._account, intent_of(number), now)
         return trade if trade and session_number(trade) == number and trade.method == CHECKOUT else None
