@@ -65,7 +65,7 @@ async def run(asked: Asked) -> Result:
         seconds, rounds = (1.0, 2) if asked.quick else (2.0, 4)
         rates = await measure(place, rounds=rounds, seconds=seconds)
         shared = await processes(place, rounds=rounds, seconds=seconds)
-        sums = await sale(place, buyers=2000 if asked.quick else BUYERS, units=100 if asked.quick else UNITS)
+        sums = await sale(place, buyers=BUYERS, units=UNITS)
     parts = (rates, shared, sums)
     return Result(
         figures=[figure for part in parts for figure in part.figures],

@@ -11,7 +11,7 @@ from paidup.simulator.run import Outcome
 from paidup.simulator.sale import SALES_FROM, script_of
 from paidup.simulator.script import write_script
 
-SEEDS = range(SALES_FROM, SALES_FROM + 5)
+SEEDS = range(SALES_FROM + 1, SALES_FROM + 5)
 
 COUNTERS = "SELECT available, reserved, sold FROM skus ORDER BY sku"
 
