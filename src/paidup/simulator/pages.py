@@ -32,7 +32,7 @@ BY_THE_SHOP = ("SELF", "pi_self", session_of("pi_self"))
 ENOUGH = 4
 """There are units for every order: how long a page holds them back is the matter here, not who gets them."""
 _SESSION_LIVES = timedelta(days=1)
-_DIGITS = 20
+_DIGITS = 18  # with them a session's id is as long as Stripe's
 _NUMBERS = {"wechat": "42000", "alipay": "2026", "stripe": "pi_"}
 _AT_ALIPAY = {"page": "page.pay"}
 
@@ -98,7 +98,7 @@ def opened_by_the_shop(plan: Plan, n: int, now: datetime) -> Trade:
     expires_at = None if offer.channel == "stripe" else now + timedelta(seconds=plan.ttl_s * offer.lives)
     ref = number if offer.channel == "stripe" else f"SELF{plan.name}x{n}"
     if method == "checkout":
-        number = f"pi_self{f'{plan.name}x{n}'.rjust(_DIGITS, '0')}"  # as long as Stripe's
+        number = f"pi_self{plan.name.rjust(_DIGITS, '0')}x{n}"
         ref, expires_at = session_of(number), now + _SESSION_LIVES
     return Trade(
         channel=offer.channel, account="main", merchant_ref=ref, number=number, amount_minor=plan.amount_minor,

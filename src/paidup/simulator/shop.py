@@ -26,7 +26,7 @@ from paidup.simulator.stage import Stage
 from paidup.simulator.witness import AskedRefund, Heard, Witness
 
 MAX_TRIES = 40
-MAY_ANSWER = (409, 429)
+CONFLICT = 409
 """How the API may refuse this shop, which asks for nothing that makes no sense: not now, or not any more."""
 _NO_ANSWER_S = 15.0
 CURRENCY = "CNY"
@@ -121,7 +121,7 @@ class Shop:
             if self._stage.befalls("shop.repeats", name):
                 self._stage.spawn(f"shop repeats {name}", self._once(f"{name} again", path, body, key))
             replied = await self._once(name, path, body, key)
-            running = replied.status == 409 and b"in-progress" in replied.body
+            running = replied.status == CONFLICT and b"in-progress" in replied.body
             if replied.status and replied.status < 500 and not running:
                 return replied
             await self._stage.pause(min(300.0, 2.0 * 1.5**attempt))
@@ -139,7 +139,7 @@ class Shop:
         call = request(process.api, "POST", path, headers, msgspec.json.encode(body), source="10.0.0.2")
         replied = await answered(self._stage, f"api {name}", call, process)
         self._stage.note(f"api {name} answered {replied.status}")
-        if 400 <= replied.status < 500 and replied.status not in MAY_ANSWER:
+        if 400 <= replied.status < 500 and replied.status != CONFLICT:
             self._witness.breach("the API takes what makes sense", f"{name}: {replied.status} {replied.body!r}")
         if "/payments" in path and replied.status == 201 and "refund" not in path:
             self._witness.offers.setdefault(key, set()).add(msgspec.json.decode(replied.body)["id"])
