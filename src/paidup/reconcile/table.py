@@ -106,7 +106,7 @@ def opened(spill: Path | None, limits: Limits) -> Iterator[Table]:
 @contextmanager
 def one_engine(limits: Limits) -> Iterator[None]:
     """Meanwhile all tables stand in one engine, within these limits, each as a database of its own: to start an engine
-    takes as long as to match a small day, and a simulator matches thousands."""
+    takes some 20 ms, and a simulator matches thousands of days."""
     with tempfile.TemporaryDirectory(prefix="paidup-engine-") as folder, _started(Path(folder), limits) as engine:
         token = _ENGINE.set(engine)
         try:
