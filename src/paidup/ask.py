@@ -69,6 +69,27 @@ class Asker:
         )
         return Answer(_items(payment.shop, (*found, *_evidence(sent))), (call, close_call))
 
+    async def about_paid(self, payment: Payment, order: Order, now: datetime) -> Answer:
+        """Ask whether a close of ours gave back what had been paid. The answer names no refund, and nobody gave it a
+        number: such a one bears the payment's own at Alipay, so it is asked for by that, and booked by its name."""
+        channel, account = self._party(payment)
+        name = payment_name(payment, order)
+        sent, call = await self.send(account, channel.query(name, account, now), payment.shop, payment.id, "query")
+        found = _evidence(sent)
+        if not any(isinstance(e, PaymentEvidence) and e.says is PaymentSays.GIVEN_BACK for e in found):
+            return Answer(_items(payment.shop, found), (call,))
+        unnamed = RefundName(
+            payment=name,
+            merchant_refund_ref=payment.merchant_ref,
+            channel_refund_id=None,
+            money=payment.money,
+            reason="",
+        )
+        query = channel.query_refund(unnamed, account, now)
+        sent, refund_call = await self.send(account, query, payment.shop, payment.id, "query_refund")
+        named = _evidence(sent)
+        return Answer(_items(payment.shop, (*named, *found)) if named else (), (call, refund_call))
+
     async def about_refund(self, refund: Refund, payment: Payment, order: Order, asked: int, now: datetime) -> Answer:
         """Send a refund, or ask what became of it.
 

@@ -94,6 +94,17 @@ def acts_late(merchant: Merchant, purpose: str) -> list[Callable[[], Awaitable[A
     return late
 
 
+def is_away(merchant: Merchant) -> None:
+    """No call is answered from now on."""
+    send = merchant.asker.send
+
+    async def sending(account: Any, exchange: Any, shop: str, subject_id: str, what: str) -> Any:
+        sent, call = await send(account, exchange, shop, subject_id, what)
+        return msgspec.structs.replace(sent, outcome=Unknown("no answer")), call
+
+    merchant.asker.send = sending  # type: ignore[method-assign]
+
+
 def pays_unheard(merchant: Merchant, payment: Payment) -> list[News]:
     """The customer pays; the channel's notice of it takes a while."""
     trade, now = merchant.trade(payment), merchant.clock.now()
@@ -221,6 +232,69 @@ async def test_money_that_a_late_cancel_gave_back_is_booked_when_it_is_told(merc
     assert ["payment.paid", "order.paid"] == paid
     assert ["refund.succeeded", "order.refunded"] == (await merchant.told(order))[len(paid) :]
     assert (1250, []) == ((await merchant.payment(payment)).refunded_minor, await merchant.cases())
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+async def test_money_that_the_cancel_gave_back_unheard_is_found_by_a_question(
+    merchant: Merchant, is_late: bool
+) -> None:
+    """The notice that it was paid comes while our cancel is under way; its answer gets lost, or it hangs on its way for
+    two minutes, and nobody tells that the money went back. The order is told as paid; so the payment is asked about
+    again, found, and asked about no more."""
+    order = await merchant.order()
+    payment = await merchant.offer(order, "alipay")
+    merchant.sandbox.world.scan(merchant.trade(payment), merchant.clock.now())
+    news: list[News] = []
+    if is_late:
+        late = acts_late(merchant, "close")
+        await merchant.give_up(order)
+        await settle_all(merchant)
+        await deliver(merchant, payment, pays_unheard(merchant, payment))
+        await merchant.repair_for(120)
+        await late[0]()
+    else:
+        before(merchant, "close", lambda: news.extend(pays_unheard(merchant, payment)))
+        the_answer_is_lost(merchant, "close")
+        overtakes_the_answer(merchant, payment, news)
+        await merchant.give_up(order)
+        await settle_all(merchant)
+    assert ["payment.paid", "order.paid"] == await merchant.told(order)
+    await merchant.repair_for(300)
+    assert ["refund.succeeded", "order.refunded"] == (await merchant.told(order))[2:]
+    assert (1250, []) == ((await merchant.payment(payment)).refunded_minor, await merchant.cases())
+    assert [] == await merchant.column("SELECT subject_id FROM due")
+
+
+async def test_what_was_paid_while_it_was_closed_is_asked_about_twice_more(merchant: Merchant) -> None:
+    """Nothing went back: two questions say so, the last one when no close of ours can still be on its way."""
+    order = await merchant.order()
+    payment = await merchant.offer(order, "alipay")
+    merchant.sandbox.world.scan(merchant.trade(payment), merchant.clock.now())
+    acts_late(merchant, "close")
+    await merchant.give_up(order)
+    await settle_all(merchant)
+    await deliver(merchant, payment, pays_unheard(merchant, payment))
+    asked = "SELECT count(*) FROM channel_calls WHERE purpose = 'query'"
+    before_it, told = await merchant.column(asked), await merchant.told(order)
+    await merchant.repair_for(3600)
+    assert (await merchant.column(asked))[0] == before_it[0] + 2
+    assert (["payment.paid", "order.paid"], told) == (told, await merchant.told(order))
+    assert ([], []) == (await merchant.cases(), await merchant.column("SELECT subject_id FROM due"))
+
+
+async def test_while_nobody_says_whether_it_went_back_it_is_asked_again_and_then_a_person(merchant: Merchant) -> None:
+    """Alipay is away for a whole day after it was paid while it was being closed."""
+    order = await merchant.order()
+    payment = await merchant.offer(order, "alipay")
+    merchant.sandbox.world.scan(merchant.trade(payment), merchant.clock.now())
+    acts_late(merchant, "close")
+    await merchant.give_up(order)
+    await settle_all(merchant)
+    await deliver(merchant, payment, pays_unheard(merchant, payment))
+    is_away(merchant)
+    await merchant.repair_for(86400)
+    assert (State.PAID, ["unanswered"]) == ((await merchant.payment(payment)).state, await merchant.cases())
+    assert [] == await merchant.column("SELECT subject_id FROM due")
 
 
 async def test_a_payment_first_heard_of_as_wholly_refunded_pays_no_order(merchant: Merchant) -> None:

@@ -1,7 +1,7 @@
 """What a batch changed of its books, written with a few set-based statements; the schedule and the numbers follow."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -11,12 +11,17 @@ from paidup.inventory import store as inventory
 from paidup.orders import store as orders
 from paidup.outbox import store as outbox
 from paidup.payments import store as payments
+from paidup.payments.decide import may_have_gone_back
 from paidup.payments.states import FINAL as PAYMENT_FINAL
 from paidup.payments.states import State as PaymentState
 from paidup.refunds import store as refunds
 from paidup.refunds.states import FINAL as REFUND_FINAL
 from paidup.schedule import store as schedule
 from paidup.settle.book import Book
+
+_BEING_CLOSED = frozenset((PaymentState.CLOSING, PaymentState.CLOSED))
+_ASKED_AGAIN_AFTER = timedelta(seconds=20)
+"""When a payment is asked about that was paid while it was being closed; the answer to the close is here by then."""
 
 
 def changed(
@@ -73,12 +78,15 @@ def _differ(before: object, after: object) -> bool:
 
 
 async def _write_due(tx: Tx, changes: Sequence[tuple[Book, Book]], now: datetime) -> None:
-    """The schedule follows the state: what is final is dropped, what must be closed or sent is due at once."""
+    """The schedule follows the state: what is final is dropped, what must be closed or sent is due at once, and what
+    was paid while it was being closed is asked about again."""
     put, drop = [], []
     for before, after in changes:
         for p in after.payments.values():
             was = before.payments[p.id].state
-            if p.state in PAYMENT_FINAL and was not in PAYMENT_FINAL:
+            if was in _BEING_CLOSED and may_have_gone_back(p):
+                put.append((p.id, "payment", p.channel, p.account, now + _ASKED_AGAIN_AFTER))
+            elif p.state in PAYMENT_FINAL and was not in PAYMENT_FINAL:
                 drop.append(p.id)
             elif p.state is PaymentState.CLOSING and was is not PaymentState.CLOSING:
                 put.append((p.id, "payment", p.channel, p.account, now))

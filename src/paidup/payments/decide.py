@@ -123,6 +123,13 @@ def mismatch(payment: Payment, evidence: PaymentEvidence) -> str:
     return ""
 
 
+def may_have_gone_back(payment: Payment) -> bool:
+    """Whether a close of ours may have given back what was paid meanwhile, and may do so yet: Alipay's cancel does, and
+    its answer and its notice can both be lost, or it can hang on its way. Only a question tells."""
+    by_cancel = payment.channel == "alipay" and payment.method == "precreate"
+    return by_cancel and payment.state is State.PAID and payment.refunded_minor < payment.amount_minor
+
+
 def release(payment: Payment, why: str, now: datetime) -> Decision:
     """A person decided about held money: what came is from now on what was agreed. Where the channel stated no amount,
     what was agreed came, though to somebody else."""

@@ -58,7 +58,7 @@ _HAS_MONEY = (S.PAID, S.DISPUTED, S.CHARGED_BACK)
 MONEY_ARRIVED = frozenset(_HAS_MONEY)
 """States in which the customer's money was received as agreed (even if a bank disputes it now)."""
 FINAL = frozenset((S.PAID, S.CLOSED, S.HELD, S.DISPUTED, S.CHARGED_BACK))
-"""States in which there is nothing to ask the channel."""
+"""States in which there is nothing to ask the channel, but for what decide.may_have_gone_back tells."""
 
 TABLE: dict[tuple[State, Happening], Move] = {
     # The channel accepted our offer. It may reach the channel after the close did, which then knew of nothing to close.

@@ -68,6 +68,10 @@ REFUND_SCHEDULE: Schedule = (
 GIVE_UP_REFUND_S = 30 * 86400.0
 """A refund that takes longer than a month is a case for a person."""
 
+LAST_LOOK_S = 180.0
+"""A request that hung on its way no longer arrives so long after we gave it up; should one do so all the same, the
+channel's notice or its bill tells."""
+
 DEFAULT_TTL_S = 7200.0
 
 
@@ -92,6 +96,13 @@ def next_refund_ask_s(age_s: float, *, factor: float = 1.0) -> float | None:
     age_s: since the refund was requested. The first sending does not wait for this: it is due at once.
     """
     return None if age_s >= GIVE_UP_REFUND_S else _gap_s(REFUND_SCHEDULE, age_s) * factor
+
+
+def last_look_s(known_s: float) -> float | None:
+    """Seconds until a payment that was paid while we closed it is asked about for the last time, whether the close gave
+    it back; None: it has been. known_s: since we know that it was paid."""
+    left_s = LAST_LOOK_S - known_s
+    return left_s if left_s > 0 else None
 
 
 def next_expiry_s(failures: int) -> float:

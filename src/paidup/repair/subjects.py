@@ -10,6 +10,7 @@ from paidup.journal import store as journal
 from paidup.orders import store as orders
 from paidup.orders.order import Order
 from paidup.payments import store as payments
+from paidup.payments.decide import may_have_gone_back
 from paidup.payments.payment import Payment
 from paidup.payments.states import FINAL as PAYMENT_FINAL
 from paidup.refunds import store as refunds
@@ -98,4 +99,6 @@ async def _apart(tx: Tx, subjects: Sequence[Subject], now: datetime) -> list[Sub
 
 
 def _is_settled(payment: Payment, refund: Refund | None) -> bool:
-    return refund.state in REFUND_FINAL if refund else payment.state in PAYMENT_FINAL
+    if refund:
+        return refund.state in REFUND_FINAL
+    return payment.state in PAYMENT_FINAL and not may_have_gone_back(payment)

@@ -19,16 +19,18 @@ from paidup.db.transaction import Database, Tx
 from paidup.errors import InvalidRequest, NotFound
 from paidup.handlers import Handlers
 from paidup.journal import store as journal
+from paidup.payments.decide import may_have_gone_back
 from paidup.payments.payment import Payment
 from paidup.payments.states import FINAL as PAYMENT_FINAL
 from paidup.payments.states import State as PaymentState
 from paidup.refunds.states import FINAL as REFUND_FINAL
-from paidup.repair.due import next_query_s, next_refund_ask_s, should_close
+from paidup.repair.due import last_look_s, next_query_s, next_refund_ask_s, should_close
 from paidup.repair.subjects import Subject, load, within_budget
 from paidup.schedule import store as schedule
 from paidup.settle.book import ClosePayment, NeedPerson
 from paidup.spans.tell import Spans
 
+_OFFERED = frozenset((PaymentState.CREATED, PaymentState.OPEN))
 BATCH = 32
 _AT_ONCE = 16
 _LOOKS = 64
@@ -143,6 +145,8 @@ async def _ask(asker: Asker, subject: Subject, now: datetime) -> Answer:
             # Whoever held the row before us may have died after sending: then it is asked about first, too.
             asked = max(subject.due.asked, subject.due.lease - 1)
             return await asker.about_refund(subject.refund, subject.payment, subject.order, asked, now)
+        if _is_looked_at_again(subject):
+            return await asker.about_paid(subject.payment, subject.order, now)
         if _should_close(subject.payment, now):
             close = ClosePayment(subject.order.id, subject.payment.id, "its time is over")
             return Answer((Item(what=close, shop=subject.order.shop, road="clock"),))
@@ -156,7 +160,7 @@ async def _ask(asker: Asker, subject: Subject, now: datetime) -> Answer:
 
 def _should_close(payment: Payment, now: datetime) -> bool:
     """Closing is two-phase: this round only stops offering; the next one asks, then closes at the channel."""
-    return payment.state is not PaymentState.CLOSING and should_close(now, payment.expires_at)
+    return payment.state in _OFFERED and should_close(now, payment.expires_at)
 
 
 async def _settle(tx: Tx, asked: Sequence[Asked], handlers: Handlers, now: datetime) -> list[Result]:
@@ -164,15 +168,21 @@ async def _settle(tx: Tx, asked: Sequence[Asked], handlers: Handlers, now: datet
     items = [item for one in asked for item in one.answer.items]
     results = await apply(tx, items, now, handlers)
     await journal.write_calls(tx, [call for one in asked for call in one.answer.calls])
-    later, exhausted = [], []
+    later, exhausted, looked_at = [], [], []
     settled = _settled(results)
-    for subject in (one.subject for one in asked if one.subject.due.subject_id not in settled):
-        pause_s = _pause_s(subject, now)
+    for subject in (one.subject for one in asked):
+        is_settled = subject.due.subject_id in settled
+        if is_settled and not _is_looked_at_again(subject):
+            continue
+        pause_s = _pause_to_last_look_s(subject, now) if is_settled else _pause_s(subject, now)
         if pause_s is not None:
             later.append((subject.due, now + timedelta(seconds=pause_s), subject.due.asked + 1))
-        elif subject.refund or subject.payment.state is PaymentState.CLOSING:
+        elif is_settled:
+            looked_at.append(subject.due.subject_id)
+        elif subject.refund or subject.payment.state not in _OFFERED:
             exhausted.append(subject)  # any other one begins to close in this round, and is asked about in the next
     await schedule.postpone(tx, later)
+    await schedule.drop(tx, looked_at)
     await _give_up(tx, exhausted, handlers, now)
     for result in results:
         if result.before != result.after:
@@ -181,10 +191,19 @@ async def _settle(tx: Tx, asked: Sequence[Asked], handlers: Handlers, now: datet
 
 
 def _settled(results: Sequence[Result]) -> set[str]:
-    """Of what is nothing left to ask after these; the door took them off the schedule."""
+    """What these have settled. The door took it off the schedule, but for what is looked at again."""
     books = [result.book for result in results if result.book]
     found = {p.id for book in books for p in book.payments.values() if p.state in PAYMENT_FINAL}
     return found | {r.id for book in books for r in book.refunds.values() if r.state in REFUND_FINAL}
+
+
+def _is_looked_at_again(subject: Subject) -> bool:
+    """Paid already when it was asked about: our own close may have given it back since."""
+    return subject.refund is None and may_have_gone_back(subject.payment)
+
+
+def _pause_to_last_look_s(subject: Subject, now: datetime) -> float | None:
+    return last_look_s((now - subject.payment.updated_at).total_seconds())
 
 
 def _pause_s(subject: Subject, now: datetime) -> float | None:
@@ -192,7 +211,7 @@ def _pause_s(subject: Subject, now: datetime) -> float | None:
         return next_refund_ask_s((now - subject.refund.created_at).total_seconds(), factor=ids.spread())
     payment = subject.payment
     ends_at = payment.expires_at
-    if payment.state is PaymentState.CLOSING:  # patience is counted from when we began to close: we may have been down
+    if payment.state not in _OFFERED:  # patience is counted from when we began to close: we may have been down
         ends_at = max(ends_at, payment.updated_at)
     return next_query_s(
         payment.channel,
