@@ -22,6 +22,7 @@ from paidup.evidence import Evidence, PaymentEvidence, PaymentSays, RefundEviden
 from paidup.journal.store import Call
 from paidup.orders.order import Order
 from paidup.payments.payment import Payment
+from paidup.payments.states import MONEY_ARRIVED
 from paidup.payments.states import State as PaymentState
 from paidup.refunds.refund import Refund
 from paidup.refunds.states import State as RefundState
@@ -56,11 +57,15 @@ class Asker:
         self._deadline_s = deadline_s
 
     async def about_payment(self, payment: Payment, order: Order, now: datetime) -> Answer:
-        """Ask what became of a payment; one that is closing and not paid is then closed at the channel."""
+        """Ask what became of a payment; one that is closing and not paid is then closed at the channel. Where what we
+        know as paid went back, it is asked how."""
         channel, account = self._party(payment)
         name = payment_name(payment, order)
         sent, call = await self.send(account, channel.query(name, account, now), payment.shop, payment.id, "query")
         found = _evidence(sent)
+        if _went_back_unheard(payment, found):
+            named, named_call = await self._unnamed_refund(channel, account, payment, name, now)
+            return Answer(_items(payment.shop, (*named, *found)) if named else (), (call, named_call))
         if payment.state is not PaymentState.CLOSING or not _may_close(found):
             return Answer(_items(payment.shop, found), (call,))
         name = _latest_name(name, found)
@@ -69,26 +74,21 @@ class Asker:
         )
         return Answer(_items(payment.shop, (*found, *_evidence(sent))), (call, close_call))
 
-    async def about_paid(self, payment: Payment, order: Order, now: datetime) -> Answer:
-        """Ask whether a close of ours gave back what had been paid. The answer names no refund, and nobody gave it a
-        number: such a one bears the payment's own at Alipay, so it is asked for by that, and booked by its name."""
-        channel, account = self._party(payment)
-        name = payment_name(payment, order)
-        sent, call = await self.send(account, channel.query(name, account, now), payment.shop, payment.id, "query")
-        found = _evidence(sent)
-        if not any(isinstance(e, PaymentEvidence) and e.says is PaymentSays.GIVEN_BACK for e in found):
-            return Answer(_items(payment.shop, found), (call,))
-        unnamed = RefundName(
+    async def _unnamed_refund(
+        self, channel: Channel[Any], account: Account, payment: Payment, name: PaymentName, now: datetime
+    ) -> tuple[tuple[Evidence, ...], Call]:
+        """A refund to which nobody gave a number, as that by a cancel, bears the payment's own at Alipay. A sum names
+        none: booked by its name, the bill finds it again."""
+        refund = RefundName(
             payment=name,
             merchant_refund_ref=payment.merchant_ref,
             channel_refund_id=None,
             money=payment.money,
             reason="",
         )
-        query = channel.query_refund(unnamed, account, now)
-        sent, refund_call = await self.send(account, query, payment.shop, payment.id, "query_refund")
-        named = _evidence(sent)
-        return Answer(_items(payment.shop, (*named, *found)) if named else (), (call, refund_call))
+        query = channel.query_refund(refund, account, now)
+        sent, call = await self.send(account, query, payment.shop, payment.id, "query_refund")
+        return _evidence(sent), call
 
     async def about_refund(self, refund: Refund, payment: Payment, order: Order, asked: int, now: datetime) -> Answer:
         """Send a refund, or ask what became of it.
@@ -244,6 +244,12 @@ def _may_close(found: tuple[Evidence, ...]) -> bool:
     """The channel answered, and nothing in the answer says that it is paid or closed already."""
     ended = (PaymentSays.PAID, PaymentSays.CLOSED, PaymentSays.GIVEN_BACK)
     return bool(found) and not any(isinstance(e, PaymentEvidence) and e.says in ended for e in found)
+
+
+def _went_back_unheard(payment: Payment, found: tuple[Evidence, ...]) -> bool:
+    """The channel answered that all of what we know as paid has gone back, and we do not know of all of that."""
+    is_gone = any(isinstance(e, PaymentEvidence) and e.says is PaymentSays.GIVEN_BACK for e in found)
+    return is_gone and payment.state in MONEY_ARRIVED and payment.refunded_minor < payment.amount_minor
 
 
 def _is_unknown(found: tuple[Evidence, ...]) -> bool:

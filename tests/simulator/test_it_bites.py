@@ -65,6 +65,10 @@ async def test_a_failing_seed_is_shrunk_to_what_it_needs(stage: Theatre) -> None
     """An acknowledgement before its commit needs one fault to be noticed: the one that undoes that commit."""
     defect = Defect("", planted.acknowledged_before_the_commit)
     failed = await played(stage, defect, CAUGHT["a callback is acknowledged before its commit"])
-    least = await shrink(failed, lambda keys: played(stage, defect, failed.seed, keys))
+    heard: list[tuple[int, int]] = []
+    least = await shrink(
+        failed, lambda keys: played(stage, defect, failed.seed, keys), lambda *step: heard.append(step)
+    )
     assert (True, 1) == (len(failed.hits) > 1, len(least.hits))
+    assert ([*range(1, len(heard) + 1)], 1) == ([runs for runs, _ in heard], heard[-1][1])
     assert {breach.invariant for breach in least.breaches} & {breach.invariant for breach in failed.breaches}

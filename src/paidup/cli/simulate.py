@@ -16,7 +16,7 @@ from paidup.simulator.bill_books import AccountSum
 from paidup.simulator.campaign import Theatre, theatre
 from paidup.simulator.fates import KINDS
 from paidup.simulator.outcome import Outcome
-from paidup.simulator.shrink import shrink
+from paidup.simulator.shrink import MAX_RUNS, shrink
 from paidup.simulator.summary import Summary
 from paidup.simulator.troupe import cores, play_all
 
@@ -124,10 +124,22 @@ async def _tell_failure(stage: Theatre, outcome: Outcome, *, days: int | None, s
     say(f"  replay: paidup simulate --seed {outcome.seed}{f' --days {days}' if days else ''}")
     if not shrinks:
         return
-    least = await shrink(outcome, lambda keys: stage.play(outcome.seed, only=keys, days=days))
+    least = await _least(stage, outcome, days)
     say(f"  it needs {len(least.hits)} of {len(outcome.hits)} faults:")
     for hit in least.hits[:40]:
         say(f"    {hit.at:%d %H:%M:%S}  {hit.key}  ({KINDS[hit.kind][1]})")
+
+
+async def _least(stage: Theatre, failed: Outcome, days: int | None) -> Outcome:
+    """The fewest faults, while a bar shows how often the seed was played again."""
+    columns = (TextColumn("  fewest faults"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(f"{len(failed.hits)} left", total=MAX_RUNS)
+        return await shrink(
+            failed,
+            lambda keys: stage.play(failed.seed, only=keys, days=days),
+            lambda runs, left: bar.update(task, completed=runs, description=f"{left} left"),
+        )
 
 
 def _print(summary: Summary) -> None:

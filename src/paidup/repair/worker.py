@@ -145,8 +145,6 @@ async def _ask(asker: Asker, subject: Subject, now: datetime) -> Answer:
             # Whoever held the row before us may have died after sending: then it is asked about first, too.
             asked = max(subject.due.asked, subject.due.lease - 1)
             return await asker.about_refund(subject.refund, subject.payment, subject.order, asked, now)
-        if _is_looked_at_again(subject):
-            return await asker.about_paid(subject.payment, subject.order, now)
         if _should_close(subject.payment, now):
             close = ClosePayment(subject.order.id, subject.payment.id, "its time is over")
             return Answer((Item(what=close, shop=subject.order.shop, road="clock"),))
