@@ -2,7 +2,7 @@
 PYTHON ?= python3
 ARGS ?=
 SEEDS ?= 300
-JOBS ?= 3
+JOBS ?= 4
 RUN := .venv/bin/paidup
 DEV := .venv-dev/bin
 
@@ -21,7 +21,7 @@ sandbox: .venv/ready   ## run the misbehaving payment channels alone
 	@$(RUN) sandbox $(ARGS)
 
 test: .venv-dev/ready  ## every test except the long fault runs (under 10 minutes on 2 cores)
-	$(DEV)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	$(DEV)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 fuzz: .venv-dev/ready  ## every test by examples with new ones, and of the spoiled messages sixty times as many (12 minutes on 2 quiet cores)
 	$(DEV)/python -m pytest -m "fuzz or hypothesis" --hypothesis-profile=long -n $(JOBS) $(ARGS)

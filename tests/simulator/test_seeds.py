@@ -23,7 +23,7 @@ from paidup.simulator.troupe import PlayerDied, play_all
 SOURCE = Path(__file__).parents[2] / "src" / "paidup"
 SEEDS = quickest(range(1, 101), at_least=9)[:8]
 """What `make test` plays: with fewer orders too little happens in so few. CI plays more, and `make fault` hundreds."""
-BUSY = 3
+BUSY = 12
 """A short one in which much goes wrong."""
 
 

@@ -11,14 +11,13 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
-    load_der_private_key,
     load_der_public_key,
-    load_pem_private_key,
     load_pem_public_key,
 )
 
 from paidup.channels.account_toml import AccountToml
 from paidup.channels.channel import Account, KeyInfo
+from paidup.channels.private_keys import read_der, read_pem
 from paidup.errors import ConfigError
 
 PRODUCTION_URL = "https://openapi.alipay.com"
@@ -86,7 +85,7 @@ def keys(account: AlipayAccount) -> tuple[KeyInfo, ...]:
 def _private_key(toml: AccountToml, file: str, content: bytes) -> RSAPrivateKey:
     """PEM, or the bare base64 that Alipay's key tool gives (PKCS#1 and PKCS#8 alike)."""
     try:
-        key = load_pem_private_key(content, None) if _is_pem(content) else load_der_private_key(_bare(content), None)
+        key = read_pem(content) if _is_pem(content) else read_der(_bare(content))
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise toml.wrong("private_key", f"in {file!r} is no unencrypted private key (PEM or bare base64)") from None
     if not isinstance(key, RSAPrivateKey) or key.key_size < MIN_KEY_BITS:

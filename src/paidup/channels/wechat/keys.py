@@ -9,15 +9,11 @@ from typing import TypeGuard
 import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-    load_pem_private_key,
-    load_pem_public_key,
-)
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 from paidup.channels.account_toml import AccountToml
 from paidup.channels.channel import Account, KeyInfo
+from paidup.channels.private_keys import read_pem
 from paidup.errors import ConfigError
 
 PRODUCTION_URL = "https://api.mch.weixin.qq.com"
@@ -221,7 +217,7 @@ def _notify_url(toml: AccountToml) -> str:
 def _private_key(toml: AccountToml) -> RSAPrivateKey:
     file, content = toml.file("private_key")
     try:
-        key = load_pem_private_key(content, None)
+        key = read_pem(content)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise toml.wrong("private_key", f"in {file!r} is no unencrypted private key in PEM form") from None
     if not isinstance(key, RSAPrivateKey) or key.key_size < MIN_KEY_BITS:
