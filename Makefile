@@ -5,6 +5,8 @@ SEEDS ?= 300
 JOBS ?= 4
 RUN := .venv/bin/paidup
 DEV := .venv-dev/bin
+# Where nobody may write bytecode, each of the hundreds of commands that tests start compiles all of Paidup anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo serve sandbox test fuzz fault check format docs pictures bench chaos lock clean
 

@@ -22,7 +22,6 @@ QUICK = {
     planted.acknowledged_before_the_commit,
     planted.finished_before_its_consequences,
     planted.published_from_memory,
-    planted.timeout_means_declined,
 }
 """Some that nearly every seed notices are planted in `make test`, all of them in `make fault`."""
 
