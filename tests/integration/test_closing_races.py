@@ -265,8 +265,8 @@ async def test_money_that_the_cancel_gave_back_unheard_is_found_by_a_question(
     assert [] == await merchant.column("SELECT subject_id FROM due")
 
 
-async def test_what_was_paid_while_it_was_closed_is_asked_about_twice_more(merchant: Merchant) -> None:
-    """Nothing went back: two questions say so, the last one when no close of ours can still be on its way."""
+async def paid_while_the_close_hangs(merchant: Merchant) -> tuple[Order, Payment]:
+    """Our cancel of the code does not arrive, the customer pays, and the notice of that does."""
     order = await merchant.order()
     payment = await merchant.offer(order, "alipay")
     merchant.sandbox.world.scan(merchant.trade(payment), merchant.clock.now())
@@ -274,6 +274,12 @@ async def test_what_was_paid_while_it_was_closed_is_asked_about_twice_more(merch
     await merchant.give_up(order)
     await settle_all(merchant)
     await deliver(merchant, payment, pays_unheard(merchant, payment))
+    return order, payment
+
+
+async def test_what_was_paid_while_it_was_closed_is_asked_about_twice_more(merchant: Merchant) -> None:
+    """Nothing went back: two questions say so, the last one when no close of ours can still be on its way."""
+    order, _ = await paid_while_the_close_hangs(merchant)
     asked = "SELECT count(*) FROM channel_calls WHERE purpose = 'query'"
     before_it, told = await merchant.column(asked), await merchant.told(order)
     await merchant.repair_for(3600)
@@ -284,13 +290,7 @@ async def test_what_was_paid_while_it_was_closed_is_asked_about_twice_more(merch
 
 async def test_while_nobody_says_whether_it_went_back_it_is_asked_again_and_then_a_person(merchant: Merchant) -> None:
     """Alipay is away for a whole day after it was paid while it was being closed."""
-    order = await merchant.order()
-    payment = await merchant.offer(order, "alipay")
-    merchant.sandbox.world.scan(merchant.trade(payment), merchant.clock.now())
-    acts_late(merchant, "close")
-    await merchant.give_up(order)
-    await settle_all(merchant)
-    await deliver(merchant, payment, pays_unheard(merchant, payment))
+    _, payment = await paid_while_the_close_hangs(merchant)
     is_away(merchant)
     await merchant.repair_for(86400)
     assert (State.PAID, ["unanswered"]) == ((await merchant.payment(payment)).state, await merchant.cases())
