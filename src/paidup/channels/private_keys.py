@@ -7,7 +7,8 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
 
 _MOST = 256
-"""So many are kept; each account has one, and a second one while it is changed."""
+"""So many are kept; each account has one, and a second one while it is changed. One that was taken out of the folder
+signs nothing any more, but may stay in this process's memory until it ends."""
 
 
 @lru_cache(_MOST)
